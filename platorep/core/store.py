@@ -298,8 +298,9 @@ class FeatureWriter:
             tensors[name] = stored
         for name, values in scalars.items():
             tensors[f"sample.{name}"] = torch.tensor(list(values), dtype=torch.float64)
-        names = json.dumps([name for name in layers])
-        metadata = {"platorep_key": self.spec.key(), "layers": names, "digest": self.samples.digest}
+        header = {"key": self.spec.key(), "digest": self.samples.digest, "layers": list(layers)}
+        # one entry only: safetensors writes several in an order that changes from process to process
+        metadata = {"platorep": json.dumps(header)}
         write_atomically(self._file(index), lambda p: save_file(tensors, p, metadata=metadata))
 
     def finish(self, scalars: Mapping[str, Any], **more: Any) -> Path:
@@ -359,17 +360,17 @@ class FeatureWriter:
             return False
         try:
             with safe_open(self._file(index), framework="pt") as file:
-                metadata = file.metadata() or {}
+                header = json.loads((file.metadata() or {}).get("platorep", "{}"))
         except (SafetensorError, OSError):
             return False
-        return metadata.get("platorep_key") == self.spec.key() and metadata.get("digest") == self.samples.digest
+        return header.get("key") == self.spec.key() and header.get("digest") == self.samples.digest
 
     @staticmethod
     def _layers(file: Path) -> list[Layer]:
         from safetensors import safe_open
 
         with safe_open(file, framework="pt") as handle:
-            names = json.loads(handle.metadata()["layers"])
+            names = json.loads(handle.metadata()["platorep"])["layers"]
             slices = {name: handle.get_slice(name) for name in names}
             return [Layer(name, one.get_shape()[1], one.get_dtype()) for name, one in slices.items()]
 

@@ -1,0 +1,102 @@
+"""What the command line can set: typed schemas, their registration, and where the configuration files are.
+
+`models`, `dataset`, `metric` and `figure` are open mappings here, so that `+models.mine.id=...` works; the specs in
+`core.specs` and the registries check them, and answer a wrong name with the nearest ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Compute:
+    """How to compute, never what: nothing here is part of a key, and results do not depend on it."""
+
+    device: str = "auto"  # auto | cpu | cuda | cuda:1
+    threads: int | None = None  # CPU threads of torch; null leaves torch's choice
+    tokens: int | None = None  # tokens (or picture patches) a batch; null finds the budget
+    workers: int | None = None  # processes that decode pictures; null: one a core, at most 8
+    shard_rows: int = 256  # samples a stored shard: what a kill loses at most
+    memory: str = "3GB"  # budget of `align` for prepared layers
+
+
+@dataclass
+class Protocol:
+    """How layers become one score."""
+
+    name: str = "prh"
+    clip: str = "exact"  # exact | approximate | none: clamp at the quantile of |features| once a model
+    quantile: float = 0.95
+    select: str = "max"  # max | heldout | last | depth:0.5
+    pairs: str = "cross"  # cross: language against vision; within: pairs of one modality; all: every pair once
+
+
+@dataclass
+class Statistics:
+    """Nulls and intervals beside the scores."""
+
+    permutations: int = 0  # of the null of the maximum over layers; 0 leaves it out
+    strata: str | None = None  # null | category | caption_length: relabel only within
+    seed: int = 0
+
+
+@dataclass
+class Config:
+    """One schema for every command: a stage reads the part that concerns it and ignores the rest."""
+
+    models: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    metric: dict[str, Any] = field(default_factory=dict)
+    figure: dict[str, Any] = field(default_factory=dict)
+    protocol: Protocol = field(default_factory=Protocol)
+    statistics: Statistics = field(default_factory=Statistics)
+    compute: Compute = field(default_factory=Compute)
+    suite: str = ""  # the suite's name, for titles and file names
+    root: str = "outputs"
+    # what every model of the run shares; null leaves each model's own
+    dtype: str | None = None
+    pool: str | None = None
+    layers: str = "all"
+    prompt: str | None = None
+    span: str = "all"
+    caption: str = "first"
+    combine: str = "mean_features"
+    max_tokens: int | None = None
+    overlong: str = "truncate"
+    storage_dtype: str = "float32"
+    shard: str | None = None  # i/m: the i-th of m parts of the stored shards
+    only: str | None = None  # one model of the suite, or several joined by commas
+    evict: bool = False  # remove downloaded weights after use
+    overwrite: bool = False  # make again what is there
+
+
+@dataclass
+class ListConfig(Config):
+    """`platorep ls`."""
+
+    what: str = "suites"
+
+
+@dataclass
+class DoctorConfig(Config):
+    """`platorep doctor`."""
+
+    json: bool = False
+
+
+def register() -> None:
+    """Registers the schemas with Hydra; calling it again changes nothing."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    for name, node in {"schema": Config, "ls_schema": ListConfig, "doctor_schema": DoctorConfig}.items():
+        store.store(name=name, node=node)
+
+
+def config_dir() -> Path:
+    """The configuration files: inside the installed package, else beside the package in a checkout."""
+    packaged = Path(__file__).resolve().parent / "configs"
+    return packaged if packaged.is_dir() else packaged.parent.parent / "configs"

@@ -1,0 +1,77 @@
+"""From the command line to Hydra: one public call, with `sys.argv` swapped only while it lasts."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+GROUPS = {"suite": "suite", "dataset": "dataset", "metric": "metric", "figure": "figure", "protocol": "protocol", "compute": "compute"}
+"""Configuration groups whose choices are checked here, so that a wrong one is answered with the nearest names."""
+
+POSITIONAL = {"ls": "what"}
+"""Commands whose first bare word stands for a configuration key."""
+
+
+def launch(task: str, argv: Sequence[str]) -> None:
+    """Runs `platorep.tasks.<task>` under Hydra with the given command-line words.
+
+    Exits with code 1 when the task fails or when a name in the words is unknown.
+    """
+    from platorep.core.errors import PlatorepError
+
+    words = list(argv)
+    if task in POSITIONAL and words and re.fullmatch(r"[a-z_]+", words[0]):
+        words[0] = f"{POSITIONAL[task]}={words[0]}"
+    try:
+        check_choices(words)
+    except PlatorepError as error:
+        sys.exit(f"platorep {task}: {error}")
+
+    import hydra
+
+    from platorep import config, tasks
+
+    config.register()
+    saved = sys.argv
+    sys.argv = [f"platorep {task}", *words]
+    try:
+        hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name=task)(getattr(tasks, task))()
+    finally:
+        sys.argv = saved
+
+
+def check_choices(words: Sequence[str]) -> None:
+    """Refuses a choice of a configuration group that does not exist.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+    """
+    from platorep.core.errors import unknown_name
+
+    folders = config_folders(words)
+    for word in words:
+        match = re.fullmatch(r"\+?(\w+)=(.+)", word)
+        if not match or match[1] not in GROUPS or "$" in match[2] or "(" in match[2]:
+            continue  # interpolations and Hydra's sweep functions are Hydra's to judge
+        known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
+        for choice in match[2].strip("[]").split(","):
+            name = choice.strip().strip("[]'\"")
+            if name and name != "null" and name not in known:
+                raise unknown_name(GROUPS[match[1]], name, known)
+
+
+def config_folders(words: Sequence[str]) -> list[Path]:
+    """The packaged configuration folder and those that the words add by --config-dir or --config-path."""
+    from platorep.config import config_dir
+
+    folders = [config_dir()]
+    for word, after in zip(words, [*words[1:], ""], strict=True):
+        for option in ("--config-dir", "-cd", "--config-path", "-cp"):
+            if word == option:
+                folders.append(Path(after))
+            elif word.startswith(f"{option}="):
+                folders.append(Path(word.split("=", 1)[1]))
+    return folders

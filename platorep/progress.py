@@ -1,0 +1,45 @@
+"""Progress bars with rates and remaining time; silent where the output is not a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Task as RichTask
+from rich.text import Text
+
+
+Report = Callable[[int, int, str], None]
+"""`report(done, total, what)`: the engines call it; this module shows it."""
+
+
+class _Rate(ProgressColumn):
+    """Steps a second, or seconds a step when it is slow."""
+
+    def render(self, task: RichTask) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="dim")
+
+
+@contextmanager
+def bar(title: str, *, terminal: bool | None = None) -> Iterator[Report]:
+    """A progress bar for one piece of work; yields the callback that moves it.
+
+    Args:
+        title: what is being done.
+        terminal: whether to draw; by default whether standard error is a terminal.
+    """
+    shown = sys.stderr.isatty() if terminal is None else terminal
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+
+        def report(done: int, total: int, what: str = "") -> None:
+            progress.update(task, completed=done, total=total, description=f"{title} {what}".rstrip())
+
+        yield report

@@ -1,0 +1,118 @@
+"""One function a command: the only code that sees a DictConfig. It builds specs, calls the engines, and reports.
+
+Every task logs its own failure and leaves `status.json` in its run folder, because in a sweep Hydra prints one
+traceback however many jobs fail.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from platorep import pipeline
+from platorep.core.errors import PlatorepError
+from platorep.core.files import write_json
+from platorep.core.provenance import provenance
+
+
+log = logging.getLogger(__name__)
+
+
+def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], Any]:
+    """Wraps a stage: plain configuration in, failure logged, status.json written, exit code 1."""
+
+    @functools.wraps(body)
+    def task(cfg: DictConfig) -> Any:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        hydra = HydraConfig.get()
+        sweep = hydra.mode == RunMode.MULTIRUN
+        folder = Path(hydra.runtime.output_dir)
+        status: dict[str, Any] = {"task": body.__name__, "overrides": list(hydra.overrides.task), "provenance": provenance()}
+        start = time.perf_counter()
+        try:
+            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+            result = body(plain, pipeline.Settings.from_config(plain))
+            status |= {"status": "ok"}
+            return result
+        except PlatorepError as error:
+            status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+            log.error("%s: %s", body.__name__, error)
+            if sweep:
+                raise
+            sys.exit(1)
+        except KeyboardInterrupt:
+            status |= {"status": "interrupted"}
+            raise
+        except Exception as error:
+            status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+            log.exception("%s failed", body.__name__)
+            if sweep:
+                raise
+            sys.exit(1)
+        finally:
+            if hydra.output_subdir is not None:  # commands that only look leave nothing behind
+                status["seconds"] = round(time.perf_counter() - start, 3)
+                write_json(folder / "status.json", status)
+
+    # Hydra calls the wrapper with a DictConfig; the body's own signature must not show through
+    del task.__wrapped__  # type: ignore[attr-defined]
+    return task
+
+
+@_task
+def run(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """Extract, competence, align, plot."""
+    failed = pipeline.extract_models(cfg, settings)
+    pipeline.measure_competence(cfg, settings)
+    table = pipeline.align_models(cfg, settings)
+    pipeline.draw_figures(cfg, settings, table)
+    pipeline.raise_failures(failed)
+
+
+@_task
+def extract(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """Features of every model of the suite."""
+    pipeline.raise_failures(pipeline.extract_models(cfg, settings))
+
+
+@_task
+def competence(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """The competence table of the suite."""
+    pipeline.measure_competence(cfg, settings)
+
+
+@_task
+def align(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """Scores of every pair of models."""
+    pipeline.align_models(cfg, settings)
+
+
+@_task
+def plot(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """Figures from the scores on disk."""
+    pipeline.draw_figures(cfg, settings, None)
+
+
+@_task
+def ls(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """Lists of what there is to choose from."""
+    from platorep import listing
+
+    listing.show(cfg["what"], cfg, settings)
+
+
+@_task
+def doctor(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """What would run here, and what would stop it."""
+    from platorep import doctor as examination
+
+    examination.examine(cfg, settings, as_json=cfg["json"])
