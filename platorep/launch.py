@@ -14,6 +14,9 @@ GROUPS = {"suite": "suite", "dataset": "dataset", "metric": "metric", "figure": 
 POSITIONAL = {"ls": "what"}
 """Commands whose first bare word stands for a configuration key."""
 
+FLAGS = {"doctor": {"--json": "json=true"}}
+"""Options of a command that Hydra does not have, and the override that each stands for."""
+
 
 def launch(task: str, argv: Sequence[str]) -> None:
     """Runs `platorep.tasks.<task>` under Hydra with the given command-line words.
@@ -22,7 +25,7 @@ def launch(task: str, argv: Sequence[str]) -> None:
     """
     from platorep.core.errors import PlatorepError
 
-    words = list(argv)
+    words = [FLAGS.get(task, {}).get(word, word) for word in argv]
     if task in POSITIONAL and words and re.fullmatch(r"[a-z_]+", words[0]):
         words[0] = f"{POSITIONAL[task]}={words[0]}"
     try:

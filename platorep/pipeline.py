@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from platorep.core.errors import PlatorepError, SpecError, StoreError, unknown_name
+from rich.console import Console
+
+from platorep import competence
+from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, unknown_name
+from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, Samples
+from platorep.core.store import FeatureSet, FeatureStore, read_json
+from platorep.progress import bar
 
 
 log = logging.getLogger(__name__)
@@ -165,3 +170,237 @@ def _fits(asked: Any, stored: Any) -> bool:
             (name in OPEN and value == OPEN[name]) or _fits(value, stored[name]) for name, value in asked.items()
         )
     return asked == stored
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model that could not be run, and why; the others go on."""
+
+    model: str
+    error: str
+
+
+def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
+    """Extracts every model of the suite that is not in the store; one that fails does not stop the others."""
+    from platorep.data import open_dataset, resolve_dataset
+    from platorep.extract import extract
+    from platorep.models import pick_device, resolve
+
+    device = pick_device(settings.device)
+    dataset = resolve_dataset(dataset_spec(cfg))
+    failed: list[Failure] = []
+    pending = []
+    for model in model_specs(cfg):
+        try:
+            spec = extract_spec(cfg, resolve(model, device), dataset)
+        except Exception as error:
+            failed.append(_failure(model.name, error))
+            continue
+        if cfg["overwrite"] and settings.store.has(spec):
+            settings.store.remove(settings.store.open(spec))
+        if settings.store.has(spec):
+            log.info("%s: already extracted (%s)", model.name, spec.key())
+        else:
+            pending.append(spec)
+    if not pending:
+        return failed
+    with bar("Opening the pairs") as report:
+        pairs = open_dataset(dataset, progress=report)
+    settings.store.write_samples(dataset, pairs.samples)
+    log.info("%s: %d pairs%s", dataset.name, len(pairs), f", {len(pairs.samples.dropped)} dropped" if pairs.samples.dropped else "")
+    for number, spec in enumerate(pending, 1):
+        name = spec.model.name
+        try:
+            with bar(f"[{number}/{len(pending)}] {name}") as report:
+                path = extract(
+                    spec,
+                    pairs,
+                    settings.store,
+                    device=device,
+                    tokens=settings.tokens,
+                    workers=settings.workers,
+                    shard=settings.shard,
+                    shard_rows=settings.shard_rows,
+                    progress=report,
+                )
+        except Exception as error:
+            failed.append(_failure(name, error))
+        else:
+            log.info("%s: extracted to %s", name, path)
+        if cfg["evict"]:
+            evict(spec.model)
+    return failed
+
+
+def _failure(name: str, error: Exception) -> Failure:
+    if isinstance(error, PlatorepError):
+        log.error("%s: %s", name, error)
+    else:
+        log.exception("%s failed", name)
+    return Failure(name, f"{type(error).__name__}: {error}")
+
+
+def raise_failures(failed: list[Failure]) -> None:
+    """Ends a command whose models did not all run: lists them, so that the exit code is 1.
+
+    Raises:
+        PlatorepError: at least one model failed.
+    """
+    if failed:
+        lines = "\n".join(f"  {one.model}: {one.error}" for one in failed)
+        raise PlatorepError(f"{len(failed)} of the models failed; the others are done:\n{lines}")
+
+
+def stored(cfg: dict[str, Any], settings: Settings) -> list[FeatureSet]:
+    """The stored features of the suite's models, in its order; models that are not extracted are named and left out.
+
+    Raises:
+        StoreError: none of them is extracted.
+    """
+    dataset, found, missing = dataset_spec(cfg), [], []
+    for model in model_specs(cfg):
+        spec = extract_spec(cfg, model, dataset)
+        if any(settings.store.find(f"*/{slug(model.name)}--*")):
+            found.append(find_features(settings.store, spec))
+        else:
+            missing.append(model.name)
+    if not found:
+        raise StoreError(
+            f"none of the suite's models is extracted on {dataset.name} under {settings.store.root}. Run `platorep extract` first."
+        )
+    if missing:
+        log.warning("not extracted, left out: %s", ", ".join(missing))
+    return found
+
+
+def measure_competence(cfg: dict[str, Any], settings: Settings) -> CompetenceTable:
+    """Writes and returns the competence table of the suite's stored models."""
+    found = stored(cfg, settings)
+    table = competence.from_features(found)
+    table.write(settings.root / "competence" / f"{run_name(cfg)}.parquet")
+    return table
+
+
+def sides(features: list[FeatureSet], pairs: str) -> list[tuple[list[FeatureSet], list[FeatureSet], str]]:
+    """The blocks of model pairs that `protocol.pairs` means, as (x models, y models, the engine's word for them).
+
+    Raises:
+        SpecError: an unknown word.
+        DataError: "cross" without two modalities.
+    """
+    by_modality: dict[str, list[FeatureSet]] = {}
+    for one in features:
+        by_modality.setdefault(one.spec.model.modality, []).append(one)
+    if pairs == "all":
+        return [(features, features, "distinct")]
+    if pairs == "within":
+        return [(group, group, "distinct") for group in by_modality.values() if len(group) > 1]
+    if pairs != "cross":
+        raise SpecError(f"protocol.pairs is {pairs!r}; expected cross, within or all.")
+    if len(by_modality) < 2:
+        raise DataError(
+            f"protocol.pairs=cross compares modalities, but all models are of {', '.join(by_modality)}. "
+            "Add models of another modality, or say protocol.pairs=within."
+        )
+    # the released code's order: language down, vision across
+    order = sorted(by_modality, key=lambda modality: (modality != "language", modality))
+    return [(by_modality[a], by_modality[b], "all") for i, a in enumerate(order) for b in order[i + 1 :]]
+
+
+def align_models(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
+    """Scores the suite's stored models by the protocol; parts that are there are kept."""
+    from platorep.align import align
+    from platorep.metrics.registry import build
+    from platorep.models import pick_device
+
+    protocol = cfg["protocol"]
+    metrics = [build(name, **(options or {})) for name, options in cfg["metric"].items()]
+    features = stored(cfg, settings)
+    out = settings.root / "alignment" / features[0].path.parent.name
+    tables = []
+    for x, y, kind in sides(features, protocol["pairs"]):
+        with bar("Aligning") as report:
+            tables.append(
+                align(
+                    x,
+                    y,
+                    metrics,
+                    out_dir=out,
+                    clip=protocol["clip"],
+                    quantile=protocol["quantile"],
+                    pairs=kind,
+                    shard=settings.shard,
+                    memory=settings.memory,
+                    device=pick_device(settings.device),
+                    progress=report,
+                )
+            )
+    return AlignmentTable.concatenate(tables)
+
+
+def run_name(cfg: dict[str, Any]) -> str:
+    """Suite and dataset, for file names of what covers both."""
+    return f"{cfg['suite'] or 'models'}--{dataset_spec(cfg).name}"
+
+
+def dataset_folder(cfg: dict[str, Any], settings: Settings) -> str:
+    """Name of the stored dataset, "<name>--<key>", that fits the configured one.
+
+    Raises:
+        StoreError: none fits, or several do.
+    """
+    asked = dataset_spec(cfg)
+    fits = []
+    for path in sorted(settings.store.root.glob(f"{slug(asked.name)}--*/samples.json")):
+        if _fits(asked.identity(), DatasetSpec.from_dict(read_json(path)["spec"]).identity()):
+            fits.append(path.parent.name)
+    if len(fits) == 1:
+        return fits[0]
+    if not fits:
+        raise StoreError(f"no samples of {asked.name} under {settings.store.root} with these settings. Run `platorep extract` first.")
+    raise StoreError(f"several stored datasets fit {asked.name}: {', '.join(fits)}. Say which by dataset.revision.")
+
+
+def stored_alignment(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
+    """The scores on disk of the suite's models under the configured metrics and clipping rule.
+
+    Raises:
+        StoreError: there are none.
+    """
+    from platorep.metrics.preprocess import clip_id
+    from platorep.metrics.registry import build
+
+    folder = settings.root / "alignment" / dataset_folder(cfg, settings)
+    parts = sorted(path for path in folder.glob("*.parquet") if not path.name.endswith(".samples.parquet"))
+    if not parts:
+        raise StoreError(f"no scores under {folder}. Run `platorep align` with the same words first.")
+    frame = AlignmentTable.load(parts).frame
+    names = [spec.name for spec in model_specs(cfg)]
+    metrics = [build(name, **(options or {})).id for name, options in cfg["metric"].items()]
+    clip = clip_id(cfg["protocol"]["clip"], cfg["protocol"]["quantile"])
+    chosen = frame[frame.x_model.isin(names) & frame.y_model.isin(names) & frame.metric.isin(metrics) & (frame.clip == clip)]
+    if chosen.empty:
+        raise StoreError(f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. Run `platorep align` first.")
+    order = {name: place for place, name in enumerate(names)}
+    rows = chosen.assign(_x=chosen.x_model.map(order), _y=chosen.y_model.map(order))
+    rows = rows.sort_values(["metric", "_x", "_y"], kind="stable").drop(columns=["_x", "_y"])
+    return AlignmentTable.from_frame(rows)
+
+
+def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
+    """Draws the chosen figures from the tables on disk, then prints the models' matrix and the figures' paths."""
+    from platorep.figures import draw, save
+    from platorep.figures.text import matrix_table
+
+    table = stored_alignment(cfg, settings)
+    found = CompetenceTable.load([settings.root / "competence" / f"{run_name(cfg)}.parquet"])
+    out = settings.root / "figures" / run_name(cfg)
+    paths = []
+    with bar("Drawing") as report:
+        for number, (name, options) in enumerate(cfg["figure"].items()):
+            report(number, len(cfg["figure"]), name)
+            paths += save(draw(name, table, found, **(options or {})), out / name)
+    Console().print(matrix_table(table))
+    for path in paths:
+        log.info("%s", path)
+    return paths

@@ -73,8 +73,7 @@ def run(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Extract, competence, align, plot."""
     failed = pipeline.extract_models(cfg, settings)
     pipeline.measure_competence(cfg, settings)
-    table = pipeline.align_models(cfg, settings)
-    pipeline.draw_figures(cfg, settings, table)
+    pipeline.draw_figures(cfg, settings)
     pipeline.raise_failures(failed)
 
 
@@ -99,7 +98,7 @@ def align(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
 @_task
 def plot(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Figures from the scores on disk."""
-    pipeline.draw_figures(cfg, settings, None)
+    pipeline.draw_figures(cfg, settings)
 
 
 @_task

@@ -93,7 +93,12 @@ class _Table:
         parts = [cls.from_frame(pd.read_parquet(path)) for path in paths]
         if not parts:
             raise StoreError(f"no parts of {cls.__name__} to load. Run the stage that makes them first.")
-        return cls(pd.concat([part.frame for part in parts], ignore_index=True))
+        return cls.concatenate(parts)
+
+    @classmethod
+    def concatenate(cls, tables: Iterable[Self]) -> Self:
+        """The rows of all tables, in the order given."""
+        return cls(pd.concat([table.frame for table in tables], ignore_index=True))
 
     def write(self, path: Path) -> None:
         """Writes one parquet file, atomically; the same table gives the same bytes."""

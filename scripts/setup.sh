@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Makes .venv if there is none and installs platorep with its pinned dependencies into it. Does nothing the second time.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [ ! -x .venv/bin/python ]; then
+  "${PYTHON:-python3}" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' ||
+    { echo "platorep needs Python 3.11 to 3.13; say which: PYTHON=python3.12 bash $0" >&2; exit 1; }
+  "${PYTHON:-python3}" -m venv .venv
+fi
+
+stamp=.venv/installed-$(cat pyproject.toml scripts/constraints.txt | .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
+[ -f "$stamp" ] && exit 0
+
+# uv installs the same packages several times faster than pip; pip alone does as well
+if .venv/bin/python -m pip install --quiet uv; then
+  .venv/bin/uv pip install --python .venv/bin/python --constraint scripts/constraints.txt --editable '.[test]'
+else
+  .venv/bin/python -m pip install --constraint scripts/constraints.txt --editable '.[test]'
+fi
+touch "$stamp"

@@ -1,0 +1,31 @@
+"""The root command answers without loading what it does not need."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+HEAVY = ("torch", "hydra", "transformers", "pandas", "matplotlib")
+
+
+def modules_after(code: str) -> set[str]:
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_help_imports_neither_torch_nor_hydra():
+    found = modules_after("from platorep.cli import app; app(['--help'])")
+    assert "platorep.cli" in found
+    assert not found & set(HEAVY)
+
+
+def test_the_check_above_can_fail():
+    assert "pandas" in modules_after("import platorep.cli, pandas")
+
+
+@pytest.mark.parametrize("command", ["run", "extract", "align", "plot", "ls", "doctor"])
+def test_every_command_is_listed(command):
+    done = subprocess.run([sys.executable, "-m", "platorep", "--help"], capture_output=True, text=True, check=True)
+    assert f" {command} " in done.stdout
