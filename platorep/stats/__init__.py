@@ -1,0 +1,1 @@
+"""Pure numerics on scores: nulls, calibration, intervals, layer choice, hubness, trends. No files, no configuration."""
