@@ -1,0 +1,153 @@
+"""Figure 3: language and vision models align, the more so the better both are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from platorep.core.errors import StoreError
+from platorep.core.results import AlignmentTable, CompetenceTable
+from platorep.figures import style, views
+from platorep.figures.style import PAGE, Tag
+from platorep.figures.views import Dose
+
+
+LEFT, BOTTOM = 0.58, 0.64
+
+
+@style.styled
+def fig3(
+    alignment: AlignmentTable,
+    competence: CompetenceTable | None = None,
+    *,
+    metric: str | None = None,
+    dataset: str | None = None,
+    measure: str = "bits_per_byte",
+    task: str | None = None,
+    doses: Mapping[str, Dose] | None = None,
+) -> Figure:
+    """Alignment (best layer pair) against 1 - bits per byte: one panel a vision family, one line a vision model (PRH, Fig. 3).
+
+    Each point is a language model, named above the panel; lines run light to dark in the order in which the table names
+    the family's models. Language models without bits per byte (static vectors, sentence encoders, TF-IDF) are dashed
+    lines at their score with the panel's best vision model, the one with the highest mean. Degraded language models
+    are points like any other; degraded vision models share a panel a base model, which closes with the intact model.
+    Families of one vision model share a panel when there are several of them. Chance is k/(n - 1) for mutual k-NN.
+
+    Args:
+        alignment: language x vision pairs, either side first.
+        competence: bits per byte of language models.
+        metric: full id, when the table holds several.
+        dataset: when the table holds several.
+        measure: the measure that the x axis shows as 1 - value.
+        task: corpus of the measure, when there are several.
+        doses: degraded models; read from the names by default (`views.doses`).
+
+    Raises:
+        StoreError: no language x vision pairs, or none of the language models has the measure.
+    """
+    pairs = views.cross_modal(views.best_pairs(alignment, metric, dataset))
+    bits = views.measure(competence, measure, task)
+    named = views.doses([*pairs.language.unique(), *pairs.vision.unique()]) if doses is None else doses
+    degraded = {model: Dose(*dose) for model, dose in named.items()}  # options may come as plain lists
+    scores = pairs.pivot(index="language", columns="vision", values="score")[list(pairs.vision.unique())]
+    x = (1 - bits.reindex(scores.index)).dropna().sort_values(kind="stable")
+    if x.empty:
+        raise StoreError(
+            f"none of the language models ({', '.join(scores.index)}) has {measure} in the competence table, "
+            f"which knows it of {', '.join(bits.index)}."
+        )
+    without = [m for m in pairs.language.unique() if m not in x.index]
+    groups = _groups(pairs, degraded)
+    chance = views.chance(pairs)
+
+    names = views.named(list(x.index), degraded)
+    captions = {title: _captions(members, degraded) for title, members in groups.items()}
+    references = [*without, *(["chance"] if chance is not None else [])]
+    margin = style.tag_width([*references, *(c for captions_ in captions.values() for c in captions_)]) + 0.1
+    above = style.names_height(names) + 0.2
+    columns = len(groups) if len(groups) <= 3 else 2 if len(groups) == 4 else 3
+    width = min((PAGE - LEFT - columns * margin - (columns - 1) * 0.1) / columns, 3.2)
+    figure, axes = style.panels(
+        -(-len(groups) // columns),
+        columns,
+        panel=(max(width, 1.2), 1.75),
+        left=LEFT,
+        right=margin,
+        bottom=BOTTOM,
+        top=above,
+        gap=(margin + 0.1, above + 0.42),
+        count=len(groups),
+        sharex=True,
+        sharey=True,
+    )
+    pad = 0.06 * (x.max() - x.min()) or 0.5
+    shown = scores.to_numpy()[np.isfinite(scores.to_numpy())]
+    axes[0].set_xlim(x.min() - pad, x.max() + pad / 2)
+    axes[0].set_ylim(min(0.0, 1.1 * shown.min()), 1.06 * max(shown.max(), chance or 0.0))
+    for index, (panel, (title, members)) in enumerate(zip(axes, groups.items(), strict=True)):
+        _panel(panel, scores[members], x, without, chance, captions[title])
+        style.name_top(panel, list(x), names)
+        panel.set_title(title, loc="left", pad=72 * (above - 0.18))
+        panel.tick_params(labelleft=index % columns == 0)
+        if index + columns >= len(groups):
+            panel.set_xlabel(f"1 − {measure.replace('_', ' ')}")
+        if index % columns == 0:
+            panel.set_ylabel(f"alignment, {views.metric_label(pairs.metric.iloc[0])}")
+    note = f"Best layer pair, n = {pairs.n.max():,}, {pairs.dataset.iloc[0].split('--')[0]}."
+    if without:
+        note += f" Dashed: no {measure.replace('_', ' ')}; with the panel's best vision model."
+    style.note(figure, note, LEFT)
+    return figure
+
+
+def _groups(pairs: pd.DataFrame, degraded: Mapping[str, Dose]) -> dict[str, list[str]]:
+    """Vision models a panel, by title: families, lone models together, ladders of degraded models each with its base."""
+    models = pairs.drop_duplicates("vision").set_index("vision").vision_family
+    families: dict[str, list[str]] = {}
+    ladders: dict[str, list[str]] = {}
+    for model, family in models.items():
+        if model in degraded:
+            dose = degraded[model]
+            ladders.setdefault(f"{dose.base} by {dose.dial.replace('_', ' ')}", []).append(model)
+        else:
+            families.setdefault(family or model, []).append(model)
+    lone = [family for family, members in families.items() if len(members) == 1]
+    apart = {family: families.pop(family) for family in lone}
+    for title, members in ladders.items():
+        base, dial = degraded[members[0]].base, degraded[members[0]].dial
+        members.sort(key=lambda m: degraded[m].value, reverse=dial == "weight_noise")  # weakest first
+        if base in models.index:
+            members.append(base)
+        families[title] = members
+    return families | (apart if len(apart) < 2 else {"other vision models": [m for members in apart.values() for m in members]})
+
+
+def _captions(members: list[str], degraded: Mapping[str, Dose]) -> list[str]:
+    """Names of a panel's lines: doses in a ladder, else the words that tell the family's models apart."""
+    if any(m in degraded for m in members):
+        return [views.dose_label(degraded[m]) if m in degraded else "intact" for m in members]
+    return views.distinct(members)
+
+
+def _panel(panel: Axes, scores: pd.DataFrame, x: pd.Series, without: list[str], chance: float | None, captions: list[str]) -> None:
+    looks = style.ordinal(len(scores.columns))
+    tags = []
+    for vision, caption, look in zip(scores.columns, captions, looks, strict=True):
+        y = scores[vision].reindex(x.index).dropna()
+        if not y.empty:
+            panel.plot(x[y.index], y, label=vision, zorder=3, **look.line())
+            tags.append(Tag(y.iloc[-1], caption, look))
+    best = scores[scores.mean().idxmax()]
+    for model in without:
+        if np.isfinite(best.get(model, np.nan)):
+            panel.axhline(best[model], color=style.MUTED, linewidth=0.7, linestyle=(0, (4, 2)), zorder=1, label=model)
+            tags.append(Tag(best[model], model, color=style.MUTED))
+    if chance is not None:
+        panel.axhline(chance, color=style.INK, linewidth=0.8, linestyle=":", zorder=1, label="chance")
+        tags.append(Tag(chance, "chance"))
+    style.tag_right(panel, tags)
