@@ -1,0 +1,39 @@
+"""Competence taken away on purpose, by a recorded and seeded amount: noise on the weights, or detail out of the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@torch.no_grad()
+def add_weight_noise(model: nn.Module, scale: float, seed: int) -> None:
+    """Adds Gaussian noise to every weight matrix in place: W + scale * std(W) * N(0, 1).
+
+    A matrix is a parameter with two or more dimensions; biases and norms' gains are left alone, and tied weights
+    get the noise once. The draw depends on `seed` and the order of the parameters only, is made on the CPU in float32
+    whatever the device, and is the same for every `scale`, so that a ladder of scales walks along one direction.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for weight in model.parameters():
+        if weight.ndim >= 2:
+            noise = torch.randn(weight.shape, generator=generator)
+            spread = weight.float().std().to("cpu")
+            weight.add_((noise.mul_(scale * spread)).to(weight.device, weight.dtype))
+
+
+def reduce_picture(picture: Image, size: int) -> Image:
+    """The picture with its shorter side reduced to `size` pixels (bicubic, antialiased); a smaller one stays as it is."""
+    from PIL.Image import Resampling
+
+    short = min(picture.size)
+    if short <= size:
+        return picture
+    width, height = (max(1, round(side * size / short)) for side in picture.size)
+    return picture.resize((width, height), Resampling.BICUBIC)

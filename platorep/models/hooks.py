@@ -1,0 +1,51 @@
+"""Pooled outputs of modules, taken while the model runs and gone when the block ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def pooled_outputs(
+    modules: Mapping[str, nn.Module], pool: Callable[[torch.Tensor], torch.Tensor], *, inputs: frozenset[str] = frozenset()
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Pools what modules put out (or take in) at once, so that no list of full hidden states is ever held.
+
+    Args:
+        modules: by name, the modules to watch.
+        pool: from a module's output, its first tensor where it is a tuple, to what is kept.
+        inputs: names of those whose first input is pooled instead of the output.
+
+    Yields:
+        A dict that fills while the model runs; hooks are removed when the block ends, also by an error.
+    """
+    found: dict[str, torch.Tensor] = {}
+    handles = []
+
+    def after(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            found[name] = pool(output[0] if isinstance(output, (tuple, list)) else output)
+
+        return hook
+
+    def before(name: str) -> Callable[..., None]:
+        def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            found[name] = pool(args[0] if args else kwargs["hidden_states"])
+
+        return hook
+
+    try:
+        for name, module in modules.items():
+            if name in inputs:
+                handles.append(module.register_forward_pre_hook(before(name), with_kwargs=True))
+            else:
+                handles.append(module.register_forward_hook(after(name)))
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()

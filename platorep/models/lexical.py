@@ -1,0 +1,101 @@
+"""Baselines that know words but no grammar: static word vectors and TF-IDF."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from platorep.core.errors import DataError
+from platorep.core.specs import ModelSpec
+from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
+
+
+log = logging.getLogger(__name__)
+
+WORD = re.compile(r"\w+(?:['’]\w+)?", re.UNICODE)
+
+
+class StaticEncoder(Layers):
+    """The mean of the words' vectors.
+
+    A caption without one known word gets the mean of all vectors, which is what GloVe's authors use for an unknown word; how
+    many there are is logged and recorded.
+
+    Args:
+        spec: the resolved spec.
+        vectors: (words, width), may be memory-mapped.
+        index: row of every word, lower case.
+        device: where features are made.
+    """
+
+    def __init__(self, spec: ModelSpec, vectors: np.ndarray, index: dict[str, int], device: torch.device) -> None:
+        super().__init__(("words",))
+        self.spec, self.vectors, self.index, self.device = spec, vectors, index, device
+        self.unknown = torch.from_numpy(np.asarray(vectors.mean(axis=0, dtype=np.float64), dtype=np.float32))
+        self.facts |= {"parameters": int(vectors.size)}
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Counts the captions of which no word is known."""
+        strange = [text for text in texts if not self._rows(text)]
+        self.facts["captions_without_known_word"] = len(strange)
+        if strange:
+            log.warning("%s: %d captions have no known word, such as %r.", self.spec.name, len(strange), strange[0])
+
+    def tokenize(self, texts: Sequence[Text], rules: TextRules) -> list[Tokens]:
+        """Rows of the known words of every text; those of the caption alone where `rules.span` says so."""
+        return [Tokens(ids=self._rows(t.text[t.start : t.stop] if rules.span == "caption" else t.text)) for t in texts]
+
+    def encode(self, batch: Sequence[Tokens]) -> Encoded:
+        """Mean vectors, (batch, width)."""
+        rows = [
+            torch.from_numpy(np.asarray(self.vectors[np.asarray(tokens.ids)], dtype=np.float32)).mean(0) if tokens.ids else self.unknown
+            for tokens in batch
+        ]
+        return Encoded([torch.stack(rows).to(self.device)], {})
+
+    def _rows(self, text: str) -> list[int]:
+        return [self.index[word] for word in WORD.findall(text.lower()) if word in self.index]
+
+
+class TfidfEncoder(Layers):
+    """TF-IDF weights of the words (scikit-learn's, fitted on the dataset's own captions).
+
+    Width is the number of distinct words. The few large values are the signal: features of this source are not clamped.
+    """
+
+    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        super().__init__(("words",))
+        self.spec, self.device = spec, device
+        self.model = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b")
+        self.texts: list[str] = []
+
+    def fit(self, texts: Sequence[str]) -> None:
+        """Learns the vocabulary and the document frequencies.
+
+        Raises:
+            DataError: a text has no word, so that its vector would be zero.
+        """
+        if strange := [text for text in texts if not re.search(r"\w", text)]:
+            raise DataError(
+                f"{self.spec.name}: {len(strange)} captions have no word, such as {strange[0]!r}; their TF-IDF would be zero. "
+                "Drop them, or leave this model out."
+            )
+        self.model.fit(texts)
+        self.facts |= {"parameters": len(self.model.vocabulary_)}
+
+    def tokenize(self, texts: Sequence[Text], rules: TextRules) -> list[Tokens]:
+        """Places in the list of texts seen so far: scikit-learn splits into words itself."""
+        low = len(self.texts)
+        self.texts += [t.text[t.start : t.stop] if rules.span == "caption" else t.text for t in texts]
+        return [Tokens(ids=(low + i,)) for i in range(len(texts))]
+
+    def encode(self, batch: Sequence[Tokens]) -> Encoded:
+        """Weights, (batch, distinct words), each row of length 1."""
+        weights = self.model.transform([self.texts[tokens.ids[0]] for tokens in batch])
+        return Encoded([torch.from_numpy(weights.toarray()).float().to(self.device)], {})

@@ -1,0 +1,61 @@
+"""From the states of many tokens or places to one vector, in float32."""
+
+from __future__ import annotations
+
+import torch
+
+from platorep.core.errors import SpecError
+
+
+def pool_tokens(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
+    """One vector an item from its tokens.
+
+    Args:
+        hidden: (batch, tokens, width), any float dtype.
+        mask: (batch, tokens), true where a token takes part; at least one a row.
+        how: "mean", "max", "last" (the last token that takes part) or "cls" (the first one).
+
+    Returns:
+        (batch, width) in float32; sums are accumulated in float32 whatever the dtype of `hidden`.
+    """
+    hidden = hidden.float()
+    if how == "mean":
+        weights = mask.float()
+        weights = weights / weights.sum(1, keepdim=True)
+        return torch.bmm(weights.unsqueeze(1), hidden).squeeze(1)
+    if how == "max":
+        return hidden.masked_fill(~mask.unsqueeze(-1), float("-inf")).amax(1)
+    places = torch.arange(mask.shape[1], device=mask.device)
+    at = torch.where(mask, places, -1).amax(1) if how == "last" else torch.where(mask, places, mask.shape[1]).amin(1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), at]
+
+
+def pool_patches(hidden: torch.Tensor, prefix: int, how: str) -> torch.Tensor:
+    """One vector a picture from a transformer's tokens (batch, tokens, width), of which the first `prefix` are no patches.
+
+    "cls" takes token 0; "mean" and "max" go over the patches alone. Float32 out.
+    """
+    if how == "cls":
+        return hidden[:, 0].float()
+    patches = hidden[:, prefix:].float()
+    return patches.mean(1) if how == "mean" else patches.amax(1)
+
+
+def pool_space(maps: torch.Tensor, how: str) -> torch.Tensor:
+    """One vector a picture from feature maps (batch, width, height, width of the map): mean or maximum over space, in float32."""
+    flat = maps.flatten(2).float()
+    return flat.mean(2) if how == "mean" else flat.amax(2)
+
+
+def picture_pool(pool: str, has_class_token: bool, name: str) -> str:
+    """What `pool` means for a vision model: "auto" is the class token where there is one, else the mean.
+
+    Raises:
+        SpecError: the model has no such thing.
+    """
+    if pool == "auto":
+        return "cls" if has_class_token else "mean"
+    if pool == "last" or (pool == "cls" and not has_class_token):
+        have = "cls, mean or max" if has_class_token else "mean or max (it has no class token)"
+        raise SpecError(f"{name}: pool={pool} does not exist for this vision model; expected {have}.")
+    return pool

@@ -1,0 +1,177 @@
+"""What exactly a model spec means: settled before any key is computed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from platorep.core.errors import AssetError, SpecError, unknown_name
+from platorep.core.files import sha256_file
+from platorep.core.specs import AssetSpec, ModelSpec
+from platorep.models.base import native_dtype
+
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
+    """The spec with everything settled that its key covers: done before any key is computed.
+
+    `revision` becomes the Hub's commit, the asset's SHA-256, or the SHA-256 over a local path's files; for an
+    architecture that is only initialised at random, its library's version. `dtype="auto"` becomes the device's, and
+    `pool="auto"` what it means for this model.
+
+    Raises:
+        SpecError: settings that exclude each other, or a modality that the source does not have.
+        UnknownNameError: an architecture that does not exist.
+        AssetError: the Hub does not have the model or revision, or cannot be reached and the model is not in its cache.
+    """
+    _check(spec)
+    dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
+    if spec.source in ("static", "tfidf", "pixels"):
+        dtype = "float32"
+    return spec.replace(revision=_revision(spec), dtype=dtype, pool=_pool(spec))
+
+
+def _check(spec: ModelSpec) -> None:
+    modalities = {
+        "transformers": ("language",), "static": ("language",), "tfidf": ("language",), "timm": ("vision",), "pixels": ("vision",),
+        "open_clip": ("language", "vision"),
+    }  # fmt: skip
+    if spec.source not in modalities:
+        raise SpecError(f"{spec.name}: source={spec.source} is not run here; import such features with `platorep store import`.")
+    if spec.modality not in modalities[spec.source]:
+        raise SpecError(f"{spec.name}: modality is {spec.modality!r}; source={spec.source} has {' and '.join(modalities[spec.source])}.")
+    if spec.weight_noise < 0:
+        raise SpecError(f"{spec.name}: weight_noise is {spec.weight_noise}; expected 0 or more.")
+    if spec.weight_noise and (spec.quantize or spec.source in ("static", "tfidf", "pixels")):
+        raise SpecError(f"{spec.name}: weight_noise needs weights of a network in full precision; leave out weight_noise or quantize.")
+    if spec.input_size is not None and (spec.modality != "vision" or spec.input_size < 1):
+        raise SpecError(f"{spec.name}: input_size is {spec.input_size} for {spec.modality}; expected 1 or more, and pictures.")
+    if spec.quantize and spec.source != "transformers":
+        raise SpecError(f"{spec.name}: quantize works for source=transformers only, got {spec.source}.")
+
+
+def _revision(spec: ModelSpec) -> str:
+    if spec.source in ("tfidf", "pixels"):
+        return "1"
+    if spec.asset is not None:
+        return spec.asset.sha256 or content_hash(fetched(spec.asset))
+    if spec.weights == "random" and spec.source == "timm":
+        import timm
+
+        return f"timm-{timm.__version__}"
+    if spec.weights == "random" and spec.source == "open_clip" and "/" not in spec.id:
+        import open_clip
+
+        return f"open_clip-{open_clip.__version__}"
+    return hub_commit(hub_id(spec), spec.revision)
+
+
+def _pool(spec: ModelSpec) -> str:
+    if spec.pool != "auto" or spec.modality != "vision":
+        return "mean" if spec.pool == "auto" else spec.pool
+    if spec.source == "timm":
+        from platorep.models.vision import has_class_token
+
+        with torch.device("meta"):
+            return "cls" if has_class_token(timm_architecture(spec)) else "mean"
+    return "cls" if spec.source == "open_clip" else "mean"
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or over the names and SHA-256s of all files of a folder."""
+    if path.is_file():
+        return sha256_file(path)
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_file(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def hub_commit(repository: str, revision: str | None) -> str:
+    """The commit that a branch, a tag or None (the default branch) of a Hub repository means now.
+
+    Without a network, the commit that the local cache holds under that name.
+
+    Raises:
+        AssetError: it does not exist, is gated, or cannot be known.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
+    try:
+        return str(HfApi().model_info(repository, revision=revision, timeout=20).sha)
+    except GatedRepoError as error:
+        raise AssetError(f"{repository} is gated: accept its terms at the Hub, and log in with `hf auth login`.") from error
+    except RevisionNotFoundError as error:
+        raise AssetError(f"{repository} has no revision {revision!r} at the Hub.") from error
+    except RepositoryNotFoundError as error:
+        raise AssetError(f"{repository} does not exist at the Hub, or is private. Check the name, or `hf auth login`.") from error
+    except Exception as error:
+        found = try_to_load_from_cache(repository, "config.json", revision=revision)
+        if isinstance(found, str):
+            return Path(found).parent.name
+        raise AssetError(
+            f"the Hub could not be asked for {repository} ({type(error).__name__}), and it is not in the cache. Connect, or choose "
+            "models that need no hub (suite=offline)."
+        ) from error
+
+
+def hub_id(spec: ModelSpec) -> str:
+    """The Hub repository that holds a model's weights."""
+    if spec.source == "timm":
+        import timm
+
+        name = spec.id.removeprefix("timm/")
+        return getattr(timm.get_pretrained_cfg(name), "hfhub_id", None) or f"timm/{name}"
+    if spec.source == "open_clip":
+        import open_clip
+
+        architecture, _, tag = spec.id.partition("/")
+        if known := open_clip.pretrained.get_pretrained_cfg(architecture, tag):
+            return known["hf_hub"].rstrip("/")
+    return spec.id
+
+
+def fetched(asset: AssetSpec) -> Path:
+    """A pinned file or folder, from the cache."""
+    from platorep.assets import fetch
+
+    return fetch(asset)
+
+
+def find(path: Path, *patterns: str) -> Path:
+    """The first file under a fetched asset that fits the first pattern that any file fits."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for pattern in patterns:
+        for file in files:
+            if file.match(pattern):
+                return file
+    raise AssetError(f"{path} holds no {' or '.join(patterns)}. Name the right members of the asset.")
+
+
+def timm_architecture(spec: ModelSpec) -> Any:
+    """A timm model with its initial weights.
+
+    Raises:
+        UnknownNameError: timm has no such architecture.
+        SpecError: the architecture exists, but not with these pretrained weights.
+    """
+    import timm
+
+    name = spec.id.removeprefix("timm/")
+    if name.split(".")[0] not in timm.list_models():
+        raise unknown_name("timm architecture", name.split(".")[0], timm.list_models())
+    try:
+        return timm.create_model(name, pretrained=False)
+    except RuntimeError as error:
+        raise SpecError(
+            f"{spec.name}: timm does not know {name!r} ({error}). Known tags: {', '.join(timm.list_pretrained(name.split('.')[0] + '*'))}."
+        ) from error
