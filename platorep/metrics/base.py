@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 
 from platorep.core.errors import FeatureError
-from platorep.metrics.knn import top_k
+from platorep.metrics.knn import DENSE, check_k, inner_products, neighbours, top_k
 
 
 Similarity = Literal["cosine", "euclidean"]
@@ -41,24 +41,54 @@ class Geometry:
         if x.ndim != 2 or len(x) < 2 or x.shape[1] < 1:
             raise FeatureError(f"features must have shape (n >= 2, d >= 1); got {tuple(x.shape)}.")
         x = x.to(torch.float32)
-        self.similarity: Similarity = similarity
-        self._norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-        if not torch.isfinite(self._norms).all():
-            bad = (~torch.isfinite(self._norms)).nonzero()[0, 0].item()
+        self._set(torch.linalg.vector_norm(x, dim=1, keepdim=True), similarity)
+        self.x = x / self._norms if similarity == "cosine" else x
+
+    @classmethod
+    def concatenation(cls, products: torch.Tensor, features: Callable[[], torch.Tensor], similarity: Similarity = "cosine") -> Geometry:
+        """The concatenation of layers, from the sum of their inner products instead of a product of its own.
+
+        The concatenated features themselves are made only for a metric that asks for `x`.
+
+        Args:
+            products: the sum of the layers' `products()`, shape (n, n).
+            features: makes the concatenation of the clipped, unnormalised layers, shape (n, sum of d).
+            similarity: as above; under cosine the concatenated rows are divided by their length.
+        """
+        self = cls.__new__(cls)
+        self._set(products.diagonal().sqrt()[:, None], similarity)
+        self._features = features
+        self.gram = products / (self._norms * self._norms.T) if similarity == "cosine" else products
+        return self
+
+    def _set(self, norms: torch.Tensor, similarity: Similarity) -> None:
+        if not torch.isfinite(norms).all():
+            bad = (~torch.isfinite(norms)).nonzero()[0, 0].item()
             raise FeatureError(f"features are not finite (first in row {bad}). Find the sample, or drop it on both sides.")
-        if similarity == "cosine":
-            if (self._norms == 0).any():
-                row = (self._norms == 0).nonzero()[0, 0].item()
-                raise FeatureError(f"row {row} is the zero vector, which has no direction: cosine similarity is undefined. Use similarity=euclidean.")
-            x = x / self._norms
-        self.x = x
-        self.n = len(x)
+        if similarity == "cosine" and (norms == 0).any():
+            row = (norms == 0).nonzero()[0, 0].item()
+            raise FeatureError(
+                f"row {row} is the zero vector, which has no direction: cosine similarity is undefined. Use similarity=euclidean."
+            )
+        self._norms = norms
+        self.similarity: Similarity = similarity
+        self.n = len(norms)
         self._neighbours: torch.Tensor | None = None
 
     @cached_property
+    def x(self) -> torch.Tensor:
+        """The features, rows of length 1 under cosine, shape (n, d) float32."""
+        x = self._features()
+        return x / self._norms if self.similarity == "cosine" else x
+
+    @cached_property
     def gram(self) -> torch.Tensor:
-        """Inner products of the (normalised) rows, shape (n, n) float32. Cost n^2 d."""
-        return self.x @ self.x.T
+        """Inner products of the (normalised) rows, shape (n, n) float32, symmetric. Cost 0.6 n^2 d."""
+        return inner_products(self.x)
+
+    def products(self) -> torch.Tensor:
+        """Inner products of the rows before they are normalised, shape (n, n) float32: those of a concatenation are their sum."""
+        return self.gram * (self._norms * self._norms.T) if self.similarity == "cosine" else self.gram
 
     def neighbours(self, k: int) -> torch.Tensor:
         """Indices of each sample's k nearest others, nearest first, shape (n, k) int64; ties go to the lower index.
@@ -66,15 +96,13 @@ class Geometry:
         Raises:
             FeatureError: k < 1 or k >= n.
         """
-        if not 1 <= k < self.n:
-            raise FeatureError(f"k = {k} neighbours of {self.n} samples: k must be at least 1 and at most n - 1 = {self.n - 1}.")
+        check_k(k, self.n)
         if self._neighbours is None or self._neighbours.shape[1] < k:
-            if self.similarity == "cosine":
-                closeness = self.gram
+            if self.n > DENSE:
+                self._neighbours = neighbours(self.x, k, similarity=self.similarity)
             else:
-                squared = self.gram.diagonal()
-                closeness = 2 * self.gram - squared[None, :]  # -|a-b|^2 up to the query's own constant
-            self._neighbours = top_k(closeness, k)
+                squared = self.gram.diagonal()  # -|a-b|^2 is 2<a,b> - |b|^2 up to the query's own constant
+                self._neighbours = top_k(self.gram if self.similarity == "cosine" else 2 * self.gram - squared[None, :], k)
         return self._neighbours[:, :k]
 
 
@@ -121,6 +149,10 @@ class Metric(ABC):
         """
         if n < 2:
             raise FeatureError(f"{self.name} needs at least 2 samples; got {n}.")
+
+    def state_bytes(self, n: int, d: int) -> int:
+        """About how much memory one prepared layer of shape (n, d) takes: what `align` plans with. One n x n matrix unless overridden."""
+        return 4 * n * n
 
     @abstractmethod
     def prepare(self, layer: Geometry) -> Any:

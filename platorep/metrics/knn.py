@@ -1,12 +1,52 @@
-"""Exact nearest neighbours."""
+"""Exact nearest neighbours: of one similarity matrix, and in tiles where that matrix would not fit."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
+
+from platorep.core.errors import FeatureError
+
+
+ROWS = 256
+"""Query rows a product takes at a time. Small blocks let `inner_products` leave out what symmetry gives."""
+
+
+DENSE = 8192
+"""Samples up to which a layer's whole similarity matrix is made; beyond, neighbours are found in tiles."""
+
+TILES = {"cpu": (1024, 8192), "cuda": (4096, 65536)}
+"""Query rows and gallery rows of one tile, by device: 32 MB and 1 GB of similarities."""
+
+
+def inner_products(x: torch.Tensor) -> torch.Tensor:
+    """`x @ x.T`, exactly symmetric, at about 0.6 of the cost: the lower blocks are copied from the upper ones.
+
+    Args:
+        x: shape (n, d), float32.
+
+    Returns:
+        Shape (n, n), float32.
+    """
+    n = len(x)
+    product = torch.empty(n, n, dtype=x.dtype, device=x.device)
+    for start in range(0, n, ROWS):
+        stop = min(start + ROWS, n)
+        product[start:stop, start:] = x[start:stop] @ x[start:].T
+        square = product[start:stop, start:stop]
+        square.copy_(torch.triu(square) + torch.triu(square, 1).T)
+        product[stop:, start:stop] = product[start:stop, stop:].T
+    return product
 
 
 def top_k(closeness: torch.Tensor, k: int) -> torch.Tensor:
     """Indices of the k largest entries of each row, the diagonal left out, ties to the lower index.
+
+    Equal to the first k columns of a stable descending sort. A partial selection finds the k + 1 largest; only rows
+    in which two of these are equal are sorted.
 
     Args:
         closeness: shape (n, n); larger is nearer. Not modified.
@@ -15,5 +55,134 @@ def top_k(closeness: torch.Tensor, k: int) -> torch.Tensor:
     Returns:
         Shape (n, k) int64, nearest first.
     """
-    masked = closeness.clone().fill_diagonal_(-torch.inf)
-    return masked.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    return _select(closeness.clone().fill_diagonal_(-torch.inf), k)
+
+
+def _select(masked: torch.Tensor, k: int) -> torch.Tensor:
+    values, indices = masked.topk(min(k + 1, masked.shape[1]), dim=1)
+    tied = (values[:, 1:] == values[:, :-1]).any(dim=1)
+    indices = indices[:, :k].contiguous()
+    if tied.any():
+        indices[tied] = masked[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
+    return indices
+
+
+def check_k(k: int, n: int) -> None:
+    """Refuses a number of neighbours that n samples do not have.
+
+    Raises:
+        FeatureError: k < 1 or k >= n.
+    """
+    if not 1 <= k < n:
+        raise FeatureError(f"k = {k} neighbours of {n} samples: k must be at least 1 and at most n - 1 = {n - 1}.")
+
+
+def neighbours(
+    queries: torch.Tensor,
+    k: int,
+    *,
+    gallery: torch.Tensor | None = None,
+    own: torch.Tensor | None = None,
+    similarity: Literal["cosine", "euclidean"] = "cosine",
+    shard: tuple[int, int] = (0, 1),
+    tile: tuple[int, int] | None = None,
+) -> torch.Tensor:
+    """Exact k nearest gallery rows of each query, in tiles: the same for n = 1,024 and n = 1,000,000.
+
+    Args:
+        queries: shape (m, d), float32; rows of length 1 under cosine.
+        k: neighbours a query.
+        gallery: shape (n, d); None: the queries themselves, each left out of its own neighbours.
+        own: which gallery row each query is, shape (m,), -1 for none; that row is no neighbour. None with a gallery:
+            no query is in it.
+        similarity: inner product of unit rows, or distance.
+        shard: (i, m): only the i-th of m contiguous shares of the queries. Shares end at tile edges, so that the
+            shares' results, stacked, are the whole's bytes.
+        tile: query rows and gallery rows held at a time; None: by device.
+
+    Returns:
+        Shape (queries of the share, k), int64, nearest first; ties go to the lower index.
+
+    Raises:
+        FeatureError: the gallery has too few rows for k.
+
+    Cost: the matrix product, m n d; memory one tile of similarities beside the features.
+    """
+    sizes = [len(queries if gallery is None else gallery)]
+    return growing_neighbours(queries, [k], sizes, gallery=gallery, own=own, similarity=similarity, shard=shard, tile=tile)[0]
+
+
+def growing_neighbours(
+    queries: torch.Tensor,
+    ks: Sequence[int],
+    sizes: Sequence[int],
+    *,
+    gallery: torch.Tensor | None = None,
+    own: torch.Tensor | None = None,
+    similarity: Literal["cosine", "euclidean"] = "cosine",
+    shard: tuple[int, int] = (0, 1),
+    tile: tuple[int, int] | None = None,
+) -> list[torch.Tensor]:
+    """Neighbours of the same queries in the first `sizes[0]`, `sizes[1]`, ... rows of one gallery, in one pass over it.
+
+    Args:
+        queries: as in `neighbours`.
+        ks: neighbours a query for each size, such as a fixed share of it.
+        sizes: gallery rows, increasing; each gallery holds the one before it.
+        gallery: as in `neighbours`, like the rest.
+        own: .
+        similarity: .
+        shard: .
+        tile: .
+
+    Returns:
+        One tensor of shape (queries of the share, ks[s]) a size.
+    """
+    if gallery is None:
+        gallery, own = queries, torch.arange(len(queries), device=queries.device)
+    if list(sizes) != sorted(set(sizes)) or not sizes or sizes[-1] > len(gallery) or len(ks) != len(sizes):
+        raise FeatureError(
+            f"gallery sizes {list(sizes)} must increase, reach at most the {len(gallery)} rows there are, and have one k each."
+        )
+    for k, size in zip(ks, sizes, strict=True):
+        check_k(k, size if own is not None else size + 1)
+    rows, columns = tile or TILES[queries.device.type]
+    start, stop = share(len(queries), shard, rows)
+    edges = sorted({*range(0, sizes[-1], columns), *sizes})
+    squared = None if similarity == "cosine" else gallery.square().sum(dim=1)
+    found: list[list[torch.Tensor]] = [[] for _ in sizes]
+    for top in range(start, stop, rows):
+        block = queries[top : min(top + rows, stop)]
+        values, indices = block.new_empty(len(block), 0), torch.empty(len(block), 0, dtype=torch.int64, device=block.device)
+        for left, right in itertools.pairwise(edges):
+            closeness = block @ gallery[left:right].T
+            if squared is not None:
+                closeness.mul_(2).sub_(squared[left:right])
+            if own is not None:
+                mine = own[top : top + len(block)]
+                here = ((mine >= left) & (mine < right)).nonzero().flatten()
+                closeness[here, mine[here] - left] = -torch.inf
+            nearest = _select(closeness, min(max(ks), right - left))
+            # what was found before has lower indices, so a stable sort keeps ties in index order
+            values = torch.cat([values, closeness.gather(1, nearest)], dim=1)
+            indices = torch.cat([indices, nearest + left], dim=1)
+            values, order = values.sort(dim=1, descending=True, stable=True)
+            values, indices = values[:, : max(ks)], indices.gather(1, order)[:, : max(ks)]
+            if right in sizes:
+                at = list(sizes).index(right)
+                found[at].append(indices[:, : ks[at]])
+    empty = [torch.empty(0, k, dtype=torch.int64, device=queries.device) for k in ks]
+    return [torch.cat(parts) if parts else none for parts, none in zip(found, empty, strict=True)]
+
+
+def share(n: int, shard: tuple[int, int], unit: int) -> tuple[int, int]:
+    """Rows [start, stop) of the i-th of m shares of n rows; shares are whole units, but for the last.
+
+    Raises:
+        FeatureError: not 0 <= i < m.
+    """
+    i, m = shard
+    if not 0 <= i < m:
+        raise FeatureError(f"shard {i}/{m}: the first number must be at least 0 and less than the second.")
+    units = -(-n // unit)
+    return min(n, units * i // m * unit), min(n, units * (i + 1) // m * unit)

@@ -1,0 +1,146 @@
+"""Clamping of outliers: one threshold a model, taken over all of its layers together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from platorep.core.errors import FeatureError, SpecError
+
+
+ClipRule = Literal["exact", "approximate", "none"]
+"""How the clamp's threshold is found; see `clip_threshold`."""
+
+_CHUNK = 1 << 18  # elements compared at a time: |x| and its masks stay in the cache
+_STRIDE = 997  # every how manieth value is in the sample; prime, so that it meets all dimensions alike
+_BLOCK = 1 << 24  # elements partitioned at a time by the approximate rule
+
+Load = Callable[[slice], torch.Tensor]
+"""Rows of one layer, shape (rows, d), floating."""
+
+
+def clip_id(rule: ClipRule, quantile: float) -> str:
+    """The rule in one word, as tables name it: exact(0.95), approximate(0.95), none.
+
+    Raises:
+        SpecError: an unknown rule, or a quantile outside (0, 1).
+    """
+    if rule not in ("exact", "approximate", "none"):
+        raise SpecError(f"clip is {rule!r}; expected 'exact', 'approximate' or 'none'.")
+    if rule == "none":
+        return rule
+    if not 0 < quantile < 1:
+        raise SpecError(f"clip quantile {quantile} must lie between 0 and 1 exclusive; clip=none leaves the features as they are.")
+    return f"{rule}({quantile:g})"
+
+
+def clip_threshold(layers: Sequence[torch.Tensor | Load], n: int, *, rule: ClipRule, quantile: float) -> float | None:
+    """The value at which a model's features are clamped, over all layers together; None for the rule "none".
+
+    `exact`: the int(quantile * count)-th smallest |value|, counted from 0, over all samples, layers and dimensions.
+    `approximate`: for each sample the quantile of |value| over layers and dimensions, interpolated linearly, and of
+    these the mean over samples. These are the two rules of the PRH's released code ("exact" its `--precise`).
+
+    Args:
+        layers: the layers of one model, shape (n, d_layer) each, or functions that load rows of one; a function is
+            called a few times, so that no more than one layer is held.
+        n: number of samples.
+        rule: which rule.
+        quantile: in (0, 1).
+
+    Raises:
+        FeatureError: a value is NaN or infinite.
+
+    Cost: two passes over the values for `exact`, one for `approximate`; a few MB of memory.
+    """
+    if rule == "none":
+        return None
+    clip_id(rule, quantile)
+    loads = [layer if callable(layer) else layer.__getitem__ for layer in layers]
+    return _exact(loads, quantile) if rule == "exact" else _approximate(loads, n, quantile)
+
+
+def clip(x: torch.Tensor, threshold: float | None) -> torch.Tensor:
+    """`x` clamped to [-threshold, threshold]; `x` itself where the threshold is None."""
+    return x if threshold is None else x.clamp(-threshold, threshold)
+
+
+def order_statistic(chunks: Callable[[], Iterable[torch.Tensor]], index: Callable[[int], int]) -> float:
+    """The index-th smallest |value|, from 0, of values too many to sort or to hold, exactly.
+
+    A strided sample brackets the answer; one pass then counts what lies below the bracket and keeps what lies inside
+    it (a few in a thousand), which is partitioned. Should the bracket miss, it is widened and the pass repeated.
+
+    Args:
+        chunks: gives the same tensors each time it is called.
+        index: from the number of values to the index that is wanted.
+
+    Raises:
+        FeatureError: a value is NaN or infinite, or there is none.
+
+    Cost: 1.6 ns a value where a partition of all values takes 9 ns and their memory once more (2 cores).
+    """
+    pieces, count = [], 0
+    for chunk in chunks():
+        flat = chunk.flatten()
+        count += len(flat)
+        pieces.append(flat[::_STRIDE].abs().to("cpu", torch.float32))
+    if not count:
+        raise FeatureError("no features to clip: there is no layer with values.")
+    sample = torch.cat(pieces).sort().values
+    wanted = index(count)
+    share = (wanted + 0.5) / count
+    margin = 8 * math.sqrt(len(sample) * share * (1 - share)) + 2
+    while True:
+        low, high = math.floor(share * len(sample) - margin), math.ceil(share * len(sample) + margin)
+        found = _within(chunks, wanted, sample[low].item() if low >= 0 else 0.0, sample[high].item() if high < len(sample) else math.inf)
+        if found is not None:
+            return found
+        margin *= 8
+
+
+def _within(chunks: Callable[[], Iterable[torch.Tensor]], wanted: int, low: float, high: float) -> float | None:
+    """The wanted-th smallest |value| if it lies in [low, high]. Only values strictly inside are kept: ties cost no memory."""
+    below = at_low = at_high = 0
+    inside = []
+    for chunk in chunks():
+        for piece in chunk.flatten().split(_CHUNK):
+            size = piece.abs()
+            if not torch.isfinite(size.amax()):
+                raise FeatureError("features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides.")
+            rest = size[size >= low]
+            below += len(size) - len(rest)
+            at_low += int((rest == low).sum())
+            if high > low:
+                at_high += int((rest == high).sum())
+                inside.append(rest[(rest > low) & (rest < high)].to("cpu", torch.float32))
+    kept = torch.cat(inside) if inside else torch.empty(0)
+    rank = wanted - below
+    if 0 <= rank < at_low:
+        return low
+    if at_low <= rank < at_low + len(kept):
+        return float(np.partition(kept.numpy(), rank - at_low)[rank - at_low])
+    return high if at_low + len(kept) <= rank < at_low + len(kept) + at_high else None
+
+
+def _exact(loads: Sequence[Load], quantile: float) -> float:
+    return order_statistic(lambda: (load(slice(None)) for load in loads), lambda count: int(quantile * count))
+
+
+def _approximate(loads: Sequence[Load], n: int, quantile: float) -> float:
+    width = sum(load(slice(0, 1)).shape[1] for load in loads)
+    step = max(1, _BLOCK // width)
+    position = quantile * (width - 1)
+    low, high = math.floor(position), math.ceil(position)
+    found = []
+    for start in range(0, n, step):
+        rows = torch.cat([load(slice(start, start + step)).abs().to("cpu", torch.float32) for load in loads], dim=1).numpy()
+        if not np.isfinite(rows).all():
+            raise FeatureError("features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides.")
+        rows.partition((low, high), axis=1)
+        found.append(rows[:, low] + (rows[:, high] - rows[:, low]) * np.float32(position - low))
+    return float(np.concatenate(found).mean(dtype=np.float64))
