@@ -18,7 +18,7 @@ from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError
 from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, read_json
+from platorep.core.store import FeatureSet, FeatureStore, Samples, read_json
 from platorep.progress import bar
 
 
@@ -44,6 +44,11 @@ class Settings:
     def store(self) -> FeatureStore:
         """The features."""
         return FeatureStore(self.root / "features")
+
+    def known_samples(self, dataset: DatasetSpec) -> Samples | None:
+        """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
+        folder = self.store.dataset_dir(dataset)
+        return self.store.read_samples(folder) if (folder / "samples.json").is_file() else None
 
     @classmethod
     def from_config(cls, cfg: dict[str, Any]) -> Settings:
@@ -182,17 +187,20 @@ class Failure:
 
 def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
     """Extracts every model of the suite that is not in the store; one that fails does not stop the others."""
-    from platorep.data import open_dataset, resolve_dataset
+    from platorep.data import open_dataset
     from platorep.extract import extract
     from platorep.models import pick_device, resolve
 
     device = pick_device(settings.device)
-    dataset = resolve_dataset(dataset_spec(cfg))
+    with bar("Opening the pairs") as report:
+        pairs = open_dataset(dataset_spec(cfg), known=settings.known_samples, progress=report)
+    settings.store.write_samples(pairs.spec, pairs.samples)
+    log.info("%s: %d pairs%s", pairs.spec.name, len(pairs), f", {len(pairs.samples.dropped)} dropped" if pairs.samples.dropped else "")
     failed: list[Failure] = []
     pending = []
     for model in model_specs(cfg):
         try:
-            spec = extract_spec(cfg, resolve(model, device), dataset)
+            spec = extract_spec(cfg, resolve(model, device), pairs.spec)
         except Exception as error:
             failed.append(_failure(model.name, error))
             continue
@@ -202,12 +210,6 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
             log.info("%s: already extracted (%s)", model.name, spec.key())
         else:
             pending.append(spec)
-    if not pending:
-        return failed
-    with bar("Opening the pairs") as report:
-        pairs = open_dataset(dataset, progress=report)
-    settings.store.write_samples(dataset, pairs.samples)
-    log.info("%s: %d pairs%s", dataset.name, len(pairs), f", {len(pairs.samples.dropped)} dropped" if pairs.samples.dropped else "")
     for number, spec in enumerate(pending, 1):
         name = spec.model.name
         try:
@@ -227,8 +229,6 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
             failed.append(_failure(name, error))
         else:
             log.info("%s: extracted to %s", name, path)
-        if cfg["evict"]:
-            evict(spec.model)
     return failed
 
 
