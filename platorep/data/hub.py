@@ -1,0 +1,101 @@
+"""Any dataset that the `datasets` library loads: from the Hub at a commit, or from a local folder in the Hub's formats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from platorep.assets import content_hash, resolve_revision
+from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
+from platorep.core.specs import DatasetSpec
+from platorep.data.pair import WORDS, Pair, Report, captions_of, check_switches, column_of, pin
+from platorep.data.pictures import decode_picture, read_picture
+
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
+    """All rows of a split, in its order.
+
+    A pair's id is its row number, or what `columns.id` names. Columns are `image` and `text` unless `columns` says
+    otherwise; a text cell may hold one caption or a list of them.
+    """
+    check_switches(spec, columns=WORDS)
+    if not spec.id:
+        raise SpecError(f"dataset {spec.name!r} (source=hub) has no id: set dataset.id=owner/name, or a local folder.")
+    local = Path(spec.id).expanduser()
+    if local.is_dir():
+        spec = pin(spec, content_hash(local)[:40], "The folder changed: leave dataset.revision open to use it as it is.")
+        rows = _load(spec, str(local), None)
+    else:
+        spec = spec.replace(revision=resolve_revision(spec.id, spec.revision, repo_type="dataset"))
+        rows = _load(spec, spec.id, spec.revision)
+    return spec, _pairs(spec, rows)
+
+
+def _load(spec: DatasetSpec, path: str, revision: str | None) -> datasets.Dataset:
+    import datasets
+
+    try:
+        return datasets.load_dataset(path, spec.config, split=spec.split, revision=revision)
+    except ValueError as error:  # an unknown config or split, among others: look which
+        configs = datasets.get_dataset_config_names(path, revision=revision)
+        if spec.config is not None and spec.config not in configs:
+            raise unknown_name(f"config of dataset {spec.id}", spec.config, configs) from error
+        if spec.config is None and len(configs) > 1 and "default" not in configs:
+            raise SpecError(f"dataset {spec.id} has several configs: {', '.join(configs)}. Choose one with dataset.config.") from error
+        splits = datasets.get_dataset_split_names(path, spec.config, revision=revision)
+        if spec.split.partition("[")[0] not in splits:
+            raise unknown_name(f"split of dataset {spec.id}", spec.split, splits) from error
+        raise DataError(f"dataset {spec.id} cannot be loaded: {str(error)[:300]}") from error
+    except (OSError, datasets.exceptions.DatasetsError) as error:
+        raise AssetError(
+            f"dataset {spec.id} could not be had ({type(error).__name__}: {str(error)[:200]}). "
+            "Check the connection, HF_HUB_OFFLINE and HF_HOME, or name a local folder with its files as dataset.id."
+        ) from error
+
+
+def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
+    import datasets
+
+    image, text = column_of(spec, "image", rows.column_names, "image"), column_of(spec, "text", rows.column_names, "text")
+    ids = _cells(spec, rows, "id")
+    categories = _cells(spec, rows, "category")
+    try:
+        # bytes, not pictures: decoding is ours, so that one damaged picture is named and does not stop the rest
+        pictures = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"column {image!r} of dataset {spec.id} holds no pictures but {rows.features[image]}. Set columns.image."
+        ) from error
+    return [
+        Pair(
+            id=str(i) if ids is None else str(ids[i]),
+            captions=captions_of(captions),
+            category=None if categories is None else str(categories[i]),
+            load=partial(_picture, pictures, i, image),
+        )
+        for i, captions in enumerate(rows.select_columns([text])[:][text])
+    ]
+
+
+def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | None:
+    """A column that need not be there, with class labels as their names."""
+    if word not in spec.columns:
+        return None
+    name = column_of(spec, word, rows.column_names, word)
+    cells, feature = rows.select_columns([name])[:][name], rows.features[name]
+    return feature.int2str(cells) if hasattr(feature, "int2str") else cells
+
+
+def _picture(pictures: datasets.Dataset, index: int, column: str) -> Image.Image:
+    cell = pictures[index][column]
+    if cell is None or (cell.get("bytes") is None and cell.get("path") is None):
+        raise DataError("picture is missing")
+    return decode_picture(cell["bytes"]) if cell.get("bytes") is not None else read_picture(Path(cell["path"]))

@@ -1,0 +1,184 @@
+"""`open_dataset`: pairs in a fixed order, checked, with what was left out named."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from PIL import Image
+
+from platorep.core.errors import DataError, SpecError
+from platorep.core.specs import DatasetSpec
+from platorep.core.store import Samples
+from platorep.data import emoji, folder, hub, stamps, synthetic
+from platorep.data.pair import Pair, Report
+
+
+log = logging.getLogger(__name__)
+
+SOURCES: dict[str, Callable[[DatasetSpec, Report | None], tuple[DatasetSpec, Sequence[Pair]]]] = {
+    "stamps": stamps.pairs,
+    "emoji": emoji.pairs,
+    "folder": folder.pairs,
+    "hub": hub.pairs,
+    "synthetic": synthetic.pairs,
+}
+"""Each source gives the spec with its revision settled, and all of its pairs in an order of its own."""
+
+NAMED = 5
+"""How many bad samples an error message names."""
+
+
+@dataclass(frozen=True)
+class PairedDataset:
+    """Pictures and captions in a fixed order; can be sent to the workers of a DataLoader.
+
+    `spec` has its revision settled, and its key names the features made from it. `samples` has the ids, captions and
+    categories in order, and what was left out.
+    """
+
+    spec: DatasetSpec
+    samples: Samples
+    loaders: Sequence[Callable[[], Image.Image]]
+
+    def __len__(self) -> int:
+        return len(self.samples.ids)
+
+    def picture(self, index: int) -> Image.Image:
+        """The picture of one sample, 8-bit RGB, decoded on each call.
+
+        Raises:
+            DataError: it could be read when the dataset was checked, and cannot be now.
+        """
+        try:
+            return self.loaders[index]()
+        except DataError as error:
+            raise DataError(
+                f"sample {self.samples.ids[index]!r} of {self.spec.name}: {error}. It was readable when the dataset was checked."
+            ) from error
+
+
+def open_dataset(
+    spec: DatasetSpec, *, known: Callable[[DatasetSpec], Samples | None] | None = None, progress: Report | None = None
+) -> PairedDataset:
+    """Fetches, orders, selects and checks a dataset.
+
+    The order is the source's own, or with `order_seed` the order of SHA-256 of seed and id: it is the same on every
+    machine, a smaller `n` is a prefix of a larger, and a pair keeps its place when others come or go. Bad samples are
+    empty captions, unreadable pictures, and pictures equal to an earlier one pixel by pixel. With
+    `on_bad_sample="drop"` the next pairs in order take their place, so that n remains n.
+
+    Args:
+        spec: what to open; its revision may be open.
+        known: given the spec with its revision settled, the samples that an earlier opening wrote, or None. They spare
+            the check, which decodes every picture.
+        progress: told of downloads in megabytes, and of pictures checked.
+
+    Raises:
+        DataError: bad samples under `on_bad_sample="error"`, fewer than n (or 2) good ones, ids that occur twice, or a
+            source that no longer has the known samples.
+        AssetError: the data cannot be fetched or is not the pinned one.
+        UnknownNameError: no such config, split, column or option.
+        SpecError: n below 2, or a source without what it needs.
+    """
+    if spec.n is not None and spec.n < 2:
+        raise SpecError(f"dataset {spec.name!r}: n is {spec.n}; alignment needs at least 2 samples.")
+    spec, pairs = SOURCES[spec.source](spec, progress)
+    if twice := [one for one, count in Counter(pair.id for pair in pairs).items() if count > 1]:
+        raise DataError(
+            f"dataset {spec.name!r}: {len(twice)} ids occur more than once, first {twice[:NAMED]}. Choose an id column without repeats."
+        )
+    if known is not None and (samples := known(spec)) is not None:
+        return _with_known(spec, pairs, samples)
+    kept, dropped = _select(spec, _ordered(spec, pairs), progress)
+    categories = [pair.category for pair in kept]
+    samples = Samples(
+        ids=[pair.id for pair in kept],
+        captions=[list(pair.captions) for pair in kept],
+        categories=None if None in categories else categories,  # type: ignore[arg-type]
+        dropped=dropped,
+    )
+    repeated = len(kept) - len({tuple(pair.captions) for pair in kept})
+    log.info("%s: %d pairs, %d dropped, %d with a caption that an earlier pair has", spec.name, len(kept), len(dropped), repeated)
+    return PairedDataset(spec, samples, [pair.load for pair in kept])
+
+
+def _with_known(spec: DatasetSpec, pairs: Sequence[Pair], samples: Samples) -> PairedDataset:
+    by_id = {pair.id: pair.load for pair in pairs}
+    if missing := [one for one in samples.ids if one not in by_id]:
+        raise DataError(
+            f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first {missing[:NAMED]}, "
+            "under the same revision. Restore the source, or remove the dataset's folder under features/ and start again."
+        )
+    return PairedDataset(spec, samples, [by_id[one] for one in samples.ids])
+
+
+def _ordered(spec: DatasetSpec, pairs: Sequence[Pair]) -> list[Pair]:
+    if spec.order_seed is None:
+        return list(pairs)
+    return sorted(pairs, key=lambda pair: hashlib.sha256(f"{spec.order_seed}:{pair.id}".encode()).digest())
+
+
+def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tuple[list[Pair], list[dict[str, str]]]:
+    """The first n good pairs, and the bad ones met on the way with their reasons."""
+    wanted = len(pairs) if spec.n is None else spec.n
+    if len(pairs) < max(wanted, 2):
+        raise DataError(f"dataset {spec.name!r} has {len(pairs)} pairs; {max(wanted, 2)} are asked for. Lower n, or take a larger split.")
+    kept: list[Pair] = []
+    dropped: list[dict[str, str]] = []
+    seen: dict[bytes, str] = {}
+    start = 0
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        while len(kept) < wanted and start < len(pairs):
+            batch = pairs[start : start + wanted - len(kept)]
+            start += len(batch)
+            for pair, (digest, reason) in zip(batch, pool.map(_examine, batch), strict=True):
+                if reason is None and (earlier := seen.setdefault(digest, pair.id)) != pair.id:
+                    reason = f"picture is the same as that of {earlier!r}"
+                if reason is None:
+                    kept.append(pair)
+                else:
+                    dropped.append({"id": pair.id, "reason": reason})
+                if progress is not None:
+                    progress(len(kept) + len(dropped), wanted + len(dropped), "checking pictures")
+            if dropped and spec.on_bad_sample == "error":
+                raise DataError(
+                    f"dataset {spec.name!r}: {_summary(dropped, len(batch))} "
+                    "Mend them, or set dataset.on_bad_sample=drop to leave them out for every model alike."
+                )
+    if dropped:
+        log.warning("%s: %s They are left out for every model alike.", spec.name, _summary(dropped, start))
+    if len(kept) < (least := max(spec.n or 2, 2)):
+        bad = _summary(dropped, start)
+        raise DataError(f"dataset {spec.name!r} has {len(kept)} good pairs; {least} are asked for. {bad} Lower n or mend them.")
+    return kept, dropped
+
+
+def _examine(pair: Pair) -> tuple[bytes, str | None]:
+    """Digest of the picture's pixels, and what is wrong with the pair, if anything is."""
+    if not pair.captions:
+        return b"", "caption is missing"
+    for i, caption in enumerate(pair.captions):
+        which = f"caption {i + 1} of {len(pair.captions)}" if len(pair.captions) > 1 else "caption"
+        if not isinstance(caption, str):
+            return b"", f"{which} is not text but {type(caption).__name__}"
+        if not caption.strip():
+            return b"", f"{which} is empty"
+    try:
+        picture = pair.load()
+    except DataError as error:
+        return b"", str(error)
+    return hashlib.blake2b(picture.tobytes(), digest_size=16, person=f"{picture.width}x{picture.height}".encode()[:16]).digest(), None
+
+
+def _summary(dropped: list[dict[str, str]], total: int) -> str:
+    kinds = Counter(one["reason"].split(" (")[0].split(" '")[0] for one in dropped)
+    counts = "; ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
+    named = "; ".join(f"{one['id']}: {one['reason']}" for one in dropped[:NAMED])
+    more = f"; and {len(dropped) - NAMED} more" if len(dropped) > NAMED else ""
+    return f"{len(dropped)} of {total} samples are bad ({counts}): {named}{more}."
