@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from platorep import pipeline
 from platorep.core.provenance import versions
 from platorep.core.specs import ModelSpec
+from platorep.progress import console_for_tables
 
 
 HUB_SECONDS = 5.0
@@ -73,7 +73,7 @@ def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) 
     if as_json:
         sys.stdout.write(json.dumps({"machine": asdict(machine), "models": [asdict(one) for one in models]}, indent=1) + "\n")
         return
-    console = Console()
+    console = console_for_tables()
     console.print(_machine_table(machine))
     for problem in machine.problems:
         console.print(f"[bold red]problem:[/] {problem}")
@@ -148,7 +148,8 @@ def hub_state() -> str:
 
 def examine_model(spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Settings, machine: Machine, throughput: float, n: int) -> Model:
     """One row: where the weights come from, whether they can be had, how large, how long."""
-    source = f"{spec.asset.source}: {spec.asset.id}" if spec.asset else "nowhere" if spec.weights == "random" else "hub"
+    local = spec.source in ("pixels", "tfidf") or (spec.weights == "random" and spec.source == "timm")
+    source = f"{spec.asset.source}: {spec.asset.id}" if spec.asset else "none needed" if local else "hub"
     row = Model(name=spec.name, id=spec.id, weights_from=source, found="unknown", revision=spec.revision)
     stored = any(settings.store.find(f"*/{pipeline.slug(spec.name)}--*"))
     if stored:
@@ -159,7 +160,7 @@ def examine_model(spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Setti
         except pipeline.StoreError:
             pass  # stored with other settings: this run would extract it anew
     if row.found != "stored":
-        if spec.asset is not None or spec.source in ("pixels", "tfidf"):
+        if spec.asset is not None or local:
             row.found = "yes"
             row.revision = spec.asset.sha256 if spec.asset else None
         elif machine.hub == "reachable":

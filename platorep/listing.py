@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from platorep import pipeline
 from platorep.config import config_dir
 from platorep.core.errors import unknown_name
+from platorep.progress import console_for_tables
 
 
 def show(what: str, cfg: dict[str, Any], settings: pipeline.Settings) -> None:
@@ -34,7 +34,7 @@ def show(what: str, cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     }
     if what not in lists:
         raise unknown_name("list", what, lists)
-    Console().print(lists[what]())
+    console_for_tables().print(lists[what]())
 
 
 def _table(*columns: str) -> Table:

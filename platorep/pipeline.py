@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from platorep import competence
 from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, unknown_name
 from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore, Samples, read_json
-from platorep.progress import bar
+from platorep.progress import bar, console_for_tables
 
 
 log = logging.getLogger(__name__)
@@ -400,7 +398,7 @@ def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
         for number, (name, options) in enumerate(cfg["figure"].items()):
             report(number, len(cfg["figure"]), name)
             paths += save(draw(name, table, found, **(options or {})), out / name)
-    Console().print(matrix_table(table))
+    console_for_tables().print(matrix_table(table))
     for path in paths:
         log.info("%s", path)
     return paths

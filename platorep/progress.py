@@ -16,6 +16,16 @@ Report = Callable[[int, int, str], None]
 """`report(done, total, what)`: the engines call it; this module shows it."""
 
 
+WIDE = 160
+"""Columns of a table that goes to a file or a pipe, which has no width of its own."""
+
+
+def console_for_tables() -> Console:
+    """Standard output, wide enough for a table where it is not a terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
+
+
 class _Rate(ProgressColumn):
     """Steps a second, or seconds a step when it is slow."""
 
