@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -114,13 +114,15 @@ class TextEncoder(Encoder, Protocol):
 
 
 class PictureEncoder(Encoder, Protocol):
-    """An encoder of pictures."""
+    """An encoder of pictures.
+
+    Attributes:
+        tokens_each: what one picture counts in a batch's budget.
+        transform: from a picture to the model's input, shape (3, height, width); runs in worker processes.
+    """
 
     tokens_each: int
-
-    def transform(self, picture: Image) -> torch.Tensor:
-        """One picture as the model's input, shape (3, height, width); runs in worker processes."""
-        ...
+    transform: Callable[[Image], torch.Tensor]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
 from platorep.models.hooks import pooled_outputs
 from platorep.models.pooling import picture_pool, pool_patches, pool_tokens
-from platorep.models.vision import PATCH, TimmEncoder, _Pictures
+from platorep.models.vision import PATCH, PictureTransform, TimmEncoder
 
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class ClipTextEncoder(Layers):
         return int((ids != self.tower.pad_id).nonzero().max()) + 1
 
 
-class ClipPictureEncoder(_Pictures):
+class ClipPictureEncoder(Layers):
     """The picture tower of open_clip's own kind; one that timm makes is a `TimmEncoder` (see `picture_tower`)."""
 
     def __init__(
@@ -99,7 +99,8 @@ class ClipPictureEncoder(_Pictures):
         blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
         if blocks is None:
             raise SpecError(f"{spec.name}: open_clip's {type(tower).__name__} is no transformer. Take the same network from timm.")
-        self.spec, self.tower, self.device, self.picture_to_input = spec, tower, device, transform
+        self.spec, self.tower, self.device = spec, tower, device
+        self.transform = PictureTransform(transform, spec.input_size)
         self.blocks, self.batch_first = blocks, tower.transformer.batch_first
         self.pool = picture_pool(spec.pool, True, spec.name)
         self.tokens_each = max(1, size[0] * size[1] // PATCH**2)

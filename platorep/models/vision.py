@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,23 +25,24 @@ PATCH = 16
 """Side of the square of pixels that counts as one token when pictures are packed into batches."""
 
 
-class _Pictures(Layers):
-    """What all picture encoders share: how a picture becomes an input, and how many fit into a batch."""
+@dataclass(frozen=True)
+class PictureTransform:
+    """How a picture becomes an input; small, so that it can be sent to worker processes.
 
-    spec: ModelSpec
-    device: torch.device
-    picture_to_input: Callable[[Image], torch.Tensor]
-    tokens_each: int
+    Attributes:
+        to_input: the model's own evaluation transform.
+        reduce_to: shorter side, in pixels, that pictures are reduced to before it; None leaves them alone.
+    """
 
-    def transform(self, picture: Image) -> torch.Tensor:
-        """The model's own evaluation transform, after the reduction to `input_size` if there is one."""
+    to_input: Callable[[Image], torch.Tensor]
+    reduce_to: int | None
+
+    def __call__(self, picture: Image) -> torch.Tensor:
         picture = picture.convert("RGB")
-        if self.spec.input_size is not None:
-            picture = reduce_picture(picture, self.spec.input_size)
-        return self.picture_to_input(picture)
+        return self.to_input(picture if self.reduce_to is None else reduce_picture(picture, self.reduce_to))
 
 
-class TimmEncoder(_Pictures):
+class TimmEncoder(Layers):
     """A timm model: every block of a transformer, every stage of a network that changes resolution.
 
     Transformers whose blocks keep one width are pooled inside hooks, before the final norm; all others go through timm's
@@ -57,7 +59,8 @@ class TimmEncoder(_Pictures):
     def __init__(
         self, spec: ModelSpec, model: nn.Module, transform: Callable[[Image], torch.Tensor], size: tuple[int, int], device: torch.device
     ) -> None:
-        self.spec, self.model, self.device, self.picture_to_input = spec, model, device, transform
+        self.spec, self.model, self.device = spec, model, device
+        self.transform = PictureTransform(transform, spec.input_size)
         self.pool = picture_pool(spec.pool, has_class_token(model), spec.name)
         self.blocks = isotropic_blocks(model)
         if self.blocks is None and not hasattr(model, "forward_intermediates"):
@@ -87,27 +90,28 @@ class TimmEncoder(_Pictures):
             return Encoded([found[name] for name in self.layers], {})
 
 
-class PixelEncoder(_Pictures):
+class PixelEncoder(Layers):
     """The picture itself, reduced to 16 x 16 RGB values in [0, 1]: what a model must beat to have understood anything."""
 
-    SIDE = 16
     tokens_each = 16
 
     def __init__(self, spec: ModelSpec, device: torch.device) -> None:
         super().__init__(("pixels",))
         self.spec, self.device = spec, device
+        self.transform = PictureTransform(small_pixels, spec.input_size)
         self.facts |= {"parameters": 0}
-
-    def picture_to_input(self, picture: Image) -> torch.Tensor:
-        """16 x 16 pixels, by bicubic reduction of the whole picture, shape (3, 16, 16)."""
-        from PIL.Image import Resampling
-        from torchvision.transforms.functional import to_tensor
-
-        return to_tensor(picture.resize((self.SIDE, self.SIDE), Resampling.BICUBIC))
 
     def encode(self, batch: torch.Tensor) -> Encoded:
         """Pixels as vectors, (batch, 768)."""
         return Encoded([batch.to(self.device).flatten(1).float()], {})
+
+
+def small_pixels(picture: Image, side: int = 16) -> torch.Tensor:
+    """A picture's pixels after bicubic reduction of the whole of it, shape (3, side, side), values in [0, 1]."""
+    from PIL.Image import Resampling
+    from torchvision.transforms.functional import to_tensor
+
+    return to_tensor(picture.resize((side, side), Resampling.BICUBIC))
 
 
 def has_class_token(model: Any) -> bool:

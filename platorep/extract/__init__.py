@@ -1,0 +1,6 @@
+"""Extraction: datasets through encoders into the feature store."""
+
+from platorep.extract.engine import extract
+
+
+__all__ = ["extract"]

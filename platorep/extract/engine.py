@@ -1,0 +1,269 @@
+"""Streams a dataset through an encoder, shard by shard, into the store."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from platorep.core.specs import ExtractSpec
+from platorep.core.store import FeatureStore, FeatureWriter, Samples
+from platorep.extract.batches import Budget, default_workers, encode_within, free_memory, pack, picture_batches
+from platorep.extract.host import on_host
+from platorep.extract.items import Items, items_of
+from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
+from platorep.models.loading import load
+
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[int, int, str], None]
+
+
+class Pairs(Protocol):
+    """What extraction needs of a dataset."""
+
+    @property
+    def samples(self) -> Samples: ...
+
+    def picture(self, index: int) -> Any:
+        """One decoded picture."""
+        ...
+
+
+def extract(
+    spec: ExtractSpec,
+    dataset: Pairs,
+    store: FeatureStore,
+    *,
+    device: torch.device,
+    tokens: int | None = None,
+    workers: int | None = None,
+    shard_rows: int,
+    shard: tuple[int, int] = (0, 1),
+    bits: bool = True,
+    progress: Report | None = None,
+) -> Path:
+    """Makes the features of one model on one dataset, or the part of them that is missing.
+
+    Shards are fixed by the number of rows and `shard_rows`, batches by the shard and the token budget, so that a run
+    that was killed and started again writes the same bytes on a CPU, and so do several runs that share the shards.
+    Only those who find all shards written, by whomever, write the manifest.
+
+    Args:
+        spec: what to extract; its model and dataset resolved.
+        dataset: the pairs.
+        store: where to.
+        device: where to compute.
+        tokens: budget of a batch, padding included; by default found from the device. Halved when memory runs out.
+        workers: processes that decode pictures; by default found from the cores.
+        shard_rows: rows a shard: what a kill can cost, and the smallest piece that goes to another machine.
+        shard: (i, m): this run makes the shards whose number leaves i when divided by m.
+        bits: whether to measure bits per byte where the model can.
+        progress: called with rows done, rows to do, and the model's name.
+
+    Returns:
+        The folder of the features. Without a manifest in it, other runs' shards are still missing.
+
+    Raises:
+        DataError: a caption or a picture that cannot be used.
+        FeatureError: features that are not finite, or an item that does not fit into memory.
+        SpecError, AssetError: a model that cannot be loaded.
+
+    Cost: the model's forward passes; memory: the model, one batch and one shard's features.
+    """
+    if store.has(spec):
+        return store.dir(spec)
+    items = items_of(spec, dataset.samples)
+    writer = FeatureWriter(store, spec, items.samples, shard_rows)
+    missing = writer.missing()
+    mine = [i for i in missing if i % shard[1] == shard[0]]
+    if missing and not mine:
+        return store.dir(spec)
+    clock = _Clock(device)
+    with clock("loading"):
+        encoder = load(spec.model, device)
+        encoder.select(spec.layers)
+    budget = Budget.find(tokens, device)
+    todo = sum(stop - start for start, stop in (writer.bounds[i] for i in mine))
+    done = counted = 0
+    try:
+        with clock("computing"):
+            if spec.model.modality == "language":
+                stream = _text_shards(encoder, spec, items, [writer.bounds[i] for i in mine], budget, bits)
+            else:
+                workers = default_workers(device) if workers is None else workers
+                stream = _picture_shards(encoder, dataset, items, [writer.bounds[i] for i in mine], budget, workers, device)
+            for i, (features, scalars, count) in zip(mine, stream, strict=True):
+                with clock("writing"):
+                    writer.write(i, dict(zip(encoder.layers, features, strict=True)), scalars)
+                done, counted = done + len(features[0]), counted + count
+                if progress is not None:
+                    progress(done, todo, "")
+        facts = dict(encoder.facts)
+    finally:
+        del encoder
+        free_memory()
+    if not writer.missing():
+        unit = "tokens" if spec.model.modality == "language" else "pictures"
+        writer.finish(
+            facts | _figures(writer.sample_scalars()),
+            device=clock.device_name(),
+            dtype=spec.model.dtype,
+            quantized=spec.model.quantize,
+            seconds=clock.seconds,
+            **{unit: counted, f"{unit}_per_second": counted / max(clock.seconds["computing"], 1e-9)},
+            batch_tokens=budget.tokens,
+            out_of_memory=budget.halvings,
+            peak_memory=clock.peak_memory(),
+        )
+    return store.dir(spec)
+
+
+Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
+"""A shard's layers, its per-sample figures, and how many tokens or pictures it took."""
+
+
+def _text_shards(
+    encoder: TextEncoder, spec: ExtractSpec, items: Items, bounds: Sequence[tuple[int, int]], budget: Budget, bits: bool
+) -> Iterator[Made]:
+    encoder.fit([text.text for own in items.texts for text in own])
+    rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits)
+    for start, stop in bounds:
+        rows = [row - start for row in range(start, stop) for _ in items.texts[row]]
+        tokens = encoder.tokenize([text for own in items.texts[start:stop] for text in own], rules)
+
+        def parts(tokens: list[Any] = tokens) -> Iterator[tuple[list[int], Encoded]]:
+            for batch in pack([len(one) for one in tokens], budget.tokens):
+                longest = len(tokens[batch[0]])
+                for part, encoded in encode_within(encoder.encode, [tokens[i] for i in batch], longest, budget):
+                    yield batch[part], encoded
+
+        flat, scalars = _gather(on_host(parts()), len(tokens))
+        scalars |= {"tokens": [float(len(one)) for one in tokens], "truncated": [float(one.truncated) for one in tokens]}
+        if "bits" in scalars:
+            scalars["bytes"] = [float(one.bytes) for one in tokens]
+        yield _by_row(flat, rows, stop - start), _sum_by_row(scalars, rows, stop - start), sum(len(one) for one in tokens)
+
+
+def _picture_shards(
+    encoder: PictureEncoder,
+    dataset: Pairs,
+    items: Items,
+    bounds: Sequence[tuple[int, int]],
+    budget: Budget,
+    workers: int,
+    device: torch.device,
+) -> Iterator[Made]:
+    size = max(1, budget.tokens // encoder.tokens_each)
+    shards = []  # of each, its distinct pictures in order, and batches of them
+    for start, stop in bounds:
+        own = list(dict.fromkeys(items.pictures[start:stop]))
+        shards.append((own, [own[low : low + size] for low in range(0, len(own), size)]))
+    every = [batch for _, batches in shards for batch in batches]
+    pictures = picture_batches(dataset, encoder.transform, every, workers, pinned=device.type == "cuda")
+    for (start, stop), (own, batches) in zip(bounds, shards, strict=True):
+        place = {picture: i for i, picture in enumerate(own)}
+
+        def parts(batches: list[list[int]] = batches, place: dict[int, int] = place) -> Iterator[tuple[list[int], Encoded]]:
+            for batch in batches:
+                for part, encoded in encode_within(encoder.encode, next(pictures), encoder.tokens_each, budget):
+                    yield [place[picture] for picture in batch[part]], encoded
+
+        flat, _ = _gather(on_host(parts()), len(own))
+        rows = torch.tensor([place[picture] for picture in items.pictures[start:stop]])
+        yield [layer[rows] for layer in flat], {}, len(own)
+
+
+def _gather(parts: Iterator[tuple[list[int], Encoded]], count: int) -> tuple[list[torch.Tensor], dict[str, list[float]]]:
+    """Results of all parts at their places: layers of (count, width), and figures of length `count`."""
+    layers: list[torch.Tensor] = []
+    scalars: dict[str, torch.Tensor] = {}
+    for places, encoded in parts:
+        if not layers:
+            layers = [torch.empty(count, feature.shape[1]) for feature in encoded.features]
+            scalars = {name: torch.empty(count) for name in encoded.scalars}
+        at = torch.tensor(places)
+        for layer, feature in zip(layers, encoded.features, strict=True):
+            layer[at] = feature
+        for name, values in encoded.scalars.items():
+            scalars[name][at] = values
+    return layers, {name: values.tolist() for name, values in scalars.items()}
+
+
+def _by_row(layers: list[torch.Tensor], rows: list[int], count: int) -> list[torch.Tensor]:
+    """The mean of each row's texts; the texts' own features where every row has one."""
+    if len(rows) == count:
+        return layers
+    at = torch.tensor(rows)
+    share = torch.bincount(at, minlength=count).unsqueeze(1)
+    return [torch.zeros(count, layer.shape[1]).index_add_(0, at, layer) / share for layer in layers]
+
+
+def _sum_by_row(scalars: dict[str, list[float]], rows: list[int], count: int) -> dict[str, list[float]]:
+    made = {}
+    for name, values in scalars.items():
+        made[name] = [0.0] * count
+        for row, value in zip(rows, values, strict=True):
+            made[name][row] += value
+    return made
+
+
+def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:
+    """Figures of the model from those of its samples.
+
+    `bits_per_byte` is total bits over total UTF-8 bytes, every token scored, with the standard error of a ratio of sums over
+    samples. `bits_per_byte_released` is what the paper's released code does: the mean over samples of each one's ratio,
+    where the first token is not scored unless the tokenizer puts a start token before it.
+    """
+    made: dict[str, float | int] = {}
+    if "truncated" in scalars:
+        made["truncated"] = int(sum(scalars["truncated"]))
+    if "bits" in scalars:
+        bits, released, size = (torch.tensor(scalars[name], dtype=torch.float64) for name in ("bits", "bits_released", "bytes"))
+        ratio, n = bits.sum() / size.sum(), len(bits)
+        made["bits_per_byte"] = float(ratio)
+        made["bits_per_byte_released"] = float((released / size).mean())
+        if n > 1:
+            made["bits_per_byte_standard_error"] = float((((bits - ratio * size) ** 2).sum() * n / (n - 1)).sqrt() / size.sum())
+            made["bits_per_byte_released_standard_error"] = float((released / size).std() / n**0.5)
+    return made
+
+
+class _Clock:
+    """Seconds by kind of work, where inner work is not counted to the outer; and the device's peak memory."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = {"loading": 0.0, "computing": 0.0, "writing": 0.0}
+        self.inner = 0.0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    @contextmanager
+    def __call__(self, kind: str) -> Iterator[None]:
+        outer, self.inner, start = self.inner, 0.0, time.perf_counter()
+        try:
+            yield
+        finally:
+            passed = time.perf_counter() - start
+            self.seconds[kind] += passed - self.inner
+            self.inner = outer + passed
+
+    def device_name(self) -> str:
+        return (
+            torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"{self.device} ({torch.get_num_threads()} threads)"
+        )
+
+    def peak_memory(self) -> int:
+        """Bytes at the peak: allocated on the GPU, or resident in this process since it started."""
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,51 @@
+"""From the device to the host: one copy a batch, while the next one is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+
+from platorep.models.base import Encoded
+
+
+def on_host(made: Iterable[tuple[Any, Encoded]]) -> Iterator[tuple[Any, Encoded]]:
+    """Passes batches on with their tensors on the host, one batch late, so that a GPU never waits for a copy."""
+    waiting = None
+    for place, encoded in made:
+        coming = _Copy(place, encoded)
+        if waiting is not None:
+            yield waiting.done()
+        waiting = coming
+    if waiting is not None:
+        yield waiting.done()
+
+
+class _Copy:
+    """All features and figures of one batch on their way, side by side in one tensor."""
+
+    def __init__(self, place: Any, encoded: Encoded) -> None:
+        self.place, self.encoded, self.event = place, encoded, None
+        if encoded.features[0].device.type == "cpu":
+            return
+        columns = [*encoded.features, *(value.unsqueeze(1) for value in encoded.scalars.values())]
+        self.widths, self.names = [column.shape[1] for column in columns], list(encoded.scalars)
+        whole = torch.cat(columns, dim=1)
+        if whole.device.type == "cuda":
+            self.host = torch.empty(whole.shape, pin_memory=True)
+            self.host.copy_(whole, non_blocking=True)
+            self.event = torch.cuda.Event()
+            self.event.record()
+        else:
+            self.host = whole.cpu()
+        self.encoded = None
+
+    def done(self) -> tuple[Any, Encoded]:
+        if self.encoded is not None:
+            return self.place, self.encoded
+        if self.event is not None:
+            self.event.synchronize()
+        parts = self.host.split(self.widths, dim=1)
+        count = len(parts) - len(self.names)
+        return self.place, Encoded(list(parts[:count]), {name: parts[count + i].squeeze(1) for i, name in enumerate(self.names)})
