@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,13 +12,14 @@ from platorep.figures import style
 
 
 @style.styled
-def theory_gram(history: pd.DataFrame, summary: pd.DataFrame, matrices: pd.DataFrame, world: pd.DataFrame) -> Figure:
+def theory_gram(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Above: K_PMI and the Gram matrices that the two modalities learned. Below: correlation and offset by step.
 
     Args:
-        history, summary, matrices, world: the tables of `platorep.theory.gram.gram`.
+        tables: those of `platorep.theory.gram.gram`.
     """
-    figure, axes = style.panels(1, 5, panel=(1.12, 1.12), left=0.5, right=0.75, bottom=2.95, top=0.62, gap=(0.12, 0))
+    history, summary, matrices, world = (tables[name] for name in ("history", "summary", "matrices", "world"))
+    figure, axes = style.panels(1, 5, panel=(1.12, 1.12), left=0.5, right=0.75, bottom=2.85, top=0.5, gap=(0.12, 0))
     width, height = figure.get_size_inches()
     shown = [("K_PMI", "world"), *((o, m) for o in ("nce", "infonce") for m in ("x", "y"))]
     grids = [
@@ -80,8 +83,9 @@ def theory_gram(history: pd.DataFrame, summary: pd.DataFrame, matrices: pd.DataF
     )
     worst = summary[summary.objective.isin(["nce", "infonce"])]
     text = (
-        f"At the end, nce and infonce: correlation at least {worst.correlation.min():.4f}, modalities apart by at most "
-        f"{100 * worst.difference.max():.2g} % of the spread of K_PMI.\nx: table of vectors over one bijection; y: network on the random codes of another."
+        f"nce and infonce at the end: 1 − correlation at most {max(0.0, 1 - worst.correlation.min()):.0e}, "
+        f"modalities apart by at most {100 * worst.difference.max():.2g} % of the spread of K_PMI.\n"
+        "x: table of vectors over one bijection; y: network on the random codes of another."
     )
     style.note(figure, text, 0.5)
     return figure

@@ -1,0 +1,91 @@
+"""The experiments by name: each turns a world into tables, and tables into a figure."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from platorep.core.errors import SpecError, unknown_name
+from platorep.core.files import write_atomically
+from platorep.theory import worlds
+
+
+log = logging.getLogger(__name__)
+
+
+class Experiment(NamedTuple):
+    """Where an experiment lives.
+
+    Attributes:
+        summary: one line for listings.
+        world: the world that it runs on unless another is named; None where it makes its own.
+    """
+
+    summary: str
+    world: str | None
+
+
+EXPERIMENTS = {
+    "gram": Experiment("learned Gram matrices against K_PMI plus the predicted constant, two modalities", "ring"),
+}
+"""Each name is a module here with a function of that name, and a figure `theory_NAME` of the tables it returns."""
+
+
+def known() -> list[str]:
+    """Names that `run` accepts, in order."""
+    return list(EXPERIMENTS)
+
+
+def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = None, **options: Any) -> list[Path]:
+    """Runs one experiment and writes its tables (parquet and CSV) and its figure (PNG and PDF) to `out_dir`/`experiment`.
+
+    The same options give the same bytes on one machine.
+
+    Args:
+        experiment: one of `known()`.
+        out_dir: folder that gets one folder an experiment.
+        world: name and parameters of a world, {"name": "grid", "side": 8}; the experiment's own by default.
+        options: keyword arguments of the experiment's function.
+
+    Returns:
+        The paths written: figures first.
+
+    Raises:
+        UnknownNameError: no such experiment, world or option.
+        SpecError: a world for an experiment that makes its own, or a value that cannot be used.
+    """
+    if experiment not in EXPERIMENTS:
+        raise unknown_name("experiment", experiment, EXPERIMENTS)
+    entry = EXPERIMENTS[experiment]
+    function = getattr(importlib.import_module(f"platorep.theory.{experiment}"), experiment)
+    allowed = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in allowed:
+            raise unknown_name(f"option of experiment {experiment}", option, allowed)
+    if entry.world is None:
+        if world:
+            raise SpecError(f"experiment {experiment!r} makes its own worlds; it takes no world (got {dict(world)}).")
+        tables = function(**options)
+    else:
+        tables = function(worlds.build(**(dict(world) if world else {"name": entry.world})), **options)
+    return _write(experiment, tables, Path(out_dir) / experiment)
+
+
+def _write(experiment: str, tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
+    from platorep.figures import style
+
+    figure = getattr(importlib.import_module(f"platorep.figures.theory_{experiment}"), f"theory_{experiment}")
+    paths = style.save(figure(tables), folder / experiment)
+    for name, table in tables.items():
+        parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
+        write_atomically(parquet, lambda p, table=table: table.to_parquet(p, index=False, compression="zstd"))
+        write_atomically(csv, lambda p, table=table: table.to_csv(p, index=False, float_format="%.6g"))
+        paths += [parquet, csv]
+    log.info("%s: %d files in %s", experiment, len(paths), folder)
+    return paths
