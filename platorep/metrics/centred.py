@@ -1,0 +1,279 @@
+"""Centred similarity matrices: split once a layer, multiplied for all pairs of layers at once.
+
+A symmetric matrix K over n samples, centred on both sides (HKH, H = I - 11'/n), is the sum of three matrices that stay
+orthogonal to one another, and apart, however either side's samples are relabelled:
+
+    HKH = trace / (n - 1) H  +  D(d)  +  U,
+
+where d is the diagonal of HKH less its mean, D(d) the matrix with zero row sums that this diagonal forces
+(|D|^2 = n / (n - 2) |d|^2), and U has a zero diagonal and zero row sums: it is the U-centred matrix of Szekely and
+Rizzo (2013), the one that unbiased HSIC is made of. So one state serves the biased and the unbiased estimator:
+
+    biased HSIC  ~ <HKH, HLH> = tK tL / (n - 1) + n / (n - 2) d_K . d_L + <U_K, U_L>
+    unbiased HSIC = <U_K, U_L> / (n (n - 3))
+
+The three parts are irreducible under relabelling and have 1, n - 1 and n (n - 3) / 2 dimensions. By Schur's
+orthogonality, under a uniformly random relabelling of one side the first product is constant, the other two have mean 0
+and variance |a|^2 |b|^2 / dimensions, and they are uncorrelated: these are the exact null moments used here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+
+from platorep.core.errors import FeatureError, SpecError
+from platorep.metrics import knn
+from platorep.metrics.base import Geometry
+
+
+Hsic = Literal["unbiased", "biased"]
+"""Which estimator of a centred product: "unbiased" leaves out the diagonal (chance level 0), "biased" keeps it."""
+
+GRAM_ROWS = 8192
+"""Above this many samples a linear kernel is kept as features: its half matrix would take more than 134 MB a layer."""
+
+_TILE = 1 << 16  # entries of a layer multiplied at a time: float32 within, float64 across, no second copy of all layers
+_CONSTANT = 4 * torch.finfo(torch.float32).eps  # variation below this part of the size is rounding
+_ANISOTROPIC = 1e-2  # variance below this part of the power: centre before multiplying, or float32 loses the variation
+
+
+@dataclass(frozen=True, eq=False)
+class Centred:
+    """One layer's centred matrix, scaled to |HKH| = 1 and split in its three parts.
+
+    Exactly one of `upper` and `features` is set.
+
+    Attributes:
+        n: number of samples.
+        trace: trace of HKH.
+        diagonal: d, shape (n,) float64.
+        pair_norm: |U|, over all n^2 entries.
+        upper: U above the diagonal, row by row, shape (n (n - 1) / 2,) float32: 2 n^2 bytes.
+        features: centred features Z with HKH = Z Z', shape (n, d) float32.
+    """
+
+    n: int
+    trace: float
+    diagonal: torch.Tensor
+    pair_norm: float
+    upper: torch.Tensor | None = None
+    features: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        # A mean pair entry at rounding's height, against the mean diagonal: every two samples are equally alike.
+        if not self.pair_norm / self.n > _CONSTANT * self.trace / self.n:
+            raise FeatureError(
+                "the similarity of every two samples is the same after centring (samples all equal, or all equally far apart): "
+                "there is no structure to compare. Look at the features, or leave this layer out."
+            )
+
+
+def check_hsic(what: str, hsic: str) -> None:
+    """Refuses an unknown estimator with SpecError."""
+    if hsic not in ("unbiased", "biased"):
+        raise SpecError(f"{what} is {hsic!r}; expected 'unbiased' or 'biased'.")
+
+
+def check_samples(name: str, n: int) -> None:
+    """Refuses n < 4, below which U-centring leaves nothing, with FeatureError."""
+    if n < 4:
+        raise FeatureError(f"{name} needs at least 4 samples; got {n}.")
+
+
+def centre(matrix: torch.Tensor) -> Centred:
+    """Splits a symmetric matrix whose centred trace is positive, shape (n, n) float32, n >= 4.
+
+    Cost: three passes over the matrix and half a matrix of memory.
+
+    Raises:
+        FeatureError: nothing is left after centring.
+    """
+    n = len(matrix)
+    raw_diagonal = matrix.diagonal().double()
+    rows = matrix.sum(1, dtype=torch.float64)
+    total = rows.sum()
+    diagonal = raw_diagonal - 2 * rows / n + total / n**2
+    trace = diagonal.sum()
+    off = rows - raw_diagonal
+    shift = (off / (n - 2) - off.sum() / (2 * (n - 1) * (n - 2))).float()
+    u = matrix.sub(shift[:, None]).sub_(shift[None, :]).view(-1).index_select(0, upper_positions(n, matrix.device))
+    diagonal = diagonal - trace / n
+    pair_norm = 2**0.5 * torch.linalg.vector_norm(u, dtype=torch.float64)
+    norm = _norm(n, trace, diagonal, pair_norm)
+    if not norm > 0:
+        norm = torch.ones_like(norm)  # all zero: refused below
+    return Centred(n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), upper=u.mul_((1 / norm).float()))
+
+
+def centre_features(z: torch.Tensor) -> Centred:
+    """The same for the linear kernel of centred rows `z`, shape (n, d) float32, n >= 4, without a matrix of n x n.
+
+    Cost: n d memory, at most 2 n d^2 operations.
+
+    Raises:
+        FeatureError: nothing is left after centring.
+    """
+    n = len(z)
+    z = z / torch.linalg.vector_norm(z)  # 1 is the trace: no overflow in squares of squares
+    diagonal = z.double().square().sum(1)
+    trace = diagonal.sum()
+    diagonal = diagonal - trace / n
+    whole = _feature_products([z], [z])[0, 0]
+    pair_norm = (whole - trace**2 / (n - 1) - n / (n - 2) * diagonal.dot(diagonal)).clamp_min(0).sqrt()  # 0 is refused below
+    norm = _norm(n, trace, diagonal, pair_norm)
+    return Centred(n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), features=z / norm.sqrt().float())
+
+
+def state_bytes(n: int, d: int, *, linear: bool) -> int:
+    """Memory of a `Centred` layer: half a matrix, or the features of a linear kernel of many samples."""
+    return 4 * n * d if linear and n > GRAM_ROWS else 2 * n * n
+
+
+def inner_products(layer: Geometry) -> torch.Tensor:
+    """Inner products of the layer's rows up to what centring removes, shape (n, n) float32.
+
+    This is the layer's Gram matrix; where nearly all of it is one common direction, which float32 would leave little
+    beside, the rows are centred first, at the cost of a second product.
+
+    Raises:
+        FeatureError: all rows are equal up to rounding.
+    """
+    gram = layer.gram
+    power = gram.diagonal().mean(dtype=torch.float64)
+    if power - gram.mean(dtype=torch.float64) > _ANISOTROPIC * power:
+        return gram
+    return knn.inner_products(centred_rows(layer))
+
+
+def centred_rows(layer: Geometry) -> torch.Tensor:
+    """The layer's (normalised) rows less their mean, shape (n, d) float32.
+
+    Raises:
+        FeatureError: all rows are equal up to rounding.
+    """
+    z = layer.x - layer.x.mean(0, dtype=torch.float64).float()
+    if not torch.linalg.vector_norm(z) > _CONSTANT * torch.linalg.vector_norm(layer.x):
+        raise FeatureError("all samples have the same features up to rounding: nothing is left after centring. Leave this layer out.")
+    return z
+
+
+def squared_distances(layer: Geometry) -> torch.Tensor:
+    """Squared Euclidean distances of the layer's (normalised) rows, shape (n, n) float32, zero diagonal.
+
+    Raises:
+        FeatureError: all rows are equal up to rounding.
+    """
+    gram = inner_products(layer)
+    squared = gram.diagonal()
+    distances = (squared[:, None] + squared[None, :]).sub_(gram, alpha=2)
+    return distances.clamp_min_(0).fill_diagonal_(0)  # below zero by rounding alone
+
+
+def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) -> torch.Tensor:
+    """<HKH, HLH> of all pairs, or with `pairs_only` <U_K, U_L>; shape (len(xs), len(ys)) float64 on the CPU.
+
+    Cost: n^2 operations a pair from half matrices. From features the cheaper of |X'Y|^2 (2 n d_x d_y a pair) and of
+    matrices made tile by tile (n^2 d a layer, then n^2 a pair).
+    """
+    n = same_n(xs, ys)
+    if xs[0].upper is not None:
+        u = 2 * upper_products([x.upper for x in xs], [y.upper for y in ys])
+        return u if pairs_only else u + _diagonal_products(xs, ys, n)
+    whole = _feature_products([x.features for x in xs], [y.features for y in ys])
+    return whole - _diagonal_products(xs, ys, n) if pairs_only else whole
+
+
+def scores(xs: Sequence[Centred], ys: Sequence[Centred], hsic: Hsic) -> torch.Tensor:
+    """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of all pairs, shape (len(xs), len(ys)) float64 on the CPU."""
+    if hsic == "biased":
+        return products(xs, ys, pairs_only=False)  # the states have |HKH| = 1
+    return products(xs, ys, pairs_only=True) / torch.outer(*_pair_norms(xs, ys))
+
+
+def null_moments(xs: Sequence[Centred], ys: Sequence[Centred], hsic: Hsic) -> tuple[torch.Tensor, torch.Tensor]:
+    """Exact mean and standard deviation of `scores` under relabelling, each (len(xs), len(ys)) float64."""
+    n = same_n(xs, ys)
+    mean = torch.zeros(len(xs), len(ys), dtype=torch.float64)
+    if hsic == "unbiased":
+        return mean, torch.full_like(mean, pair_variance(n) ** 0.5)
+    trace, diagonal = ([torch.tensor([part(s) for s in side], dtype=torch.float64) for side in (xs, ys)] for part in (_trace, _diagonal))
+    pair_x, pair_y = _pair_norms(xs, ys)
+    variance = torch.outer(*diagonal) / (n - 1) + torch.outer(pair_x**2, pair_y**2) * pair_variance(n)
+    return torch.outer(*trace) / (n - 1), variance.sqrt()
+
+
+def pair_variance(n: int) -> float:
+    """Variance under relabelling of <U_K, U_L> for |U_K| = |U_L| = 1: one over the dimension n (n - 3) / 2."""
+    return 2 / (n * (n - 3))
+
+
+def same_n(xs: Sequence[Centred], ys: Sequence[Centred]) -> int:
+    """The number of samples that all states share.
+
+    Raises:
+        FeatureError: they differ.
+    """
+    sizes = {s.n for s in (*xs, *ys)}
+    if len(sizes) != 1:
+        raise FeatureError(f"layers of different numbers of samples cannot be compared: {sorted(sizes)}. Keep the samples that all have.")
+    return sizes.pop()
+
+
+def upper_products(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Inner products of all pairs of equally long float32 vectors, summed in float64 over tiles, on the CPU."""
+    out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].device)
+    for start in range(0, len(xs[0]), _TILE):
+        tile = slice(start, start + _TILE)
+        out += torch.stack([x[tile] for x in xs]) @ torch.stack([y[tile] for y in ys]).T
+    return out.cpu()
+
+
+@lru_cache(maxsize=2)
+def upper_positions(n: int, device: torch.device) -> torch.Tensor:
+    """Where the entries above the diagonal lie in a flattened (n, n) matrix, row by row, int64."""
+    row, column = torch.triu_indices(n, n, 1, device=device)
+    return row * n + column
+
+
+def _norm(n: int, trace: torch.Tensor, diagonal: torch.Tensor, pair_norm: torch.Tensor) -> torch.Tensor:
+    return (trace**2 / (n - 1) + n / (n - 2) * diagonal.dot(diagonal) + pair_norm**2).sqrt()
+
+
+def _trace(s: Centred) -> float:
+    return s.trace
+
+
+def _diagonal(s: Centred) -> float:
+    return s.n / (s.n - 2) * s.diagonal.dot(s.diagonal).item()
+
+
+def _pair_norms(xs: Sequence[Centred], ys: Sequence[Centred]) -> list[torch.Tensor]:
+    return [torch.tensor([s.pair_norm for s in side], dtype=torch.float64) for side in (xs, ys)]
+
+
+def _diagonal_products(xs: Sequence[Centred], ys: Sequence[Centred], n: int) -> torch.Tensor:
+    d = torch.stack([x.diagonal for x in xs]) @ torch.stack([y.diagonal for y in ys]).T
+    t = torch.outer(torch.tensor([x.trace for x in xs], dtype=torch.float64), torch.tensor([y.trace for y in ys], dtype=torch.float64))
+    return n / (n - 2) * d.cpu() + t / (n - 1)
+
+
+def _feature_products(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
+    """|X'Y|^2 = <XX', YY'> of all pairs by whichever order of products costs less, float64 on the CPU."""
+    n = len(xs[0])
+    width_x, width_y = sum(x.shape[1] for x in xs), sum(y.shape[1] for y in ys)
+    if 2 * width_x * width_y <= n * (width_x + width_y + len(xs) * len(ys)):
+        rows = [[torch.linalg.vector_norm(x.T @ y, dtype=torch.float64).square() for y in ys] for x in xs]
+        return torch.stack([torch.stack(row) for row in rows]).cpu()
+    out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].device)
+    side = 512
+    for top in range(0, n, side):
+        for left in range(top, n, side):
+            a, b = slice(top, top + side), slice(left, left + side)
+            tile = torch.stack([(x[a] @ x[b].T).flatten() for x in xs]) @ torch.stack([(y[a] @ y[b].T).flatten() for y in ys]).T
+            out += tile if top == left else 2 * tile
+    return out.cpu()

@@ -1,0 +1,278 @@
+"""CKNNA: kernel alignment over the pairs of samples that are neighbours on both sides, bounded and as released."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from platorep.core.errors import FeatureError, SpecError
+from platorep.metrics import centred, moments
+from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
+
+
+_TABLE = 1 << 24  # entries of an (rows, n) table held at a time
+_DENSE = 32  # k above n / 32: a dense product costs less than a sparse one
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourValues:
+    """What a layer's kernel is at its neighbours: a sparse (n, n) matrix of k entries a row.
+
+    Attributes:
+        columns: shape (n, k) int32, ascending in each row.
+        values: shape (n, k) float32.
+        mutual: whether the neighbour has the row among its own, shape (n, k) bool; set for `cknna_prh` alone.
+        own: the layer's alignment with itself; 1 where the values are scaled to it.
+    """
+
+    columns: torch.Tensor
+    values: torch.Tensor
+    mutual: torch.Tensor | None = None
+    own: float = 1.0
+
+    @property
+    def n(self) -> int:
+        return len(self.columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CKNNA(Metric):
+    """Centred kernel alignment restricted to common neighbours, bounded.
+
+    CKNNA = Align(K, L) / sqrt(Align(K, K) Align(L, L)), Align(K, L) = sum_ij a_ij b_ij (HKH)_ij (HLH)_ij, where a_ij = 1 if
+    j is among the k nearest neighbours of i on the first side, b_ij on the second; in a denominator both masks are the
+    side's own. The linear kernel is centred over all samples first and masked then, so that the score is the cosine of
+    two vectors. Range [-1, 1]; as k grows to n - 1 it becomes the CKA of all pairs of different samples.
+
+    State a layer: 8 n k bytes (82 kB at n = 1,024, k = 10). Cost: n k a layer beside the Gram matrix and neighbours; a
+    pair costs its common neighbours (all pairs are one sparse product), or n^2 as one dense product where k > n / 32.
+
+    Source: PRH (arXiv:2405.07987) Eq. 16-18 with two-sided centring. The released code masks before it centres: `CKNNAPRH`.
+
+    Raises:
+        SpecError: k < 1.
+        FeatureError: fewer than 4 samples, k >= n, equal samples, or a kernel that vanishes at all neighbours.
+    """
+
+    name: ClassVar[str] = "cknna"
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise SpecError(f"{self.name} k is {self.k}; expected at least 1.")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (-1.0, 1.0)
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        if self.similarity == "cosine":
+            return frozenset({"orthogonal", "scaling", "sample_scaling"})
+        return frozenset({"orthogonal", "scaling", "translation"})
+
+    def check(self, n: int) -> None:
+        _check(self.name, self.k, n)
+
+    def state_bytes(self, n: int, d: int) -> int:
+        return 8 * n * self.k
+
+    def prepare(self, layer: Geometry) -> NeighbourValues:
+        self.check(layer.n)
+        columns = layer.neighbours(self.k).sort(dim=1).values
+        values = _centred_products(layer, columns)
+        norm = torch.linalg.vector_norm(values)
+        if not norm > 0:
+            raise FeatureError("the centred kernel is 0 at every neighbour: cknna is undefined. Leave this layer out.")
+        return NeighbourValues(columns.int(), (values / norm).float())
+
+    def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
+        return sparse_products(xs, ys)
+
+    def null(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> NullMoments:
+        """Exact null moments, those of Mantel's statistic of the two sparse matrices. The mean is not 0: neighbours are alike."""
+        sums = [moments.stack_sums([_sums(s) for s in side]) for side in (xs, ys)]
+        mean, variance = moments.permutation_moments(*sums, xs[0].n)
+        return NullMoments(mean, variance.sqrt())
+
+
+@dataclass(frozen=True, kw_only=True)
+class CKNNAPRH(Metric):
+    """CKNNA as the PRH's released code computes it: to reproduce its figures, not to measure with.
+
+    Score = s(K, L) / (sqrt(s(K, K) s(L, L)) + 1e-6), s(K, L) = unbiased HSIC of (M * K, M * L), where M is 1 at the pairs
+    that are neighbours on both sides (a side's own neighbours in a denominator). The raw kernel is masked first and
+    centred after, with zeros where the mask is 0: so the score has no bound (it passes 1 for k above about n / 2), no
+    chance level of 0, and for k above n / 10 it ranks models otherwise than the formula in the paper. M is not symmetric, and
+    neither is the score, slightly.
+
+    State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side.
+
+    Source: PRH's released code, `cknna` with its default unbiased estimator; Song et al. 2012 Eq. 5.
+
+    Raises:
+        SpecError: k < 2.
+        FeatureError: fewer than 4 samples, k >= n, or a layer whose masked HSIC with itself is not positive.
+    """
+
+    name: ClassVar[str] = "cknna_prh"
+    symmetric: ClassVar[bool] = False
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        if self.k < 2:
+            raise SpecError(f"cknna_prh k is {self.k}; expected at least 2, as in the released code.")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (-torch.inf, torch.inf)
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        if self.similarity == "cosine":
+            return frozenset({"orthogonal", "scaling", "sample_scaling"})
+        return frozenset({"orthogonal"})  # 1e-6 in the denominator is not scaled with the features
+
+    def check(self, n: int) -> None:
+        _check(self.name, self.k, n)
+        if self.k > n / 10:
+            warnings.warn(
+                f"cknna_prh with k = {self.k} of {n} samples: above k = n / 10 the released formula is unbounded and ranks models "
+                "otherwise than CKNNA. Use cknna, which is bounded, unless you reproduce the paper's figures.",
+                stacklevel=2,
+            )
+
+    def state_bytes(self, n: int, d: int) -> int:
+        return 9 * n * self.k
+
+    def prepare(self, layer: Geometry) -> NeighbourValues:
+        self.check(layer.n)
+        n = layer.n
+        columns = layer.neighbours(self.k).sort(dim=1).values
+        values = layer.gram.gather(1, columns)
+        mutual = _mutual(columns)
+        v = values.double()
+        into = torch.zeros(n, dtype=torch.float64, device=v.device).index_add_(0, columns.view(-1), v.view(-1))
+        own = _hsic(n, (v.square() * mutual).sum(), v.sum(), v.sum(), into.dot(v.sum(1))).item()
+        if not own > 0:
+            raise FeatureError(
+                f"the masked kernel's unbiased HSIC with itself is {own:.3g}, so that cknna_prh, which divides by its root, is undefined. "
+                "Use cknna, or a larger k."
+            )
+        return NeighbourValues(columns.int(), values, mutual, own)
+
+    def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
+        columns, values, mutual = (torch.stack([getattr(y, part) for y in ys]) for part in ("columns", "values", "mutual"))
+        columns, own = columns.long(), torch.tensor([y.own for y in ys], dtype=torch.float64, device=values.device)
+        return torch.stack([_masked_hsic(x, columns, values, mutual) / ((x.own * own).sqrt() + 1e-6) for x in xs]).cpu()
+
+
+def _check(name: str, k: int, n: int) -> None:
+    if n < 4:
+        raise FeatureError(f"{name} needs at least 4 samples; got {n}.")
+    if k >= n:
+        raise FeatureError(f"k = {k} neighbours of {n} samples: k must be at most n - 1 = {n - 1}.")
+
+
+def _centred_products(layer: Geometry, columns: torch.Tensor) -> torch.Tensor:
+    """Entries of HKH at each row's columns, shape (n, k) float64; without the (n, n) matrix where n is large."""
+    if layer.n <= centred.GRAM_ROWS:
+        gram = centred.inner_products(layer)
+        rows = gram.mean(1, dtype=torch.float64)
+        return gram.gather(1, columns) - rows[:, None] - rows[columns] + rows.mean()
+    z = centred.centred_rows(layer)
+    blocks = zip(z.split(256), columns.split(256), strict=True)
+    return torch.cat([torch.einsum("nd,nkd->nk", rows, z[at]) for rows, at in blocks]).double()
+
+
+def sparse_products(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
+    """Sum over common entries of the product of the values, of all pairs; shape (len(xs), len(ys)) float64 on the CPU."""
+    n, k = xs[0].columns.shape
+    out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].values.device)
+    for rows in _row_blocks(n, entries=max(n, max(len(xs), len(ys)) * k // 8)):
+        if k * _DENSE > n:
+            out += _dense_rows(xs, rows, n) @ _dense_rows(ys, rows, n).T
+        else:
+            turned = _csr(ys, rows, n).to_sparse_csc()
+            right = _quiet_csr(turned.ccol_indices(), turned.row_indices(), turned.values(), (turned.shape[1], turned.shape[0]))
+            out += (_csr(xs, rows, n) @ right).to_dense()
+    return out.cpu()
+
+
+def _mutual(columns: torch.Tensor) -> torch.Tensor:
+    """Whether the neighbour has the row among its own; columns ascending in each row, shape (n, k)."""
+    n, k = columns.shape
+    row = torch.arange(n, device=columns.device)[:, None]
+    forth, back = (row * n + columns).view(-1), (columns.long() * n + row).view(-1)  # forth ascends
+    found = torch.searchsorted(forth, back).clamp_max(n * k - 1)
+    return (forth[found] == back).view(n, k)
+
+
+def _sums(s: NeighbourValues) -> moments.PairSums:
+    v = s.values.double()
+    rows, columns = v.sum(1), torch.zeros(s.n, dtype=torch.float64, device=v.device).index_add_(0, s.columns.view(-1), v.view(-1))
+    squares = v.square()
+    parts = (v.sum(), squares.sum(), (squares * _mutual(s.columns)).sum(), rows.dot(rows), columns.dot(columns), rows.dot(columns))
+    return moments.PairSums(*(part.cpu() for part in parts))
+
+
+def _row_blocks(n: int, entries: int) -> Iterator[slice]:
+    step = max(1, _TABLE // entries)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def _positions(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor:
+    columns = torch.stack([s.columns[rows] for s in layers])
+    offsets = torch.arange(columns.shape[1], dtype=torch.int32, device=columns.device) * n
+    return columns.add_(offsets[:, None]).view(len(layers), -1)
+
+
+def _csr(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor:
+    positions = _positions(layers, rows, n)
+    values = torch.stack([s.values[rows] for s in layers])
+    count = positions.shape[1]
+    starts = torch.arange(0, len(layers) * count + 1, count, dtype=torch.int32, device=positions.device)
+    return _quiet_csr(starts, positions.view(-1), values.view(-1), (len(layers), (rows.stop - rows.start) * n))
+
+
+def _quiet_csr(starts: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(starts, columns, values, size=size)
+
+
+def _dense_rows(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor:
+    values = torch.stack([s.values[rows].flatten() for s in layers])
+    table = values.new_zeros(len(layers), (rows.stop - rows.start) * n)
+    return table.scatter_(1, _positions(layers, rows, n).long(), values)
+
+
+def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor, mutual: torch.Tensor) -> torch.Tensor:
+    """s(K, L) of one layer with each of (m, n, k) others, shape (m,) float64, from K's values looked up at L's neighbours."""
+    m, n, _ = columns.shape
+    into_k = values.new_zeros(m, n, dtype=torch.float64)  # column sums of M * K
+    from_l = torch.empty_like(into_k)  # row sums of M * L
+    both = values.new_zeros(m, dtype=torch.float64)
+    for rows in _row_blocks(n, entries=n):
+        own = x.columns[rows].long()
+        absent = torch.full((len(own), n), torch.nan, dtype=torch.float32, device=values.device)
+        k_values = absent.scatter(1, own, x.values[rows])
+        k_mutual = torch.zeros_like(absent, dtype=torch.bool).scatter_(1, own, x.mutual[rows])
+        at = columns[:, rows] + torch.arange(len(own), device=columns.device)[:, None] * n
+        k_at = k_values.view(-1)[at]
+        common = ~k_at.isnan()
+        k_at = torch.where(common, k_at, 0).double()
+        l_at = torch.where(common, values[:, rows], 0).double()
+        both += (k_at * l_at * (mutual[:, rows] & k_mutual.view(-1)[at])).sum((1, 2))
+        into_k.scatter_add_(1, columns[:, rows].flatten(1), k_at.flatten(1))
+        from_l[:, rows] = l_at.sum(2)
+    return _hsic(n, both, into_k.sum(1), from_l.sum(1), (into_k * from_l).sum(1))
+
+
+def _hsic(n: int, both: torch.Tensor, total_k: torch.Tensor, total_l: torch.Tensor, chained: torch.Tensor) -> torch.Tensor:
+    """Song et al. 2012, Eq. 5, of matrices with zero diagonals: sum K_ij L_ji, sum K, sum L, sum (K L)."""
+    return (both + total_k * total_l / ((n - 1) * (n - 2)) - 2 * chained / (n - 2)) / (n * (n - 3))
