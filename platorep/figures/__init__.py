@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from platorep.core.results import AlignmentTable, CompetenceTable
 
 FIGURES = {
+    "fig2": "vision models by share of tasks solved: alignment within buckets, and a map of the models",
     "fig3": "alignment of language and vision models against 1 - bits per byte, one panel a vision family",
+    "fig4": "downstream scores of language models against alignment with vision, family-aware fit",
+    "fig9": "alignment against caption length",
+    "fig10": "CKNNA over k, centred and scaled, bounded and as released",
+    "fig12": "Spearman correlation between metrics over pairs of models",
+    "fig13": "alignment by language model under CKA, unbiased CKA, SVCCA, mutual k-NN",
+    "fig14": "alignment by language model under CKNNA, cycle, edit and LCS k-NN",
     "matrix": "heatmap of the models' matrix of best scores, values printed",
     "layers": "heatmap of all layer pairs of one pair of models, best pair marked",
     "ladder": "alignment against the dial that controls a model's competence",
+    "null": "every score with its interval and the band that chance reaches",
+    "k_curve": "alignment over k/n: score, corrected for chance, lift over chance",
+    "n_curve": "alignment over nested galleries of growing n: score, corrected for chance, lift over chance",
+    "hubness": "how unevenly samples serve as neighbours, by depth",
+    "controls": "alignment as a growing share of pairs is shuffled",
 }
 """What `platorep ls figures` shows: each name is a module here and the function in it."""
 

@@ -62,11 +62,11 @@ def fig3(
             f"which knows it of {', '.join(bits.index)}."
         )
     without = [m for m in pairs.language.unique() if m not in x.index]
-    groups = _groups(pairs, degraded)
+    groups = views.vision_groups(pairs, degraded)
     chance = views.chance(pairs)
 
     names = views.named(list(x.index), degraded)
-    captions = {title: _captions(members, degraded) for title, members in groups.items()}
+    captions = {title: views.captions(members, degraded) for title, members in groups.items()}
     references = [*without, *(["chance"] if chance is not None else [])]
     margin = style.tag_width([*references, *(c for captions_ in captions.values() for c in captions_)]) + 0.1
     above = style.names_height(names) + 0.2
@@ -98,40 +98,11 @@ def fig3(
             panel.set_xlabel(f"1 − {measure.replace('_', ' ')}")
         if index % columns == 0:
             panel.set_ylabel(f"alignment, {views.metric_label(pairs.metric.iloc[0])}")
-    note = f"Best layer pair, n = {pairs.n.max():,}, {pairs.dataset.iloc[0].split('--')[0]}."
+    note = f"Best layer pair, n = {pairs.n.max():,}, {views.title_of(pairs.dataset.iloc[0])}."
     if without:
         note += f" Dashed: no {measure.replace('_', ' ')}; with the panel's best vision model."
     style.note(figure, note, LEFT)
     return figure
-
-
-def _groups(pairs: pd.DataFrame, degraded: Mapping[str, Dose]) -> dict[str, list[str]]:
-    """Vision models a panel, by title: families, lone models together, ladders of degraded models each with its base."""
-    models = pairs.drop_duplicates("vision").set_index("vision").vision_family
-    families: dict[str, list[str]] = {}
-    ladders: dict[str, list[str]] = {}
-    for model, family in models.items():
-        if model in degraded:
-            dose = degraded[model]
-            ladders.setdefault(f"{dose.base} by {dose.dial.replace('_', ' ')}", []).append(model)
-        else:
-            families.setdefault(family or model, []).append(model)
-    lone = [family for family, members in families.items() if len(members) == 1]
-    apart = {family: families.pop(family) for family in lone}
-    for title, members in ladders.items():
-        base, dial = degraded[members[0]].base, degraded[members[0]].dial
-        members.sort(key=lambda m: degraded[m].value, reverse=dial == "weight_noise")  # weakest first
-        if base in models.index:
-            members.append(base)
-        families[title] = members
-    return families | (apart if len(apart) < 2 else {"other vision models": [m for members in apart.values() for m in members]})
-
-
-def _captions(members: list[str], degraded: Mapping[str, Dose]) -> list[str]:
-    """Names of a panel's lines: doses in a ladder, else the words that tell the family's models apart."""
-    if any(m in degraded for m in members):
-        return [views.dose_label(degraded[m]) if m in degraded else "intact" for m in members]
-    return views.distinct(members)
 
 
 def _panel(panel: Axes, scores: pd.DataFrame, x: pd.Series, without: list[str], chance: float | None, captions: list[str]) -> None:

@@ -71,7 +71,7 @@ def ladder(
         _panel(panel, scores, base, dial, members, partners[side], degraded, chance)
         panel.tick_params(labelleft=panel is axes[0])
     axes[0].set_ylabel(f"alignment, {views.metric_label(pairs.metric.iloc[0])}")
-    data = pairs.dataset.iloc[0].split("--")[0]
+    data = views.title_of(pairs.dataset.iloc[0])
     style.note(figure, f"Best layer pair, n = {pairs.n.max():,}, {data}. Competence rises to the right.", LEFT)
     return figure
 

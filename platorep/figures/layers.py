@@ -114,7 +114,7 @@ def _where(top: pd.Series) -> str:
 
 
 def _what(top: pd.Series) -> str:
-    return f"{views.metric_label(top.metric)}, n = {top.n:,}, {top.dataset.split('--')[0]}."
+    return f"{views.metric_label(top.metric)}, n = {top.n:,}, {views.title_of(top.dataset)}."
 
 
 def _frame(axes: Axes, row: int, column: int) -> None:

@@ -53,7 +53,7 @@ def matrix(
     if chance is not None and low <= chance <= high:
         bar.axhline(chance, color=style.contrast(image.cmap(image.norm(chance))), linewidth=1, linestyle=":")
         bar.text(-0.15, chance, "chance", transform=bar.get_yaxis_transform(), fontsize=style.SMALL - 1, ha="right", va="center")
-    note = f"{views.metric_label(best.metric.iloc[0])}, best layer pair, n = {best.n.max():,}, {best.dataset.iloc[0].split('--')[0]}"
+    note = f"{views.metric_label(best.metric.iloc[0])}, best layer pair, n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
     style.note(figure, note, left)
     return figure
 

@@ -27,7 +27,7 @@ def matrix_table(alignment: AlignmentTable, *, metric: str | None = None, datase
     if len(scores.columns) > len(scores.index):
         scores = scores.T
     chance = views.chance(best)
-    caption = f"{views.metric_label(best.metric.iloc[0])}, best layer pair, n = {best.n.max():,}, {best.dataset.iloc[0].split('--')[0]}"
+    caption = f"{views.metric_label(best.metric.iloc[0])}, best layer pair, n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
     table = Table(caption=caption + ("" if chance is None else f", chance {chance:.3f}"), caption_justify="left")
     table.add_column("model", no_wrap=True)
     for name in scores.columns:

@@ -30,7 +30,8 @@ TITLES = {
     "procrustes": "Procrustes",
     "distance_correlation": "distance correlation",
 }
-_SILENT = {("similarity", "cosine"), ("kernel", "linear")}  # what a reader takes for granted
+_SILENT = {"similarity=cosine", "kernel=linear", "sigma=median", "normalised=True", "direction=xy", "components=10"}  # taken for granted
+_BARE = {"hsic", "estimator", "direction", "kernel", "correlation", "similarity"}  # parameters whose values speak for themselves
 
 
 class Dose(NamedTuple):
@@ -74,10 +75,21 @@ def metric_parameters(metric: str) -> tuple[str, dict[str, str]]:
 
 
 def metric_label(metric: str) -> str:
-    """A metric's id for readers: "mutual k-NN (k = 10)"; cosine similarity and linear kernels go without saying."""
+    """A metric's id for readers: "mutual k-NN (k = 10)", "CKA (unbiased)"; cosine similarity, linear kernels go without saying."""
     name, parameters = metric_parameters(metric)
-    shown = [f"{key} = {value}" for key, value in parameters.items() if (key, value) not in _SILENT]
+    told = {key: value for key, value in parameters.items() if f"{key}={value}" not in _SILENT}
+    shown = [value if key in _BARE else f"{key} = {value}" for key, value in told.items()]
     return TITLES.get(name, name.replace("_", " ")) + (f" ({', '.join(shown)})" if shown else "")
+
+
+def find_metrics(available: Iterable[str], name: str, **parameters: str) -> list[str]:
+    """Ids of one metric whose parameters include those given, by growing k where there is one."""
+    found = []
+    for metric in available:
+        its_name, its = metric_parameters(metric)
+        if its_name == name and all(its.get(key) == value for key, value in parameters.items()):
+            found.append(metric)
+    return sorted(found, key=lambda metric: int(metric_parameters(metric)[1].get("k", 0)))
 
 
 def pick_metric(available: Sequence[str], metric: str | None) -> str:
@@ -164,6 +176,79 @@ def cross_modal(best: pd.DataFrame) -> pd.DataFrame:
         found = sorted({f"{x} x {y}" for x, y in zip(best.x_modality, best.y_modality, strict=True)})
         raise StoreError(f"the figure shows language against vision models; the alignment table has only {', '.join(found)}.")
     return pairs
+
+
+def within(best: pd.DataFrame, modality: str) -> pd.DataFrame:
+    """Symmetric matrix of scores between different models of one modality; NaN where not scored, the mean where both orders were.
+
+    Raises:
+        StoreError: fewer than two such models.
+    """
+    part = best[(best.x_modality == modality) & (best.y_modality == modality) & (best.x_model != best.y_model)]
+    models = list(dict.fromkeys([*part.x_model, *part.y_model]))
+    if len(models) < 2:
+        raise StoreError(f"the figure compares {modality} models with each other; the alignment table has no such pair.")
+    both = pd.concat([part, part.rename(columns={"x_model": "y_model", "y_model": "x_model"})])
+    return both.pivot_table(index="x_model", columns="y_model", values="score").reindex(index=models, columns=models)
+
+
+def by_dataset(alignment: AlignmentTable, metric: str | None, dial: Mapping[str, float] | None, pattern: str) -> pd.DataFrame:
+    """Language x vision pairs of several datasets that differ by a dial: `cross_modal` rows with a column dial.
+
+    Args:
+        alignment: one metric's rows or several's.
+        metric: full id, when the table holds several.
+        dial: dataset (with or without key) -> value; other datasets are left out. By default it is read from the names.
+        pattern: regular expression whose first group that matches is the value, for reading it from a dataset's name.
+
+    Raises:
+        StoreError: no dataset has a value.
+    """
+    found = []
+    for dataset in alignment.frame.dataset.unique():
+        name = dataset.split("--")[0]
+        if dial is not None:
+            value = dial.get(dataset, dial.get(name))
+        else:
+            match = re.search(pattern, name)
+            value = float(next(g for g in match.groups() if g)) if match else None
+        if value is not None:
+            found.append(cross_modal(best_pairs(alignment, metric, dataset)).assign(dial=float(value)))
+    if not found:
+        names = ", ".join(alignment.frame.dataset.unique()) or "none"
+        raise StoreError(f"no dataset of the alignment table has a value on the figure's dial: name them as an option; datasets: {names}.")
+    return pd.concat(found, ignore_index=True)
+
+
+def vision_groups(pairs: pd.DataFrame, degraded: Mapping[str, Dose]) -> dict[str, list[str]]:
+    """Vision models a panel, by title: families, ladders of degraded models each closed by its base, lone models together."""
+    models = pairs.drop_duplicates("vision").set_index("vision").vision_family
+    families: dict[str, list[str]] = {}
+    ladders: dict[str, list[str]] = {}
+    for model, family in models.items():
+        if model in degraded and degraded[model].base != model:
+            dose = degraded[model]
+            ladders.setdefault(f"{dose.base} by {dose.dial.replace('_', ' ')}", []).append(model)
+        else:
+            families.setdefault(family or model, []).append(model)
+    lone = {family: families.pop(family) for family in [f for f, members in families.items() if len(members) == 1]}
+    for title, members in ladders.items():
+        base, dial = degraded[members[0]].base, degraded[members[0]].dial
+        members.sort(key=lambda m: degraded[m].value, reverse=dial == "weight_noise")  # weakest first
+        families[title] = [*members, base] if base in models.index else members
+    return families | (lone if len(lone) < 2 else {"other vision models": [m for members in lone.values() for m in members]})
+
+
+def captions(members: Sequence[str], degraded: Mapping[str, Dose]) -> list[str]:
+    """Names of a panel's vision models: doses in a ladder, else the words that tell the family's models apart."""
+    if any(m in degraded and degraded[m].base != m for m in members):
+        return [dose_label(degraded[m]) if m in degraded and degraded[m].base != m else "intact" for m in members]
+    return distinct(members)
+
+
+def title_of(dataset: str) -> str:
+    """A dataset's name without its key."""
+    return dataset.split("--")[0]
 
 
 def measure(competence: CompetenceTable | None, name: str, task: str | None = None) -> pd.Series:

@@ -1,0 +1,111 @@
+"""Every score with its interval, beside what chance reaches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from platorep.core.errors import StoreError
+from platorep.core.results import AlignmentTable, CompetenceTable
+from platorep.figures import style, views
+
+
+ROW = 0.135  # inches
+TOGETHER = 40
+"""Up to this many pairs stand in one panel; more get a panel an x model."""
+PAIR = ["x_model", "y_model"]
+
+
+@style.styled
+def null(
+    alignment: AlignmentTable,
+    competence: CompetenceTable | None = None,
+    *,
+    metric: str | None = None,
+    dataset: str | None = None,
+    intervals: pd.DataFrame | None = None,
+    bands: pd.DataFrame | None = None,
+) -> Figure:
+    """Score of every pair of models with its interval, and the band of its null: highest score on top.
+
+    Without `bands` the band is null mean ± 1.96 null sd of the best layer pair as if that pair had been fixed in
+    advance. The score is a maximum over layers, whose null lies higher: pass the null of the maximum where it was
+    computed. The note below the figure says which one it is.
+
+    Args:
+        alignment: any pairs, with null_mean and null_sd unless `bands` is given.
+        competence: not used.
+        metric: full id, when the table holds several.
+        dataset: when the table holds several.
+        intervals: x_model, y_model, low, high: an interval for each score; pairs without one have none.
+        bands: x_model, y_model, low, high: the central 95 % of the null of the maximum over layers.
+
+    Raises:
+        StoreError: there is no null for some pair, or a column is missing.
+    """
+    best = views.best_pairs(alignment, metric, dataset)
+    if bands is None:
+        table = best.assign(null_low=best.null_mean - 1.96 * best.null_sd, null_high=best.null_mean + 1.96 * best.null_sd)
+    else:
+        table = best.merge(_bounds(bands, "bands", "null"), on=PAIR, how="left")
+    if (missing := table[table.null_low.isna()]).size:
+        row = missing.iloc[0]
+        raise StoreError(
+            f"no null for {row.x_model} x {row.y_model}: this metric has none in closed form; pass bands=... from permutations."
+        )
+    if intervals is None:
+        table = table.assign(low=np.nan, high=np.nan)
+    else:
+        table = table.merge(_bounds(intervals, "intervals", ""), on=PAIR, how="left")
+    table = table.sort_values(["score", "x_model", "y_model"], ascending=[True, False, False], kind="stable")
+
+    if len(table) <= TOGETHER:
+        groups = {"": table}
+        names = [f"{x} × {y}" for x, y in zip(table.x_model, table.y_model, strict=True)]
+    else:
+        groups = {model: table[table.x_model == model] for model in best.x_model.unique()}
+        names = list(best.y_model.unique())
+    left = style.widest(names) + 0.2
+    tall = max(len(part) for part in groups.values())
+    columns = max(1, min(len(groups), int((style.PAGE + 0.15) // (left + 1.45))))
+    panel = (1.4 if len(groups) > 1 else 2.8, ROW * (tall + 0.5))
+    rows = -(-len(groups) // columns)
+    figure, axes = style.panels(
+        rows, columns, panel=panel, left=left, right=0.2, bottom=0.95, top=0.3, gap=(left + 0.1, 0.45), count=len(groups), sharex=True
+    )
+    ends = table[["score", "low", "high", "null_low", "null_high"]]
+    low, high = min(0.0, float(ends.min(axis=None))), float(ends.max(axis=None))
+    axes[0].set_xlim(low, high + 0.04 * (high - low))
+    for index, (panel_, (title, part)) in enumerate(zip(axes, groups.items(), strict=True)):
+        _forest(panel_, part, [f"{x} × {y}" for x, y in zip(part.x_model, part.y_model, strict=True)] if not title else list(part.y_model))
+        panel_.set_ylim(-0.75, tall - 0.25)
+        panel_.set_title(title, loc="left")
+        if index + columns >= len(groups):
+            panel_.set_xlabel("alignment" if title else f"alignment, {views.metric_label(best.metric.iloc[0])}")
+    handles = [Line2D([], [], color=style.INK, marker="o", linewidth=0.9, label="score" + (", interval" if intervals is not None else ""))]
+    handles.append(Patch(color=style.FAINT, label="null, 95 %"))
+    width, height = figure.get_size_inches()
+    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.04 / width, 0.2 / height), ncols=2, borderaxespad=0, borderpad=0.1)
+    kind = "the maximum over layers" if bands is not None else "fixed layers (the maximum's lies higher)"
+    data = f"{views.metric_label(best.metric.iloc[0])}, n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
+    style.note(figure, f"{data}. Null of {kind}.")
+    return figure
+
+
+def _bounds(frame: pd.DataFrame, name: str, prefix: str) -> pd.DataFrame:
+    if missing := sorted({*PAIR, "low", "high"} - set(frame.columns)):
+        raise StoreError(f"{name} lacks {', '.join(missing)}; it has {', '.join(frame.columns)}.")
+    return frame[[*PAIR, "low", "high"]].rename(columns={"low": f"{prefix}_low".strip("_"), "high": f"{prefix}_high".strip("_")})
+
+
+def _forest(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
+    y = np.arange(len(part))
+    axes.barh(y, part.null_high - part.null_low, left=part.null_low, height=0.8, color=style.FAINT, zorder=1, label="null")
+    axes.hlines(y, part.low, part.high, color=style.INK, linewidth=0.9, zorder=2, label="interval")
+    axes.plot(part.score, y, linestyle="none", marker="o", markersize=3, color=style.INK, zorder=3, label="score")
+    axes.set_yticks(y, names)
+    axes.tick_params(axis="y", length=0)
