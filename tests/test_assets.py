@@ -312,9 +312,7 @@ else:
 
 def test_apt_that_does_not_know_the_version_is_explained(tmp_path, monkeypatch):
     fake_apt(tmp_path, monkeypatch, "sys.exit(\"E: Version '1:1.0-1' for 'pkg' was not found\" if 'download' in sys.argv else 0)")
-    with pytest.raises(
-        AssetError, match=r"(?s)was not found.*apt-get update.*apt-cache policy pkg.*pkg_1%3a1.0-1_\*.deb by hand and put it into"
-    ):
+    with pytest.raises(AssetError, match=r"(?s)was not found.*apt-get update.*apt-cache policy pkg.*pkg_1%3a1.0-1_\*.deb by hand"):
         fetch(deb_asset("0" * 64))
 
 
@@ -338,9 +336,7 @@ def test_path_is_given_as_it_is_and_resolved_to_its_content(tmp_path):
     assert resolve(path_asset(file)).sha256 == hashlib.sha256(b"one").hexdigest()
     assert fetch(resolve(path_asset(file))) == file
     file.write_bytes(b"two")
-    with pytest.raises(
-        AssetError, match=f"has SHA-256 {hashlib.sha256(b'two').hexdigest()}, expected {hashlib.sha256(b'one').hexdigest()}"
-    ):
+    with pytest.raises(AssetError, match=f"{hashlib.sha256(b'two').hexdigest()}, expected {hashlib.sha256(b'one').hexdigest()}"):
         fetch(path_asset(file, hashlib.sha256(b"one").hexdigest()))
 
 

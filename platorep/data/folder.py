@@ -6,6 +6,7 @@ cats/001.jpg             or cats/train/metadata.csv and cats/train/001.jpg
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -22,9 +23,15 @@ from platorep.data.pictures import SUFFIXES, read_picture
 
 log = logging.getLogger(__name__)
 
+
+def _read_lines(path: Path) -> pd.DataFrame:
+    with open(path, encoding="utf-8") as lines:
+        return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
+
+
 TABLES = {
     "metadata.csv": partial(pd.read_csv, keep_default_na=False, dtype=str),
-    "metadata.jsonl": partial(pd.read_json, lines=True, dtype=False, convert_dates=False),
+    "metadata.jsonl": _read_lines,
     "metadata.parquet": pd.read_parquet,
 }
 

@@ -70,7 +70,7 @@ def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
     try:
         # bytes, not pictures: decoding is ours, so that one damaged picture is named and does not stop the rest
         pictures = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:  # pyarrow's errors are of these kinds
         raise DataError(
             f"column {image!r} of dataset {spec.id} holds no pictures but {rows.features[image]}. Set columns.image."
         ) from error

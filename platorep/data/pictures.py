@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from xml.etree import ElementTree
 
 from PIL import Image, ImageOps
 
@@ -34,7 +35,7 @@ def read_picture(path: Path, *, square: bool = False) -> Image.Image:
 def decode_picture(raw: bytes, *, drawing: bool = False) -> Image.Image:
     """Bytes of a picture (of an SVG if `drawing`) as 8-bit RGB: turned upright, transparency on white, first frame only.
 
-    Text in drawings is left out: it would depend on the machine's fonts.
+    Left out of drawings are text, which would depend on the machine's fonts, and pictures from other files.
 
     Raises:
         DataError: empty, damaged, cut off, too large to be meant, or with more than 8 bits a channel.
@@ -68,5 +69,18 @@ def pad_to_square(image: Image.Image) -> Image.Image:
 def _render(raw: bytes) -> bytes:
     import resvg_py
 
-    # as text, not by path: a drawing then cannot pull other files in; given both sides it is fitted, not stretched
-    return bytes(resvg_py.svg_to_bytes(svg_string=raw.decode(), width=DRAWING_SIDE, height=DRAWING_SIDE, dpi=96, skip_system_fonts=True))
+    # given both sides, the drawing is fitted into them and not stretched
+    return bytes(
+        resvg_py.svg_to_bytes(svg_string=_without_references(raw), width=DRAWING_SIDE, height=DRAWING_SIDE, dpi=96, skip_system_fonts=True)
+    )
+
+
+def _without_references(raw: bytes) -> str:
+    """The drawing without pictures from other files, which a browser would not load either."""
+    root, changed = ElementTree.fromstring(raw), False
+    for element in root.iter():
+        if str(element.tag).rpartition("}")[2].lower() in ("image", "feimage"):
+            for name in [n for n, value in element.attrib.items() if n.rpartition("}")[2] == "href" and not value.startswith("data:")]:
+                del element.attrib[name]
+                changed = True
+    return ElementTree.tostring(root, encoding="unicode") if changed else raw.decode()

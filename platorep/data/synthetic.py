@@ -50,8 +50,8 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
 def draw(size: str, colour: str, shape: str, place: str, seed: str) -> Image.Image:
     """One shape on a light, grainy ground: 64 x 64 RGB; the same arguments give the same pixels."""
     chance = random.Random(seed)
-    grain = bytes(chance.randrange(225, 256) for _ in range(SIDE * SIDE))
-    image = Image.frombytes("L", (SIDE, SIDE), grain).convert("RGB")
+    grain = Image.frombytes("L", (SIDE, SIDE), chance.randbytes(SIDE * SIDE))
+    image = grain.point([225 + value * 30 // 255 for value in range(256)]).convert("RGB")
     x, y = ((where + chance.uniform(-0.05, 0.05)) * SIDE for where in PLACES[place])
     r = SIZES[size] * SIDE
     pen, fill = ImageDraw.Draw(image), COLOURS[colour]
