@@ -15,6 +15,7 @@ from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
 
 
 _TABLE = 1 << 24  # entries of an (rows, n) table held at a time
+_TERMS = 1 << 12  # neighbours of a layer added in float32, one after another; float64 beyond
 _DENSE = 32  # k above n / 32: a dense product costs less than a sparse one
 
 
@@ -193,8 +194,9 @@ def sparse_products(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]
     """Sum over common entries of the product of the values, of all pairs; shape (len(xs), len(ys)) float64 on the CPU."""
     n, k = xs[0].columns.shape
     out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].values.device)
-    for rows in _row_blocks(n, entries=max(n, max(len(xs), len(ys)) * k // 8)):
-        if k * _DENSE > n:
+    dense = k * _DENSE > n
+    for rows in _row_blocks(n, step=_TABLE // (max(len(xs), len(ys)) * n) if dense else min(_TABLE // n, _TERMS // k)):
+        if dense:
             out += _dense_rows(xs, rows, n) @ _dense_rows(ys, rows, n).T
         else:
             turned = _csr(ys, rows, n).to_sparse_csc()
@@ -220,8 +222,8 @@ def _sums(s: NeighbourValues) -> moments.PairSums:
     return moments.PairSums(*(part.cpu() for part in parts))
 
 
-def _row_blocks(n: int, entries: int) -> Iterator[slice]:
-    step = max(1, _TABLE // entries)
+def _row_blocks(n: int, step: int) -> Iterator[slice]:
+    step = max(1, step)
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
@@ -242,7 +244,7 @@ def _csr(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor
 def _quiet_csr(starts: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(starts, columns, values, size=size)
+        return torch.sparse_csr_tensor(starts, columns, values, size=size, check_invariants=False)
 
 
 def _dense_rows(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor:
@@ -257,7 +259,7 @@ def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor
     into_k = values.new_zeros(m, n, dtype=torch.float64)  # column sums of M * K
     from_l = torch.empty_like(into_k)  # row sums of M * L
     both = values.new_zeros(m, dtype=torch.float64)
-    for rows in _row_blocks(n, entries=n):
+    for rows in _row_blocks(n, step=_TABLE // n):
         own = x.columns[rows].long()
         absent = torch.full((len(own), n), torch.nan, dtype=torch.float32, device=values.device)
         k_values = absent.scatter(1, own, x.values[rows])

@@ -1,0 +1,13 @@
+"""Every metric written as its formula, in float64 numpy: slow, and the measure of the fast ones.
+
+Each function takes features of shape (n, d_x) and (n, d_y) and the metric's parameters, and returns one score.
+"""
+
+from __future__ import annotations
+
+from platorep.metrics.reference.cca import procrustes, pwcca, svcca
+from platorep.metrics.reference.distances import distance_correlation, rsa
+from platorep.metrics.reference.kernels import cka, cknna, cknna_prh
+
+
+__all__ = ["cka", "cknna", "cknna_prh", "distance_correlation", "procrustes", "pwcca", "rsa", "svcca"]
