@@ -65,7 +65,7 @@ def test_columns_of_other_names_and_class_labels(parquet):
     assert data.samples.categories[:2] == ["cat", "dog"]
     with pytest.raises(UnknownNameError, match="unknown text column of dataset 'local'.* 'texts'. Did you mean 'text'"):
         open_dataset(parquet.replace(columns={"text": "texts"}))
-    with pytest.raises(DataError, match="column 'label' of dataset .* holds no pictures: ClassLabel"):
+    with pytest.raises(DataError, match="column 'label' of dataset .* holds no pictures but ClassLabel"):
         open_dataset(parquet.replace(columns={"image": "label"}))
 
 
