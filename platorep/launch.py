@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ def launch(task: str, argv: Sequence[str]) -> None:
         check_choices(words)
     except PlatorepError as error:
         sys.exit(f"platorep {task}: {error}")
+
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars would draw through ours, and into log files
 
     import hydra
 
@@ -71,7 +74,7 @@ def config_folders(words: Sequence[str]) -> list[Path]:
     from platorep.config import config_dir
 
     folders = [config_dir()]
-    for word, after in zip(words, [*words[1:], ""], strict=True):
+    for word, after in zip(words, [*words, ""][1:], strict=True):
         for option in ("--config-dir", "-cd", "--config-path", "-cp"):
             if word == option:
                 folders.append(Path(after))

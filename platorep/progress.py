@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,18 @@ def console_for_tables() -> Console:
     """Standard output, wide enough for a table where it is not a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDE)
+
+
+class StderrHandler(logging.StreamHandler):
+    """Log lines to whatever standard error is at the moment, so that they appear above a progress bar and not through it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self):  # type: ignore[override]  # noqa: ANN201
+        """The stream of now: a live progress bar puts its own in the place of sys.stderr."""
+        return sys.stderr
 
 
 class _Rate(ProgressColumn):

@@ -155,6 +155,7 @@ def test_unknown_choice_is_answered_with_the_nearest(word, message):
 
 
 def test_known_choices_and_other_words_pass(tmp_path):
+    check_choices([])
     check_choices(["suite=offline", "metric=[mutual_knn,cka]", "-m", "dataset.n=5", "root=x", "suite=glob(*)", "+models.a.id=b"])
     (tmp_path / "suite").mkdir()
     (tmp_path / "suite" / "mine.yaml").write_text("models: {}")
