@@ -24,6 +24,9 @@ CPU_TOKENS = 4096
 GPU_TOKENS = 65536
 """Most tokens a batch on a GPU: larger ones no longer gain speed."""
 
+ENOUGH_TOKENS = 512
+"""Tokens from which on a batch keeps the device busy, and need not be filled with texts of another length."""
+
 BYTES_A_TOKEN = 1 << 20
 """Working memory allowed a token when a GPU's budget is guessed; generous for every model that fits at all."""
 
@@ -54,17 +57,19 @@ class Budget:
 def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices packed into batches of at most `budget` tokens, padding included; longest first.
 
-    Sorting by length leaves little padding, and the largest batches come first, so that memory runs out early or never.
-    A text longer than the budget is a batch of its own. The result depends on the arguments only.
+    Sorted by length, and a batch ends early, once it has `ENOUGH_TOKENS`, where lengths fall below nine tenths of its
+    longest: padding costs as much as text. The largest batches come first, so that memory runs out early or never. A text
+    longer than the budget is a batch of its own. The result depends on the arguments only.
     """
     batches: list[list[int]] = []
-    room = 0
+    longest = 0
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if room < 1:
+        full = longest * (len(batches[-1]) + 1) > budget if batches else True
+        ragged = lengths[i] < 0.9 * longest and longest * len(batches[-1]) >= ENOUGH_TOKENS if batches else True
+        if full or ragged:
             batches.append([])
-            room = max(1, budget // max(1, lengths[i]))
+            longest = max(1, lengths[i])
         batches[-1].append(i)
-        room -= 1
     return batches
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import shutil
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from platorep.assets import cache_dir
+from platorep.assets.hub import snapshot
 from platorep.core.errors import AssetError, SpecError, unknown_name
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoder
@@ -66,15 +69,13 @@ def _language_files(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
         return spec.id, {"revision": spec.revision}
     path = fetched(spec.asset)
     try:
-        return str(find(path, "*/config.json", "config.json").parent), {}
+        return str(find(path, "config.json").parent), {}
     except AssetError:
         return str(_dequantized(find(path, "*.gguf"), str(spec.revision))), {}
 
 
 def _dequantized(gguf: Path, revision: str) -> Path:
     """A float32 copy of a GGUF model in the cache, made once: de-quantising takes tens of seconds."""
-    from platorep.assets import cache_dir
-
     folder = cache_dir() / "dequantized" / revision[:16]
     if (folder / "config.json").is_file():
         return folder
@@ -89,8 +90,7 @@ def _dequantized(gguf: Path, revision: str) -> Path:
     config.architectures = [type(model).__name__]
     plain = AutoModelForCausalLM.from_config(config)
     plain.load_state_dict(model.state_dict())
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
     plain.save_pretrained(part)
     AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
     try:
@@ -149,10 +149,8 @@ def _load_timm_weights(spec: ModelSpec, model: Any) -> None:
     from timm.models import load_checkpoint
 
     if spec.asset is None:
-        from huggingface_hub import hf_hub_download
-
         # timm's own checkpoint filter: what the Hub holds may come from another version of the architecture.
-        load_checkpoint(model, hf_hub_download(hub_id(spec), "model.safetensors", revision=spec.revision))
+        load_checkpoint(model, snapshot(hub_id(spec), str(spec.revision), ["model.safetensors"]) / "model.safetensors")
         return
     file = find(fetched(spec.asset), "*.safetensors", "*.pth", "*.pt")
     if file.suffix == ".safetensors":
@@ -194,16 +192,14 @@ def _load_clip(spec: ModelSpec, device: torch.device) -> Encoder:
     from platorep.models.clip import ClipTextEncoder, picture_tower
 
     if spec.asset is not None:
-        name = f"local-dir:{find(fetched(spec.asset), '*/open_clip_config.json', 'open_clip_config.json').parent}"
+        name = f"local-dir:{find(fetched(spec.asset), 'open_clip_config.json').parent}"
     elif spec.weights == "random" and "/" not in spec.id:
         if spec.id not in open_clip.list_models():
             raise unknown_name("open_clip architecture", spec.id, open_clip.list_models())
         name = spec.id
     else:
-        from huggingface_hub import snapshot_download
-
         patterns = ["*.json", "*.txt", "*.model", "open_clip_model*.safetensors"]
-        name = f"local-dir:{snapshot_download(hub_id(spec), revision=spec.revision, allow_patterns=patterns)}"
+        name = f"local-dir:{snapshot(hub_id(spec), str(spec.revision), patterns)}"
     pretrained = spec.weights == "pretrained"
     model = _seeded(
         spec.seed,

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from platorep.assets import content_hash, fetch, resolve_revision
 from platorep.core.errors import AssetError, SpecError, unknown_name
-from platorep.core.files import sha256_file
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models.base import native_dtype
-
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
@@ -69,7 +64,7 @@ def _revision(spec: ModelSpec) -> str:
         import open_clip
 
         return f"open_clip-{open_clip.__version__}"
-    return hub_commit(hub_id(spec), spec.revision)
+    return resolve_revision(hub_id(spec), spec.revision)
 
 
 def _pool(spec: ModelSpec) -> str:
@@ -81,47 +76,6 @@ def _pool(spec: ModelSpec) -> str:
         with torch.device("meta"):
             return "cls" if has_class_token(timm_architecture(spec)) else "mean"
     return "cls" if spec.source == "open_clip" else "mean"
-
-
-def content_hash(path: Path) -> str:
-    """SHA-256 of a file, or over the names and SHA-256s of all files of a folder."""
-    if path.is_file():
-        return sha256_file(path)
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()}\0{sha256_file(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def hub_commit(repository: str, revision: str | None) -> str:
-    """The commit that a branch, a tag or None (the default branch) of a Hub repository means now.
-
-    Without a network, the commit that the local cache holds under that name.
-
-    Raises:
-        AssetError: it does not exist, is gated, or cannot be known.
-    """
-    from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
-    if revision is not None and COMMIT.fullmatch(revision):
-        return revision
-    try:
-        return str(HfApi().model_info(repository, revision=revision, timeout=20).sha)
-    except GatedRepoError as error:
-        raise AssetError(f"{repository} is gated: accept its terms at the Hub, and log in with `hf auth login`.") from error
-    except RevisionNotFoundError as error:
-        raise AssetError(f"{repository} has no revision {revision!r} at the Hub.") from error
-    except RepositoryNotFoundError as error:
-        raise AssetError(f"{repository} does not exist at the Hub, or is private. Check the name, or `hf auth login`.") from error
-    except Exception as error:
-        found = try_to_load_from_cache(repository, "config.json", revision=revision)
-        if isinstance(found, str):
-            return Path(found).parent.name
-        raise AssetError(
-            f"the Hub could not be asked for {repository} ({type(error).__name__}), and it is not in the cache. Connect, or choose "
-            "models that need no hub (suite=offline)."
-        ) from error
 
 
 def hub_id(spec: ModelSpec) -> str:
@@ -142,14 +96,12 @@ def hub_id(spec: ModelSpec) -> str:
 
 def fetched(asset: AssetSpec) -> Path:
     """A pinned file or folder, from the cache."""
-    from platorep.assets import fetch
-
     return fetch(asset)
 
 
 def find(path: Path, *patterns: str) -> Path:
-    """The first file under a fetched asset that fits the first pattern that any file fits."""
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    """The file under a fetched asset that fits the first pattern that any file fits; of several the least deep."""
+    files = [path] if path.is_file() else sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: (len(p.parts), p))
     for pattern in patterns:
         for file in files:
             if file.match(pattern):
