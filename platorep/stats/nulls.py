@@ -7,9 +7,10 @@ layers of all models at once. Neighbour graphs and centred Gram matrices are rel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,9 @@ from scipy import sparse
 from scipy.stats import false_discovery_control
 
 from platorep.core.errors import FeatureError, SpecError, unknown_name
+from platorep.metrics.base import Metric
 from platorep.stats.permutations import Permutations
+from platorep.stats.relabel import relabel, samples
 
 
 Pair = tuple[str, str]
@@ -101,7 +104,7 @@ def max_null(
     The concatenation of all layers takes part as one more layer of the tensor.
 
     Args:
-        graphs: neighbour indices by model name, shape (layers, n, k) int64 without self; n and k are the same for all.
+        graphs: neighbour indices by model name, shape (layers, n, k) int32 or int64, without self; n and k are the same for all.
         pairs: (x model, y model); a model may appear on both sides.
         permutations: number K of relabellings; p cannot fall below 1/(K + 1), and a Bonferroni-like correction of P pairs needs K >= 20 P.
         seed: of the relabellings.
@@ -116,8 +119,8 @@ def max_null(
         DataError: strata that leave nothing to permute.
 
     Cost: for two models of 33 and 24 layers at n = 1024, k = 10, about 4 ms a relabelling on 2 cores; work grows as
-    n k (layers of x + layers of x times layers of y times k / n). Memory 4 n^2 bytes for each distinct set of y models, so n <= 20,000 or so.
-    Torch's number of threads is the number of relabellings worked on at a time.
+    n k (layers of x + layers of x times layers of y times k / n). Memory 4 n^2 bytes for each distinct set of y models
+    (1.6 GB at n = 20,000). Torch's number of threads is the number of relabellings worked on at a time.
     """
     pairs = _checked_pairs(pairs, graphs)
     used = {name: _checked_graph(name, graphs[name]) for name in dict.fromkeys(name for pair in pairs for name in pair)}
@@ -151,68 +154,21 @@ def max_null(
         return _collect(pairs, drawn, scores, pool.map)
 
 
-def max_null_kernels(
-    kernels: Mapping[str, Sequence[torch.Tensor] | torch.Tensor],
+def max_null_prepared(
+    metric: Metric,
+    layers: Mapping[str, Sequence[Any]],
     pairs: Iterable[Pair],
     permutations: int = 1000,
     seed: int = 0,
     strata: Sequence | np.ndarray | pd.Series | None = None,
 ) -> MaxNull:
-    """Null of the maximum over layer pairs of the cosine of two centred kernels: CKA and its kin.
+    """Null of the maximum over all layer pairs of any metric: the prepared layers of y are relabelled, not prepared again.
 
-    score(K, L) = <K, L> / (|K| |L|) with the Frobenius inner product. With doubly centred Gram matrices H K H this is biased CKA,
-    with U-centred ones (Székely and Rizzo 2014) unbiased CKA, with dissimilarities centred to mean zero off the diagonal Pearson RSA,
-    with doubly centred distances the squared distance correlation. Relabelling commutes with all of these centrings.
+    With one seed, n and strata it draws the relabellings of `max_null`, so nulls of several metrics are comparable draw by draw.
 
     Args:
-        kernels: by model name, one symmetric (n, n) matrix a layer, already centred, floating, all on one device.
-        pairs: (x model, y model).
-        permutations: number K of relabellings.
-        seed: of the relabellings; the same as for `max_null` gives the same relabellings.
-        strata: labels to permute within; see `Permutations.draw`.
-
-    Returns:
-        Observed maxima, their layers, and the null maxima.
-
-    Raises:
-        FeatureError: kernels whose shapes differ, or a kernel that is all zero, for which the score is undefined.
-        UnknownNameError: a pair names a model without kernels.
-        DataError: strata that leave nothing to permute.
-
-    Cost: a relabelling copies the y model's kernels once, n^2 each, and multiplies 2 n^2 a layer pair.
-    """
-    pairs = _checked_pairs(pairs, kernels)
-    flat = {name: _unit_rows(name, torch.stack([*kernels[name]])) for name in dict.fromkeys(name for pair in pairs for name in pair)}
-    sizes = {name: k.shape[1:] for name, k in flat.items()}
-    if len(set(sizes.values())) > 1 or any(len(s) != 2 or s[0] != s[1] for s in sizes.values()):
-        raise FeatureError(f"kernels must be square and of one size; got { ({name: tuple(s) for name, s in sizes.items()}) }.")
-    n = next(iter(sizes.values()))[0]
-    drawn = Permutations.draw(n, permutations, seed, strata)
-
-    def scores(order: np.ndarray) -> dict[Pair, np.ndarray]:
-        found = {}
-        for y, xs in _by_second(pairs):
-            o = torch.from_numpy(order).long().to(flat[y].device)
-            moved = flat[y][:, o][:, :, o].flatten(1)
-            found.update({(x, y): (flat[x].flatten(1) @ moved.T).double().cpu().numpy() for x in xs})
-        return found
-
-    return _collect(pairs, drawn, scores, map)
-
-
-def max_null_features(
-    features: Mapping[str, Sequence[torch.Tensor]],
-    pairs: Iterable[Pair],
-    permutations: int = 1000,
-    seed: int = 0,
-    strata: Sequence | np.ndarray | pd.Series | None = None,
-) -> MaxNull:
-    """Null of the maximum of biased linear CKA over layer pairs, in feature space: for n large beside the widths.
-
-    score(X, Y) = |X^T Y|^2 / (|X^T X| |Y^T Y|) with column-centred features; equals `max_null_kernels` with H X X^T H.
-
-    Args:
-        features: by model name, one (n, d_layer) floating matrix a layer, on one device; columns are centred here.
+        metric: any metric whose states `stats.relabel` knows.
+        layers: `metric.prepare` of each layer, by model name; the concatenation is one more layer.
         pairs: (x model, y model).
         permutations: number K of relabellings.
         seed: of the relabellings.
@@ -222,35 +178,28 @@ def max_null_features(
         Observed maxima, their layers, and the null maxima.
 
     Raises:
-        FeatureError: features whose numbers of rows differ, or constant features.
-        UnknownNameError: a pair names a model without features.
+        FeatureError: layers of different n.
+        UnknownNameError: a pair names a model without layers.
         DataError: strata that leave nothing to permute.
 
-    Cost: 2 n d_x d_y a layer pair and relabelling; less than in kernel space where d_x d_y < n^2.
+    Cost: a relabelling moves each y layer once and scores all pairs with `metric.score_all`. For `mutual_knn` use `max_null`.
     """
-    pairs = _checked_pairs(pairs, features)
-    centred: dict[str, list[torch.Tensor]] = {}
-    for name in dict.fromkeys(name for pair in pairs for name in pair):
-        centred[name] = []
-        for layer, x in enumerate(features[name]):
-            x = x - x.mean(dim=0)
-            size = torch.linalg.matrix_norm(x.T @ x)
-            if size == 0:
-                raise FeatureError(f"layer {layer} of {name} is constant over the samples: CKA is undefined. Leave the layer out.")
-            centred[name].append(x / size.sqrt())
-    rows = {len(x) for layers in centred.values() for x in layers}
-    if len(rows) > 1:
-        raise FeatureError(f"features must have one number of rows; got {sorted(rows)}.")
-    drawn = Permutations.draw(rows.pop(), permutations, seed, strata)
+    pairs = _checked_pairs(pairs, layers)
+    sizes = {name: {samples(state) for state in layers[name]} for name in dict.fromkeys(name for pair in pairs for name in pair)}
+    if len(set().union(*sizes.values())) != 1:
+        raise FeatureError(f"all layers must have one number of samples; got {sizes}.")
+    drawn = Permutations.draw(next(iter(sizes.values())).pop(), permutations, seed, strata)
 
     def scores(order: np.ndarray) -> dict[Pair, np.ndarray]:
         found = {}
-        for y, xs in _by_second(pairs):
-            o = torch.from_numpy(order).long().to(centred[y][0].device)
-            moved = [b[o] for b in centred[y]]
-            found.update({(x, y): np.array([[(a.T @ b).square().sum().item() for b in moved] for a in centred[x]]) for x in xs})
+        for y, xs in partners.items():
+            moved = relabel(layers[y], torch.from_numpy(order).long())
+            found.update({(x, y): metric.score_all(layers[x], moved).numpy() for x in xs})
         return found
 
+    partners: dict[str, list[str]] = {}
+    for x, y in pairs:
+        partners.setdefault(y, []).append(x)
     return _collect(pairs, drawn, scores, map)
 
 
@@ -285,11 +234,6 @@ def _edges(graphs: np.ndarray) -> sparse.csr_array:
     return sparse.csr_array((np.ones(columns.size, dtype=np.float32), columns, starts), shape=(layers, n * n))
 
 
-def _by_second(pairs: tuple[Pair, ...]) -> Iterator[tuple[str, list[str]]]:
-    for y in dict.fromkeys(y for _, y in pairs):
-        yield y, [a for a, b in pairs if b == y]
-
-
 def _checked_pairs(pairs: Iterable[Pair], known: Mapping[str, object]) -> tuple[Pair, ...]:
     pairs = tuple(dict.fromkeys((x, y) for x, y in pairs))
     if not pairs:
@@ -301,21 +245,14 @@ def _checked_pairs(pairs: Iterable[Pair], known: Mapping[str, object]) -> tuple[
 
 
 def _checked_graph(name: str, graph: torch.Tensor) -> np.ndarray:
-    if graph.ndim != 3 or graph.dtype != torch.int64 or 0 in graph.shape:
-        raise FeatureError(f"the neighbour graph of {name} must be int64 of shape (layers, n, k); got {graph.dtype} {tuple(graph.shape)}.")
-    array = graph.cpu().numpy()
+    if graph.ndim != 3 or graph.dtype not in (torch.int32, torch.int64) or 0 in graph.shape:
+        raise FeatureError(
+            f"the neighbour graph of {name} must be integers of shape (layers, n, k); got {graph.dtype} {tuple(graph.shape)}."
+        )
+    array = graph.cpu().numpy().astype(np.int64)
     n = array.shape[1]
     if array.min() < 0 or array.max() >= n:
         raise FeatureError(f"the neighbour graph of {name} has indices outside its {n} samples: {array.min()} to {array.max()}.")
-    if (array == np.arange(n)[None, :, None]).any():
+    if (array == np.arange(n)[:, None]).any():
         raise FeatureError(f"the neighbour graph of {name} has samples that are their own neighbours; leave self out.")
     return array
-
-
-def _unit_rows(name: str, kernels: torch.Tensor) -> torch.Tensor:
-    size = torch.linalg.matrix_norm(kernels)
-    if not (size > 0).all():
-        raise FeatureError(
-            f"kernel {(~(size > 0)).nonzero()[0, 0].item()} of {name} is zero or not finite: its score is undefined. Leave the layer out."
-        )
-    return kernels / size[:, None, None]

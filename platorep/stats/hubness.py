@@ -1,0 +1,66 @@
+"""Hubs of neighbour graphs and ties of similarities: what sets the null's spread and makes neighbours arbitrary."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+from platorep.core.errors import FeatureError
+
+
+def hubness(graphs: torch.Tensor) -> pd.DataFrame:
+    """In-degree figures of each layer's neighbour graph.
+
+    The in-degree of a sample is how many others count it among their k nearest; its mean is k. Hubs widen the null of mutual_knn
+    and can align two models by what makes a sample central (a short caption, a flat picture) alone.
+
+    Args:
+        graphs: neighbour indices, shape (layers, n, k) int64, without self.
+
+    Returns:
+        One row a layer: `in_degree_skewness` (third standardised moment; about 1/sqrt(k) without hubs, NaN where all are equal),
+        `max_in_degree`, `never_neighbours` (share of samples with in-degree 0).
+
+    Raises:
+        FeatureError: not a three-dimensional tensor of indices.
+
+    Cost: layers n k.
+    """
+    if graphs.ndim != 3 or graphs.dtype != torch.int64:
+        raise FeatureError(f"neighbour graphs must be int64 of shape (layers, n, k); got {graphs.dtype} {tuple(graphs.shape)}.")
+    layers, n, _ = graphs.shape
+    shifted = graphs.cpu().flatten(1) + n * torch.arange(layers)[:, None]
+    degree = torch.bincount(shifted.flatten(), minlength=layers * n).view(layers, n).double()
+    off = degree - degree.mean(dim=1, keepdim=True)
+    skewness = off.pow(3).mean(dim=1) / off.square().mean(dim=1).pow(1.5)
+    return pd.DataFrame(
+        {
+            "layer": range(layers),
+            "in_degree_skewness": skewness.numpy(),
+            "max_in_degree": degree.amax(dim=1).long().numpy(),
+            "never_neighbours": (degree == 0).double().mean(dim=1).numpy(),
+        }
+    )
+
+
+def tie_rate(closeness: torch.Tensor, k: int) -> float:
+    """Share of samples whose k-th and (k+1)-th most similar others are exactly equally similar, in [0, 1].
+
+    For these the order of the samples decides who is a neighbour (the lower index is).
+
+    Args:
+        closeness: similarity matrix, shape (n, n), the diagonal is left out; larger is nearer.
+        k: 1 <= k < n; for k = n - 1 every other sample is a neighbour, and nothing ties.
+
+    Raises:
+        FeatureError: not square, or k out of range.
+
+    Cost n^2 log k.
+    """
+    n = len(closeness)
+    if closeness.shape != (n, n) or not 1 <= k < n:
+        raise FeatureError(f"ties need an (n, n) matrix and 1 <= k < n; got {tuple(closeness.shape)} and k = {k}.")
+    if k == n - 1:
+        return 0.0
+    top = closeness.clone().fill_diagonal_(-torch.inf).topk(k + 1, dim=1).values
+    return (top[:, k - 1] == top[:, k]).double().mean().item()

@@ -1,0 +1,154 @@
+"""Which layer pair stands for two models.
+
+The maximum over layer pairs favours models with more layers and lies above every fixed pair's expectation. Choosing on one
+half of the samples and scoring on the other does not; nor do rules that never look at the scores.
+Layers are indices into the axes of the score matrices given; leave the concatenation out where it must not be chosen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from platorep.core.errors import FeatureError, SpecError
+from platorep.metrics.base import Geometry, Metric
+
+
+class Choice(NamedTuple):
+    """A layer pair and its score."""
+
+    x_layer: int
+    y_layer: int
+    score: float
+
+
+def best_layers(scores: torch.Tensor) -> Choice:
+    """The highest score of a (Lx, Ly) matrix: the paper's rule, biased upwards. A tie goes to the lower x layer, then the lower y layer."""
+    _check_matrix(scores)
+    x, y = np.unravel_index(scores.cpu().numpy().argmax(), scores.shape)
+    return Choice(int(x), int(y), scores[x, y].item())
+
+
+def last_layers(scores: torch.Tensor) -> Choice:
+    """The last layer of either model of a (Lx, Ly) matrix: chosen without looking."""
+    _check_matrix(scores)
+    return Choice(scores.shape[0] - 1, scores.shape[1] - 1, scores[-1, -1].item())
+
+
+def layers_at(scores: torch.Tensor, depth: float) -> Choice:
+    """The layers nearest one relative depth, layer / (layers - 1), of either model; halfway goes to the lower layer.
+
+    Args:
+        scores: shape (Lx, Ly).
+        depth: between 0, the first layer, and 1, the last.
+
+    Raises:
+        SpecError: depth outside [0, 1].
+    """
+    _check_matrix(scores)
+    if not 0 <= depth <= 1:
+        raise SpecError(f"relative depth is between 0 (first layer) and 1 (last); got {depth}.")
+    x, y = (int(np.ceil(depth * (size - 1) - 0.5)) for size in scores.shape)
+    return Choice(x, y, scores[x, y].item())
+
+
+class HeldOut(NamedTuple):
+    """Held-out layer choice of two models."""
+
+    x_layer: int  # the pair chosen most often; a tie goes to the lower layers
+    y_layer: int
+    score: float  # mean over folds of the score that the other fold's choice gets
+    stability: float  # share of the 2 R choices that fell on that pair
+    fold_scores: np.ndarray  # (R, 2) held-out scores
+
+
+def halves(n: int, splits: int = 10, seed: int = 0) -> np.ndarray:
+    """Row numbers of random halves of n samples, shape (splits, 2, n // 2) int64, sorted; with n odd one sample a split is left out.
+
+    Raises:
+        SpecError: n < 4 or splits < 1.
+    """
+    if n < 4 or splits < 1:
+        raise SpecError(f"held-out choice needs n >= 4 samples and splits >= 1; got n = {n}, splits = {splits}.")
+    rng = np.random.default_rng(seed)
+    half = n // 2
+    return np.sort(np.stack([rng.permutation(n)[: 2 * half].reshape(2, half) for _ in range(splits)]), axis=2)
+
+
+def on_fold(metric: Metric, n: int, n_fold: int) -> Metric:
+    """The metric with k in proportion to the samples, max(1, round(k n_fold / n)); metrics without k are returned as they are.
+
+    At a fixed k the score depends on n; with k / n fixed it hardly does.
+    """
+    if not hasattr(metric, "k"):
+        return metric
+    return dataclasses.replace(metric, k=max(1, round(metric.k * n_fold / n)))
+
+
+def subset(layer: Geometry, rows: np.ndarray) -> Geometry:
+    """A layer's geometry on some of its samples: neighbours are found among these alone.
+
+    The similarities are cut out of the whole layer's, not computed again: n_fold^2 instead of n_fold^2 d.
+    """
+    index = torch.from_numpy(rows).to(layer.x.device)
+    part = Geometry(layer.x[index], layer.similarity)
+    part.gram = layer.gram[index][:, index]  # fills the cached property
+    return part
+
+
+def held_out(fold_scores: torch.Tensor) -> HeldOut:
+    """Chooses on each half of every split, scores on the other, and averages.
+
+    Args:
+        fold_scores: all layer pairs' scores on each half, shape (R, 2, Lx, Ly).
+
+    Raises:
+        FeatureError: another shape, or scores that are not finite.
+    """
+    if fold_scores.ndim != 4 or fold_scores.shape[1] != 2 or 0 in fold_scores.shape or not torch.isfinite(fold_scores).all():
+        raise FeatureError(f"fold scores must be finite, of shape (splits, 2, x layers, y layers); got {tuple(fold_scores.shape)}.")
+    flat = fold_scores.flatten(2).cpu().numpy()
+    chosen = flat.argmax(axis=2)  # (R, 2), the lower index on ties
+    scores = np.take_along_axis(flat, chosen[:, ::-1, None], axis=2)[:, :, 0]
+    counts = np.bincount(chosen.ravel(), minlength=flat.shape[2])
+    x, y = np.unravel_index(counts.argmax(), fold_scores.shape[2:])
+    return HeldOut(int(x), int(y), float(scores.mean()), float(counts.max() / counts.sum()), scores)
+
+
+def held_out_layers(metric: Metric, xs: Sequence[Geometry], ys: Sequence[Geometry], *, splits: int = 10, seed: int = 0) -> HeldOut:
+    """Held-out layer choice for two models: neighbours, centring and k are those of the halves.
+
+    Args:
+        metric: any metric; its k is scaled by `on_fold`.
+        xs: the x model's layers over n samples.
+        ys: the y model's layers over the same samples.
+        splits: R random halvings.
+        seed: of the halvings; the same seed halves all pairs of models alike.
+
+    Raises:
+        FeatureError: layers of different n, or too few samples for the metric.
+        SpecError: no splits.
+
+    Cost: about half of a full scoring a split, features aside. For many models prepare
+     the folds once: `halves`, `subset`, `on_fold`, `held_out`.
+    """
+    sizes = {layer.n for layer in (*xs, *ys)}
+    if len(sizes) != 1:
+        raise FeatureError(f"the layers must have one number of samples; got {sorted(sizes)}.")
+    n = sizes.pop()
+    metric = on_fold(metric, n, n // 2)
+    metric.check(n // 2)
+    scores = [
+        metric.score_all([metric.prepare(subset(x, rows)) for x in xs], [metric.prepare(subset(y, rows)) for y in ys])
+        for rows in halves(n, splits, seed).reshape(2 * splits, -1)
+    ]
+    return held_out(torch.stack(scores).unflatten(0, (splits, 2)))
+
+
+def _check_matrix(scores: torch.Tensor) -> None:
+    if scores.ndim != 2 or 0 in scores.shape or not torch.isfinite(scores).all():
+        raise FeatureError(f"layer scores must be a finite (x layers, y layers) matrix; got shape {tuple(scores.shape)}.")

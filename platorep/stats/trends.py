@@ -1,0 +1,200 @@
+"""Does alignment rise with competence? Trend tests that know that models come in families.
+
+Models of one family share data, tokeniser and recipe. Treated as independent they give a rank correlation with no true
+relation behind it a p-value below .05 about a third of the time; permuting within families gives it 5 %.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from platorep.core.errors import DataError, SpecError
+from platorep.stats.permutations import Permutations
+
+
+MIN_FAMILIES = 5
+"""Fewest families for which an interval is given: with 3 or 4 it would span nearly all of [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Trend:
+    """A rank correlation over models, with tests that respect families.
+
+    Attributes:
+        statistic: "spearman" or "kendall" (tau-b).
+        value: the correlation over all models, in [-1, 1].
+        slope: Theil-Sen slope, median of (y_j - y_i) / (x_j - x_i) over all pairs of models.
+        naive_p: two-sided p of models taken as independent; see the notes before quoting it.
+        p: two-sided p under permutation of x within families.
+        smallest_p: smallest p that these families can give.
+        arrangements: permutations used; all of them where `exact`.
+        exact: True where every arrangement was counted, False where they were sampled.
+        models: number of models.
+        families: number of families: the effective sample size for claims about new families.
+        low: lower end of the family bootstrap interval, NaN below MIN_FAMILIES families.
+        high: upper end.
+        without: value with each family left out; NaN where it is undefined.
+        notes: what a reader of the numbers must know.
+    """
+
+    statistic: str
+    value: float
+    slope: float
+    naive_p: float
+    p: float
+    smallest_p: float
+    arrangements: int
+    exact: bool
+    models: int
+    families: int
+    low: float
+    high: float
+    without: dict[Hashable, float]
+    notes: tuple[str, ...]
+
+
+def trend(
+    x: Sequence[float] | np.ndarray | pd.Series,
+    y: Sequence[float] | np.ndarray | pd.Series,
+    family: Sequence[Hashable] | np.ndarray | pd.Series,
+    *,
+    statistic: Literal["spearman", "kendall"] = "spearman",
+    permutations: int = 9999,
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Trend:
+    """Rank correlation of y with x over models, tested by permutation within families.
+
+    The permutation test asks whether better models of one family align better; differences between families, which may
+    come from anything that families do not share, cannot make it reject. p counts arrangements whose statistic lies at
+    least as far from the null's mean as the observed one. Where the families admit no more arrangements than
+    `permutations`, all are counted and p is exact.
+
+    The interval resamples families with replacement, takes the standard error of Fisher's z = artanh(value), widened by
+    sqrt(F / (F - 1)), and t quantiles with F - 1 degrees of freedom for F families; the percentile interval covers only
+    83 to 90 % with few families. Coverage measured, nominal 95 %: COVER_TREND.
+
+    Args:
+        x: competence, one number a model.
+        y: alignment, one number a model (average a matrix over the other side's models first: cells of one row are not independent).
+        family: label of each model's family.
+        statistic: "spearman" or "kendall".
+        permutations: number of relabellings sampled where there are too many to count.
+        resamples: bootstrap draws of families.
+        level: nominal coverage of the interval.
+        seed: of both.
+
+    Raises:
+        DataError: lengths that differ, fewer than 3 models, values that are not finite, constant x or y, missing families.
+        SpecError: an unknown statistic or a level outside (0, 1).
+
+    Cost: permutations times models (spearman) or models^2 (kendall).
+    """
+    if statistic not in ("spearman", "kendall"):
+        raise SpecError(f"statistic must be 'spearman' or 'kendall'; got {statistic!r}.")
+    if not 0 < level < 1:
+        raise SpecError(f"level is a coverage between 0 and 1, such as 0.95; got {level}.")
+    x, y, codes, names = _checked(x, y, family)
+    correlate = stats.spearmanr if statistic == "spearman" else stats.kendalltau
+    value, naive_p = (float(v) for v in correlate(x, y))
+    groups = [np.flatnonzero(codes == c) for c in range(len(names))]
+    arrangements = math.prod(math.factorial(len(g)) for g in groups)
+    exact = arrangements <= permutations
+    orders = _all_orders(groups) if exact else Permutations.draw(len(x), permutations, seed, codes).order
+    if not exact:
+        orders = np.concatenate([np.arange(len(x), dtype=orders.dtype)[None], orders])  # the observed one counts among the K + 1
+    distances = _statistics(x, y, orders, statistic)
+    distances = np.abs(distances - distances.mean())
+    observed = distances[0]  # both sets of orders begin with the identity
+    p = float((distances >= observed - 1e-9).mean())
+    smallest = float((distances >= distances.max() - 1e-9).mean()) if exact else 1 / len(orders)
+    low, high = _family_interval(x, y, groups, statistic, level, resamples, seed)
+
+    notes = [f"naive p takes {len(x)} models as independent; they come from {len(names)} families, and it rejects too often."]
+    if smallest > 0.05:
+        notes.append(
+            f"the smallest attainable p is {smallest:.3g} ({arrangements} arrangements within families): nothing can be significant at .05."
+        )
+    if len(names) < MIN_FAMILIES:
+        notes.append(f"{len(names)} families are too few for an interval over families; at least {MIN_FAMILIES} are needed.")
+    without = {name: _correlation(np.delete(x, g), np.delete(y, g), statistic) for name, g in zip(names, groups, strict=True)}
+    return Trend(
+        statistic=statistic,
+        value=value,
+        slope=float(stats.theilslopes(y, x).slope),
+        naive_p=naive_p,
+        p=p,
+        smallest_p=smallest,
+        arrangements=len(orders) - (not exact),
+        exact=exact,
+        models=len(x),
+        families=len(names),
+        low=low,
+        high=high,
+        without=without,
+        notes=tuple(notes),
+    )
+
+
+def _checked(x, y, family) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Hashable]]:
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    codes, names = pd.factorize(np.asarray(family))
+    if not (x.ndim == 1 and x.shape == y.shape == codes.shape) or len(x) < 3:
+        raise DataError(f"a trend needs x, y and family of one length, at least 3; got {x.shape}, {y.shape} and {codes.shape}.")
+    if not (np.isfinite(x) & np.isfinite(y)).all():
+        raise DataError(f"model {np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))[0]} has a value that is not finite. Leave it out.")
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        raise DataError("x or y is constant over the models: there is no order to correlate.")
+    if (codes < 0).any():
+        raise DataError(f"model {np.flatnonzero(codes < 0)[0]} has no family. Give each model one, its own name if it stands alone.")
+    return x, y, codes, list(names)
+
+
+def _all_orders(groups: list[np.ndarray]) -> np.ndarray:
+    """Every permutation within groups, the identity first, shape (arrangements, models)."""
+    n = sum(map(len, groups))
+    rows = np.array([np.concatenate(parts) for parts in itertools.product(*(itertools.permutations(g) for g in groups))], dtype=np.int64)
+    orders = np.empty_like(rows)
+    orders[:, np.concatenate(groups)] = rows
+    return orders.reshape(-1, n)
+
+
+def _statistics(x: np.ndarray, y: np.ndarray, orders: np.ndarray, statistic: str) -> np.ndarray:
+    """The correlation (Spearman's rho or Kendall's tau-b) of x[order] with y for each order, shape (orders,)."""
+    if statistic == "spearman":
+        a, b = (stats.rankdata(v) - (len(v) + 1) / 2 for v in (x, y))
+        return a[orders] @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+    a, b = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
+    scale = np.linalg.norm(a) * np.linalg.norm(b)
+    return np.array([(a[order][:, order] * b).sum() for order in orders]) / scale
+
+
+def _correlation(x: np.ndarray, y: np.ndarray, statistic: str) -> float:
+    """The correlation of x with y, NaN where it is undefined; SciPy's value without the cost of its p."""
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return math.nan
+    return float(_statistics(x, y, np.arange(len(x))[None], statistic)[0])
+
+
+def _family_interval(x, y, groups, statistic, level, resamples, seed) -> tuple[float, float]:
+    families = len(groups)
+    if families < MIN_FAMILIES:
+        return math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    draws = (np.concatenate([groups[g] for g in rng.integers(families, size=families)]) for _ in range(resamples))
+    values = np.array([_correlation(x[rows], y[rows], statistic) for rows in draws])
+    bound = 1 - 1e-3  # artanh(±1) is infinite; a resample of one family repeated may be perfectly ordered
+    z = np.arctanh(np.clip(values[np.isfinite(values)], -bound, bound))
+    error = z.std(ddof=1) * math.sqrt(families / (families - 1))
+    reach = stats.t.ppf((1 + level) / 2, families - 1) * error
+    centre = math.atanh(min(max(_correlation(x, y, statistic), -bound), bound))
+    return math.tanh(centre - reach), math.tanh(centre + reach)

@@ -1,0 +1,308 @@
+"""Do the tests reject as often, and the intervals cover as often, as they say? Simulations; results in docs/statistics.md.
+
+    python scripts/bench/statistics.py --part tests
+
+Parts: tests, trends, neighbours, kernels, families, speed. Each takes a few minutes on 2 cores, prints its table and replaces the
+block of that name in docs/statistics.md. Every repetition has a seed of its own, so results do not depend on the number of workers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+
+from platorep.metrics import registry
+from platorep.metrics.base import Geometry
+from platorep.metrics.knn import top_k
+from platorep.stats.calibration import calibrated
+from platorep.stats.intervals import Interval, blocks, jackknife, linearised, mutual_knn_leave_out, overlap_terms, query_bootstrap
+from platorep.stats.nulls import max_null, max_null_prepared
+from platorep.stats.trends import trend
+
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "statistics.md"
+PRH_FAMILIES = np.array(["bloom"] * 5 + ["openllama"] * 3 + ["llama"] * 4)
+
+
+def cosine(x: np.ndarray) -> Geometry:
+    return Geometry(torch.from_numpy(x).float())
+
+
+# Type-I error of the tests of alignment: models that share nothing, or nothing beyond a label.
+
+N_TEST, K_TEST, DRAWS = 80, 5, 99
+
+
+def unrelated(rng: np.random.Generator, label: np.ndarray | None, count: int) -> list[Geometry]:
+    """Layers of one model that share its own latent; with a label, every model also sees the classes."""
+    latent = rng.normal(size=(N_TEST, 6))
+    centres = np.zeros((N_TEST, 6)) if label is None else np.random.default_rng(0).normal(size=(label.max() + 1, 6))[label] * 1.5
+    return [cosine((latent + centres) @ rng.normal(size=(6, 16)) + rng.normal(size=(N_TEST, 16))) for _ in range(count)]
+
+
+def test_errors(seed: int) -> dict[str, float]:
+    rng = np.random.default_rng([1, seed])
+    pairs = [("a", "b"), ("a", "c"), ("d", "b"), ("d", "c")]
+    sides = {name: unrelated(rng, None, 3) for name in "abcd"}
+    graphs = {name: torch.stack([g.neighbours(K_TEST) for g in side]) for name, side in sides.items()}
+    null = max_null(graphs, pairs, DRAWS, seed)
+    out = {
+        "maximum over 3 x 3 layers, mutual_knn: p": null.p[0] <= 0.05,
+        "the same, calibrated score (Gröger et al.) > 0": calibrated(null.observed, null.null).score[0] > 0,
+        "the same, 4 pairs of models: any max-T p": null.p_family.min() <= 0.05,
+        "the same, 4 pairs of models: any Benjamini-Hochberg q": null.q.min() <= 0.05,
+    }
+    cka = registry.build("cka")
+    prepared = {name: [cka.prepare(g) for g in sides[name]] for name in "ab"}
+    out["maximum over 3 x 3 layers, cka unbiased: p"] = max_null_prepared(cka, prepared, pairs[:1], DRAWS, seed).p[0] <= 0.05
+    for name, params in (
+        ("mutual_knn", {"k": K_TEST}),
+        ("cka", {"hsic": "unbiased"}),
+        ("cka", {"hsic": "biased"}),
+        ("cknna", {"k": K_TEST}),
+    ):
+        metric = registry.build(name, **params)
+        x, y = ([metric.prepare(sides[side][0])] for side in "ab")
+        moments = metric.null(x, y)
+        z = ((metric.score_all(x, y) - moments.mean) / moments.sd).item()
+        out[f"one layer pair, {name} {params.get('hsic', '')}: Gaussian p of the exact z".replace(" :", ":")] = stats.norm.sf(z) <= 0.05
+    label = np.arange(N_TEST) % 8
+    classes = {name: torch.stack([g.neighbours(K_TEST) for g in unrelated(rng, label, 3)]) for name in "ab"}
+    out["models that share only a class, permuted within class: p"] = max_null(classes, pairs[:1], DRAWS, seed, label).p[0] <= 0.05
+    out["the same, permuted over all samples (tests another hypothesis)"] = max_null(classes, pairs[:1], DRAWS, seed).p[0] <= 0.05
+    return out
+
+
+# Type-I error of trend tests: families differ in competence and in alignment, and nothing relates the two.
+
+
+def trend_errors(seed: int) -> dict[str, float]:
+    rng = np.random.default_rng([2, seed])
+    code = np.unique(PRH_FAMILIES, return_inverse=True)[1]
+    x, y = (rng.normal(size=12) * 0.6 + 1.2 * rng.normal(size=3)[code] for _ in range(2))
+    out = {}
+    for statistic in ("spearman", "kendall"):
+        found = trend(x, y, PRH_FAMILIES, statistic=statistic, permutations=999, seed=seed)
+        out[f"{statistic}, naive p (shown as a warning only)"] = found.naive_p <= 0.05
+        out[f"{statistic}, permuted within families, sampled"] = found.p <= 0.05
+    small = np.array([0, 1, 2, 3, 5, 6, 8, 9])  # families of 4, 2, 2: 96 arrangements
+    out["spearman, permuted within families, all 96 arrangements"] = trend(x[small], y[small], PRH_FAMILIES[small]).p <= 0.05
+    return out
+
+
+# Coverage of intervals for neighbour metrics.
+
+WORLDS = {  # n, k, latent dimensions, noise, common shift that makes hubs
+    "n = 256, k = 10, strong": (256, 10, 8, 1.4, 0.0),
+    "n = 512, k = 10, middling": (512, 10, 20, 4.5, 0.0),
+    "n = 256, k = 5, weak": (256, 5, 8, 6.0, 0.0),
+    "n = 256, k = 10, hubs": (256, 10, 8, 2.0, 3.0),
+}
+WIDTH = 50
+
+
+def views(rng: np.random.Generator, world: tuple, count: int) -> list[np.ndarray]:
+    """Three models' features of fresh samples; the models, random maps of the latent, are the same in every repetition."""
+    _, _, d, noise, shift = world
+    maps = np.random.default_rng(7)
+    latent = rng.normal(size=(count, d))
+    return [latent @ maps.normal(size=(d, WIDTH)) + noise * rng.normal(size=(count, WIDTH)) * (1 + 0.3 * i) + shift for i in range(3)]
+
+
+def overlaps(a: torch.Tensor, b: torch.Tensor, k: int) -> np.ndarray:
+    return (a[:, :k, None] == b[:, None, :k]).sum((1, 2)).numpy() / k
+
+
+def neighbour_intervals(job: tuple[str, int]) -> dict[str, Interval | float]:
+    name, seed = job
+    n, k, *_ = world = WORLDS[name]
+    rng = np.random.default_rng([3, list(WORLDS).index(name), seed])
+    x, y, z = features = [cosine(v) for v in views(rng, world, n)]
+    gx, gy, gz = (layer.neighbours(k + 1) for layer in features)
+    out: dict[str, Interval | float] = {}
+    a, b = overlaps(gx, gy, k), overlaps(gx, gz, k)
+    out["query_bootstrap"] = query_bootstrap(a, resamples=600, seed=seed)
+    out["query_bootstrap, paired difference"] = query_bootstrap(a, b, resamples=600, seed=seed)
+    terms, other = overlap_terms(gx, gy, k), overlap_terms(gx, gz, k)
+    out["linearised"] = linearised(terms)
+    out["linearised, paired difference"] = linearised(terms, minus=other)
+    left, right = mutual_knn_leave_out(gx, gy, k), mutual_knn_leave_out(gx, gz, k)
+    out["jackknife, single samples"] = jackknife(terms.score, left)
+    out["jackknife, paired difference"] = jackknife(terms.score - other.score, left - right)
+    # What the query bootstrap is about: the mean over fresh queries in this gallery.
+    queries = [cosine(v).x for v in views(rng, world, 3000)]
+    fx, fy, fz = ((q @ layer.x.T).topk(k, dim=1).indices for q, layer in zip(queries, (x, y, z), strict=True))
+    out["truth of query_bootstrap"] = overlaps(fx, fy, k).mean()
+    out["truth of query_bootstrap, paired difference"] = out["truth of query_bootstrap"] - overlaps(fx, fz, k).mean()
+    return out
+
+
+def kernel_intervals(job: tuple[str, int]) -> dict[str, Interval | float]:
+    name, seed = job
+    n, *_ = world = WORLDS[name]
+    rng = np.random.default_rng([4, list(WORLDS).index(name), seed])
+    x, y, z = (cosine(v) for v in views(rng, world, n))
+    parts = blocks(n, 64, seed)
+    out: dict[str, Interval | float] = {}
+    for metric_name, params in (("cka", {"hsic": "unbiased"}), ("cka", {"hsic": "biased"}), ("distance_correlation", {})):
+        metric = registry.build(metric_name, **params)
+        px, py, pz = (metric.prepare(layer) for layer in (x, y, z))
+        scores = metric.score_all([px], [py, pz])[0].numpy()
+        without = metric.leave_block_out([px], [py, pz], parts)[:, 0].numpy()
+        label = f"{metric_name} {params.get('hsic', '')}".strip()
+        out[f"jackknife, 64 blocks, {label}"] = jackknife(scores[0], without[:, 0])
+        out[f"jackknife, 64 blocks, {label}, paired difference"] = jackknife(scores[0] - scores[1], without[:, 0] - without[:, 1])
+    return out
+
+
+# Coverage of the family bootstrap of a trend: fresh families, not only fresh models.
+
+
+def family_interval(job: tuple[int, float, int]) -> tuple[float, float]:
+    count, slope, seed = job
+    rng = np.random.default_rng([5, count, int(100 * slope), seed])
+    x, y, family = families(rng, count, slope)
+    found = trend(x, y, family, permutations=1, resamples=300, seed=seed)
+    return found.low, found.high
+
+
+def families(rng: np.random.Generator, count: int, slope: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Families of 4 models; half of either variable's variance lies between families."""
+    family = np.repeat(np.arange(count), 4)
+    x, e = (rng.normal(size=count)[family] * 0.7 + rng.normal(size=4 * count) * 0.7 for _ in range(2))
+    return x, slope * x + (1 - slope**2) ** 0.5 * e, family
+
+
+# Running and reporting.
+
+
+def run(function: Callable, jobs: list, workers: int) -> list:
+    with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(function, jobs, chunksize=10))
+
+
+def errors_table(function: Callable, repetitions: int, workers: int) -> pd.DataFrame:
+    rows = pd.DataFrame(run(function, list(range(repetitions)), workers))
+    return pd.DataFrame({"test": rows.columns, "rejected at 5 %": [f"{100 * rate:.1f} %" for rate in rows.mean()]})
+
+
+def coverage_table(function: Callable, repetitions: int, workers: int) -> pd.DataFrame:
+    table = []
+    for world in WORLDS:
+        found = run(function, [(world, seed) for seed in range(repetitions)], workers)
+        for method in (key for key in found[0] if not key.startswith("truth")):
+            intervals = [one[method] for one in found]
+            estimates = np.array([i.estimate for i in intervals])
+            fresh = np.full(repetitions, estimates.mean())
+            row = {
+                "world": world,
+                "interval": method,
+                "score": f"{estimates.mean():.3f}",
+                "sd of the score": f"{estimates.std(ddof=1):.4f}",
+            }
+            row["mean standard error"] = f"{np.mean([i.standard_error for i in intervals]):.4f}"
+            row["covers, fresh samples"] = covered(intervals, fresh)
+            if f"truth of {method}" in found[0]:
+                row["covers, fresh queries in the same gallery"] = covered(intervals, [one[f"truth of {method}"] for one in found])
+            table.append(row)
+    return pd.DataFrame(table).fillna("")
+
+
+def covered(intervals: list[Interval], truths) -> str:
+    return f"{100 * np.mean([i.low <= t <= i.high for i, t in zip(intervals, truths, strict=True)]):.1f} %"
+
+
+def families_table(repetitions: int, workers: int) -> pd.DataFrame:
+    table = []
+    for slope in (0.0, 0.5, 0.85):
+        x, y, _ = families(np.random.default_rng(0), 20000, slope)
+        truth = stats.spearmanr(x, y).statistic
+        for count in (5, 8, 12, 20):
+            ends = np.array(run(family_interval, [(count, slope, seed) for seed in range(repetitions)], workers))
+            hits = 100 * ((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean()
+            width = np.diff(ends, axis=1).mean()
+            table.append({"families of 4": count, "Spearman": f"{truth:.2f}", "covers": f"{hits:.1f} %", "mean width": f"{width:.2f}"})
+    return pd.DataFrame(table)
+
+
+def speed_table() -> pd.DataFrame:
+    """1,000 relabellings of two models of 33 and 24 layers, n = 1,024, k = 10; neighbouring layers share most neighbours."""
+    rng = np.random.default_rng(0)
+    n, k, table = 1024, 10, []
+    for label, keep in (("alike layers", 0.95), ("layers that share nothing", 0.0)):
+        sides = {}
+        for name, count in (("x", 33), ("y", 24)):
+            hidden, side = rng.normal(size=(n, 64)), []
+            for _ in range(count):
+                hidden = keep * hidden + (1 - keep**2) ** 0.5 * rng.normal(size=(n, 64))
+                side.append(cosine(hidden))
+            sides[name] = side
+        graphs = {name: torch.stack([top_k(g.gram, k) for g in side]) for name, side in sides.items()}
+        start = time.perf_counter()
+        null = max_null(graphs, [("x", "y")], 1000, seed=0)
+        fast = time.perf_counter() - start
+        start = time.perf_counter()
+        masked = [by_masks(graphs, order) for order in null.permutations.order[:2]]
+        slow = (time.perf_counter() - start) / 2
+        np.testing.assert_allclose(masked, null.null[0, :2])
+        cka = registry.build("cka")
+        prepared = {name: [cka.prepare(g) for g in side] for name, side in sides.items()}
+        start = time.perf_counter()
+        max_null_prepared(cka, prepared, [("x", "y")], 20, seed=0)
+        kernel = (time.perf_counter() - start) / 21
+        row = {"layers": label, "max_null, 1,000 draws": f"{fast:.1f} s", "a draw": f"{fast:.2f} ms".replace(".", ".")}
+        table.append(row | {"by masked indexing, a draw": f"{1000 * slow:.0f} ms", "cka, a draw": f"{1000 * kernel:.0f} ms"})
+    return pd.DataFrame(table)
+
+
+def by_masks(graphs: dict[str, torch.Tensor], order: np.ndarray) -> float:
+    """One draw, a layer pair at a time, by indexing dense neighbour masks."""
+    o = torch.from_numpy(order).long()
+    n, k = graphs["x"].shape[1:]
+    masks = {name: torch.zeros(len(g), n, n, dtype=torch.bool).scatter_(2, g, True) for name, g in graphs.items()}
+    moved = [mask[o][:, o] for mask in masks["y"]]
+    return max((a & b).sum().item() for a in masks["x"] for b in moved) / (n * k)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    lines = [" | ".join(map(str, row)) for row in (table.columns, ["---"] * table.shape[1], *table.itertuples(index=False))]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", required=True, choices=["tests", "trends", "neighbours", "kernels", "families", "speed"])
+    parser.add_argument("--repetitions", type=int, help="default 1000 for tests, 400 a world for intervals")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--dry", action="store_true", help="print only")
+    given = parser.parse_args()
+    repetitions = given.repetitions or {"tests": 1000, "trends": 2000}.get(given.part, 400)
+    table = {
+        "tests": lambda: errors_table(test_errors, repetitions, given.workers),
+        "trends": lambda: errors_table(trend_errors, repetitions, given.workers),
+        "neighbours": lambda: coverage_table(neighbour_intervals, repetitions, given.workers),
+        "kernels": lambda: coverage_table(kernel_intervals, repetitions, given.workers),
+        "families": lambda: families_table(repetitions, given.workers),
+        "speed": speed_table,
+    }[given.part]()
+    text = markdown(table) + (
+        "" if given.part == "speed" else f"\n\n{repetitions} repetitions{'' if given.part in ('tests', 'trends') else ' a row'}."
+    )
+    print(text)
+    if not given.dry:
+        block = re.compile(rf"(<!-- {given.part} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        DOCUMENT.write_text(block.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", DOCUMENT.read_text()))
+
+
+if __name__ == "__main__":
+    main()
