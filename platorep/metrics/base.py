@@ -83,7 +83,7 @@ class Geometry:
 
     @cached_property
     def gram(self) -> torch.Tensor:
-        """Inner products of the (normalised) rows, shape (n, n) float32, symmetric. Cost 0.6 n^2 d."""
+        """Inner products of the (normalised) rows, shape (n, n) float32. Cost 0.6 n^2 d."""
         return inner_products(self.x)
 
     def products(self) -> torch.Tensor:

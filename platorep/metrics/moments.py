@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch
 
 
+_CELLS = 1 << 22  # neighbours of neighbours looked at together
+
+
 class PairSums(NamedTuple):
     """The sums over an n x n matrix with zero diagonal that the moments need; float64 tensors of one shape (one a layer)."""
 
@@ -32,8 +35,9 @@ def matrix_sums(matrix: torch.Tensor) -> PairSums:
 def graph_sums(neighbours: torch.Tensor) -> PairSums:
     """The sums of a k-nearest-neighbour graph, from its indices, shape (n, k). Cost n k^2."""
     n, k = neighbours.shape
-    itself = torch.arange(n, device=neighbours.device)[:, None]
-    mutual = sum(int((neighbours[neighbours[:, column]] == itself).sum()) for column in range(k))
+    itself = torch.arange(n, device=neighbours.device)[:, None, None]
+    step = max(1, _CELLS // (k * k))
+    mutual = sum(int((neighbours[neighbours[i : i + step]] == itself[i : i + step]).sum()) for i in range(0, n, step))
     columns = torch.bincount(neighbours.flatten(), minlength=n).to(torch.float64).square().sum().cpu()
     number = lambda value: torch.tensor(float(value), dtype=torch.float64)  # noqa: E731
     return PairSums(number(n * k), number(n * k), number(mutual), number(n * k * k), columns, number(n * k * k))

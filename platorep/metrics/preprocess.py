@@ -15,7 +15,7 @@ from platorep.core.errors import FeatureError, SpecError
 ClipRule = Literal["exact", "approximate", "none"]
 """How the clamp's threshold is found; see `clip_threshold`."""
 
-_CHUNK = 1 << 18  # elements compared at a time: |x| and its masks stay in the cache
+_CHUNK = 1 << 17  # elements compared at a time: |x| and its masks stay in the cache
 _STRIDE = 997  # every how manieth value is in the sample; prime, so that it meets all dimensions alike
 _BLOCK = 1 << 24  # elements partitioned at a time by the approximate rule
 
@@ -82,7 +82,7 @@ def order_statistic(chunks: Callable[[], Iterable[torch.Tensor]], index: Callabl
     Raises:
         FeatureError: a value is NaN or infinite, or there is none.
 
-    Cost: 1.6 ns a value where a partition of all values takes 9 ns and their memory once more (2 cores).
+    Cost: about a fifth of the time of a partition of all values, and none of its memory.
     """
     pieces, count = [], 0
     for chunk in chunks():
@@ -109,22 +109,33 @@ def _within(chunks: Callable[[], Iterable[torch.Tensor]], wanted: int, low: floa
     inside = []
     for chunk in chunks():
         for piece in chunk.flatten().split(_CHUNK):
-            size = piece.abs()
-            if not torch.isfinite(size.amax()):
-                raise FeatureError("features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides.")
-            rest = size[size >= low]
-            below += len(size) - len(rest)
-            at_low += int((rest == low).sum())
-            if high > low:
-                at_high += int((rest == high).sum())
-                inside.append(rest[(rest > low) & (rest < high)].to("cpu", torch.float32))
-    kept = torch.cat(inside) if inside else torch.empty(0)
+            less, band = _band(piece, low, high)
+            below += less
+            at_low += np.count_nonzero(band == low)
+            at_high += np.count_nonzero(band == high) if high > low else 0
+            inside.append(band[(band > low) & (band < high)])
+    kept = np.concatenate(inside)
     rank = wanted - below
     if 0 <= rank < at_low:
         return low
     if at_low <= rank < at_low + len(kept):
-        return float(np.partition(kept.numpy(), rank - at_low)[rank - at_low])
+        return float(np.partition(kept, rank - at_low)[rank - at_low])
     return high if at_low + len(kept) <= rank < at_low + len(kept) + at_high else None
+
+
+def _band(piece: torch.Tensor, low: float, high: float) -> tuple[int, np.ndarray]:
+    """How many |values| lie below `low`, and those in [low, high]."""
+    if piece.device.type == "cpu":  # numpy's masks are five times as fast as torch's on pieces that fit the cache
+        size = np.abs(piece.to(torch.float32).numpy())
+        top, below = size.max(), size < low
+        less, band = np.count_nonzero(below), size[below ^ (size <= high)]
+    else:
+        sizes = piece.to(torch.float32).abs()
+        top, less = sizes.amax().item(), int((sizes < low).sum())
+        band = sizes[(sizes >= low) & (sizes <= high)].cpu().numpy()
+    if not math.isfinite(top):
+        raise FeatureError("features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides.")
+    return less, band
 
 
 def _exact(loads: Sequence[Load], quantile: float) -> float:

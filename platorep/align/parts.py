@@ -1,0 +1,118 @@
+"""Parts on disk: one parquet file a (x model, y model, metric), named by everything that determines it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import ndtr
+
+import platorep
+from platorep.align.layers import Features
+from platorep.core.files import slug, write_atomically
+from platorep.core.results import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
+from platorep.metrics.base import Metric, NullMoments
+
+
+ALIGNMENT_VERSION = 1
+"""Raised whenever the meaning of a score changes; part of every part's name."""
+
+
+def part_path(out_dir: Path, x: Features, y: Features, metric: Metric, clip: str, concatenation: bool) -> Path:
+    """Where the scores of a pair of models by a metric are kept."""
+    body = [ALIGNMENT_VERSION, x.key, y.key, x.digest, metric.id, clip, concatenation]
+    code = hashlib.sha256(json.dumps(body).encode()).hexdigest()[:12]
+    return out_dir / f"{slug(x.name)}--{slug(y.name)}--{metric.name}--{code}.parquet"
+
+
+def samples_path(part: Path) -> Path:
+    """Where the per-sample overlaps of a part's best layer pair are kept."""
+    return part.with_name(part.name.removesuffix(".parquet") + ".samples.parquet")
+
+
+def layer_indices(features: Features, concatenation: bool) -> np.ndarray:
+    """Layer indices in the order of prepared states: by depth, the concatenation last."""
+    return np.array([*range(len(features.layers)), *([CONCATENATION] if concatenation else [])])
+
+
+def rows(
+    x: Features,
+    y: Features,
+    metric: Metric,
+    scores: torch.Tensor,
+    null: NullMoments | None,
+    *,
+    dataset: str,
+    clip: str,
+    concatenation: bool,
+    backend: str,
+) -> dict[str, object]:
+    """The table's columns for all layer pairs of one pair of models, x's layers outermost.
+
+    p_value is the upper tail of the normal distribution at z, the exact null moments' standardised score: for one fixed
+    layer pair. It holds for neighbour overlaps and unbiased CKA away from the far tail; permutations say more.
+    """
+    count = scores.numel()
+    columns: dict[str, object] = {
+        "dataset": dataset,
+        "n": x.n,
+        "metric": metric.id,
+        "clip": clip,
+        "dtype": "float32",
+        "backend": backend,
+        "version": platorep.__version__,
+        "score": scores.numpy().ravel(),
+    }
+    for side, features, spread in (
+        ("x", x, lambda values: np.repeat(values, scores.shape[1])),
+        ("y", y, lambda values: np.tile(values, scores.shape[0])),
+    ):
+        layers = layer_indices(features, concatenation)
+        last = max(len(features.layers) - 1, 1)
+        depth = np.where(layers == CONCATENATION, np.nan, layers / last if len(features.layers) > 1 else 1.0)
+        names = np.array([*(layer.name for layer in features.layers), "concatenation"], dtype=object)
+        columns |= {
+            f"{side}_model": features.name,
+            f"{side}_key": features.key,
+            f"{side}_modality": features.spec.model.modality,
+            f"{side}_family": features.spec.model.family,
+            f"{side}_layer": spread(layers),
+            f"{side}_layer_name": spread(names[layers]),
+            f"{side}_depth": spread(depth),
+        }
+    nothing = np.full(count, np.nan)
+    mean, sd = (null.mean.numpy().ravel(), null.sd.numpy().ravel()) if null is not None else (nothing, nothing)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(sd > 0, (columns["score"] - mean) / sd, np.nan)
+        top = metric.bounds[1]
+        corrected = (columns["score"] - mean) / (top - mean) if np.isfinite(top) else nothing
+    columns |= {"null_mean": mean, "null_sd": sd, "z": z, "p_value": ndtr(-z), "corrected": corrected}
+    return {name: columns[name] for name in ALIGNMENT_COLUMNS}
+
+
+def tables(parts: Sequence[dict[str, object]]) -> list[AlignmentTable]:
+    """One table a part. The frames are cast together and cut apart: casting each costs more than scoring it."""
+    sizes = [len(part["score"]) for part in parts]
+    joined = {
+        name: np.concatenate(
+            [
+                np.broadcast_to(np.asarray(part[name], dtype=object if kind == "string" else None), size)
+                for part, size in zip(parts, sizes, strict=True)
+            ]
+        )
+        for name, kind in ALIGNMENT_COLUMNS.items()
+    }
+    frame = AlignmentTable.from_frame(pd.DataFrame(joined)).frame
+    ends = np.cumsum(sizes)
+    return [AlignmentTable(frame.iloc[end - size : end].reset_index(drop=True)) for size, end in zip(sizes, ends, strict=True)]
+
+
+def write_samples(path: Path, x_layer: int, y_layer: int, overlap: torch.Tensor) -> None:
+    """What each sample contributes to the best layer pair's score: columns sample (place in the dataset's order), overlap."""
+    frame = pd.DataFrame({"sample": np.arange(len(overlap)), "overlap": overlap.numpy(), "x_layer": x_layer, "y_layer": y_layer})
+    write_atomically(path, lambda p: frame.to_parquet(p, index=False, compression="zstd"))
