@@ -450,3 +450,18 @@ def test_hub_file_is_checked_against_its_sha256(monkeypatch, tmp_path):
         fetch(good.replace(sha256="0" * 64))
     with pytest.raises(SpecError, match="needs exactly one member"):
         fetch(good.replace(members=()))
+
+
+def test_a_file_in_parts_is_joined_in_order_and_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLATOREP_CACHE", str(tmp_path / "cache"))
+    pieces = [tmp_path / "one", tmp_path / "two"]
+    for piece, content in zip(pieces, (b"first ", b"second"), strict=True):
+        piece.mkdir()
+        (piece / "data").write_bytes(content)
+    parts = tuple(AssetSpec(source="path", id=str(piece), members=("data",)) for piece in pieces)
+    whole = AssetSpec(source="parts", id="model.gguf", sha256=hashlib.sha256(b"first second").hexdigest(), parts=parts)
+    assert (fetch(whole) / "model.gguf").read_bytes() == b"first second"
+    with pytest.raises(AssetError, match="The parts are not those of the pinned file, or not in order"):
+        fetch(whole.replace(sha256="0" * 64))
+    with pytest.raises(SpecError, match="needs a sha256 of the joined file"):
+        fetch(whole.replace(sha256=None))

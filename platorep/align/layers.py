@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,6 +17,9 @@ from platorep.core.store import Layer
 from platorep.metrics.base import Geometry, Similarity
 from platorep.metrics.knn import DENSE
 from platorep.metrics.preprocess import ClipRule, clip_threshold
+
+
+log = logging.getLogger(__name__)
 
 
 class Features(Protocol):
@@ -54,16 +58,21 @@ class ModelLayers:
 
     @cached_property
     def threshold(self) -> float | None:
-        """The value at which this model's features are clamped; None for the rule "none".
+        """The value at which this model's features are clamped; None for the rule "none", and for sparse features.
 
         Raises:
             FeatureError: a value is not finite; names the model.
         """
         layers = self._held if self.holds else [partial(self._rows, i) for i in range(len(self.features.layers))]
         try:
-            return clip_threshold(layers, self.features.n, rule=self.clip, quantile=self.quantile)
+            found = clip_threshold(layers, self.features.n, rule=self.clip, quantile=self.quantile)
         except FeatureError as error:
             raise FeatureError(f"{self.features.name}: {error}") from error
+        if found == 0:
+            # word counts and their like: a clamp at 0 would leave nothing of them, and they have no outlier dimensions
+            log.warning("%s: more than %g of its features are 0; they are not clamped.", self.features.name, self.quantile)
+            return None
+        return found
 
     def clipped(self, layer: int) -> torch.Tensor:
         """One layer, clamped, shape (n, d) float32. To be read only."""

@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,6 +67,8 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None) -> Path:
         if not (path.is_file() and path.suffix in ARCHIVES and asset.members):
             return path
         return _unpacked(asset, asset.sha256 or sha256_file(path), lambda temporary, report: path, progress)
+    if asset.source == "parts":
+        return _joined(asset, progress)
     separator = "==" if asset.source == "wheel" else "="
     if separator not in asset.id:
         raise SpecError(f"asset {asset.id!r} names no version; expected NAME{separator}VERSION for source={asset.source}.")
@@ -176,15 +178,40 @@ def _unpacked(asset: AssetSpec, sha256: str | None, archive: Callable[[Path, Rep
         report(path.stat().st_size // 10**6, path.stat().st_size // 10**6, f"unpacking {asset.id}")
         fresh = temporary / "unpacked"
         names = unpack(path, asset.members, fresh)
-        files = {name: {"bytes": (fresh / name).stat().st_size, "sha256": sha256_file(fresh / name)} for name in names}
-        write_json(fresh / CONTENTS, {"asset": asset.to_dict(), "files": files})
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.rename(fresh, final)
-        except OSError:
-            if not final.is_dir():  # else another process was faster, with the same bytes
-                raise
+        _settle(asset, fresh, names, final)
     return final
+
+
+def _joined(asset: AssetSpec, progress: Report | None) -> Path:
+    """The folder of a file that comes in pieces, each the one member of a part."""
+    if asset.sha256 is None or not asset.parts or any(len(part.members) != 1 for part in asset.parts):
+        raise SpecError(f"asset {asset.id!r}: source=parts needs a sha256 of the joined file, and parts with one member each.")
+    final = _folder(asset, asset.sha256)
+    if final.is_dir():
+        _check_contents(final)
+        return final
+    with _temporary_folder() as temporary:
+        fresh = temporary / "unpacked"
+        fresh.mkdir()
+        with open(fresh / asset.id, "wb") as whole:
+            for part in asset.parts:
+                with open(fetch(part, progress=progress) / part.members[0], "rb") as piece:
+                    shutil.copyfileobj(piece, whole)
+        _check(Path(asset.id), sha256_file(fresh / asset.id), asset.sha256, "The parts are not those of the pinned file, or not in order.")
+        _settle(asset, fresh, [asset.id], final)
+    return final
+
+
+def _settle(asset: AssetSpec, fresh: Path, names: Sequence[str], final: Path) -> None:
+    """Notes what a fresh folder holds, and puts it into its place."""
+    files = {name: {"bytes": (fresh / name).stat().st_size, "sha256": sha256_file(fresh / name)} for name in names}
+    write_json(fresh / CONTENTS, {"asset": asset.to_dict(), "files": files})
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.rename(fresh, final)
+    except OSError:
+        if not final.is_dir():  # else another process was faster, with the same bytes
+            raise
 
 
 def _folder(asset: AssetSpec, sha256: str) -> Path:

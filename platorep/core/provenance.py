@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 
-LIBRARIES = ("torch", "torchvision", "transformers", "timm", "open_clip_torch", "datasets", "safetensors", "numpy", "pandas")
+LIBRARIES = (
+    "torch", "torchvision", "transformers", "timm", "open_clip_torch", "datasets", "safetensors", "numpy", "pandas", "pillow", "resvg-py"
+)  # fmt: skip
 
 
 @cache
