@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 
@@ -40,6 +40,13 @@ GRAM_ROWS = 8192
 _TILE = 1 << 16  # entries of a layer multiplied at a time: float32 within, float64 across, no second copy of all layers
 _CONSTANT = 4 * torch.finfo(torch.float32).eps  # variation below this part of the size is rounding
 _ANISOTROPIC = 1e-2  # variance below this part of the power: centre before multiplying, or float32 loses the variation
+
+
+class Prepared(Protocol):
+    """Any prepared layer that knows its number of samples."""
+
+    @property
+    def n(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +219,7 @@ def pair_variance(n: int) -> float:
     return 2 / (n * (n - 3))
 
 
-def same_n(xs: Sequence[Centred], ys: Sequence[Centred]) -> int:
+def same_n(xs: Sequence[Prepared], ys: Sequence[Prepared]) -> int:
     """The number of samples that all states share.
 
     Raises:

@@ -167,6 +167,7 @@ class CKNNAPRH(Metric):
         return NeighbourValues(columns.int(), values, mutual, own)
 
     def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
+        centred.same_n(xs, ys)
         columns, values, mutual = (torch.stack([getattr(y, part) for y in ys]) for part in ("columns", "values", "mutual"))
         columns, own = columns.long(), torch.tensor([y.own for y in ys], dtype=torch.float64, device=values.device)
         return torch.stack([_masked_hsic(x, columns, values, mutual) / ((x.own * own).sqrt() + 1e-6) for x in xs]).cpu()
@@ -192,7 +193,7 @@ def _centred_products(layer: Geometry, columns: torch.Tensor) -> torch.Tensor:
 
 def sparse_products(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
     """Sum over common entries of the product of the values, of all pairs; shape (len(xs), len(ys)) float64 on the CPU."""
-    n, k = xs[0].columns.shape
+    n, k = centred.same_n(xs, ys), xs[0].columns.shape[1]
     out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].values.device)
     dense = k * _DENSE > n
     for rows in _row_blocks(n, step=_TABLE // (max(len(xs), len(ys)) * n) if dense else min(_TABLE // n, _TERMS // k)):
@@ -267,11 +268,11 @@ def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor
         at = columns[:, rows] + torch.arange(len(own), device=columns.device)[:, None] * n
         k_at = k_values.view(-1)[at]
         common = ~k_at.isnan()
-        k_at = torch.where(common, k_at, 0).double()
-        l_at = torch.where(common, values[:, rows], 0).double()
-        both += (k_at * l_at * (mutual[:, rows] & k_mutual.view(-1)[at])).sum((1, 2))
-        into_k.scatter_add_(1, columns[:, rows].flatten(1), k_at.flatten(1))
-        from_l[:, rows] = l_at.sum(2)
+        k_at = torch.where(common, k_at, 0)
+        l_at = torch.where(common, values[:, rows], 0)
+        both += (k_at * l_at * (mutual[:, rows] & k_mutual.view(-1)[at])).sum((1, 2), dtype=torch.float64)
+        into_k.scatter_add_(1, columns[:, rows].flatten(1), k_at.flatten(1).double())
+        from_l[:, rows] = l_at.sum(2, dtype=torch.float64)
     return _hsic(n, both, into_k.sum(1), from_l.sum(1), (into_k * from_l).sum(1))
 
 

@@ -135,6 +135,12 @@ def test_more_neighbours_than_others_are_refused(metric):
         metric.prepare(Geometry(normal(0, 5, 3), metric.similarity))
 
 
+@each
+def test_layers_of_different_samples_are_refused(metric):
+    with pytest.raises(FeatureError, match=r"different numbers of samples .* \[60, 61\]"):
+        score(metric, normal(0, 60, 5), normal(0, 61, 5))
+
+
 def test_too_small_k_is_refused():
     with pytest.raises(SpecError, match="cknna k is 0; expected at least 1"):
         CKNNA(k=0)
