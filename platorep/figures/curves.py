@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from platorep.figures import style, views
-from platorep.figures.style import Tag
 
 
 LEFT = 0.55
@@ -44,7 +44,7 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
     """
     models = list(table.language.unique())
     looks = style.categorical(len(models))
-    margin = style.tag_width([*models, "chance"]) + 0.05
+    margin = style.tag_width(models) + 0.05
     figure, axes = style.panels(1, 3, panel=(1.75, 1.75), left=LEFT, right=margin, bottom=0.72, top=0.3, gap=(0.5, 0))
     positions = np.sort(table.position.unique())
     pad = (positions[-1] / positions[0]) ** 0.06 if len(positions) > 1 else 1.5
@@ -52,7 +52,7 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
         lines = table.pivot_table(index="position", columns="language", values=column)[models] if table[column].notna().any() else None
         panel.set_xscale("log")
         panel.set_xlim(positions[0] / pad, positions[-1] * pad)
-        panel.set_xticks(ticks, names)
+        panel.set_xticks(ticks, _thinned(panel, ticks, names))
         panel.minorticks_off()
         panel.set_xlabel(label)
         panel.set_title(title, loc="left")
@@ -72,16 +72,24 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
         elif chance:
             floor = table.groupby("position").chance.mean()
             panel.plot(floor.index, floor, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
-        if column == "lift":
-            tags = [Tag(lines[m].dropna().iloc[-1], m, look) for m, look in zip(models, looks, strict=True)]
-            style.tag_right(panel, [*tags, Tag(1.0, "chance")])
-    if axes[-1].get_yticks().size == 0:  # no lift: the names go to the right of the figure all the same
-        style.tag_right(
-            axes[-1], [Tag(1 - i / max(len(models), 1), m, look) for i, (m, look) in enumerate(zip(models, looks, strict=True))]
-        )
+    order = table.groupby("language").score.mean().sort_values(ascending=False).index
+    style.key_right(axes[-1], [(model, looks[models.index(model)]) for model in order])
     vision = table.vision.nunique()
     data = ", ".join(dict.fromkeys(views.title_of(d) for d in table.dataset))
     if len(data) > 60:
         data = f"{table.dataset.nunique()} datasets"
     style.note(figure, f"Best layer pair, mean over {vision} vision model{'s' * (vision > 1)}, {data}. Dotted: chance.", LEFT)
     return figure
+
+
+def _thinned(panel: Axes, ticks: Sequence[float], names: Sequence[str]) -> list[str]:
+    """Tick labels of a logarithmic axis without those that would touch the one before."""
+    low, high = np.log(panel.get_xlim())
+    wide = style.inches(panel)[0]
+    shown, end = [], -np.inf
+    for tick, name in zip(ticks, names, strict=True):
+        middle, half = (np.log(tick) - low) / (high - low) * wide, style.text_width(name) / 2
+        free = middle - half > end + 0.04
+        shown.append(name if free else "")
+        end = middle + half if free else end
+    return shown

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from platorep.core.errors import StoreError
 from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.figures import style, views
-from platorep.figures.style import Tag
 from platorep.figures.views import Dose
 
 
@@ -103,8 +102,8 @@ def fig10(
         if column == 0:
             panel.set_ylabel("centred, in SDs")
             panel.text(0, 1.02, f"CKNNA, {VARIANTS[name]}", transform=panel.transAxes, fontsize=style.SMALL, va="bottom")
-        if column == columns - 1:
-            style.tag_right(panel, [Tag(line.iloc[-1], f"k = {k:,}", looks[k]) for k, line in lines.items()])
+        if index == columns - 1:
+            style.key_right(panel, [(f"k = {k:,}", looks[k]) for k in ks])
     start = "weakest language model" if x is not None else "first vision model"
     style.note(figure, f"Each curve less its value at the {start}, divided by its standard deviation. n = {first.n.max():,}.", LEFT)
     return figure

@@ -154,7 +154,7 @@ def _keys(figure: Figure, axes: Axes, size: pd.Series, ranks: pd.Series, shade: 
         figure.colorbar(matplotlib.cm.ScalarMappable(shade, f"{style.HEAT}_r"), cax=bar, ticks=[1, shade.vmax])
         bar.set_yticklabels(["worst", "best"])
         bar.tick_params(labelsize=style.SMALL)
-        bar.set_title("1 − bits\nper byte", fontsize=style.SMALL, weight="normal", loc="left", pad=4)
+        bar.set_title("1 − bits\nper byte", fontsize=style.SMALL, weight="normal", loc="left", pad=8)
     if size.notna().any():
         shown = pd.Series([size.min(), size.max()])
         key = figure.add_axes((box.x1 + 0.1 / width, box.y0 + 0.1 / height, 0.8 / width, 0.7 / height))

@@ -32,4 +32,4 @@ def n_curve(alignment: AlignmentTable, competence: CompetenceTable | None = None
     table = three_views(pd.concat(parts, ignore_index=True))
     table["position"] = table.n
     label = f"samples, {views.metric_label(table.metric.iloc[0])}"
-    return draw_curves(table, label, sizes, [f"{n / 1000:g}k" if n >= 10_000 else f"{n}" for n in sizes], chance=True)
+    return draw_curves(table, label, sizes, [f"{n / 1000:.3g}k" if n >= 10_000 else f"{n}" for n in sizes], chance=True)

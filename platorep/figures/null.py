@@ -16,7 +16,7 @@ from platorep.figures import style, views
 
 ROW = 0.135  # inches
 TOGETHER = 40
-"""Up to this many pairs stand in one panel; more get a panel an x model."""
+"""Up to this many pairs stand in one panel; more get a panel an x model, with the y models in one order."""
 PAIR = ["x_model", "y_model"]
 
 
@@ -64,28 +64,38 @@ def null(
     table = table.sort_values(["score", "x_model", "y_model"], ascending=[True, False, False], kind="stable")
 
     if len(table) <= TOGETHER:
-        groups = {"": table}
+        table = table.assign(row=range(len(table)), panel="")
         names = [f"{x} × {y}" for x, y in zip(table.x_model, table.y_model, strict=True)]
     else:
-        groups = {model: table[table.x_model == model] for model in best.x_model.unique()}
-        names = list(best.y_model.unique())
+        names = list(table.groupby("y_model").score.mean().sort_values(kind="stable").index)
+        table = table.assign(row=table.y_model.map({name: i for i, name in enumerate(names)}), panel=table.x_model)
+    titles = [""] if len(table) <= TOGETHER else list(best.x_model.unique())
     left = style.widest(names) + 0.2
-    tall = max(len(part) for part in groups.values())
-    columns = max(1, min(len(groups), int((style.PAGE + 0.15) // (left + 1.45))))
-    panel = (1.4 if len(groups) > 1 else 2.8, ROW * (tall + 0.5))
-    rows = -(-len(groups) // columns)
+    columns = 1 if len(titles) == 1 else max(2, min(len(titles), int((style.PAGE - left) // 1.25)))
+    rows = -(-len(titles) // columns)
     figure, axes = style.panels(
-        rows, columns, panel=panel, left=left, right=0.2, bottom=0.95, top=0.3, gap=(left + 0.1, 0.45), count=len(groups), sharex=True
+        rows,
+        columns,
+        panel=(2.8 if columns == 1 else 1.1, ROW * (len(names) + 0.5)),
+        left=left,
+        right=0.2,
+        bottom=0.95,
+        top=0.3 if titles[0] else 0.1,
+        gap=(0.15, 0.45),
+        count=len(titles),
+        sharex=True,
     )
     ends = table[["score", "low", "high", "null_low", "null_high"]]
     low, high = min(0.0, float(ends.min(axis=None))), float(ends.max(axis=None))
     axes[0].set_xlim(low, high + 0.04 * (high - low))
-    for index, (panel_, (title, part)) in enumerate(zip(axes, groups.items(), strict=True)):
-        _forest(panel_, part, [f"{x} × {y}" for x, y in zip(part.x_model, part.y_model, strict=True)] if not title else list(part.y_model))
-        panel_.set_ylim(-0.75, tall - 0.25)
-        panel_.set_title(title, loc="left")
-        if index + columns >= len(groups):
-            panel_.set_xlabel("alignment" if title else f"alignment, {views.metric_label(best.metric.iloc[0])}")
+    for index, (panel, title) in enumerate(zip(axes, titles, strict=True)):
+        _forest(panel, table[table.panel == title])
+        panel.set_ylim(-0.75, len(names) - 0.25)
+        panel.set_yticks(range(len(names)), names if index % columns == 0 else [""] * len(names))
+        panel.tick_params(axis="y", length=0)
+        panel.set_title(title, loc="left")
+        if index + columns >= len(titles):
+            panel.set_xlabel("alignment" if title else f"alignment, {views.metric_label(best.metric.iloc[0])}")
     handles = [Line2D([], [], color=style.INK, marker="o", linewidth=0.9, label="score" + (", interval" if intervals is not None else ""))]
     handles.append(Patch(color=style.FAINT, label="null, 95 %"))
     width, height = figure.get_size_inches()
@@ -102,10 +112,7 @@ def _bounds(frame: pd.DataFrame, name: str, prefix: str) -> pd.DataFrame:
     return frame[[*PAIR, "low", "high"]].rename(columns={"low": f"{prefix}_low".strip("_"), "high": f"{prefix}_high".strip("_")})
 
 
-def _forest(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
-    y = np.arange(len(part))
-    axes.barh(y, part.null_high - part.null_low, left=part.null_low, height=0.8, color=style.FAINT, zorder=1, label="null")
-    axes.hlines(y, part.low, part.high, color=style.INK, linewidth=0.9, zorder=2, label="interval")
-    axes.plot(part.score, y, linestyle="none", marker="o", markersize=3, color=style.INK, zorder=3, label="score")
-    axes.set_yticks(y, names)
-    axes.tick_params(axis="y", length=0)
+def _forest(axes: Axes, part: pd.DataFrame) -> None:
+    axes.barh(part.row, part.null_high - part.null_low, left=part.null_low, height=0.8, color=style.FAINT, zorder=1, label="null")
+    axes.hlines(part.row, part.low, part.high, color=style.INK, linewidth=0.9, zorder=2, label="interval")
+    axes.plot(part.score, part.row, linestyle="none", marker="o", markersize=3, color=style.INK, zorder=3, label="score")

@@ -187,7 +187,7 @@ def inches(axes: Axes) -> tuple[float, float]:
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Width of a line of text in inches, in the house's font, without a renderer."""
     font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+    return 1.07 * text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72  # hinting widens glyphs on screen
 
 
 def widest(texts: Sequence[str], size: float = SMALL) -> float:
@@ -251,6 +251,16 @@ def tag_right(axes: Axes, tags: Sequence[Tag]) -> None:
             axes.plot(x, [end] * 3, transform=axes.transAxes, clip_on=False, markevery=[1], **tag.look.line())
         indent = INDENT if tag.look is not None else HANDLE - 0.04
         axes.text(1 + indent / width, end, tag.text, transform=axes.transAxes, fontsize=SMALL, color=tag.color, va="center_baseline")
+
+
+def key_right(axes: Axes, entries: Sequence[tuple[str, Look]]) -> None:
+    """A legend to the right of a panel, in the order given, for series whose ends lie too close together for `tag_right`."""
+    width, height = inches(axes)
+    for line, (text, look) in enumerate(entries):
+        y = 1 - (line + 0.5) * SMALL * 1.35 / 72 / height
+        x = np.array([HANDLE - 0.08, HANDLE, HANDLE + 0.08]) / width + 1
+        axes.plot(x, [y] * 3, transform=axes.transAxes, clip_on=False, markevery=[1], **look.line())
+        axes.text(1 + INDENT / width, y, text, transform=axes.transAxes, fontsize=SMALL, va="center_baseline")
 
 
 NAME_RISE = 0.12  # inches from the panel's top to the names

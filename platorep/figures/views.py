@@ -232,6 +232,8 @@ def vision_groups(pairs: pd.DataFrame, degraded: Mapping[str, Dose]) -> dict[str
         else:
             families.setdefault(family or model, []).append(model)
     lone = {family: families.pop(family) for family in [f for f, members in families.items() if len(members) == 1]}
+    bases = {degraded[members[0]].base for members in ladders.values()}
+    lone = {family: members for family, members in lone.items() if members[0] not in bases}  # it closes its ladder's panel
     for title, members in ladders.items():
         base, dial = degraded[members[0]].base, degraded[members[0]].dial
         members.sort(key=lambda m: degraded[m].value, reverse=dial == "weight_noise")  # weakest first

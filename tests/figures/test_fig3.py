@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from platorep.core.errors import StoreError
 from platorep.figures import draw
@@ -99,7 +100,7 @@ def test_no_label_overlaps_another_or_leaves_the_figure(count):
     models = {f"language-model-{i}": 1 - 0.002 * i for i in range(count)}  # nearly the same competence: labels must move
     table = {(m, v): 0.1 + 0.0001 * j for m in models for j, v in enumerate(FAMILIES)}
     figure = draw("fig3", cross(table, FAMILIES), competence({"bits_per_byte": models}))
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()
 
     def inside(box) -> bool:
         return box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.width and box.y1 <= figure.bbox.height

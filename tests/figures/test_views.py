@@ -26,8 +26,8 @@ def test_doses_are_read_from_the_suites_names():
 
 def test_metric_labels_leave_out_what_goes_without_saying():
     assert views.metric_label(METRIC) == "mutual k-NN (k = 10)"
-    assert views.metric_label("cka(hsic=unbiased,kernel=linear)") == "CKA (hsic = unbiased)"
-    assert views.metric_label("cka(bandwidth=0.5,hsic=biased,kernel=rbf)") == "CKA (bandwidth = 0.5, hsic = biased, kernel = rbf)"
+    assert views.metric_label("cka(hsic=unbiased,kernel=linear)") == "CKA (unbiased)"
+    assert views.metric_label("cka(hsic=biased,kernel=rbf,sigma=0.5)") == "CKA (biased, rbf, sigma = 0.5)"
 
 
 def test_the_papers_metric_is_drawn_when_none_is_named():

@@ -1,0 +1,159 @@
+"""One sample of every figure, on tables made by rule: what the baseline images show and the layout tests look at.
+
+python -m tests.figures.samples     draws the baseline images anew; look at each before keeping it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from platorep.core.results import AlignmentTable
+from platorep.figures import draw
+from tests.figures.tables import METRIC, alignment, competence, cross
+
+
+BASELINES = Path(__file__).parent / "baseline"
+DPI = 60
+
+LANGUAGE = {  # name: (family, bits per byte, how good)
+    "bloom-560m": ("bloom", 1.40, 0.30),
+    "bloom-7b": ("bloom", 1.30, 0.45),
+    "llama-7b": ("llama", 1.05, 0.75),
+    "llama-65b": ("llama", 0.95, 0.95),
+    "olmo-1b": ("olmo", 1.25, 0.40),
+    "lm": ("lm", 1.10, 0.70),
+    "lm_noise_0.2": ("lm", 1.60, 0.20),
+    "glove": ("glove", None, 0.60),
+}
+VISION = {
+    "vit_small.dino": ("DINO", 0.6),
+    "vit_base.dino": ("DINO", 0.8),
+    "vit_large.dino": ("DINO", 1.0),
+    "mae_base": ("MAE", 0.3),
+    "mae_large": ("MAE", 0.4),
+    "net_064px": ("net", 0.35),
+    "net_128px": ("net", 0.6),
+    "net": ("net", 0.7),
+    "pixels": ("pixels", 0.1),
+}
+FAMILIES = {name: row[0] for name, row in {**LANGUAGE, **VISION}.items()}
+
+
+def models(scale: float = 1.0, **more: object) -> AlignmentTable:
+    """Language x vision: scores rise with how good both are, from chance."""
+    scores = {(a, b): 0.01 + scale * 0.19 * good * better for a, (_, _, good) in LANGUAGE.items() for b, (_, better) in VISION.items()}
+    return cross(scores, FAMILIES, **({"n": 1001, "null_mean": 0.01, "null_sd": 0.0013} | more))
+
+
+def measured():
+    known = {name: row for name, row in LANGUAGE.items() if row[1] is not None}
+    return competence(
+        {
+            "bits_per_byte": {name: row[1] for name, row in known.items()},
+            "parameters": {name: 10 ** (8.5 + 2 * row[2]) for name, row in known.items()},
+            "hellaswag": {name: 0.3 + 0.5 * row[2] for name, row in known.items()},
+            "gsm8k": {name: 0.8 * row[2] ** 4 for name, row in known.items()},
+        }
+    )
+
+
+def vision(count: int = 12, metric: str = METRIC, power: float = 1.0, **more: object) -> AlignmentTable:
+    """Vision x vision: model i is i / (count - 1) good; good ones agree, weak ones agree with nobody."""
+    rows = []
+    for i in range(count):
+        for j in range(i):
+            good = i * j / (count - 1) ** 2
+            score = 0.02 + 0.5 * good**power + 0.02 * ((7 * i + 3 * j) % 5) / 5
+            kinds = {"x_family": "net" if i % 2 else "vit", "y_family": "net" if j % 2 else "vit"}
+            pair = {"x_model": f"v{i:02d}", "y_model": f"v{j:02d}", "x_modality": "vision", "y_modality": "vision"}
+            rows.append(pair | kinds | {"score": score, "metric": metric, "n": 1001} | more)
+    return alignment(rows)
+
+
+def solved(count: int = 12):
+    return competence({"vtab_solved": {f"v{i:02d}": i / (count - 1) for i in range(count)}})
+
+
+def layered() -> AlignmentTable:
+    common = {"x_model": "lm", "y_model": "vit", "x_modality": "language", "y_modality": "vision", "n": 1001}
+    rows = []
+    for i in range(-1, 9):
+        for j in range(-1, 6):
+            score = 0.11 if -1 in (i, j) else 0.02 + 0.13 * np.exp(-(((i - 6) / 3) ** 2) - ((j - 4) / 2) ** 2)
+            rows.append(common | {"x_layer": i, "y_layer": j, "score": float(score)})
+    return alignment(rows)
+
+
+def hubs() -> pd.DataFrame:
+    depth = np.linspace(0, 1, 7)
+    parts = [
+        pd.DataFrame(
+            {"model": m, "depth": depth, "skewness": 1 + q + depth**2, "max_in_degree": 40 + 60 * q * depth, "never": 0.1 + 0.1 * q * depth}
+        )
+        for q, m in enumerate(["lm", "glove", "vit"])
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def join(*tables: AlignmentTable) -> AlignmentTable:
+    return AlignmentTable.concatenate(tables)
+
+
+def interval(table: AlignmentTable) -> pd.DataFrame:
+    return table.frame.assign(low=table.frame.score - 0.01, high=table.frame.score + 0.01)
+
+
+def _bent(table: AlignmentTable, power: float) -> AlignmentTable:
+    return AlignmentTable(table.frame.assign(score=table.frame.score**power))
+
+
+KNN = [f"mutual_knn(k={k},similarity=cosine)" for k in (1, 10, 100, 500)]
+CKNNA = {f"{name}(k={k},similarity=cosine)": 1 + 0.3 * i for name in ("cknna", "cknna_prh") for i, k in enumerate((10, 100, 1000))}
+CKA = "cka(hsic={},kernel=linear,sigma=median,similarity=cosine)"
+GLOBAL = [CKA.format("biased"), CKA.format("unbiased"), "svcca(components=10,similarity=cosine)", METRIC]
+LOCAL = [
+    "cknna(k=10,similarity=cosine)",
+    "cycle_knn(direction=xy,k=10,similarity=cosine)",
+    "edit_distance_knn(k=10,normalised=True,similarity=cosine)",
+    "lcs_knn(k=10,normalised=True,similarity=cosine)",
+]
+SAMPLES: dict[str, Callable[[], object]] = {
+    "fig2": lambda: draw("fig2", vision(), solved(), projection="mds"),
+    "fig3": lambda: draw("fig3", models(), measured()),
+    "fig4": lambda: draw("fig4", models(), measured(), vision="vit_large.dino"),
+    "fig9": lambda: draw("fig9", join(*(models(0.5 + w / 60, dataset=f"dci_words_{w}--0") for w in (5, 10, 20, 30)))),
+    "fig10": lambda: draw("fig10", join(*(_bent(models(metric=m), p) for m, p in CKNNA.items())), measured()),
+    "fig12": lambda: draw("fig12", join(*(vision(metric=m, power=1 + i) for i, m in enumerate(GLOBAL)), vision(n=501, dataset="half--0"))),
+    "fig13": lambda: draw("fig13", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(GLOBAL)))),
+    "fig14": lambda: draw("fig14", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(LOCAL[:3])))),
+    "matrix": lambda: draw("matrix", models()),
+    "layers": lambda: draw("layers", layered()),
+    "ladder": lambda: draw("ladder", models()),
+    "null": lambda: draw("null", models(), intervals=interval(models())),
+    "k_curve": lambda: draw("k_curve", join(*(models(null_mean=float("nan"), metric=m, scale=1 + i) for i, m in enumerate(KNN)))),
+    "n_curve": lambda: draw(
+        "n_curve",
+        join(*(models(null_mean=float("nan"), n=n, dataset=f"stamps_{n}--0", scale=20 / n**0.5) for n in (500, 1000, 2000, 16000))),
+    ),
+    "hubness": lambda: draw("hubness", models(), layers=hubs()),
+    "controls": lambda: draw(
+        "controls",
+        join(
+            *(
+                models((1 - s) ** 2 + 0.02 * q, dataset=f"stamps_shuffled_{s:g}_seed_{q}--0")
+                for s in np.linspace(0, 1, 11)
+                for q in range(2)
+            )
+        ),
+    ),
+}
+
+
+if __name__ == "__main__":
+    BASELINES.mkdir(exist_ok=True)
+    for name, make in SAMPLES.items():
+        make().savefig(BASELINES / f"{name}.png", dpi=DPI, metadata={"Software": None})

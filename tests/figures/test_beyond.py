@@ -1,0 +1,108 @@
+"""Figures that the paper lacks, on tables made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from platorep.core.errors import StoreError
+from platorep.figures import draw
+from tests.figures.samples import join
+from tests.figures.tables import cross
+from tests.figures.test_fig3 import lines
+
+
+TWO = {("a", "v"): 0.3, ("b", "v"): 0.1}
+
+
+def test_null_sorts_by_score_and_draws_interval_and_band():
+    table = cross(TWO, null_mean=0.1, null_sd=0.01)
+    intervals = pd.DataFrame({"x_model": ["a"], "y_model": ["v"], "low": [0.2], "high": [0.4]})
+    figure = draw("null", table, intervals=intervals)
+    axes = figure.axes[0]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["b × v", "a × v"]  # highest on top
+    assert np.allclose(lines(axes)["score"].get_xdata(), [0.1, 0.3])
+    assert np.allclose([(p.get_x(), p.get_width()) for p in axes.patches], [(0.1 - 0.0196, 0.0392)] * 2)
+    segments = axes.collections[0].get_segments()
+    assert np.allclose(segments[1], [[0.2, 1], [0.4, 1]])
+    assert any("Null of fixed layers" in t.get_text() for t in figure.texts)
+
+
+def test_null_takes_the_band_of_the_maximum_and_says_so():
+    bands = pd.DataFrame({"x_model": ["a", "b"], "y_model": ["v", "v"], "low": [0.1, 0.1], "high": [0.15, 0.16]})
+    figure = draw("null", cross(TWO), bands=bands)
+    assert np.allclose([p.get_width() for p in figure.axes[0].patches], [0.06, 0.05])
+    assert any("Null of the maximum over layers." in t.get_text() for t in figure.texts)
+
+
+def test_null_refuses_pairs_without_a_null_and_tables_without_columns():
+    with pytest.raises(StoreError, match=r"no null for a x v: .* pass bands="):
+        draw("null", cross(TWO))
+    with pytest.raises(StoreError, match="intervals lacks high, low; it has x_model, y_model"):
+        draw("null", cross(TWO, null_mean=0.1, null_sd=0.01), intervals=pd.DataFrame({"x_model": [], "y_model": []}))
+
+
+def test_null_of_many_pairs_has_a_panel_an_x_model_and_one_order_of_y_models():
+    scores = {(f"x{i}", f"y{j:02d}"): 0.01 * ((i + j) % 5) + 0.01 * j for i in range(3) for j in range(20)}
+    figure = draw("null", cross(scores, null_mean=0.1, null_sd=0.01))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["x0", "x1", "x2"]
+    names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert sorted(names) == [f"y{j:02d}" for j in range(20)]
+    for i, axes in enumerate(figure.axes):
+        line = lines(axes)["score"]
+        at = dict(zip(line.get_ydata(), line.get_xdata(), strict=True))
+        assert all(at[row] == pytest.approx(scores[f"x{i}", name]) for row, name in enumerate(names))
+
+
+def test_k_curve_shows_score_corrected_and_lift_over_k_per_n():
+    tables = [cross({("l", "v"): s}, metric=f"mutual_knn(k={k},similarity=cosine)", n=101) for k, s in ((10, 0.4), (50, 0.75))]
+    figure = draw("k_curve", join(*tables))
+    score, corrected, lift = (lines(axes)["l"] for axes in figure.axes)
+    assert np.allclose(score.get_data(), [[10 / 101, 50 / 101], [0.4, 0.75]])
+    assert np.allclose(corrected.get_ydata(), [(0.4 - 0.1) / 0.9, (0.75 - 0.5) / 0.5])
+    assert np.allclose(lift.get_ydata(), [4.0, 1.5])
+    assert np.allclose(lines(figure.axes[0])["chance"].get_ydata(), [0.1, 0.5])
+    assert figure.axes[0].get_xscale() == "log"
+    with pytest.raises(StoreError, match="needs mutual_knn at two or more k"):
+        draw("k_curve", tables[0])
+
+
+def test_n_curve_takes_one_dataset_a_size():
+    tables = [cross({("l", "v"): 0.2}, n=n, dataset=f"d{n}--0") for n in (101, 1001)]
+    figure = draw("n_curve", join(*tables))
+    lift = lines(figure.axes[2])["l"]
+    assert np.allclose(lift.get_data(), [[101, 1001], [2.0, 20.0]])
+    with pytest.raises(StoreError, match="differ in size; the table has n = 101, 101"):
+        draw("n_curve", join(tables[0], cross({("l", "v"): 0.2}, n=101, dataset="other--0")))
+
+
+def test_a_metric_without_a_known_chance_level_has_no_lift_and_says_so():
+    tables = [cross({("l", "v"): 0.2}, n=n, dataset=f"d{n}--0", metric="cka(hsic=biased)") for n in (101, 1001)]
+    figure = draw("n_curve", join(*tables))
+    assert "no chance level known" in [t.get_text() for t in figure.axes[2].texts]
+    assert "l" in lines(figure.axes[0])
+
+
+def test_hubness_has_a_panel_a_figure_against_depth():
+    layers = pd.DataFrame({"model": ["m", "m"], "depth": [1.0, 0.0], "skewness": [3.0, 1.0], "never": [0.2, 0.1]})
+    figure = draw("hubness", None, layers=layers)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["in-degree skewness", "never a neighbour (share)"]
+    assert np.allclose(lines(figure.axes[0])["m"].get_data(), [[0, 1], [1, 3]])
+    with pytest.raises(StoreError, match="lacks depth"):
+        draw("hubness", None, layers=layers.drop(columns="depth"))
+    with pytest.raises(StoreError, match="pass layers="):
+        draw("hubness", None)
+
+
+def test_controls_average_over_seeds_and_vision_models():
+    tables = [
+        cross({("l", "v"): 0.3 - 0.2 * s + 0.01 * q, ("l", "w"): 0.3 - 0.2 * s - 0.01}, dataset=f"d_shuffled_{s:g}_seed_{q}--0")
+        for s in (0.0, 0.5, 1.0)
+        for q in (0, 1)
+    ]
+    figure = draw("controls", join(*tables))
+    axes = figure.axes[0]
+    assert np.allclose(lines(axes)["l"].get_data(), [[0, 0.5, 1], [0.2975, 0.1975, 0.0975]])
+    assert axes.get_xlim() == (-0.03, 1.03)
+    assert any("range of 2 seeds" in t.get_text() for t in figure.texts)

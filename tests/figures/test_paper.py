@@ -1,0 +1,269 @@
+"""The paper's figures on tables made by hand: what is drawn where."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from platorep.core.errors import StoreError, UnknownNameError
+from platorep.core.results import AlignmentTable
+from platorep.figures import draw
+from platorep.figures.fig2 import bucket_mean, layout
+from platorep.figures.fig4 import family_band, radius
+from tests.figures.samples import join, vision
+from tests.figures.tables import METRIC, alignment, competence, cross
+from tests.figures.test_fig3 import lines, texts
+
+
+def pairs(scores: dict[tuple[str, str], float], **more: object) -> AlignmentTable:
+    both = {"x_modality": "vision", "y_modality": "vision", "n": 1001}
+    return alignment([both | {"x_model": a, "y_model": b, "score": s} | more for (a, b), s in scores.items()])
+
+
+# fig2
+
+FOUR = {("a", "b"): 0.1, ("a", "c"): 0.2, ("b", "c"): 0.2, ("c", "d"): 0.5, ("a", "d"): 0.2, ("b", "d"): 0.2}
+SOLVED = {"a": 0.0, "b": 0.2, "c": 0.9, "d": 1.0}
+
+
+def test_fig2_bars_are_means_within_buckets_of_models():
+    figure = draw("fig2", pairs(FOUR), competence({"vtab_solved": SOLVED}), projection="mds")
+    bars = figure.axes[0]
+    assert [round(p.get_height(), 6) for p in bars.patches] == [0.1, 0.5]
+    assert [round(p.get_x() + p.get_width() / 2) for p in bars.patches] == [0, 4]
+    labels = [t.get_text() for t in bars.get_xticklabels()]
+    assert labels == ["0–20 %\n2 models", "20–40 %\n0 models", "40–60 %\n0 models", "60–80 %\n0 models", "80–100 %\n2 models"]
+    assert texts(bars).count("no pair") == 3
+
+
+def test_fig2_averages_the_two_orders_of_a_pair_and_leaves_self_pairs():
+    table = pairs(FOUR | {("b", "a"): 0.3, ("a", "a"): 1.0})
+    figure = draw("fig2", table, competence({"vtab_solved": SOLVED}), projection="mds")
+    assert figure.axes[0].patches[0].get_height() == pytest.approx(0.2)
+
+
+def test_fig2_map_names_the_method_and_has_a_point_a_model():
+    figure = draw("fig2", vision(9), competence({"vtab_solved": {f"v{i:02d}": i / 8 for i in range(9)}}), projection="mds")
+    space = figure.axes[1]
+    assert space.get_title(loc="left") == "MDS of −log alignment"
+    assert sum(len(c.get_offsets()) for c in space.collections) == 9
+    assert {t for t in texts(space)} == {f"v{i:02d}" for i in range(9)}
+
+
+def test_fig2_refuses_what_it_cannot_place():
+    known = competence({"vtab_solved": SOLVED})
+    with pytest.raises(StoreError, match="positive score for every pair; a x c has nan"):
+        draw("fig2", pairs({k: v for k, v in FOUR.items() if k != ("a", "c")}), known, projection="mds")
+    with pytest.raises(StoreError, match="no vtab_solved for d"):
+        draw("fig2", pairs(FOUR), competence({"vtab_solved": {k: v for k, v in SOLVED.items() if k != "d"}}))
+    with pytest.raises(StoreError, match=r"in \[0, 1\]; got 0 to 19"):
+        draw("fig2", pairs(FOUR), competence({"vtab_solved": SOLVED | {"d": 19}}))
+
+
+def test_bucket_error_is_the_jackknife_over_models():
+    scores = np.array([[0, 0.1, 0.4], [0.1, 0, 0.7], [0.4, 0.7, 0]])
+    mean, error = bucket_mean(scores)
+    assert mean == pytest.approx(0.4)
+    assert error == pytest.approx(np.sqrt(2 / 3 * np.sum((np.array([0.7, 0.4, 0.1]) - 0.4) ** 2)))
+    assert np.isnan(bucket_mean(scores[:2, :2])[1])
+    assert np.isnan(bucket_mean(scores[:1, :1])[0])
+
+
+def test_jackknife_over_models_covers_where_an_error_over_pairs_does_not():
+    random = np.random.default_rng(0)
+    covered = {"models": 0, "pairs": 0}
+    for _ in range(300):  # score of a pair = mean of two models' own levels, true mean 0: pairs share models
+        level = random.normal(size=12)
+        scores = (level[:, None] + level) / 2
+        upper = scores[np.triu_indices(12, 1)]
+        mean, error = bucket_mean(scores)
+        covered["models"] += abs(mean) < 2.2 * error
+        covered["pairs"] += abs(mean) < 2.0 * upper.std(ddof=1) / np.sqrt(len(upper))
+    assert covered["models"] > 0.92 * 300
+    assert covered["pairs"] < 0.7 * 300
+
+
+def test_mds_restores_points_of_the_plane_up_to_rotation():
+    points = np.random.default_rng(0).normal(size=(10, 2))
+    distances = np.linalg.norm(points[:, None] - points, axis=-1)
+    made, how = layout(distances, "mds")
+    assert how == "MDS"
+    assert np.allclose(np.linalg.norm(made[:, None] - made, axis=-1), distances, atol=1e-3)
+    assert np.array_equal(made, layout(distances, "mds")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("umap") is None, reason="umap-learn, an extra, is not installed")
+def test_umap_is_deterministic_and_keeps_two_groups_apart():
+    groups = np.repeat([0, 1], 10)
+    distances = np.where(groups[:, None] == groups, 0.3, 4.0) * (1 - np.eye(20))
+    made, how = layout(distances, "umap")
+    assert how == "UMAP"
+    assert np.array_equal(made, layout(distances, "umap")[0])
+    spread = max(made[groups == g].std() for g in (0, 1))
+    assert np.linalg.norm(made[groups == 0].mean(0) - made[groups == 1].mean(0)) > spread
+
+
+# fig4
+
+
+def test_fig4_has_a_panel_a_benchmark_and_a_point_a_model_at_its_scores():
+    scores = {(f"m{i}", "v"): 0.1 + 0.01 * i for i in range(6)} | {(f"m{i}", "weak"): 0.02 for i in range(6)}
+    table = cross(scores, {f"m{i}": f"family{i // 2}" for i in range(6)})
+    known = competence({"hellaswag": {f"m{i}": 0.3 + 0.1 * i for i in range(6)}, "gsm8k": {f"m{i}": 0.01 * i**2 for i in range(5)}})
+    figure = draw("fig4", table, known)
+    hellaswag, gsm8k = figure.axes[:2]
+    assert [axes.get_title(loc="left") for axes in (hellaswag, gsm8k)] == ["HellaSwag", "GSM8K"]
+    points = hellaswag.collections[0].get_offsets()
+    assert np.allclose(sorted(points[:, 0]), 0.1 + 0.01 * np.arange(6))
+    assert np.allclose(sorted(points[:, 1]), 0.3 + 0.1 * np.arange(6))
+    assert len(gsm8k.collections[0].get_offsets()) == 5
+    assert "alignment with v," in hellaswag.get_xlabel()  # the vision model with the highest mean
+    assert {f"m{i}" for i in range(6)} <= set(texts(hellaswag))
+    assert any("slope 10.0 [10.0, 10.0]" in t and "6 models of 3 families" in t for t in texts(hellaswag))
+
+
+def test_fig4_has_no_band_for_fewer_than_three_families():
+    table = cross({(f"m{i}", "v"): 0.1 + 0.01 * i for i in range(4)}, {f"m{i}": "one" for i in range(4)})
+    figure = draw("fig4", table, competence({"hellaswag": {f"m{i}": 0.3 + 0.1 * i for i in range(4)}}), measures=["hellaswag"])
+    assert "band" not in [c.get_label() for c in figure.axes[0].collections]
+    assert any("4 models of 1 family" in t for t in texts(figure.axes[0]))
+
+
+def test_fig4_refuses_too_few_models_and_unknown_vision_models():
+    table = cross({(f"m{i}", "dino"): 0.1 for i in range(4)})
+    with pytest.raises(StoreError, match="hellaswag is known of 2 of the 4 language models"):
+        draw("fig4", table, competence({"hellaswag": {"m0": 0.3, "m1": 0.4}}))
+    with pytest.raises(UnknownNameError, match="'dinno'. Did you mean 'dino'"):
+        draw("fig4", table, vision="dinno")
+
+
+def test_family_band_is_wider_than_one_that_takes_models_for_independent():
+    random = np.random.default_rng(1)
+    families = np.repeat(np.arange(5), 6)
+    x = random.normal(size=5)[families] + 0.05 * random.normal(size=30)
+    y = x + random.normal(size=5)[families] + 0.05 * random.normal(size=30)
+    by_family, _ = family_band(x, y, families, np.array([0.0]))
+    by_model, _ = family_band(x, y, np.arange(30), np.array([0.0]))
+    assert np.std(by_family) > 1.5 * np.std(by_model)
+
+
+def test_family_band_needs_three_families_and_survives_draws_without_a_slope():
+    with pytest.raises(StoreError, match="at least 3 families; got 2"):
+        family_band(np.arange(4.0), np.arange(4.0), np.array(["a", "a", "b", "b"]), np.array([0.0]))
+    slopes, drawn = family_band(np.arange(3.0), 2 * np.arange(3.0), np.array(["a", "b", "c"]), np.array([0.0, 1.0]))
+    assert slopes == pytest.approx(np.full(2000, 2.0))
+    assert np.allclose(drawn, [0.0, 2.0])
+
+
+def test_marker_area_is_in_proportion_to_parameters():
+    import pandas as pd
+
+    large, small, unknown = radius(pd.Series([64e9, 16e9, np.nan]))
+    assert (large / small) ** 2 == pytest.approx(4)
+    assert 0 < unknown < large
+
+
+# fig9, fig10, fig12, fig13, fig14
+
+
+def test_fig9_shows_the_mean_of_all_pairs_and_the_deviation_over_language_models():
+    tables = [
+        cross({("l1", "v1"): w / 100, ("l1", "v2"): w / 50, ("l2", "v1"): w / 40, ("l2", "v2"): w / 40}, dataset=f"dci_{w}_words--0")
+        for w in (5, 10, 20)
+    ]
+    axes = draw("fig9", join(*tables)).axes[0]
+    bars = axes.containers[0]
+    x, y = bars.lines[0].get_data()
+    assert list(x) == [5, 10, 20]
+    assert np.allclose(y, np.array([5, 10, 20]) * (0.015 + 0.025) / 2)
+    half = bars.lines[2][0].get_segments()[0][:, 1]
+    assert np.ptp(half) / 2 == pytest.approx(np.std([0.075, 0.125], ddof=1))
+    assert {"l1", "l2", "chance"} <= set(lines(axes))
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["5", "10", "20"]
+
+
+def test_fig9_takes_lengths_that_names_do_not_tell_and_refuses_to_guess():
+    tables = join(cross({("l", "v"): 0.1}, dataset="short--0"), cross({("l", "v"): 0.2}, dataset="long--1"))
+    with pytest.raises(StoreError, match="no dataset of the alignment table has a value .* short--0, long--1"):
+        draw("fig9", tables)
+    axes = draw("fig9", tables, words={"short": 5, "long--1": 30}).axes[0]
+    assert np.allclose(axes.containers[0].lines[0].get_data(), [[5, 30], [0.1, 0.2]])
+
+
+def test_fig10_centres_each_curve_at_the_first_model_and_divides_by_its_deviation():
+    better, one = {"l1": 0.0, "l2": 1.0, "l3": 2.0}, {"v1": "F", "v2": "F"}
+    tables = [
+        cross(
+            {(m, v): b * k + 5 for m, b in better.items() for v in ("v1", "v2")},
+            {"v1": "F", "v2": "F"},
+            metric=f"cknna(k={k},similarity=cosine)",
+            n=1001,
+        )
+        for k in (10, 100)
+    ]
+    known = competence({"bits_per_byte": {"l1": 1.5, "l2": 1.0, "l3": 0.5}})
+    figure = draw("fig10", join(*tables), known)
+    assert len(figure.axes) == 1
+    expected = np.array([0, 1, 2]) / np.std([0, 1, 2])
+    drawn = lines(figure.axes[0])
+    assert set(drawn) == {"k = 10", "k = 100"}
+    for line in drawn.values():
+        assert np.allclose(line.get_data(), [[-0.5, 0.0, 0.5], expected])
+    released = [AlignmentTable(t.frame.assign(metric=t.frame.metric.str.replace("cknna", "cknna_prh"))) for t in tables]
+    assert len(draw("fig10", join(*tables, *released), known).axes) == 2
+    with pytest.raises(StoreError, match="cknna or cknna_prh at two or more k"):
+        draw("fig10", tables[0], known)
+
+
+def test_fig10_along_vision_models_averages_over_language_models():
+    one = {"v1": "F", "v2": "F"}
+    tables = [
+        cross({(m, v): 0.1 * i + 0.05 * k for m in ("l1", "l2") for i, v in enumerate(one)}, one, metric=f"cknna(k={k})") for k in (5, 10)
+    ]
+    axes = draw("fig10", join(*tables), axis="vision").axes[0]
+    assert np.allclose(lines(axes)["k = 5"].get_ydata(), [0, 2])
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["v1", "v2"]
+
+
+def test_fig12_is_the_spearman_correlation_over_pairs_in_the_papers_order():
+    random = np.random.default_rng(0)
+    first = vision(6)
+    second = AlignmentTable(first.frame.assign(metric="cka(hsic=biased)", score=random.random(len(first.frame))))
+    half = AlignmentTable(first.frame.assign(n=501, dataset="half--0", score=-first.frame.score))
+    figure = draw("fig12", join(second, half, first))
+    axes = figure.axes[0]
+    expected = spearmanr(first.frame.score, second.frame.score).statistic
+    assert np.allclose(axes.images[0].get_array(), [[1, -1, expected], [-1, 1, -expected], [expected, -expected, 1]])
+    assert [t.get_text() for t in axes.get_yticklabels()] == [
+        "mutual k-NN (k = 10), n = 1,001",
+        "mutual k-NN (k = 10), n = 501",
+        "CKA (biased), n = 1,001",
+    ]
+    assert any("15 pairs of 6 vision models" in t.get_text() for t in figure.texts)
+    with pytest.raises(StoreError, match="at least 2 metrics"):
+        draw("fig12", first)
+
+
+def test_fig13_has_a_row_a_metric_and_a_column_a_family_and_names_what_is_missing():
+    families = {"v1": "A", "v2": "A", "w1": "B", "w2": "B"}
+    scores = {(m, v): 0.1 * i for i, m in enumerate(("l1", "l2", "l3")) for v in families}
+    unbiased = "cka(hsic=unbiased,kernel=linear,sigma=median,similarity=cosine)"
+    figure = draw("fig13", join(cross(scores, families), cross(scores, families, metric=unbiased)))
+    assert len(figure.axes) == 4
+    assert "CKA (unbiased)" in texts(figure.axes[0])
+    assert "mutual k-NN (k = 10)" in texts(figure.axes[2])
+    assert set(lines(figure.axes[0])) == {"v1", "v2"}
+    assert set(lines(figure.axes[3])) == {"w1", "w2", "chance"}
+    assert [t.get_text() for t in figure.axes[3].get_xticklabels()] == ["l1", "l2", "l3"]
+    assert figure.axes[2].get_ylim() == figure.axes[3].get_ylim()
+    assert any("Not in the table: CKA (biased), SVCCA." in t.get_text() for t in figure.texts)
+
+
+def test_fig14_refuses_a_table_without_its_metrics():
+    with pytest.raises(StoreError, match=r"shows CKNNA \(k = 10\), cycle .* has only mutual_knn"):
+        draw("fig14", cross({("l", "v"): 0.1}))
+    assert len(draw("fig14", cross({("l", "v"): 0.1}), metrics=[METRIC]).axes) == 1
