@@ -33,7 +33,10 @@ def byte_tokenizer(*, specials: tuple[str, ...] = (), adds_bos: bool = False, me
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=256 + len(specials) + (40 if merges else 0), initial_alphabet=alphabet, special_tokens=list(specials), show_progress=False
+        vocab_size=256 + len(specials) + (40 if merges else 0),
+        initial_alphabet=alphabet,
+        special_tokens=list(specials),
+        show_progress=False,
     )
     tokenizer.train_from_iterator(LINES, trainer)
     if adds_bos:
@@ -75,9 +78,7 @@ def llama(folder: Path, *, seed: int = 0, layers: int = 3, context: int = 64, **
 
 def bloom(folder: Path, **more: object) -> ModelSpec:
     """Adds no start token, has one to give, and pads on the left by its tokenizer's word."""
-    tokenizer = byte_tokenizer(
-        specials=("<s>", "</s>", "<pad>"), bos_token="<s>", eos_token="</s>", pad_token="<pad>", padding_side="left"
-    )
+    tokenizer = byte_tokenizer(specials=("<s>", "</s>", "<pad>"), bos_token="<s>", eos_token="</s>", pad_token="<pad>", padding_side="left")
     torch.manual_seed(1)
     config = BloomConfig(vocab_size=len(tokenizer), hidden_size=24, n_layer=2, n_head=3)
     return _language(folder, BloomForCausalLM(config), tokenizer, **more)

@@ -123,9 +123,9 @@ class ClipPictureEncoder(Layers):
 
 def picture_tower(spec: ModelSpec, model: Any, device: torch.device) -> ClipPictureEncoder | TimmEncoder:
     """The encoder of an open_clip model's picture tower, with open_clip's own evaluation transform."""
-    import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    transform = open_clip.image_transform_v2(open_clip.transform.PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
     size = model.visual.image_size
     size = (size, size) if isinstance(size, int) else tuple(size)
     if hasattr(model.visual, "trunk"):

@@ -174,7 +174,7 @@ def renamed(state: dict[str, torch.Tensor], want: dict[str, torch.Tensor], name:
         SpecError: number of tensors, a shape, or the last part of a name (weight, bias, running_mean, …) differs.
     """
     if state.keys() == want.keys():
-        return state
+        state = {key: state[key] for key in want}
     if len(state) != len(want):
         raise SpecError(f"{name}: the file holds {len(state)} tensors, the architecture {len(want)}. It is of another architecture.")
     for (a, theirs), (b, ours) in zip(state.items(), want.items(), strict=True):
