@@ -33,6 +33,13 @@ class Experiment(NamedTuple):
 
 EXPERIMENTS = {
     "gram": Experiment("learned Gram matrices against K_PMI plus the predicted constant, two modalities", "ring"),
+    "agreement": Experiment("agreement of modalities under bijections, and capped under lossy and noisy views", "ring"),
+    "capacity": Experiment("dimension and width below and above the rank of the world's kernel", "low_rank"),
+    "tasks": Experiment("agreement of networks against the number of tasks that they solve", "low_rank"),
+    "simplicity": Experiment("agreement under weight decay and small initial weights, at the same loss", "low_rank"),
+    "failures": Experiment("a world without a Gram matrix, different worlds, a lossier modality", "unrepresentable"),
+    "instruments": Experiment("size, power and interval coverage of every metric at known ground truth", None),
+    "colour": Experiment("the paper's figure 8: colours in pictures and in language beside CIELAB", None),
 }
 """Each name is a module here with a function of that name, and a figure `theory_NAME` of the tables it returns."""
 

@@ -48,7 +48,7 @@ def gram(world: World, *, p_pos: float = 0.9, dim: int = 64, width: int = 256, s
             schedule = Schedule(steps=steps, rate=rate, record=record)
             trained = train(view.world(world).joint[None], view.codes[None], encoder, objective, schedule, [seed + ord(modality)])
             seen = view.look(np.random.default_rng(seed))
-            for step, embeddings in trained.history:
+            for step, embeddings, _ in trained.history:
                 history.append({"objective": label, "modality": modality, "step": step, **_fit(embeddings[0][seen], world, objective)})
             final[modality] = trained.embeddings[0][seen]
             if label in ("nce", "infonce"):

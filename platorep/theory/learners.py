@@ -111,8 +111,9 @@ class Objective:
         marginal = joint.sum(-1)
         if self.loss in ("nce", "sgns"):
             independent = marginal[..., :, None] * marginal[..., None, :]
-            pairs = self.p_pos * joint * functional.softplus(-g) + (1 - self.p_pos) * independent * functional.softplus(g)
-            return pairs.sum((-1, -2))
+            positive = self.p_pos * joint
+            weight = positive + (1 - self.p_pos) * independent
+            return (weight * functional.softplus(g) - positive * g).sum((-1, -2))  # softplus(-g) = softplus(g) - g
         if self.loss == "infonce":
             g = g / self.temperature
             partition = torch.logsumexp(g + torch.log(marginal)[..., None, :], -1)
@@ -142,13 +143,11 @@ class Schedule:
     Args:
         steps: number of steps.
         rate: initial learning rate.
-        decay: weight decay, decoupled (AdamW).
         record: steps after which the embeddings are kept; the last step always is.
     """
 
     steps: int = 3000
     rate: float = 0.03
-    decay: float = 0.0
     record: tuple[int, ...] = ()
 
 
@@ -160,13 +159,13 @@ class Trained:
         embeddings: shape (seeds, symbols, dim) float64.
         losses: expected loss at the end, shape (seeds,), exact even when training sampled.
         others: the other side's embeddings where the objective has two tables.
-        history: (step, embeddings) at the recorded steps, step 0 being the initial state.
+        history: (step, embeddings, others) at the recorded steps, step 0 being the initial state.
     """
 
     embeddings: np.ndarray
     losses: np.ndarray
     others: np.ndarray | None = None
-    history: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    history: list[tuple[int, np.ndarray, np.ndarray | None]] = field(default_factory=list)
 
 
 def train(
@@ -200,13 +199,13 @@ def train(
         f = encoder.embed(parameters, code)
         return f @ (other[0] if other else f).mT
 
-    optimiser = torch.optim.AdamW([*parameters, *other], lr=schedule.rate, weight_decay=schedule.decay)
+    optimiser = torch.optim.Adam([*parameters, *other], lr=schedule.rate, fused=True)
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, schedule.steps)
     wanted, history = set(schedule.record), []
     for step in range(schedule.steps + 1):
         if step in wanted or (step == schedule.steps and wanted):
             with torch.no_grad():
-                history.append((step, encoder.embed(parameters, code).numpy().copy()))
+                history.append((step, encoder.embed(parameters, code).numpy().copy(), other[0].detach().numpy().copy() if other else None))
         if step == schedule.steps:
             break
         optimiser.zero_grad()

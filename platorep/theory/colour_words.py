@@ -1,0 +1,52 @@
+"""Colours in language: words for colours, the sentences that hold them, and what a text model makes of them (App. D)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from platorep.core.specs import ModelSpec
+from platorep.models import Text, TextRules, load, resolve
+
+
+WORDS = (
+    "red", "green", "maroon", "brown", "black", "blue", "purple", "orange", "pink", "yellow", "peach", "white", "gray", "olive",
+    "turquoise", "violet", "lavender", "aqua",
+)  # fmt: skip
+"""The 18 colour words of Abdou et al. (2021), appendix A; the paper's own list of 20 is not published."""
+
+TEMPLATES = ("The color {}.", "This color is {}.", "The color of this thing is {}.")
+
+
+def named_colours(words: Sequence[str] = WORDS) -> np.ndarray:
+    """sRGB in [0, 1] of colour words by the xkcd colour survey's free naming, shape (words, 3).
+
+    The paper takes CIELAB centroids of Munsell chips named freely (Lindsey and Brown 2014), which no package ships; the
+    survey's table ships with matplotlib.
+    """
+    from matplotlib.colors import to_rgb
+
+    return np.array([to_rgb(f"xkcd:{word}") for word in words])
+
+
+def word_features(spec: ModelSpec, words: Sequence[str] = WORDS, *, layers: int = 4) -> np.ndarray:
+    """Mean over tokens of the last `layers` layers, concatenated; mean over the templates: shape (words, width), float64.
+
+    Args:
+        spec: a text model of a suite; a model of fewer layers gives all that it has.
+        words: the colour words.
+        layers: 4 in the paper (RoBERTa).
+    """
+    device = torch.device("cpu")
+    encoder = load(resolve(spec, device), device)
+    texts = [template.format(word) for word in words for template in TEMPLATES]
+    encoder.fit(texts)
+    rules = TextRules(bits=False)
+    rows = []
+    with torch.inference_mode():
+        for token in encoder.tokenize([Text.of(text) for text in texts], rules):  # one at a time: no padding to reason about
+            features = encoder.encode([token]).features[-layers:]
+            rows.append(torch.cat(features, dim=1)[0].double().numpy())
+    return np.stack(rows).reshape(len(words), len(TEMPLATES), -1).mean(axis=1)

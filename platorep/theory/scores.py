@@ -1,0 +1,131 @@
+"""Agreement of learned representations, through the engine that scores real models; intervals over seeds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import t as student
+
+from platorep.align import align
+from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
+from platorep.core.store import Layer
+from platorep.metrics.registry import build
+
+
+METRICS: dict[str, dict[str, Any]] = {"mutual_knn": {}, "cka": {}, "cknna": {}, "rsa": {}}
+"""Metrics of the experiments, with the registry's defaults: k = 10, unbiased HSIC, cosine."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Representations in memory, as the engine wants them: one layer a seed.
+
+    Args:
+        name: of the modality.
+        features: shape (seeds, n, d).
+    """
+
+    name: str
+    features: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Number of events."""
+        return self.features.shape[1]
+
+    @property
+    def key(self) -> str:
+        """Hash of name and values."""
+        return hashlib.sha256(self.name.encode() + self.features.tobytes()).hexdigest()[:12]
+
+    @property
+    def digest(self) -> str:
+        """Of the ordered ids: the events 0..n-1."""
+        return hashlib.sha256(f"events {self.n}".encode()).hexdigest()
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """One a seed."""
+        return [Layer(f"seed {i}", self.features.shape[2], "F32") for i in range(len(self.features))]
+
+    @property
+    def spec(self) -> ExtractSpec:
+        """A spec that says where the arrays come from."""
+        model = ModelSpec(name=self.name, modality=self.name, source="imported", id="theory")
+        return ExtractSpec(model=model, dataset=DatasetSpec(name="theory", source="synthetic"))
+
+    @property
+    def path(self) -> Path:
+        """The engine takes the dataset's name from the parent."""
+        return Path("theory") / self.name
+
+    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
+        """One seed's representation, float32."""
+        return torch.tensor(self.features[layer][rows or slice(None)], dtype=torch.float32, device=device)
+
+
+def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, Any]] = METRICS) -> pd.DataFrame:
+    """Scores x against y seed by seed, unclamped.
+
+    Args:
+        x: representations of n events, shape (seeds, n, d_x), the events in one order on both sides.
+        y: shape (seeds, n, d_y).
+        metrics: registry name -> parameters.
+
+    Returns:
+        metric, seed, score, and null_mean, null_sd and p_value from the exact moments under uniform relabelling where known.
+    """
+    built = {name: build(name, **params) for name, params in metrics.items()}
+    table = align([Arrays("x", x)], [Arrays("y", y)], list(built.values()), out_dir=None, clip="none", concatenation=False)
+    frame = table.frame[table.frame.x_layer == table.frame.y_layer]
+    names = {metric.id: name for name, metric in built.items()}
+    columns = ["metric", "seed", "score", "null_mean", "null_sd", "p_value"]
+    return frame.assign(metric=frame.metric.map(names), seed=frame.x_layer)[columns].reset_index(drop=True)
+
+
+def present(embeddings: np.ndarray, symbols: np.ndarray, seed: int) -> np.ndarray:
+    """The events' representations: embeddings of the symbols that show them; events that look the same get a jitter.
+
+    Ties between neighbours go to the lower index, on both sides alike, which would make two blind modalities agree. So
+    a symbol that shows several events is told apart by noise of 1/1000 of the embeddings' scale, drawn anew on each side.
+
+    Args:
+        embeddings: shape (symbols, d).
+        symbols: the symbol of each event, shape (n,).
+        seed: of the jitter.
+    """
+    shown = embeddings[symbols]
+    if len(np.unique(symbols)) == len(symbols):
+        return shown
+    return shown + 1e-3 * np.sqrt((shown**2).mean()) * np.random.default_rng(seed).normal(size=shown.shape)
+
+
+def factor(gram: np.ndarray) -> np.ndarray:
+    """Features whose inner products are the positive semidefinite matrix nearest to `gram`, shape (n, n)."""
+    values, vectors = np.linalg.eigh(gram)
+    return vectors * np.sqrt(np.maximum(values, 0))
+
+
+def interval(values: Iterable[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Mean over seeds and its t interval: (mean, low, high)."""
+    v = np.asarray(list(values), dtype=float)
+    half = student.ppf((1 + level) / 2, len(v) - 1) * v.std(ddof=1) / np.sqrt(len(v)) if len(v) > 1 else np.nan
+    return float(v.mean()), float(v.mean() - half), float(v.mean() + half)
+
+
+def summarise(scores: pd.DataFrame, by: Sequence[str], values: Sequence[str] = ("score",)) -> pd.DataFrame:
+    """Mean over seeds with its 95 % t interval for each value column: columns value, value_low, value_high, seeds."""
+    rows = []
+    for key, group in scores.groupby(list(by), sort=False, dropna=False):
+        row = dict(zip(by, key, strict=True)) | {"seeds": len(group)}
+        for value in values:
+            row[value], row[f"{value}_low"], row[f"{value}_high"] = interval(group[value])
+        rows.append(row)
+    return pd.DataFrame(rows)
