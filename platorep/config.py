@@ -38,7 +38,7 @@ class Protocol:
 class Statistics:
     """Nulls and intervals beside the scores."""
 
-    permutations: int = 0  # of the null of the maximum over layers; 0 leaves it out
+    permutations: int = 200  # relabellings of the null of the chosen layers; 0 leaves it out
     strata: str | None = None  # null | category | caption_length: relabel only within
     seed: int = 0
 

@@ -6,7 +6,10 @@ says of a model and need neither the weights nor the Hub.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -305,35 +308,94 @@ def sides(features: list[FeatureSet], pairs: str) -> list[tuple[list[FeatureSet]
     return [(by_modality[a], by_modality[b], "all") for i, a in enumerate(order) for b in order[i + 1 :]]
 
 
-def align_models(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
-    """Scores the suite's stored models by the protocol; parts that are there are kept."""
+def align_models(cfg: dict[str, Any], settings: Settings) -> None:
+    """Scores the suite's stored models and tests what the protocol chooses; parts and tests that are there are kept."""
     from platorep.align import align
-    from platorep.metrics.registry import build
     from platorep.models import pick_device
 
-    protocol = cfg["protocol"]
-    metrics = [build(name, **(options or {})) for name, options in cfg["metric"].items()]
+    protocol, metrics = cfg["protocol"], built_metrics(cfg)
     features = stored(cfg, settings)
-    out = settings.root / "alignment" / features[0].path.parent.name
-    tables = []
-    for x, y, kind in sides(features, protocol["pairs"]):
+    blocks = sides(features, protocol["pairs"])
+    how = {"clip": protocol["clip"], "quantile": protocol["quantile"], "memory": settings.memory, "device": pick_device(settings.device)}
+    for x, y, kind in blocks:
         with bar("Aligning") as report:
-            tables.append(
-                align(
-                    x,
-                    y,
-                    metrics,
-                    out_dir=out,
-                    clip=protocol["clip"],
-                    quantile=protocol["quantile"],
-                    pairs=kind,
-                    shard=settings.shard,
-                    memory=settings.memory,
-                    device=pick_device(settings.device),
-                    progress=report,
-                )
-            )
-    return AlignmentTable.concatenate(tables)
+            align(x, y, metrics, out_dir=alignment_folder(cfg, settings), pairs=kind, shard=settings.shard, progress=report, **how)
+    if settings.shard == (0, 1):
+        select_layers(cfg, settings, blocks, how)
+
+
+def select_layers(cfg: dict[str, Any], settings: Settings, blocks: list[tuple[list[FeatureSet], list[FeatureSet], str]], how: dict) -> None:
+    """Chooses layers by the protocol, tests and brackets the scores of all pairs of models, and writes the table once."""
+    from platorep.align import significance
+
+    statistics, path = cfg["statistics"], selection_path(cfg, settings)
+    if path.is_file():
+        return
+    pairs = [
+        (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
+    ]
+    with bar("Testing") as report:
+        table = significance(
+            pairs,
+            built_metrics(cfg),
+            select=cfg["protocol"]["select"],
+            permutations=statistics["permutations"],
+            seed=statistics["seed"],
+            strata=strata(statistics["strata"], settings.store.read_samples(pairs[0][0].path.parent)),
+            strata_name=statistics["strata"] or "",
+            progress=report,
+            **how,
+        )
+    table.write(path)
+
+
+def strata(kind: str | None, samples: Samples) -> Sequence[Any] | None:
+    """One label a sample to relabel within: its category, or its bin of caption lengths in words.
+
+    Raises:
+        SpecError: an unknown kind.
+        DataError: the dataset has no categories.
+    """
+    if kind is None:
+        return None
+    if kind == "category":
+        if samples.categories is None:
+            raise DataError("statistics.strata=category needs a dataset whose samples have categories; this one has none.")
+        return samples.categories
+    if kind == "caption_length":
+        from platorep.stats.permutations import quantile_bins
+
+        return quantile_bins([len(captions[0].split()) for captions in samples.captions])
+    raise SpecError(f"statistics.strata is {kind!r}; expected category, caption_length or null.")
+
+
+def built_metrics(cfg: dict[str, Any]) -> list[Any]:
+    """The configured metrics."""
+    from platorep.metrics.registry import build
+
+    return [build(name, **(options or {})) for name, options in cfg["metric"].items()]
+
+
+def alignment_folder(cfg: dict[str, Any], settings: Settings) -> Path:
+    """Where the scores of the configured dataset are."""
+    return settings.root / "alignment" / dataset_folder(cfg, settings)
+
+
+def selection_path(cfg: dict[str, Any], settings: Settings) -> Path:
+    """The file of the chosen layers' scores: its name holds a hash of all that determines them."""
+    from platorep.metrics.preprocess import clip_id
+
+    protocol = cfg["protocol"]
+    what = {
+        "version": 1,
+        "models": [one.key for one in stored(cfg, settings)],
+        "metrics": [metric.id for metric in built_metrics(cfg)],
+        "clip": clip_id(protocol["clip"], protocol["quantile"]),
+        **{name: protocol[name] for name in ("select", "pairs")},
+        **cfg["statistics"],
+    }
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]
+    return alignment_folder(cfg, settings) / "selected" / f"{slug(run_name(cfg))}--{digest}.parquet"
 
 
 def run_name(cfg: dict[str, Any]) -> str:
@@ -366,15 +428,14 @@ def stored_alignment(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
         StoreError: there are none.
     """
     from platorep.metrics.preprocess import clip_id
-    from platorep.metrics.registry import build
 
-    folder = settings.root / "alignment" / dataset_folder(cfg, settings)
+    folder = alignment_folder(cfg, settings)
     parts = sorted(path for path in folder.glob("*.parquet") if not path.name.endswith(".samples.parquet"))
     if not parts:
         raise StoreError(f"no scores under {folder}. Run `platorep align` with the same words first.")
     frame = AlignmentTable.load(parts).frame
     names = [spec.name for spec in model_specs(cfg)]
-    metrics = [build(name, **(options or {})).id for name, options in cfg["metric"].items()]
+    metrics = [metric.id for metric in built_metrics(cfg)]
     clip = clip_id(cfg["protocol"]["clip"], cfg["protocol"]["quantile"])
     chosen = frame[frame.x_model.isin(names) & frame.y_model.isin(names) & frame.metric.isin(metrics) & (frame.clip == clip)]
     if chosen.empty:

@@ -50,6 +50,40 @@ ALIGNMENT_COLUMNS = {
     "version": "string",
 }
 
+SELECTION_COLUMNS = {
+    "dataset": "string",
+    "n": "int64",
+    "metric": "string",
+    "clip": "string",
+    "select": "string",  # how the layers were chosen: max, heldout, last, depth:0.5
+    "x_model": "string",
+    "x_key": "string",
+    "x_family": "string",
+    "x_layer": "int64",
+    "y_model": "string",
+    "y_key": "string",
+    "y_family": "string",
+    "y_layer": "int64",
+    "score": "float64",
+    "low": "float64",  # 95 % interval for another draw of all samples, layers as chosen; NaN where none is offered
+    "high": "float64",
+    "interval": "string",  # function of platorep.stats that made it
+    "null_mean": "float64",  # of the score under relabelling, the choice of layers made anew each time
+    "null_sd": "float64",
+    "null_low": "float64",  # central 95 % of the null
+    "null_high": "float64",
+    "p_value": "float64",  # (1 + #{null >= score}) / (permutations + 1)
+    "p_family": "float64",  # corrected for the whole matrix of models by max-T
+    "q_value": "float64",  # Benjamini and Hochberg over the matrix
+    "p_floor": "float64",  # no smaller p is possible with these permutations
+    "corrected": "float64",  # (score - null_mean) / (maximum - null_mean)
+    "calibrated": "float64",  # Gröger et al. 2026; NaN for unbounded metrics
+    "permutations": "int64",
+    "seed": "int64",
+    "strata": "string",  # samples were relabelled within these labels only; empty: among all
+    "version": "string",
+}
+
 COMPETENCE_COLUMNS = {
     "model": "string",
     "key": "string",
@@ -133,6 +167,15 @@ class AlignmentTable(_Table):
             best = best[best.metric == metric]
         rows, columns = best.x_model.unique(), best.y_model.unique()
         return best.pivot(index="x_model", columns="y_model", values="score").reindex(index=rows, columns=columns)
+
+
+@dataclass(frozen=True)
+class SelectionTable(_Table):
+    """One score a pair of models and metric, with the null of its choice of layers, and its interval."""
+
+    @staticmethod
+    def columns() -> dict[str, str]:
+        return SELECTION_COLUMNS
 
 
 @dataclass(frozen=True)
