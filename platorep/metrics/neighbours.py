@@ -95,7 +95,7 @@ class MutualKNN(NeighbourMetric):
         return shared_neighbours([x.indices for x in xs], [y.indices for y in ys]).to(torch.float64) / (n * self.k)
 
     def _samples(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-        return [hit.sum(dim=1) / self.k for hit in hits(x, ys)]
+        return [hit.sum(dim=1, dtype=torch.float64) / self.k for hit in hits(x, ys)]
 
     def null(self, xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> NullMoments:
         """Exact: hubs widen the null, so it depends on the graphs; its mean does not."""
@@ -116,7 +116,7 @@ class JaccardKNN(NeighbourMetric):
     name: ClassVar[str] = "jaccard_knn"
 
     def _samples(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
-        shared = (hit.sum(dim=1) for hit in hits(x, ys))
+        shared = (hit.sum(dim=1, dtype=torch.float64) for hit in hits(x, ys))
         return [one / (2 * self.k - one) for one in shared]
 
 

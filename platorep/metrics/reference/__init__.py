@@ -8,6 +8,22 @@ from __future__ import annotations
 from platorep.metrics.reference.cca import procrustes, pwcca, svcca
 from platorep.metrics.reference.distances import distance_correlation, rsa
 from platorep.metrics.reference.kernels import cka, cknna, cknna_prh
+from platorep.metrics.reference.neighbours import cycle_knn, edit_distance_knn, jaccard_knn, lcs_knn, mutual_knn, rnx_area
 
 
-__all__ = ["cka", "cknna", "cknna_prh", "distance_correlation", "procrustes", "pwcca", "rsa", "svcca"]
+__all__ = [
+    "cka",
+    "cknna",
+    "cknna_prh",
+    "cycle_knn",
+    "distance_correlation",
+    "edit_distance_knn",
+    "jaccard_knn",
+    "lcs_knn",
+    "mutual_knn",
+    "procrustes",
+    "pwcca",
+    "rnx_area",
+    "rsa",
+    "svcca",
+]

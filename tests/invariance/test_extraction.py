@@ -1,0 +1,88 @@
+"""How an extraction is run changes nothing in what it gives: byte for byte where batches are the same, else within rounding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from platorep.extract import engine
+from tests import small_models
+from tests.extract.conftest import run, shard_bytes, tensors  # noqa: F401 - run is a fixture
+
+
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+"""Batches of another composition take other paths through the matrix kernels: float32 rounding, over a few layers."""
+
+
+@pytest.fixture(params=["llama", "test_vit", "test_efficientnet"])
+def model(request, tmp_path):
+    return small_models.llama(tmp_path / "llama") if request.param == "llama" else small_models.picture(request.param)
+
+
+def same(a, b, **close):
+    assert tensors(a).keys() == tensors(b).keys()
+    for name, values in tensors(a).items():
+        torch.testing.assert_close(values, tensors(b)[name], **(close or {"rtol": 0, "atol": 0}))
+
+
+@pytest.mark.parametrize("tokens", [1, 250, 100_000])
+def test_batch_size_changes_no_more_than_rounding_and_no_neighbour(run, model, tokens):  # noqa: F811
+    usual, other = run(model), run(model, store="other", tokens=tokens)
+    same(usual, other, **CLOSE)
+    for layer in range(len(usual.layers)):
+        a, b = (torch.cdist(f.load(layer), f.load(layer)).fill_diagonal_(torch.inf).topk(5, largest=False).indices for f in (usual, other))
+        assert torch.equal(a.sort(1).values, b.sort(1).values)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_worker_count_changes_nothing(run, workers):  # noqa: F811
+    spec = small_models.picture("test_efficientnet")
+    same(run(spec), run(spec, store="other", workers=workers, tokens=None))
+
+
+def test_order_of_models_changes_nothing(run, tmp_path):  # noqa: F811
+    models = [small_models.llama(tmp_path / "llama"), small_models.picture(), small_models.llama(tmp_path / "twin", weights="random")]
+    forward = {model.name: run(model) for model in models}
+    backward = {model.name: run(model, store="other") for model in reversed(models)}
+    for name, features in forward.items():
+        assert shard_bytes(features.path) == shard_bytes(backward[name].path)
+
+
+def test_shards_made_by_several_runs_merge_to_the_bytes_of_one(run, model):  # noqa: F811
+    whole = run(model)
+    for index in (2, 0, 1):
+        merged = run(model, store="other", shard=(index, 3))
+        assert hasattr(merged, "manifest") == (index == 1)  # only the last one finds all shards there
+    assert shard_bytes(merged.path) == shard_bytes(whole.path)
+    assert merged.scalars == whole.scalars
+
+
+@pytest.mark.parametrize("rows", [1, 23, 500])
+def test_rows_a_shard_change_no_more_than_rounding(run, model, rows):  # noqa: F811
+    same(run(model), run(model, store="other", shard_rows=rows), **CLOSE)
+
+
+def test_out_of_memory_ends_with_the_same_features(run, model, monkeypatch):  # noqa: F811
+    usual = run(model)
+    real = engine.load
+
+    def small_device(spec, device):
+        encoder = real(spec, device)
+        encode = encoder.encode
+
+        def limited(batch):
+            if len(batch) > 2:
+                raise torch.OutOfMemoryError("out of memory, on purpose")
+            return encode(batch)
+
+        encoder.encode = limited
+        return encoder
+
+    monkeypatch.setattr(engine, "load", small_device)
+    pressed = run(model, store="other")
+    assert pressed.manifest["provenance"]["out_of_memory"] >= 1
+    same(usual, pressed, **CLOSE)
+
+
+def test_running_twice_gives_the_same_bytes(run, model):  # noqa: F811
+    assert shard_bytes(run(model).path) == shard_bytes(run(model, store="other").path)
