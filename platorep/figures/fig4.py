@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm, t
 
 from platorep.core.errors import StoreError, unknown_name
 from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.figures import style, views
 from platorep.figures.labels import label_points
+from platorep.stats.trends import MIN_FAMILIES
 
 
 TITLES = {"hellaswag": "HellaSwag", "gsm8k": "GSM8K"}
@@ -90,25 +92,38 @@ def family_band(x: np.ndarray, y: np.ndarray, families: np.ndarray, grid: np.nda
     """Least-squares lines of `draws` resamples of whole families (seed 0): slopes, shape (draws,), and lines, (draws, len(grid)).
 
     A draw whose points all have one x has no line and is drawn again.
-
-    Raises:
-        StoreError: fewer than 3 families.
     """
     names, codes = np.unique(families, return_inverse=True)
-    if len(names) < 3:
-        raise StoreError(f"a family-aware interval needs at least 3 families; got {len(names)}.")
-    sums = np.zeros((len(names), 5))  # per family: count, sum x, sum y, sum xx, sum xy
-    np.add.at(sums, codes, np.column_stack([np.ones_like(x), x, y, x * x, x * y]))
+    sums = np.zeros((len(names), 5))  # by family: count, sum x, sum y, sum xx, sum xy
+    centre = x.mean()
+    np.add.at(sums, codes, np.column_stack([np.ones_like(x), x - centre, y, (x - centre) ** 2, (x - centre) * y]))
     random = np.random.default_rng(0)
-    slopes, lines = [], []
-    while len(slopes) < draws:
-        n, sx, sy, sxx, sxy = sums[random.integers(len(names), size=len(names))].sum(0)
-        spread = sxx - sx * sx / n
-        if spread > 1e-12 * max(sxx, 1e-300):
-            slope = (sxy - sx * sy / n) / spread
-            slopes.append(slope)
-            lines.append(sy / n + slope * (grid - sx / n))
-    return np.array(slopes), np.array(lines)
+    kept = np.empty((0, 5))
+    while len(kept) < draws:
+        drawn = sums[random.integers(len(names), size=(draws, len(names)))].sum(axis=1)
+        spread = drawn[:, 3] - drawn[:, 1] ** 2 / drawn[:, 0]
+        kept = np.concatenate([kept, drawn[spread > 1e-12 * sums[:, 3].sum()]])
+    n, sx, sy, sxx, sxy = kept[:draws].T
+    slopes = (sxy - sx * sy / n) / (sxx - sx**2 / n)
+    return slopes, sy[:, None] / n[:, None] + slopes[:, None] * (grid - centre - (sx / n)[:, None])
+
+
+def family_interval(estimate: np.ndarray | float, draws: np.ndarray, families: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Percentiles of a bootstrap over families, stretched around the estimate for few families.
+
+    The percentiles of F resampled families are too narrow: they are stretched by sqrt(F / (F - 1)) and by the ratio of
+    the t quantile with F - 1 degrees of freedom to the normal one.
+
+    Args:
+        estimate: what the whole sample gives, a number or shape (m,).
+        draws: what the resamples give, shape (draws,) or (draws, m).
+        families: F, at least 2.
+        level: nominal coverage.
+    """
+    tail = (1 - level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    stretch = np.sqrt(families / (families - 1)) * t.ppf(1 - tail, families - 1) / norm.ppf(1 - tail)
+    return estimate + stretch * (low - estimate), estimate + stretch * (high - estimate)
 
 
 def radius(parameters: pd.Series) -> np.ndarray:
@@ -133,12 +148,18 @@ def _panel(axes: Axes, data: pd.DataFrame, shade: matplotlib.colors.Normalize) -
         explained = np.corrcoef(x, y)[0, 1] ** 2 if np.ptp(y) > 0 else 0.0
         families = data.family.nunique()
         text = f"slope {slope:.1f}"
-        if families >= 3:
+        if families >= MIN_FAMILIES:
             slopes, lines = family_band(x, y, data.family.to_numpy(str), grid)
             axes.fill_between(
-                grid, *np.percentile(lines, [2.5, 97.5], axis=0), color=style.FAINT, alpha=0.6, linewidth=0, label="band", zorder=1
+                grid,
+                *family_interval(start + slope * grid, lines, families),
+                color=style.FAINT,
+                alpha=0.6,
+                linewidth=0,
+                label="band",
+                zorder=1,
             )
-            low, high = np.percentile(slopes, [2.5, 97.5])
+            low, high = family_interval(slope, slopes, families)
             text += f" [{low:.1f}, {high:.1f}]".replace("-", "−")
         text += f", $R^2$ = {explained:.2f}\n{len(data)} models of {families} {'family' if families == 1 else 'families'}"
         axes.text(0, 1.01, text, transform=axes.transAxes, fontsize=style.SMALL, color=style.MUTED, va="bottom", linespacing=1.1)

@@ -14,7 +14,7 @@ from platorep.figures.style import Tag
 
 
 LEFT = 0.55
-TITLES = {"skewness": "in-degree skewness", "max_in_degree": "largest in-degree", "never": "never a neighbour (share)"}
+TITLES = {"in_degree_skewness": "in-degree skewness", "max_in_degree": "largest in-degree", "never_neighbours": "never a neighbour (share)"}
 
 
 @style.styled
@@ -33,8 +33,8 @@ def hubness(
     Args:
         alignment: not used.
         competence: not used.
-        layers: one row a layer: model, depth in [0, 1], and a column a figure.
-        titles: column -> title of a panel, in order; by default those of skewness, max_in_degree and never that are there.
+        layers: one row a layer: the columns of `platorep.stats.hubness.hubness`, and model and depth in [0, 1].
+        titles: column -> title of a panel, in order; by default those of `TITLES` that are there.
 
     Raises:
         StoreError: a column is missing.

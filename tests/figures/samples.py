@@ -27,6 +27,7 @@ LANGUAGE = {  # name: (family, bits per byte, how good)
     "olmo-1b": ("olmo", 1.25, 0.40),
     "lm": ("lm", 1.10, 0.70),
     "lm_noise_0.2": ("lm", 1.60, 0.20),
+    "gemma": ("gemma", 1.15, 0.60),
     "glove": ("glove", None, 0.60),
 }
 VISION = {
@@ -55,7 +56,7 @@ def measured():
         {
             "bits_per_byte": {name: row[1] for name, row in known.items()},
             "parameters": {name: 10 ** (8.5 + 2 * row[2]) for name, row in known.items()},
-            "hellaswag": {name: 0.3 + 0.5 * row[2] for name, row in known.items()},
+            "hellaswag": {name: 0.3 + 0.5 * row[2] + 0.01 * (len(name) % 3) for name, row in known.items()},
             "gsm8k": {name: 0.8 * row[2] ** 4 for name, row in known.items()},
         }
     )
@@ -90,12 +91,10 @@ def layered() -> AlignmentTable:
 
 def hubs() -> pd.DataFrame:
     depth = np.linspace(0, 1, 7)
-    parts = [
-        pd.DataFrame(
-            {"model": m, "depth": depth, "skewness": 1 + q + depth**2, "max_in_degree": 40 + 60 * q * depth, "never": 0.1 + 0.1 * q * depth}
-        )
-        for q, m in enumerate(["lm", "glove", "vit"])
-    ]
+    parts = []
+    for q, model in enumerate(["lm", "glove", "vit"]):
+        figures = {"in_degree_skewness": 1 + q + depth**2, "max_in_degree": 40 + 60 * q * depth, "never_neighbours": 0.1 + 0.1 * q * depth}
+        parts.append(pd.DataFrame({"model": model, "depth": depth, **figures}))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -85,7 +85,7 @@ def test_a_metric_without_a_known_chance_level_has_no_lift_and_says_so():
 
 
 def test_hubness_has_a_panel_a_figure_against_depth():
-    layers = pd.DataFrame({"model": ["m", "m"], "depth": [1.0, 0.0], "skewness": [3.0, 1.0], "never": [0.2, 0.1]})
+    layers = pd.DataFrame({"model": ["m", "m"], "depth": [1.0, 0.0], "in_degree_skewness": [3.0, 1.0], "never_neighbours": [0.2, 0.1]})
     figure = draw("hubness", None, layers=layers)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["in-degree skewness", "never a neighbour (share)"]
     assert np.allclose(lines(figure.axes[0])["m"].get_data(), [[0, 1], [1, 3]])
