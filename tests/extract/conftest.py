@@ -1,0 +1,67 @@
+"""Pairs in memory, and a store to extract into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from platorep.core.specs import DatasetSpec, ExtractSpec
+from platorep.core.store import FeatureStore, Samples
+from platorep.data import open_dataset
+from platorep.extract import extract
+from platorep.models import resolve
+
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Run:
+    """Extracts one model on the synthetic pairs with a few rows a shard."""
+
+    root: object
+    pairs: object
+    dataset: DatasetSpec
+
+    def __call__(self, model, *, store="store", shard_rows=7, pairs=None, fields=None, **settings):
+        spec = ExtractSpec(model=resolve(model, CPU), dataset=self.dataset, **(fields or {}))
+        at = FeatureStore(self.root / store)
+        settings = {"device": CPU, "workers": 0, **settings}
+        folder = extract(spec, pairs or self.pairs, at, shard_rows=shard_rows, **settings)
+        return at.open(spec) if at.has(spec) else folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    dataset = DatasetSpec(name="synthetic", source="synthetic", n=23)
+    pairs = open_dataset(dataset)
+    return Run(tmp_path, pairs, pairs.spec)
+
+
+@dataclass
+class Captions:
+    """Pairs with the given captions and no pictures."""
+
+    captions: list
+
+    @property
+    def samples(self):
+        return Samples([f"s{i}" for i in range(len(self.captions))], self.captions)
+
+
+def tensors(features):
+    """Every stored tensor of an extraction, per-sample figures included."""
+    found = {}
+    for shard in features.shards:
+        with safe_open(features.path / shard.file, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118
+                found.setdefault(name, []).append(file.get_tensor(name))
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def shard_bytes(folder):
+    """Names and bytes of the shards in a folder."""
+    return {file.name: file.read_bytes() for file in sorted(folder.glob("shard-*"))}
