@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,21 @@ def load(spec: ModelSpec, device: torch.device) -> Encoder:
 # transformers -----------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Silences transformers' progress bars: our own show what is going on, and only on a terminal."""
+    from transformers.utils import logging as theirs
+
+    shown = theirs.is_progress_bar_enabled()
+    theirs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            theirs.enable_progress_bar()
+
+
+@_without_bars()
 def _load_language(spec: ModelSpec, device: torch.device) -> Encoder:
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
 
