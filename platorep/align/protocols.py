@@ -40,6 +40,7 @@ def select(table: AlignmentTable, protocol: str = "prh") -> pd.DataFrame:
 
 def _at_depth(frame: pd.DataFrame, depth: float) -> pd.DataFrame:
     layers = frame[(frame.x_layer != CONCATENATION) & (frame.y_layer != CONCATENATION)]
-    order = layers.assign(_x=(layers.x_depth - depth).abs(), _y=(layers.y_depth - depth).abs())
+    # rounded, so that two layers that are equally near stay so in floating point
+    order = layers.assign(_x=(layers.x_depth - depth).abs().round(9), _y=(layers.y_depth - depth).abs().round(9))
     order = order.sort_values(["_x", "_y", "x_layer", "y_layer"], kind="stable")
     return order.drop_duplicates(PAIR).sort_index().drop(columns=["_x", "_y"]).reset_index(drop=True)
