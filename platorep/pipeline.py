@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from platorep import competence
-from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, unknown_name
+from platorep.core.errors import DataError, SpecError, StoreError, unknown_name
 from platorep.core.files import slug
-from platorep.core.results import AlignmentTable, CompetenceTable
+from platorep.core.results import AlignmentTable
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore, Samples, read_json
-from platorep.progress import bar, console_for_tables
 
 
 log = logging.getLogger(__name__)
@@ -178,80 +176,6 @@ def _fits(asked: Any, stored: Any) -> bool:
     return asked == stored
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A model that could not be run, and why; the others go on."""
-
-    model: str
-    error: str
-
-
-def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
-    """Extracts every model of the suite that is not in the store; one that fails does not stop the others."""
-    from platorep.data import open_dataset
-    from platorep.extract import extract
-    from platorep.models import pick_device, resolve
-
-    device = pick_device(settings.device)
-    with bar("Opening the pairs") as report:
-        pairs = open_dataset(dataset_spec(cfg), known=settings.known_samples, progress=report)
-    settings.store.write_samples(pairs.spec, pairs.samples)
-    log.info("%s: %d pairs%s", pairs.spec.name, len(pairs), f", {len(pairs.samples.dropped)} dropped" if pairs.samples.dropped else "")
-    failed: list[Failure] = []
-    pending = []
-    for model in model_specs(cfg):
-        try:
-            spec = extract_spec(cfg, resolve(model, device), pairs.spec)
-        except Exception as error:
-            failed.append(_failure(model.name, error))
-            continue
-        if cfg["overwrite"] and settings.store.has(spec):
-            settings.store.remove(settings.store.open(spec))
-        if settings.store.has(spec):
-            log.info("%s: already extracted (%s)", model.name, spec.key())
-        else:
-            pending.append(spec)
-    for number, spec in enumerate(pending, 1):
-        name = spec.model.name
-        try:
-            with bar(f"[{number}/{len(pending)}] {name}") as report:
-                path = extract(
-                    spec,
-                    pairs,
-                    settings.store,
-                    device=device,
-                    tokens=settings.tokens,
-                    workers=settings.workers,
-                    shard=settings.shard,
-                    shard_rows=settings.shard_rows,
-                    progress=report,
-                )
-        except Exception as error:
-            failed.append(_failure(name, error))
-        else:
-            log.info("%s: extracted to %s", name, path)
-    return failed
-
-
-def _failure(name: str, error: Exception) -> Failure:
-    if isinstance(error, PlatorepError):
-        log.error("%s: %s", name, error)
-    else:
-        log.exception("%s failed", name)
-    return Failure(name, f"{type(error).__name__}: {error}")
-
-
-def raise_failures(failed: list[Failure]) -> None:
-    """Ends a command whose models did not all run: lists them, so that the exit code is 1.
-
-    Raises:
-        PlatorepError: at least one model failed.
-    """
-    if failed:
-        lines = "\n".join(f"  {one.model}: {one.error}" for one in failed)
-        raise PlatorepError(f"{len(failed)} of the models failed; the others are done:\n{lines}")
-
-
 def stored(cfg: dict[str, Any], settings: Settings) -> list[FeatureSet]:
     """The stored features of the suite's models, in its order; models that are not extracted are named and left out.
 
@@ -272,14 +196,6 @@ def stored(cfg: dict[str, Any], settings: Settings) -> list[FeatureSet]:
     if missing:
         log.warning("not extracted, left out: %s", ", ".join(missing))
     return found
-
-
-def measure_competence(cfg: dict[str, Any], settings: Settings) -> CompetenceTable:
-    """Writes and returns the competence table of the suite's stored models."""
-    found = stored(cfg, settings)
-    table = competence.from_features(found)
-    table.write(settings.root / "competence" / f"{run_name(cfg)}.parquet")
-    return table
 
 
 def sides(features: list[FeatureSet], pairs: str) -> list[tuple[list[FeatureSet], list[FeatureSet], str]]:
@@ -306,47 +222,6 @@ def sides(features: list[FeatureSet], pairs: str) -> list[tuple[list[FeatureSet]
     # the released code's order: language down, vision across
     order = sorted(by_modality, key=lambda modality: (modality != "language", modality))
     return [(by_modality[a], by_modality[b], "all") for i, a in enumerate(order) for b in order[i + 1 :]]
-
-
-def align_models(cfg: dict[str, Any], settings: Settings) -> None:
-    """Scores the suite's stored models and tests what the protocol chooses; parts and tests that are there are kept."""
-    from platorep.align import align
-    from platorep.models import pick_device
-
-    protocol, metrics = cfg["protocol"], built_metrics(cfg)
-    features = stored(cfg, settings)
-    blocks = sides(features, protocol["pairs"])
-    how = {"clip": protocol["clip"], "quantile": protocol["quantile"], "memory": settings.memory, "device": pick_device(settings.device)}
-    for x, y, kind in blocks:
-        with bar("Aligning") as report:
-            align(x, y, metrics, out_dir=alignment_folder(cfg, settings), pairs=kind, shard=settings.shard, progress=report, **how)
-    if settings.shard == (0, 1):
-        select_layers(cfg, settings, blocks, how)
-
-
-def select_layers(cfg: dict[str, Any], settings: Settings, blocks: list[tuple[list[FeatureSet], list[FeatureSet], str]], how: dict) -> None:
-    """Chooses layers by the protocol, tests and brackets the scores of all pairs of models, and writes the table once."""
-    from platorep.align import significance
-
-    statistics, path = cfg["statistics"], selection_path(cfg, settings)
-    if path.is_file():
-        return
-    pairs = [
-        (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
-    ]
-    with bar("Testing") as report:
-        table = significance(
-            pairs,
-            built_metrics(cfg),
-            select=cfg["protocol"]["select"],
-            permutations=statistics["permutations"],
-            seed=statistics["seed"],
-            strata=strata(statistics["strata"], settings.store.read_samples(pairs[0][0].path.parent)),
-            strata_name=statistics["strata"] or "",
-            progress=report,
-            **how,
-        )
-    table.write(path)
 
 
 def strata(kind: str | None, samples: Samples) -> Sequence[Any] | None:
@@ -444,22 +319,3 @@ def stored_alignment(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
     rows = chosen.assign(_x=chosen.x_model.map(order), _y=chosen.y_model.map(order))
     rows = rows.sort_values(["metric", "_x", "_y"], kind="stable").drop(columns=["_x", "_y"])
     return AlignmentTable.from_frame(rows)
-
-
-def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
-    """Draws the chosen figures from the tables on disk, then prints the models' matrix and the figures' paths."""
-    from platorep.figures import draw, save
-    from platorep.figures.text import matrix_table
-
-    table = stored_alignment(cfg, settings)
-    found = CompetenceTable.load([settings.root / "competence" / f"{run_name(cfg)}.parquet"])
-    out = settings.root / "figures" / run_name(cfg)
-    paths = []
-    with bar("Drawing") as report:
-        for number, (name, options) in enumerate(cfg["figure"].items()):
-            report(number, len(cfg["figure"]), name)
-            paths += save(draw(name, table, found, **(options or {})), out / name)
-    console_for_tables().print(matrix_table(table))
-    for path in paths:
-        log.info("%s", path)
-    return paths

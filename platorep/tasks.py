@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from platorep import pipeline
+from platorep import pipeline, stages
 from platorep.core.errors import PlatorepError
 from platorep.core.files import write_json
 from platorep.core.provenance import provenance
@@ -71,34 +71,34 @@ def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], 
 @_task
 def run(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Extract, competence, align, plot."""
-    failed = pipeline.extract_models(cfg, settings)
-    pipeline.measure_competence(cfg, settings)
-    pipeline.draw_figures(cfg, settings)
-    pipeline.raise_failures(failed)
+    failed = stages.extract_models(cfg, settings)
+    stages.measure_competence(cfg, settings)
+    stages.draw_figures(cfg, settings)
+    stages.raise_failures(failed)
 
 
 @_task
 def extract(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Features of every model of the suite."""
-    pipeline.raise_failures(pipeline.extract_models(cfg, settings))
+    stages.raise_failures(stages.extract_models(cfg, settings))
 
 
 @_task
 def competence(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """The competence table of the suite."""
-    pipeline.measure_competence(cfg, settings)
+    stages.measure_competence(cfg, settings)
 
 
 @_task
 def align(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Scores of every pair of models."""
-    pipeline.align_models(cfg, settings)
+    stages.align_models(cfg, settings)
 
 
 @_task
 def plot(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Figures from the scores on disk."""
-    pipeline.draw_figures(cfg, settings)
+    stages.draw_figures(cfg, settings)
 
 
 @_task

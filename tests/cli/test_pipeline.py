@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from platorep import pipeline
+from platorep import pipeline, stages
 from platorep.config import config_dir
 from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
@@ -133,9 +133,9 @@ def test_model_that_is_no_mapping_is_refused():
 
 
 def test_failed_models_are_listed_at_the_end():
-    pipeline.raise_failures([])
+    stages.raise_failures([])
     with pytest.raises(PlatorepError, match=r"1 of the models failed; the others are done:\n  net: ValueError: bad"):
-        pipeline.raise_failures([pipeline.Failure("net", "ValueError: bad")])
+        stages.raise_failures([stages.Failure("net", "ValueError: bad")])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from platorep import config, pipeline
+from platorep import config, pipeline, stages
 
 
 def configuration(root: Path, *overrides: str) -> dict:
@@ -22,10 +22,10 @@ def configuration(root: Path, *overrides: str) -> dict:
 def run(cfg: dict) -> None:
     """What `platorep run` does, without Hydra's run folder."""
     settings = pipeline.Settings.from_config(cfg)
-    pipeline.raise_failures(pipeline.extract_models(cfg, settings))
-    pipeline.measure_competence(cfg, settings)
-    pipeline.align_models(cfg, settings)
-    pipeline.draw_figures(cfg, settings)
+    stages.raise_failures(stages.extract_models(cfg, settings))
+    stages.measure_competence(cfg, settings)
+    stages.align_models(cfg, settings)
+    stages.draw_figures(cfg, settings)
 
 
 def run_and_kill(cfg: dict, after: float) -> bool:

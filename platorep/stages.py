@@ -1,0 +1,203 @@
+"""The stages behind the commands: each reads what is on disk, does its work, and leaves its result there."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from platorep import competence, pipeline
+from platorep.core.errors import PlatorepError, SpecError
+from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
+from platorep.core.store import FeatureSet
+from platorep.pipeline import Settings
+from platorep.progress import bar, console_for_tables
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model that could not be run, and why; the others go on."""
+
+    model: str
+    error: str
+
+
+def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
+    """Extracts every model of the suite that is not in the store; one that fails does not stop the others."""
+    from platorep.data import open_dataset
+    from platorep.extract import extract
+    from platorep.models import pick_device, resolve
+
+    device = pick_device(settings.device)
+    with bar("Opening the pairs") as report:
+        pairs = open_dataset(pipeline.dataset_spec(cfg), known=settings.known_samples, progress=report)
+    settings.store.write_samples(pairs.spec, pairs.samples)
+    log.info("%s: %d pairs%s", pairs.spec.name, len(pairs), f", {len(pairs.samples.dropped)} dropped" if pairs.samples.dropped else "")
+    failed: list[Failure] = []
+    pending = []
+    for model in pipeline.model_specs(cfg):
+        try:
+            spec = pipeline.extract_spec(cfg, resolve(model, device), pairs.spec)
+        except Exception as error:
+            failed.append(_failure(model.name, error))
+            continue
+        if cfg["overwrite"] and settings.store.has(spec):
+            settings.store.remove(settings.store.open(spec))
+        if settings.store.has(spec):
+            log.info("%s: already extracted (%s)", model.name, spec.key())
+        else:
+            pending.append(spec)
+    for number, spec in enumerate(pending, 1):
+        name = spec.model.name
+        try:
+            with bar(f"[{number}/{len(pending)}] {name}") as report:
+                path = extract(
+                    spec,
+                    pairs,
+                    settings.store,
+                    device=device,
+                    tokens=settings.tokens,
+                    workers=settings.workers,
+                    shard=settings.shard,
+                    shard_rows=settings.shard_rows,
+                    progress=report,
+                )
+        except Exception as error:
+            failed.append(_failure(name, error))
+        else:
+            log.info("%s: extracted to %s", name, path)
+    return failed
+
+
+def _failure(name: str, error: Exception) -> Failure:
+    if isinstance(error, PlatorepError):
+        log.error("%s: %s", name, error)
+    else:
+        log.exception("%s failed", name)
+    return Failure(name, f"{type(error).__name__}: {error}")
+
+
+def raise_failures(failed: list[Failure]) -> None:
+    """Ends a command whose models did not all run: lists them, so that the exit code is 1.
+
+    Raises:
+        PlatorepError: at least one model failed.
+    """
+    if failed:
+        lines = "\n".join(f"  {one.model}: {one.error}" for one in failed)
+        raise PlatorepError(f"{len(failed)} of the models failed; the others are done:\n{lines}")
+
+
+def measure_competence(cfg: dict[str, Any], settings: Settings) -> CompetenceTable:
+    """Writes and returns the competence table of the suite's stored models."""
+    found = pipeline.stored(cfg, settings)
+    table = competence.from_features(found)
+    table.write(settings.root / "competence" / f"{pipeline.run_name(cfg)}.parquet")
+    return table
+
+
+def align_models(cfg: dict[str, Any], settings: Settings) -> None:
+    """Scores the suite's stored models and tests what the protocol chooses; parts and tests that are there are kept."""
+    from platorep.align import align
+    from platorep.models import pick_device
+
+    protocol, metrics = cfg["protocol"], pipeline.built_metrics(cfg)
+    features = pipeline.stored(cfg, settings)
+    blocks = pipeline.sides(features, protocol["pairs"])
+    how = {"clip": protocol["clip"], "quantile": protocol["quantile"], "memory": settings.memory, "device": pick_device(settings.device)}
+    for x, y, kind in blocks:
+        with bar("Aligning") as report:
+            align(x, y, metrics, out_dir=pipeline.alignment_folder(cfg, settings), pairs=kind, shard=settings.shard, progress=report, **how)
+    if settings.shard == (0, 1):
+        select_layers(cfg, settings, blocks, how)
+
+
+def select_layers(cfg: dict[str, Any], settings: Settings, blocks: list[tuple[list[FeatureSet], list[FeatureSet], str]], how: dict) -> None:
+    """Chooses layers by the protocol, tests and brackets the scores of all pairs of models, and writes the table once."""
+    from platorep.align import significance
+
+    statistics, path = cfg["statistics"], pipeline.selection_path(cfg, settings)
+    if path.is_file():
+        return
+    pairs = [
+        (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
+    ]
+    with bar("Testing") as report:
+        table = significance(
+            pairs,
+            pipeline.built_metrics(cfg),
+            select=cfg["protocol"]["select"],
+            permutations=statistics["permutations"],
+            seed=statistics["seed"],
+            strata=pipeline.strata(statistics["strata"], settings.store.read_samples(pairs[0][0].path.parent)),
+            strata_name=statistics["strata"] or "",
+            progress=report,
+            **how,
+        )
+    table.write(path)
+
+
+def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
+    """Draws the chosen figures from the tables on disk, then prints the models' matrix and the figures' paths."""
+    from platorep.figures import draw, save
+    from platorep.figures.text import matrix_table
+
+    table = pipeline.stored_alignment(cfg, settings)
+    found = CompetenceTable.load([settings.root / "competence" / f"{pipeline.run_name(cfg)}.parquet"])
+    out = settings.root / "figures" / pipeline.run_name(cfg)
+    paths = []
+    with bar("Drawing") as report:
+        for number, (name, options) in enumerate(cfg["figure"].items()):
+            report(number, len(cfg["figure"]), name)
+            more = figure_data(name, table, cfg, settings)
+            paths += save(draw(name, table, found, **more, **(options or {})), out / name)
+    console_for_tables().print(matrix_table(table))
+    for path in paths:
+        log.info("%s", path)
+    return paths
+
+
+def figure_data(name: str, table: AlignmentTable, cfg: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """What a figure shows beside the tables of scores and competence, as its keyword arguments."""
+    if name == "null":
+        path = pipeline.selection_path(cfg, settings)
+        if not path.is_file():
+            return {}
+        chosen = SelectionTable.load([path]).frame
+        chosen = chosen[chosen.metric == table.frame.metric.iloc[0]]
+        named = chosen[["x_model", "y_model"]]
+        more = {"intervals": named.assign(low=chosen.low, high=chosen.high).dropna()}
+        return more | ({"bands": named.assign(low=chosen.null_low, high=chosen.null_high)} if chosen.null_low.notna().all() else {})
+    if name == "hubness":
+        return {"layers": hubness_of_layers(cfg, settings)}
+    return {}
+
+
+def hubness_of_layers(cfg: dict[str, Any], settings: Settings) -> pd.DataFrame:
+    """In-degree figures of every stored layer under the first configured metric that has neighbours.
+
+    Raises:
+        SpecError: no configured metric has neighbours.
+    """
+    import torch
+
+    from platorep.align import neighbour_graphs
+    from platorep.stats.hubness import hubness
+
+    metric = next((one for one in pipeline.built_metrics(cfg) if hasattr(one, "k")), None)
+    if metric is None:
+        raise SpecError("figure=hubness wants a metric on neighbours, such as metric=mutual_knn.")
+    features, found = pipeline.stored(cfg, settings), []
+    with bar("Counting hubs") as report:
+        for number, one in enumerate(features):
+            report(number, len(features), one.name)
+            graphs = neighbour_graphs(one, metric.k, similarity=metric.similarity, concatenation=False, memory=settings.memory)
+            depth = [layer / max(1, len(graphs) - 1) for layer in range(len(graphs))]
+            found.append(hubness(torch.stack(graphs)).assign(model=one.name, depth=depth))
+    return pd.concat(found, ignore_index=True)
