@@ -2,9 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from scipy import stats
 
-from platorep.core.errors import SpecError
-from platorep.stats.calibration import calibrated, chance_corrected
+from platorep.core.errors import FeatureError, SpecError
+from platorep.metrics import registry
+from platorep.metrics.base import Geometry
+from platorep.stats.calibration import calibrated, chance_corrected, kernel_skewness, skewed_p
+from platorep.stats.nulls import max_null_prepared
+
+from .worlds import layers
 
 
 def test_chance_corrected_mutual_knn_is_r_nx():
@@ -59,3 +66,30 @@ def test_unbounded_metrics_and_too_few_permutations_are_refused():
         chance_corrected(0.5, 1.0)
     with pytest.raises(SpecError, match=r"\(P, K\)"):
         calibrated(np.array([0.5, 0.4]), null)
+
+
+def test_skewness_of_ckas_null_is_that_of_relabelled_scores_and_makes_tail_probabilities_right():
+    rng = np.random.default_rng(0)
+    metric = registry.build("cka")
+    x, y = ([metric.prepare(layers(rng, rng.normal(size=(60, 3)), 1, 0.2)[0])] for _ in range(2))
+    draws = max_null_prepared(metric, {"x": x, "y": y}, [("x", "y")], permutations=4000).null[0]
+    skewness = 8**0.5 * kernel_skewness(x[0]) * kernel_skewness(y[0])
+    assert skewness > 0.5  # few dimensions
+    assert stats.skew(draws) == pytest.approx(skewness, rel=0.35)
+    z = draws / metric.null(x, y).sd.item()
+    beyond = np.quantile(z, 0.99)
+    assert skewed_p(beyond, skewness) == pytest.approx(0.01, rel=0.4)
+    assert stats.norm.sf(beyond) < 0.006  # the Gaussian law calls it rarer than it is
+    assert skewed_p(1.7, 0.0) == pytest.approx(stats.norm.sf(1.7))
+
+
+def test_many_dimensions_leave_no_skewness():
+    x = torch.randn(200, 2000, generator=torch.Generator().manual_seed(0))
+    assert abs(kernel_skewness(registry.build("cka").prepare(Geometry(x)))) < 0.1
+
+
+def test_skewness_needs_the_kernel_matrix(monkeypatch):
+    monkeypatch.setattr("platorep.metrics.centred.GRAM_ROWS", 10)
+    layer = registry.build("cka").prepare(Geometry(torch.randn(20, 3, generator=torch.Generator().manual_seed(0))))
+    with pytest.raises(FeatureError, match="max_null_prepared"):
+        kernel_skewness(layer)
