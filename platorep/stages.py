@@ -165,7 +165,7 @@ def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
 
 def figure_data(name: str, table: AlignmentTable, cfg: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """What a figure shows beside the tables of scores and competence, as its keyword arguments."""
-    if name == "null":
+    if name == "significance":
         path = pipeline.selection_path(cfg, settings)
         if not path.is_file():
             return {}

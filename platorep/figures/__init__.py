@@ -35,7 +35,7 @@ FIGURES = {
     "matrix": "heatmap of the models' matrix of best scores, values printed",
     "layers": "heatmap of all layer pairs of one pair of models, best pair marked",
     "ladder": "alignment against the dial that controls a model's competence",
-    "null": "every score with its interval and the band that chance reaches",
+    "significance": "every score with its interval and the band that chance reaches",
     "k_curve": "alignment over k/n: score, corrected for chance, lift over chance",
     "n_curve": "alignment over nested galleries of growing n: score, corrected for chance, lift over chance",
     "hubness": "how unevenly samples serve as neighbours, by depth",

@@ -20,7 +20,7 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
         tables: those of `platorep.theory.agreement.agreement`.
     """
     summary = tables["summary"]
-    figure, axes = style.panels(1, 3, panel=(1.85, 1.7), left=0.5, right=0.15, bottom=1.05, top=0.55, gap=(0.22, 0), sharey=True)
+    figure, axes = style.panels(1, 3, panel=(1.85, 1.7), left=0.5, right=0.15, bottom=0.95, top=0.55, gap=(0.22, 0), sharey=True)
     metrics = list(dict.fromkeys(summary.metric))
     looks = dict(zip(metrics, style.categorical(len(metrics)), strict=True))
     exact = summary[summary.kind == "bijection"]
@@ -41,7 +41,9 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
         mine = summary[summary.metric == metric].set_index("kind").loc[ends]
         at = np.arange(len(ends)) + offset
         error = np.array([mine.score - mine.score_low, mine.score_high - mine.score])
-        axes[2].errorbar(at, mine.score, yerror(error), fmt=look.marker, color=look.color, markeredgecolor=style.INK, markeredgewidth=0.4, capsize=1.5)
+        axes[2].errorbar(
+            at, mine.score, yerror(error), fmt=look.marker, color=look.color, markeredgecolor=style.INK, markeredgewidth=0.4, capsize=1.5
+        )
     axes[2].set_xticks(range(len(ends)), [names[kind] for kind in ends])
     axes[2].set_xlim(-0.5, len(ends) - 0.5)
     axes[2].set_title("bijections; nothing shared", loc="left")
@@ -53,7 +55,8 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
     width, height = figure.get_size_inches()
     figure.text(0.5 / width, 1 - 0.1 / height, "Agreement is capped by the information that both modalities keep", weight="bold", va="top")
     seeds = int(summary.seeds.iloc[0])
-    text = f"Means over {seeds} seeds with 95 % t intervals. Dashed: the exact kernels of the two views in place of learned ones.\nx: bijection, table of vectors. y: network on random codes."
+    text = f"Means over {seeds} seeds with 95 % t intervals. Dashed: the exact kernels of the two views in place of learned ones.\n"
+    text += "x: bijection, table of vectors. y: network on random codes."
     style.note(figure, text, 0.5)
     return figure
 

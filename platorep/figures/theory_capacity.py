@@ -20,7 +20,9 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     summary, world = tables["summary"], tables["world"].iloc[0]
     sweeps = list(dict.fromkeys(summary.sweep))
-    figure, axes = style.panels(2, len(sweeps), panel=(1.85, 1.3), left=0.5, right=0.15, bottom=0.85, top=0.55, gap=(0.22, 0.2), sharey=False)
+    figure, axes = style.panels(
+        2, len(sweeps), panel=(1.85, 1.3), left=0.5, right=0.15, bottom=0.85, top=0.55, gap=(0.22, 0.2), sharey=False
+    )
     for column, sweep in enumerate(sweeps):
         rows = summary[summary.sweep == sweep]
         above, below = axes[column], axes[column + len(sweeps)]
@@ -35,11 +37,20 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
             panel.tick_params(labelleft=column == 0)
         above.tick_params(labelbottom=False)
         below.set_xlabel("hidden units" if sweep == "width" else "embedding dimension d")
-        below.annotate(f"rank + 1 = {world['rank'] + 1}", (world["rank"] + 1, 0.08), xytext=(3, 0), textcoords="offset points", fontsize=style.SMALL, color=style.MUTED)
+        below.annotate(
+            f"rank + 1 = {world['rank'] + 1}",
+            (world["rank"] + 1, 0.08),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=style.SMALL,
+            color=style.MUTED,
+        )
     axes[0].set_ylabel("agreement of x and y")
     axes[len(sweeps)].set_ylabel("correlation with $K_{PMI}$")
     axes[0].legend(loc="lower right")
     width, height = figure.get_size_inches()
-    figure.text(0.5 / width, 1 - 0.1 / height, f"Capacity below and above the rank of the {world.world} world's kernel", weight="bold", va="top")
+    figure.text(
+        0.5 / width, 1 - 0.1 / height, f"Capacity below and above the rank of the {world.world} world's kernel", weight="bold", va="top"
+    )
     style.note(figure, f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals; {world.events} events, nce.", 0.5)
     return figure

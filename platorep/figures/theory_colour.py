@@ -25,9 +25,9 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     points, numbers = tables["points"], tables["numbers"].set_index("panel")
     names = list(dict.fromkeys(points.panel))
-    columns = min(4, len(names))
+    columns = min(5, len(names))
     rows = -(-len(names) // columns)
-    foot, top, head = 0.82, 0.45, 0.3
+    foot, top, head = 0.95, 0.45, 0.3
     width, height = 0.1 + columns * SHORT, top + rows * (SHORT + foot)
     figure = Figure(figsize=(width, height))
     titles = {"CIELAB": "CIELAB of the pictures' colours", "pictures": "co-occurrence in pictures"}
@@ -42,16 +42,25 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
             axis.set_ticklabels([])
             axis.set_pane_color((0.96, 0.96, 0.96, 1))
             axis.line.set_color(style.MUTED)
-            axis.labelpad = -14
+            axis.labelpad = -15
             getattr(axes, f"set_{axis.axis_name}label")(label, fontsize=style.SMALL, color=style.MUTED)
         axes.grid(color=style.FAINT)
         axes.set_box_aspect((1, 1, 0.9), zoom=1.15)
         axes.view_init(elev=28, azim=-70)
-        figure.text((x + SHORT / 2) / width, (y + SHORT - head + 0.06) / height, titles.get(name, name), ha="center", weight="bold", fontsize=style.BASE)
+        figure.text(
+            (x + SHORT / 2) / width,
+            (y + SHORT - head + 0.06) / height,
+            titles.get(name, name),
+            ha="center",
+            weight="bold",
+            fontsize=style.BASE,
+        )
         if name in numbers.index:
             text = _numbers(numbers.loc[name])
-            figure.text((x + 0.25) / width, (y - 0.02) / height, text, fontsize=style.SMALL, va="top", linespacing=1.35)
-    figure.text(0.1 / width, 1 - 0.1 / height, "The shape of colour, aligned to CIELAB (three-dimensional scaling)", weight="bold", va="top")
+            figure.text((x + 0.25) / width, (y - 0.12) / height, text, fontsize=style.SMALL, va="top", linespacing=1.35)
+    figure.text(
+        0.1 / width, 1 - 0.1 / height, "The shape of colour, aligned to CIELAB (three-dimensional scaling)", weight="bold", va="top"
+    )
     return figure
 
 
@@ -60,7 +69,8 @@ def _numbers(row: pd.Series) -> str:
         return f"p = {value:.3g}" if np.isfinite(value) else ""
 
     return (
-        f"{row.colours:.0f} colours, Procrustes residual {row.procrustes_residual:.2f}, {p(row.procrustes_p)}\n"
+        f"{row.colours:.0f} colours, stress {row.stress:.2f}\n"
+        f"Procrustes residual {row.procrustes_residual:.2f}, {p(row.procrustes_p)}\n"
         f"RSA Kendall τ {row.rsa_tau:.2f}, {p(row.rsa_p)}\n"
         f"mutual {row.k:.0f}-NN {row.mutual_knn:.2f} (chance {row.chance:.2f})\n"
         f"order of {row.hued:.0f} hues {row.hue_order:.2f}, {p(row.hue_p)}"

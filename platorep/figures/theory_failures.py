@@ -25,7 +25,9 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
     learners = list(dict.fromkeys(residuals.learner))
     for learner, look in zip(learners, style.categorical(len(learners)), strict=True):
         rows = residuals[residuals.learner == learner]
-        left.plot(rows.step + 1, rows.residual, **look.line() | {"markersize": 2.5}, label={"sgns": "sgns: two tables"}.get(learner, learner))
+        left.plot(
+            rows.step + 1, rows.residual, **look.line() | {"markersize": 2.5}, label={"sgns": "sgns: two tables"}.get(learner, learner)
+        )
     for kind, text in (("loss", "least nce loss of any Gram matrix"), ("frobenius", "nearest Gram matrix")):
         left.axhline(floors.loc[kind, "residual"], color=style.MUTED, linewidth=0.8, linestyle="--" if kind == "loss" else ":", label=text)
     left.set_xscale("log")
@@ -40,7 +42,17 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
         mine = verdicts[verdicts.metric == metric].set_index("pair").loc[pairs]
         error = np.maximum([mine.score - mine.score_low, mine.score_high - mine.score], 0)
         at, label = np.arange(len(pairs)) + offset, METRIC_LABELS.get(metric, metric)
-        right.errorbar(at, mine.score, error, fmt=look.marker, color=look.color, markeredgecolor=style.INK, markeredgewidth=0.4, capsize=1.5, label=label)
+        right.errorbar(
+            at,
+            mine.score,
+            error,
+            fmt=look.marker,
+            color=look.color,
+            markeredgecolor=style.INK,
+            markeredgewidth=0.4,
+            capsize=1.5,
+            label=label,
+        )
     rejected = verdicts[verdicts.metric == "mutual_knn"].set_index("pair").rejected
     right.set_xticks(range(len(pairs)), [f"{pair.replace(' ', chr(10), 1)}\np < .05: {100 * rejected[pair]:.0f} %" for pair in pairs])
     right.set_xlim(-0.5, len(pairs) - 0.5)
@@ -50,7 +62,7 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
     right.legend(loc="upper right")
     width, height = figure.get_size_inches()
     figure.text(0.5 / width, 1 - 0.1 / height, "Where the theory must fail", weight="bold", va="top")
-    text = f"Residual over the best Gram matrix's: {floors.loc['loss', 'ratio']:.3f} (least loss), {floors.loc['frobenius', 'ratio']:.3f} (nearest). "
+    text = f"Residual over the best Gram matrix's: {floors.loc['loss', 'ratio']:.3f} (least loss), {floors.loc['frobenius', 'ratio']:.3f} (nearest).\n"
     text += f"Right: {int(verdicts.seeds.iloc[0])} seeds, 95 % t intervals; p-values of mutual k-NN from its exact null moments."
     style.note(figure, text, 0.5)
     return figure

@@ -25,7 +25,16 @@ def lines(axes: Axes, table: pd.DataFrame, x: str, value: str, series: str, labe
 def chance(axes: Axes, value: float, text: str = "chance, mutual k-NN") -> None:
     """A dotted line at chance, named at its right end."""
     axes.axhline(value, color=style.MUTED, linestyle=":", linewidth=0.8)
-    axes.annotate(text, (0.99, value), xycoords=axes.get_yaxis_transform(), xytext=(0, 2), textcoords="offset points", fontsize=style.SMALL, color=style.MUTED, ha="right")
+    axes.annotate(
+        text,
+        (0.99, value),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(0, 2),
+        textcoords="offset points",
+        fontsize=style.SMALL,
+        color=style.MUTED,
+        ha="right",
+    )
 
 
 def doubling(axes: Axes, ticks: Sequence[float]) -> None:

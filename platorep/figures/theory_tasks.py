@@ -34,6 +34,7 @@ def theory_tasks(tables: Mapping[str, pd.DataFrame]) -> Figure:
     axes[-1].legend(loc="upper left")
     width, height = figure.get_size_inches()
     figure.text(0.5 / width, 1 - 0.1 / height, "Networks that solve more tasks of one world", weight="bold", va="top")
-    text = f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals; largest mean square error of any cell {summary.error.max():.3f} (targets: 1)."
+    text = f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals. "
+    text += f"Largest mean square error of any cell: {summary.error.max():.3f} (targets have 1)."
     style.note(figure, text, 0.5)
     return figure

@@ -45,7 +45,7 @@ def agreement(
         p_pos: share of positives.
         dim: embedding dimension.
         width: hidden units of the networks.
-        steps: of Adam.
+        steps: of Adam; the rendered modalities, whose codes are far from orthogonal, take three times as many.
         symbols: numbers of symbols of the lossy views.
         noise: probabilities of a random symbol in the noisy views.
 
@@ -66,7 +66,7 @@ def agreement(
         left = x
         if kind == "rendered":
             shown = [observations.pictures(300 + s) for s in runs]
-            left = _learn(world, shown, network, objective, steps, 0.01, [3000 + s for s in runs])
+            left = _learn(world, shown, network, objective, 3 * steps, 0.01, [3000 + s for s in runs])
         y, exact = [], []
         worlds_ = [v.world(w) for v, w in zip(views, target, strict=True)]
         trained = train(
@@ -74,7 +74,7 @@ def agreement(
             np.stack([v.codes for v in views]),
             network,
             objective,
-            Schedule(steps=steps, rate=0.01),
+            Schedule(steps=3 * steps if kind == "rendered" else steps, rate=0.01),
             [2000 + s for s in runs],
         )
         for s, v, seen, f in zip(runs, views, worlds_, trained.embeddings, strict=True):

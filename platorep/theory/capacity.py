@@ -62,7 +62,9 @@ def capacity(
     frame = pd.concat(results, ignore_index=True)
     summary = scores.summarise(frame, ["sweep", "size", "metric"], ("score", "correlation", "excess_loss", "null_mean"))
     found = representability(world)
-    about = pd.DataFrame([{"world": world.name, "events": n, "rank": found.rank, "offset": objective.offset, "offset_needed": found.offset}])
+    about = pd.DataFrame(
+        [{"world": world.name, "events": n, "rank": found.rank, "offset": objective.offset, "offset_needed": found.offset}]
+    )
     return {"scores": frame, "summary": summary, "world": about}
 
 

@@ -118,8 +118,11 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
     rng = np.random.default_rng(seed)
     sizes = np.array([p.shape[:2] for p in pictures])
     if not len(pictures) or sizes.min() <= 2 * radius:
-        raise DataError(f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; the smallest has {sizes.min() if len(sizes) else 0}.")
-    steps = np.array([(dy, dx) for dy in range(-radius, radius + 1) for dx in range(-radius, radius + 1) if 0 < dy * dy + dx * dx <= radius * radius])
+        smallest = sizes.min() if len(sizes) else 0
+        raise DataError(f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; the smallest has {smallest}.")
+    steps = np.array(
+        [(dy, dx) for dy in range(-radius, radius + 1) for dx in range(-radius, radius + 1) if 0 < dy * dy + dx * dx <= radius * radius]
+    )
     chosen = np.sort(rng.choice(len(pictures), size=pairs, p=sizes.prod(axis=1) / sizes.prod(axis=1).sum()))
     step = steps[rng.integers(len(steps), size=pairs)]
     room = sizes[chosen] - np.abs(step)

@@ -21,7 +21,7 @@ TEMPLATES = ("The color {}.", "This color is {}.", "The color of this thing is {
 
 
 def named_colours(words: Sequence[str] = WORDS) -> np.ndarray:
-    """sRGB in [0, 1] of colour words by the xkcd colour survey's free naming, shape (words, 3).
+    """Colours, as sRGB in [0, 1], of colour words by the xkcd colour survey's free naming, shape (words, 3).
 
     The paper takes CIELAB centroids of Munsell chips named freely (Lindsey and Brown 2014), which no package ships; the
     survey's table ships with matplotlib.

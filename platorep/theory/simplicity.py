@@ -20,7 +20,7 @@ def simplicity(
     width: int = 128,
     penalty: float = 3e-4,
     inits: tuple[float, float] = (1.0, 0.1),
-    steps: int = 2000,
+    steps: int = 1500,
 ) -> dict[str, pd.DataFrame]:
     """Two modalities, one network each, the same tasks, four arms: large or small initial weights, with or without decay.
 
@@ -51,9 +51,16 @@ def simplicity(
     for count in counts:
         drawn = np.stack([draw_tasks(world, count, 800 + s % seeds) for s in range(2 * seeds)])
         goal = None
-        for arm, init, decay in (("large, decay", large, penalty), ("large", large, 0.0), ("small", small, 0.0), ("small, decay", small, penalty)):
+        for arm, init, decay in (
+            ("large, decay", large, penalty),
+            ("large", large, 0.0),
+            ("small", small, 0.0),
+            ("small, decay", small, penalty),
+        ):
             encoder = Encoder(dim=dim, width=width, init=init)
-            solved = solve(codes, drawn, encoder, schedule, [900 + s for s in range(2 * seeds)], penalty=decay, stop_at=None if decay else goal)
+            solved = solve(
+                codes, drawn, encoder, schedule, [900 + s for s in range(2 * seeds)], penalty=decay, stop_at=None if decay else goal
+            )
             if goal is None:
                 goal = solved.errors
             found = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])

@@ -68,7 +68,9 @@ def solve(
     heads = []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed + 2_000_003)
-        heads.append(torch.randn(encoder.dim, target.shape[2], generator=generator, dtype=torch.float64) * (encoder.init / math.sqrt(encoder.dim)))
+        heads.append(
+            torch.randn(encoder.dim, target.shape[2], generator=generator, dtype=torch.float64) * (encoder.init / math.sqrt(encoder.dim))
+        )
     head = torch.stack(heads).requires_grad_()
     weights = [*parameters, head]
     optimiser = torch.optim.Adam(weights, lr=schedule.rate, fused=True)

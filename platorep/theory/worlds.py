@@ -139,7 +139,7 @@ def low_rank(bits: int = 6, rank: int = 12, strength: float = 0.7, seed: int = 0
     return World("low_rank", _symmetric(np.exp(features @ features.T)))
 
 
-def unrepresentable(events: int = 64, strength: float = 0.5, seed: int = 0) -> World:
+def unrepresentable(events: int = 64, strength: float = 0.3, seed: int = 0) -> World:
     """A random symmetric world, marginal balanced to uniform: K_PMI has as many negative directions as positive ones."""
     noise = np.random.default_rng(seed).normal(size=(events, events))
     p = np.exp(strength * (noise + noise.T) / np.sqrt(2))

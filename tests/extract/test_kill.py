@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -58,7 +56,7 @@ def test_killed_at_random_moments_and_started_again_gives_the_bytes_of_an_undist
     usual = time.monotonic() - began
     chance = random.Random(0)
     root, kills = tmp_path / "killed", 0
-    for _ in range(12):
+    for _ in range(10):
         process = start(root)
         time.sleep(chance.uniform(0, usual))
         os.kill(process, signal.SIGKILL)
@@ -102,8 +100,3 @@ def test_two_processes_at_once_do_no_harm(job, tmp_path):
     features = FeatureStore(tmp_path / "both").open(spec)
     features.verify()
     assert shard_bytes(features.path) == shard_bytes(undisturbed.path)
-
-
-def test_importing_models_configures_and_downloads_nothing():
-    code = "import logging, platorep.models, platorep.extract; assert not logging.getLogger().handlers"
-    subprocess.run([sys.executable, "-c", code], check=True)

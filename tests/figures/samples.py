@@ -132,7 +132,7 @@ SAMPLES: dict[str, Callable[[], object]] = {
     "matrix": lambda: draw("matrix", models()),
     "layers": lambda: draw("layers", layered()),
     "ladder": lambda: draw("ladder", models()),
-    "null": lambda: draw("null", models(), intervals=interval(models())),
+    "significance": lambda: draw("significance", models(), intervals=interval(models())),
     "k_curve": lambda: draw("k_curve", join(*(models(null_mean=float("nan"), metric=m, scale=1 + i) for i, m in enumerate(KNN)))),
     "n_curve": lambda: draw(
         "n_curve",

@@ -19,7 +19,7 @@ TWO = {("a", "v"): 0.3, ("b", "v"): 0.1}
 def test_null_sorts_by_score_and_draws_interval_and_band():
     table = cross(TWO, null_mean=0.1, null_sd=0.01)
     intervals = pd.DataFrame({"x_model": ["a"], "y_model": ["v"], "low": [0.2], "high": [0.4]})
-    figure = draw("null", table, intervals=intervals)
+    figure = draw("significance", table, intervals=intervals)
     axes = figure.axes[0]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["b × v", "a × v"]  # highest on top
     assert np.allclose(lines(axes)["score"].get_xdata(), [0.1, 0.3])
@@ -31,21 +31,21 @@ def test_null_sorts_by_score_and_draws_interval_and_band():
 
 def test_null_takes_the_band_of_the_maximum_and_says_so():
     bands = pd.DataFrame({"x_model": ["a", "b"], "y_model": ["v", "v"], "low": [0.1, 0.1], "high": [0.15, 0.16]})
-    figure = draw("null", cross(TWO), bands=bands)
+    figure = draw("significance", cross(TWO), bands=bands)
     assert np.allclose([p.get_width() for p in figure.axes[0].patches], [0.06, 0.05])
     assert any("Null of the maximum over layers." in t.get_text() for t in figure.texts)
 
 
 def test_null_refuses_pairs_without_a_null_and_tables_without_columns():
     with pytest.raises(StoreError, match=r"no null for a x v: .* pass bands="):
-        draw("null", cross(TWO))
+        draw("significance", cross(TWO))
     with pytest.raises(StoreError, match="intervals lacks high, low; it has x_model, y_model"):
-        draw("null", cross(TWO, null_mean=0.1, null_sd=0.01), intervals=pd.DataFrame({"x_model": [], "y_model": []}))
+        draw("significance", cross(TWO, null_mean=0.1, null_sd=0.01), intervals=pd.DataFrame({"x_model": [], "y_model": []}))
 
 
 def test_null_of_many_pairs_has_a_panel_an_x_model_and_one_order_of_y_models():
     scores = {(f"x{i}", f"y{j:02d}"): 0.01 * ((i + j) % 5) + 0.01 * j for i in range(3) for j in range(20)}
-    figure = draw("null", cross(scores, null_mean=0.1, null_sd=0.01))
+    figure = draw("significance", cross(scores, null_mean=0.1, null_sd=0.01))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["x0", "x1", "x2"]
     names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert sorted(names) == [f"y{j:02d}" for j in range(20)]

@@ -25,7 +25,7 @@ def same(a, b, **close):
         torch.testing.assert_close(values, tensors(b)[name], **(close or {"rtol": 0, "atol": 0}))
 
 
-@pytest.mark.parametrize("tokens", [1, 250, 100_000])
+@pytest.mark.parametrize("tokens", [1, 100_000])
 def test_batch_size_changes_no_more_than_rounding_and_no_neighbour(run, model, tokens):  # noqa: F811
     usual, other = run(model), run(model, store="other", tokens=tokens)
     same(usual, other, **CLOSE)
@@ -34,7 +34,7 @@ def test_batch_size_changes_no_more_than_rounding_and_no_neighbour(run, model, t
         assert torch.equal(a.sort(1).values, b.sort(1).values)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2])
 def test_worker_count_changes_nothing(run, workers):  # noqa: F811
     spec = small_models.picture("test_efficientnet")
     same(run(spec), run(spec, store="other", workers=workers, tokens=None))
@@ -57,7 +57,7 @@ def test_shards_made_by_several_runs_merge_to_the_bytes_of_one(run, model):  # n
     assert merged.scalars == whole.scalars
 
 
-@pytest.mark.parametrize("rows", [1, 23, 500])
+@pytest.mark.parametrize("rows", [1, 500])
 def test_rows_a_shard_change_no_more_than_rounding(run, model, rows):  # noqa: F811
     same(run(model), run(model, store="other", shard_rows=rows), **CLOSE)
 

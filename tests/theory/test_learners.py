@@ -93,7 +93,7 @@ def test_training_is_the_same_twice_and_a_seed_does_not_depend_on_its_companions
 
 def test_history_holds_the_initial_state_and_the_end():
     trained, _ = learn(Objective(), schedule=Schedule(steps=20, record=(0, 5)))
-    assert [step for step, _ in trained.history] == [0, 5, 20]
+    assert [step for step, _, _ in trained.history] == [0, 5, 20]
     assert (trained.history[-1][1] == trained.embeddings).all()
 
 

@@ -132,7 +132,7 @@ def test_nearest_gram_beats_other_positive_semidefinite_matrices():
 
 
 def test_bad_worlds_are_refused_with_the_reason():
-    with pytest.raises(SpecError, match=r"positive probability; 12 lack one"):
+    with pytest.raises(SpecError, match=r"positive probability; 12 have none"):
         World("holes", np.eye(4) / 4)
     with pytest.raises(SpecError, match="symmetric"):
         World("lopsided", np.array([[0.1, 0.5], [0.2, 0.2]]))

@@ -21,7 +21,7 @@ PAIR = ["x_model", "y_model"]
 
 
 @style.styled
-def null(
+def significance(
     alignment: AlignmentTable,
     competence: CompetenceTable | None = None,
     *,
