@@ -87,17 +87,17 @@ def align(
     missing = [(a, b, m) for a, b in wanted for m in metrics if not store.has(a, b, m)]
     needed = [m for m in metrics if any(m is other for _, _, other in missing)]
     models = {one.key: one for a, b, _ in missing for one in (a, b)}
-    plan = plan_blocks(
-        [(a.key, b.key) for a, b, _ in missing], {key: _state_bytes(one, needed) for key, one in models.items()}, memory // 2
-    )
+    sizes = {key: _state_bytes(one, needed) for key, one in models.items()}
+    plan = plan_blocks([(a.key, b.key) for a, b, _ in missing], sizes, memory // 2)
     total = sum(len(models[key].layers) for block in plan for key in block.reads) + len(missing)
     report = _Counter(progress, total)
     states: dict[str, States] = {}
     with _full_precision():
         for block in plan:
             states = {key: states[key] for key in block.keeps}
+            room = memory - sum(sizes[key] for key in (*block.keeps, *block.reads))  # for one model's features
             for key in block.reads:
-                layers = ModelLayers(models[key], clip=clip, quantile=quantile, memory=memory // 2, device=str(device))
+                layers = ModelLayers(models[key], clip=clip, quantile=quantile, memory=room, device=str(device))
                 states[key] = _prepare(layers, needed, concatenation, report)
             here = [(a, b, m) for a, b, m in missing if (a.key, b.key) in block.pairs]
             for metric in needed:
