@@ -16,6 +16,7 @@ import torch
 
 from platorep.core.errors import FeatureError, SpecError
 from platorep.metrics.base import Geometry, Metric
+from platorep.metrics.knn import DENSE
 
 
 class Choice(NamedTuple):
@@ -92,12 +93,14 @@ def on_fold(metric: Metric, n: int, n_fold: int) -> Metric:
 def subset(layer: Geometry, rows: np.ndarray) -> Geometry:
     """A layer's geometry on some of its samples: neighbours are found among these alone.
 
-    The similarities are cut out of the whole layer's, not computed again: n_fold^2 instead of n_fold^2 d.
+    Up to `knn.DENSE` samples the inner products are cut out of the whole layer's, not computed again: n_fold^2 instead of
+    n_fold^2 d; the features are taken only for a metric that asks for them.
     """
-    index = torch.from_numpy(rows).to(layer.x.device)
-    part = Geometry(layer.x[index], layer.similarity)
-    part.gram = layer.gram[index][:, index]  # fills the cached property
-    return part
+    index = torch.from_numpy(rows)
+    if layer.n > DENSE:
+        return Geometry(layer.x[index.to(layer.x.device)], layer.similarity)
+    at = index.to(layer.gram.device)
+    return Geometry.concatenation(layer.gram[at][:, at], lambda: layer.x[at], layer.similarity)
 
 
 def held_out(fold_scores: torch.Tensor) -> HeldOut:

@@ -53,12 +53,15 @@ def test_halves_are_disjoint_seeded_and_even():
     np.testing.assert_array_equal(split, halves(21, splits=3, seed=1))
 
 
-def test_neighbours_of_a_fold_are_those_of_its_samples_alone():
-    rng = np.random.default_rng(0)
-    (layer,) = layers(rng, rng.normal(size=(40, 4)), 1, 0.5)
-    rows = halves(40, 1)[0, 0]
-    part, fresh = subset(layer, rows), Geometry(layer.x[torch.from_numpy(rows)])
+@pytest.mark.parametrize("dense", [8192, 10])
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+def test_neighbours_of_a_fold_are_those_of_its_samples_alone(similarity, dense, monkeypatch):
+    monkeypatch.setattr("platorep.stats.selection.DENSE", dense)
+    x = torch.randn(40, 6, generator=torch.Generator().manual_seed(0))
+    layer, rows = Geometry(x, similarity), halves(40, 1)[0, 0]
+    part, fresh = subset(layer, rows), Geometry(x[torch.from_numpy(rows)], similarity)
     torch.testing.assert_close(part.gram, fresh.gram)
+    torch.testing.assert_close(part.x, fresh.x)
     assert torch.equal(part.neighbours(3), fresh.neighbours(3))
     assert part.neighbours(3).max() < 20
 
