@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse
 import torch
 
+from platorep.metrics.knn import DENSE
+
 
 _CELLS = 1 << 24  # (sample, neighbour) cells of one sparse block: its index array stays at 64 MB whatever n is
 _ONE_HOT = 1 << 28  # elements of one dense one-hot block on a GPU
@@ -67,6 +69,16 @@ def hits(x: torch.Tensor, ys: Sequence[torch.Tensor], *, reverse: bool = False) 
     """
     n = len(x)
     index = torch.arange(n, device=x.device)[:, None]
+    if n > DENSE:  # an n x n table would not fit: look along the k neighbours instead
+        for y in ys:
+            y = y.long()
+            step = max(1, _CELLS // (x.shape[1] * y.shape[1]))
+            blocks = [slice(start, start + step) for start in range(0, n, step)]
+            if reverse:
+                yield torch.cat([(x[y[b]] == index[b, :, None]).any(dim=2) for b in blocks])
+            else:
+                yield torch.cat([(y[b, :, None] == x[b, None, :]).any(dim=2) for b in blocks])
+        return
     cells = torch.zeros(n, n, dtype=torch.bool, device=x.device)
     if reverse:
         cells[x.long(), index] = True

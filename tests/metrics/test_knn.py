@@ -136,3 +136,14 @@ def test_sequences_of_known_distance():
     y = torch.tensor([[[1, 2, 3, 4], [4, 3, 2, 1], [2, 3, 4, 5], [5, 6, 7, 8]]])
     assert common_subsequence(x, y).tolist() == [[4, 1, 3, 0]]
     assert edit_distance(x, y).tolist() == [[0, 4, 2, 4]]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_hits_without_a_table_are_those_with_one(reverse, monkeypatch):
+    x, ys = neighbours(unit(60, 5), 6), [neighbours(unit(60, 4, seed), k) for seed, k in ((1, 3), (2, 9))]
+    expected = list(hits(x, ys, reverse=reverse))
+    monkeypatch.setattr("platorep.metrics.overlaps.DENSE", 10)
+    monkeypatch.setattr("platorep.metrics.overlaps._CELLS", 500)
+    found = list(hits(x.int(), ys, reverse=reverse))
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    assert 0 < sum(int(hit.sum()) for hit in found) < sum(hit.numel() for hit in found)
