@@ -7,6 +7,7 @@ says of a model and need neither the weights nor the Hub.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Sequence
@@ -245,10 +246,14 @@ def strata(kind: str | None, samples: Samples) -> Sequence[Any] | None:
 
 
 def built_metrics(cfg: dict[str, Any]) -> list[Any]:
-    """The configured metrics."""
+    """The configured metrics; a parameter that is a list stands for one metric a value, as in metric.cknna.k=[10,50]."""
     from platorep.metrics.registry import build
 
-    return [build(name, **(options or {})) for name, options in cfg["metric"].items()]
+    made = []
+    for name, options in cfg["metric"].items():
+        values = [value if isinstance(value, list) else [value] for value in (options or {}).values()]
+        made += [build(name, **dict(zip(options or {}, chosen, strict=True))) for chosen in itertools.product(*values)]
+    return made
 
 
 def alignment_folder(cfg: dict[str, Any], settings: Settings) -> Path:

@@ -104,27 +104,43 @@ def measure_competence(cfg: dict[str, Any], settings: Settings) -> CompetenceTab
 
 def align_models(cfg: dict[str, Any], settings: Settings) -> None:
     """Scores the suite's stored models and tests what the protocol chooses; parts and tests that are there are kept."""
+    score_models(cfg, settings)
+    if settings.shard == (0, 1):
+        select_layers(cfg, settings)
+
+
+def score_models(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
+    """Scores of all layer pairs of the suite's stored models; parts that are there are read."""
+    blocks = pipeline.sides(pipeline.stored(cfg, settings), cfg["protocol"]["pairs"])
+    return AlignmentTable.concatenate([score_block(cfg, settings, x, y, pairs=kind) for x, y, kind in blocks])
+
+
+def score_block(cfg: dict[str, Any], settings: Settings, x: list[FeatureSet], y: list[FeatureSet], *, pairs: str = "all") -> AlignmentTable:
+    """Scores of x models against y models under the configured metrics and clamp, kept with the configured dataset's."""
     from platorep.align import align
+
+    out, metrics = pipeline.alignment_folder(cfg, settings), pipeline.built_metrics(cfg)
+    with bar("Aligning") as report:
+        return align(x, y, metrics, out_dir=out, pairs=pairs, shard=settings.shard, progress=report, **how_to_score(cfg, settings))
+
+
+def how_to_score(cfg: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The clamp, the memory and the device, as the engines take them."""
     from platorep.models import pick_device
 
-    protocol, metrics = cfg["protocol"], pipeline.built_metrics(cfg)
-    features = pipeline.stored(cfg, settings)
-    blocks = pipeline.sides(features, protocol["pairs"])
-    how = {"clip": protocol["clip"], "quantile": protocol["quantile"], "memory": settings.memory, "device": pick_device(settings.device)}
-    for x, y, kind in blocks:
-        with bar("Aligning") as report:
-            align(x, y, metrics, out_dir=pipeline.alignment_folder(cfg, settings), pairs=kind, shard=settings.shard, progress=report, **how)
-    if settings.shard == (0, 1):
-        select_layers(cfg, settings, blocks, how)
+    protocol = cfg["protocol"]
+    device = pick_device(settings.device)
+    return {"clip": protocol["clip"], "quantile": protocol["quantile"], "memory": settings.memory, "device": device}
 
 
-def select_layers(cfg: dict[str, Any], settings: Settings, blocks: list[tuple[list[FeatureSet], list[FeatureSet], str]], how: dict) -> None:
+def select_layers(cfg: dict[str, Any], settings: Settings) -> None:
     """Chooses layers by the protocol, tests and brackets the scores of all pairs of models, and writes the table once."""
     from platorep.align import significance
 
     statistics, path = cfg["statistics"], pipeline.selection_path(cfg, settings)
     if path.is_file():
         return
+    blocks = pipeline.sides(pipeline.stored(cfg, settings), cfg["protocol"]["pairs"])
     pairs = [
         (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
     ]
@@ -138,7 +154,7 @@ def select_layers(cfg: dict[str, Any], settings: Settings, blocks: list[tuple[li
             strata=pipeline.strata(statistics["strata"], settings.store.read_samples(pairs[0][0].path.parent)),
             strata_name=statistics["strata"] or "",
             progress=report,
-            **how,
+            **how_to_score(cfg, settings),
         )
     table.write(path)
 
