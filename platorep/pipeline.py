@@ -317,7 +317,7 @@ def stored_alignment(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
     names = [spec.name for spec in model_specs(cfg)]
     metrics = [metric.id for metric in built_metrics(cfg)]
     clip = clip_id(cfg["protocol"]["clip"], cfg["protocol"]["quantile"])
-    chosen = frame[frame.x_model.isin(names) & frame.y_model.isin(names) & frame.metric.isin(metrics) & (frame.clip == clip)]
+    chosen = frame[frame.x_model.isin(names) & frame.y_model.isin(names) & frame.metric.isin(metrics) & (frame["clip"] == clip)]
     if chosen.empty:
         raise StoreError(f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. Run `platorep align` first.")
     order = {name: place for place, name in enumerate(names)}
