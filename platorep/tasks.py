@@ -73,6 +73,7 @@ def run(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Extract, competence, align, plot."""
     failed = stages.extract_models(cfg, settings)
     stages.measure_competence(cfg, settings)
+    stages.align_models(cfg, settings)
     stages.draw_figures(cfg, settings)
     stages.raise_failures(failed)
 
