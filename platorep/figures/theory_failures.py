@@ -62,7 +62,8 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
     right.legend(loc="upper right")
     width, height = figure.get_size_inches()
     figure.text(0.5 / width, 1 - 0.1 / height, "Where the theory must fail", weight="bold", va="top")
-    text = f"Residual over the best Gram matrix's: {floors.loc['loss', 'ratio']:.3f} (least loss), {floors.loc['frobenius', 'ratio']:.3f} (nearest).\n"
+    ratios = f"{floors.loc['loss', 'ratio']:.3f} (least loss), {floors.loc['frobenius', 'ratio']:.3f} (nearest)"
+    text = f"Residual over the best Gram matrix's: {ratios}.\n"
     text += f"Right: {int(verdicts.seeds.iloc[0])} seeds, 95 % t intervals; p-values of mutual k-NN from its exact null moments."
     style.note(figure, text, 0.5)
     return figure
