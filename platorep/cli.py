@@ -37,6 +37,7 @@ _command("run", "Extract, measure competence, align and plot: the whole experime
 _command("extract", "Run models over a dataset and store pooled features of every layer.")
 _command("align", "Score every layer of every model against every other, from stored features.")
 _command("plot", "Draw figures from stored scores.")
+_command("reproduce", "One figure of the paper, its data, and measured against published values: platorep reproduce fig3 offline=true.")
 _command("ls", "List suites, datasets, models, metrics, figures or stored features: platorep ls models suite=prh.")
 _command("doctor", "Say what would run, how large it is and what is missing, before anything is fetched.")
 

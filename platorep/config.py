@@ -87,12 +87,30 @@ class DoctorConfig(Config):
     json: bool = False
 
 
+@dataclass
+class ReproduceConfig(Config):
+    """`platorep reproduce`: the stages' settings come from configs/reproduce/NAME.yaml."""
+
+    experiment: str = "???"
+    variants: dict[str, Any] = field(default_factory=dict)  # name -> changes of the dataset that concern its captions only
+    galleries: list[int] = field(default_factory=list)  # the first metric is also scored on the first n samples
+
+
 def register() -> None:
-    """Registers the schemas with Hydra; calling it again changes nothing."""
+    """Registers the schemas and the resolver `platorep.names` with Hydra; calling it again changes nothing."""
     from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    # the keys of a mapping joined by commas: what a sweep over the models of a suite runs through
+    OmegaConf.register_new_resolver("platorep.names", lambda models: ",".join(models), replace=True)
 
     store = ConfigStore.instance()
-    for name, node in {"schema": Config, "ls_schema": ListConfig, "doctor_schema": DoctorConfig}.items():
+    for name, node in {
+        "schema": Config,
+        "ls_schema": ListConfig,
+        "doctor_schema": DoctorConfig,
+        "reproduce_schema": ReproduceConfig,
+    }.items():
         store.store(name=name, node=node)
 
 

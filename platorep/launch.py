@@ -9,10 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-GROUPS = {"suite": "suite", "dataset": "dataset", "metric": "metric", "figure": "figure", "protocol": "protocol", "compute": "compute"}
+GROUPS = {
+    "suite": "suite",
+    "dataset": "dataset",
+    "metric": "metric",
+    "figure": "figure",
+    "protocol": "protocol",
+    "compute": "compute",
+    "reproduce": "experiment",
+}
 """Configuration groups whose choices are checked here, so that a wrong one is answered with the nearest names."""
 
-POSITIONAL = {"ls": "what"}
+POSITIONAL = {"ls": "what", "reproduce": "reproduce"}
 """Commands whose first bare word stands for a configuration key."""
 
 FLAGS = {"doctor": {"--json": "json=true"}}
@@ -27,8 +35,10 @@ def launch(task: str, argv: Sequence[str]) -> None:
     from platorep.core.errors import PlatorepError
 
     words = [FLAGS.get(task, {}).get(word, word) for word in argv]
-    if task in POSITIONAL and words and re.fullmatch(r"[a-z_]+", words[0]):
+    if task in POSITIONAL and words and re.fullmatch(r"[a-z_0-9]+", words[0]):
         words[0] = f"{POSITIONAL[task]}={words[0]}"
+    if task == "reproduce" and "offline=true" in words:  # an experiment's offline twin is a configuration of its own
+        words = [f"{word}_offline" if word.startswith("reproduce=") else word for word in words if word != "offline=true"]
     try:
         check_choices(words)
     except PlatorepError as error:
@@ -54,9 +64,12 @@ def check_choices(words: Sequence[str]) -> None:
 
     Raises:
         UnknownNameError: with the nearest names.
+        SpecError: sweep=per_model together with several suites.
     """
-    from platorep.core.errors import unknown_name
+    from platorep.core.errors import SpecError, unknown_name
 
+    if "sweep=per_model" in words and any(word.startswith("suite=") and "," in word for word in words):
+        raise SpecError("sweep=per_model runs through the models of one suite; with several suites it would run the first one's for all.")
     folders = config_folders(words)
     for word in words:
         match = re.fullmatch(r"\+?(\w+)=(.+)", word)

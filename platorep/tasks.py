@@ -103,6 +103,14 @@ def plot(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
 
 
 @_task
+def reproduce(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """One figure of the paper with what it needs."""
+    from platorep import reproduce as experiments
+
+    experiments.reproduce(cfg, settings)
+
+
+@_task
 def ls(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Lists of what there is to choose from."""
     from platorep import listing

@@ -1,0 +1,56 @@
+"""Published values as data: what the paper and those who repeated it report, from where, and how far to trust it.
+
+Trust is one of three words. "paper": stated in the paper's text, captions or tables. "repeated": measured by others with
+the paper's recipe. "digitised": read off the pixels of a figure. A relation of "=" is a number to meet; ">" is a direction
+that the paper claims, and the measured value agrees when it lies above (with its whole interval, where it has one).
+Scope "paper" holds for the paper's models and data only and is not compared with others; scope "any" is a claim in general.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+
+
+TRUST = ("paper", "repeated", "digitised")
+COLUMNS = ("figure", "quantity", "x", "y", "relation", "value", "scope", "source", "trust")
+
+
+def targets(figure: str | None = None) -> pd.DataFrame:
+    """Published values, one row each, with the columns `COLUMNS`; of one figure, or all."""
+    with files("platorep.reproduce").joinpath("published.csv").open(encoding="utf-8") as lines:
+        frame = pd.read_csv(lines, keep_default_na=False, dtype={"value": float})
+    return frame if figure is None else frame[frame.figure == figure].reset_index(drop=True)
+
+
+def compare(found: pd.DataFrame, published: pd.DataFrame, known: set[str]) -> pd.DataFrame:
+    """Published against measured: columns quantity, x, y, published, measured, low, high, difference, agrees, source, trust.
+
+    Rows that were not measured have a NaN; rows about models that are not among `known`, and numbers that hold for the
+    paper's models and data while none of those is known, are left out. What was measured and has no published value is
+    there without one.
+
+    Args:
+        found: measured quantities, columns quantity, x, y, value, low, high.
+        published: rows of `targets`.
+        known: names of the models that were scored.
+    """
+    named = published[(published.x != "") | (published.y != "")]
+    here = {*named.x, *named.y} & known
+    stays = published.x.isin({"", *known}) & published.y.isin({"", *known})
+    stays &= (published.scope == "any") | (len(here - {""}) > 0)
+    rows = published[stays].merge(found, how="outer", on=["quantity", "x", "y"], suffixes=("_published", ""), sort=False)
+    is_number = rows.relation == "="
+    text = rows.value_published.map("{:g}".format)
+    rows["published"] = np.where(rows.relation.isna(), "", np.where(is_number, text, rows.relation + " " + text))
+    rows["difference"] = (rows.value - rows.value_published).where(is_number)
+    least = rows.low.fillna(rows.value)
+    above = np.where(least > rows.value_published, "yes", np.where(rows.value > rows.value_published, "not surely", "no"))
+    rows["agrees"] = np.where((rows.relation == ">") & rows.value.notna(), above, "")
+    rows = rows.rename(columns={"value": "measured"}).sort_values("relation", key=lambda r: r.map({">": 0, "=": 1}), kind="stable")
+    rows[["source", "trust"]] = rows[["source", "trust"]].fillna("")
+    return rows[["quantity", "x", "y", "published", "measured", "low", "high", "difference", "agrees", "source", "trust"]].reset_index(
+        drop=True
+    )
