@@ -47,8 +47,8 @@ class Settings:
 
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
         """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
-        folder = self.store.dataset_dir(dataset)
-        return self.store.read_samples(folder) if (folder / "samples.json").is_file() else None
+        found = sorted(self.store.root.glob(f"*--{dataset.key()}/samples.json"))  # whatever the dataset is called
+        return self.store.read_samples(found[0].parent) if found else None
 
     @classmethod
     def from_config(cls, cfg: dict[str, Any]) -> Settings:

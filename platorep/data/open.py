@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -16,6 +16,7 @@ from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import Samples
 from platorep.data import emoji, folder, hub, stamps, synthetic
+from platorep.data.captions import OPTION, transform
 from platorep.data.pair import Pair, Report
 
 
@@ -88,24 +89,42 @@ def open_dataset(
     """
     if spec.n is not None and spec.n < 2:
         raise SpecError(f"dataset {spec.name!r}: n is {spec.n}; alignment needs at least 2 samples.")
-    spec, pairs = SOURCES[spec.source](spec, progress)
+    spec, pairs = _from_source(spec, progress)
     if twice := [one for one, count in Counter(pair.id for pair in pairs).items() if count > 1]:
         raise DataError(
             f"dataset {spec.name!r}: {len(twice)} ids occur more than once, first {twice[:NAMED]}. Choose an id column without repeats."
         )
-    if known is not None and (samples := known(spec)) is not None:
+    if known is not None and (samples := _known(spec, known)) is not None:
         return _with_known(spec, pairs, samples)
     kept, dropped = _select(spec, _ordered(spec, pairs), progress)
     categories = [pair.category for pair in kept]
+    ids = [pair.id for pair in kept]
     samples = Samples(
-        ids=[pair.id for pair in kept],
-        captions=[list(pair.captions) for pair in kept],
+        ids=ids,
+        captions=transform(ids, [list(pair.captions) for pair in kept], spec.options.get(OPTION, {})),
         categories=None if None in categories else categories,  # type: ignore[arg-type]
         dropped=dropped,
     )
-    repeated = len(kept) - len({tuple(pair.captions) for pair in kept})
+    repeated = len(kept) - len({tuple(own) for own in samples.captions})
     log.info("%s: %d pairs, %d dropped, %d with a caption that an earlier pair has", spec.name, len(kept), len(dropped), repeated)
     return PairedDataset(spec, samples, [pair.load for pair in kept])
+
+
+def _known(spec: DatasetSpec, known: Callable[[DatasetSpec], Samples | None]) -> Samples | None:
+    """Stored samples of the spec, or those of the same pairs with their captions untouched, transformed now."""
+    samples = known(spec)
+    if samples is None and OPTION in spec.options:
+        samples = known(spec.replace(options={name: value for name, value in spec.options.items() if name != OPTION}))
+        if samples is not None:
+            samples = replace(samples, captions=transform(samples.ids, samples.captions, spec.options[OPTION]))
+    return samples
+
+
+def _from_source(spec: DatasetSpec, progress: Report | None) -> tuple[DatasetSpec, Sequence[Pair]]:
+    """What the source has. What becomes of captions is no option of any source; what they say is checked before."""
+    own = {name: value for name, value in spec.options.items() if name != OPTION}
+    found, pairs = SOURCES[spec.source](spec.replace(options=own), progress)
+    return found.replace(options=spec.options), pairs
 
 
 def _with_known(spec: DatasetSpec, pairs: Sequence[Pair], samples: Samples) -> PairedDataset:

@@ -37,7 +37,7 @@ def controls(
     Raises:
         StoreError: no dataset has a share.
     """
-    pairs = views.by_dataset(alignment, metric, shares, r"shuffled?[_-]?(\d*\.?\d+)")
+    pairs = views.by_dataset(alignment, metric, shares, views.SHARES)
     runs = pairs.groupby(["language", "dataset", "dial"], sort=False).score.mean().reset_index()
     chance = views.chance(pairs)
     names = list(pairs.language.unique())

@@ -37,7 +37,7 @@ def fig9(
     Raises:
         StoreError: no dataset has a caption length.
     """
-    pairs = views.by_dataset(alignment, metric, words, r"words?[_-]?(\d+)|(\d+)[_-]?words?")
+    pairs = views.by_dataset(alignment, metric, words, views.WORDS)
     table = pairs.pivot_table(index="dial", columns="language", values="score")[list(pairs.language.unique())]
     chance = views.chance(pairs)
     names = list(table.columns)

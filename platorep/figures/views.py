@@ -33,6 +33,11 @@ TITLES = {
 _SILENT = {"similarity=cosine", "kernel=linear", "sigma=median", "normalised=True", "direction=xy", "components=10"}  # taken for granted
 _BARE = {"hsic", "estimator", "direction", "kernel", "correlation", "similarity"}  # parameters whose values speak for themselves
 
+WORDS = r"words?[_-]?(\d+)|(\d+)[_-]?words?"
+"""The caption length in the name of a dataset."""
+SHARES = r"shuffled?[_-]?(\d*\.?\d+)"
+"""The share of shuffled pairs in the name of a dataset."""
+
 
 class Dose(NamedTuple):
     """How a model was degraded: of which model it is a variant, by which dial, how far. The intact model has none."""

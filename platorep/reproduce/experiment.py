@@ -113,7 +113,7 @@ def score(cfg: dict[str, Any], settings: Settings) -> tuple[AlignmentTable, list
 def _score_variant(
     cfg: dict[str, Any], settings: Settings, variant: str, changes: dict[str, Any]
 ) -> tuple[AlignmentTable, list[stages.Failure]]:
-    own = {**cfg, "dataset": _merged(cfg["dataset"], changes) | {"name": variant}}
+    own = {**cfg, "dataset": _merged(cfg["dataset"], changes) | {"name": variant}, "only": None}
     own["models"] = {spec.name: cfg["models"][spec.name] for spec in pipeline.model_specs(cfg) if spec.modality == "language"}
     failed = stages.extract_models(own, settings)
     vision = [one for one in pipeline.stored(cfg, settings) if one.spec.model.modality == "vision"]

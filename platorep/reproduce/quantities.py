@@ -60,7 +60,15 @@ def _fig3(scores: AlignmentTable, competence: CompetenceTable, options: dict[str
     yield from _alignments(pairs)
 
 
+def _fig9(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
+    pairs = views.by_dataset(scores, options.get("metric"), options.get("words"), views.WORDS)
+    means = pairs.groupby("dial").score.mean()
+    yield from (Quantity("mean alignment by words a caption", f"{words:g}", "", value) for words, value in means.items())
+    yield Quantity("rank correlation of mean alignment and words a caption", "", "", _rank_correlation(means.index.to_series(), means))
+
+
 QUANTITIES: dict[str, Callable[[AlignmentTable, CompetenceTable, dict[str, Any]], Iterator[Quantity]]] = {
     "fig3": _fig3,
+    "fig9": _fig9,
 }
 """Figure -> its quantities."""
