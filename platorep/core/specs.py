@@ -184,7 +184,7 @@ class DatasetSpec(_Spec):
     """
 
     name: str = field(metadata=LABEL)
-    source: Literal["stamps", "emoji", "folder", "hub", "synthetic"]
+    source: Literal["stamps", "emoji", "folder", "hub", "synthetic", "digits", "factors"]
     id: str = ""
     config: str | None = None
     revision: str | None = None
@@ -222,3 +222,41 @@ class ExtractSpec(_Spec):
     def __post_init__(self) -> None:
         if self.prompt is not None and self.prompt.count("{caption}") != 1:
             raise SpecError(f"prompt {self.prompt!r} must contain {{caption}} exactly once.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorpusSpec(_Spec):
+    """Documents to measure bits per byte on, and the windows to read them by.
+
+    `max_bytes` keeps whole documents in order until so many UTF-8 bytes are reached, so that every model reads the same
+    text. `context` counts the tokens of a window, start token included; windows begin `stride` tokens apart. `released`
+    follows the paper's released code instead: the mean of the documents' ratios, with no start token where the tokenizer puts none.
+    """
+
+    name: str = field(metadata=LABEL)
+    source: Literal["captions", "folder", "hub"]
+    id: str = ""
+    config: str | None = None
+    revision: str | None = None
+    split: str = "train"
+    column: str = "text"
+    max_bytes: int | None = None
+    context: int = 1024
+    stride: int = 512
+    released: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskSpec(_Spec):
+    """One classification task for linear probes: pictures, and what is to be told of them.
+
+    `label` reads a sample's class from its category: "category" is the whole of it, "part:0" the first of the parts that
+    slashes separate, "factor:size" the value of size in "size=large,colour=red". Without a dataset of their own,
+    validation pictures are a stratified share of `dataset`, `held_out`.
+    """
+
+    name: str = field(metadata=LABEL)
+    dataset: DatasetSpec
+    validation: DatasetSpec | None = None
+    label: str = "category"
+    held_out: float = 0.3

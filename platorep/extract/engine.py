@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import resource
 import sys
 import time
@@ -20,6 +21,7 @@ from platorep.extract.host import on_host
 from platorep.extract.items import Items, items_of
 from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
 from platorep.models.loading import load
+from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
 
 
 log = logging.getLogger(__name__)
@@ -227,13 +229,14 @@ def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:
     if "truncated" in scalars:
         made["truncated"] = int(sum(scalars["truncated"]))
     if "bits" in scalars:
-        bits, released, size = (torch.tensor(scalars[name], dtype=torch.float64) for name in ("bits", "bits_released", "bytes"))
-        ratio, n = bits.sum() / size.sum(), len(bits)
-        made["bits_per_byte"] = float(ratio)
-        made["bits_per_byte_released"] = float((released / size).mean())
-        if n > 1:
-            made["bits_per_byte_standard_error"] = float((((bits - ratio * size) ** 2).sum() * n / (n - 1)).sqrt() / size.sum())
-            made["bits_per_byte_released_standard_error"] = float((released / size).std() / n**0.5)
+        found = {
+            "bits_per_byte": ratio_of_sums(scalars["bits"], scalars["bytes"]),
+            "bits_per_byte_released": mean_of_ratios(scalars["bits_released"], scalars["bytes"]),
+        }
+        for name, (value, error) in found.items():
+            made[name] = value
+            if math.isfinite(error):
+                made[f"{name}_standard_error"] = error
     return made
 
 

@@ -69,7 +69,7 @@ class LanguageEncoder(Layers):
         Raises:
             DataError: a text without tokens, or one that is too long where `rules.overlong` is "error".
         """
-        limit = self._limit(rules.max_tokens)
+        limit = self.limit(rules.max_tokens)
         made = [self._tokens(text, encoded, rules) for text, encoded in zip(texts, self._ids(texts), strict=True)]
         for i, tokens in enumerate(made):
             if limit is not None and len(tokens) > limit:
@@ -136,7 +136,8 @@ class LanguageEncoder(Layers):
             truncated=truncated,
         )
 
-    def _limit(self, max_tokens: int | None) -> int | None:
+    def limit(self, max_tokens: int | None) -> int | None:
+        """Most tokens a text may have: the given number, or what the model and its tokenizer take, whichever is least."""
         known = [max_tokens, getattr(self.config, "max_position_embeddings", None), self.tokenizer.model_max_length]
         positive = [int(n) for n in known if n is not None and 0 < n < 1 << 40]
         return min(positive, default=None)

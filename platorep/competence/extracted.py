@@ -1,7 +1,4 @@
-"""How good a model is at what it was trained for, measured apart from alignment.
-
-Here: what extraction measures in the same pass (bits per byte of the captions) and what is known of a model's size.
-"""
+"""What extraction measured in passing: bits per byte of the captions, and the number of parameters."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+"""Documents to measure bits per byte on: captions, a folder of text files, or a text dataset of the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+
+from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
+from platorep.core.specs import CorpusSpec
+from platorep.core.store import Samples, ids_digest
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents in order, and what names them.
+
+    Attributes:
+        name: of the corpus, with its revision where it has one.
+        texts: the documents.
+    """
+
+    name: str
+    texts: list[str]
+
+    @property
+    def digest(self) -> str:
+        """First 12 hex digits of SHA-256 over all texts, in order."""
+        return ids_digest(self.texts)[:12]
+
+    @property
+    def bytes(self) -> int:
+        """UTF-8 bytes of all documents."""
+        return sum(len(text.encode()) for text in self.texts)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({len(self.texts)} documents, {self.bytes} bytes, {self.digest})"
+
+
+def read_corpus(spec: CorpusSpec, samples: Samples | None = None) -> Corpus:
+    """The documents of a corpus, whole ones in its order until `max_bytes` is reached.
+
+    Args:
+        spec: which.
+        samples: of the dataset whose captions are the documents, for source "captions".
+
+    Raises:
+        SpecError: source "folder" without a folder, or "captions" without samples.
+        DataError: no documents, an empty one, or a file that is not UTF-8.
+        AssetError: the Hub's dataset cannot be had.
+    """
+    if spec.source == "captions":
+        if samples is None:
+            raise SpecError("corpus=captions needs the samples of a dataset. Run `platorep extract` first.")
+        name, found = spec.name, ((one, captions[0]) for one, captions in zip(samples.ids, samples.captions, strict=True))
+    elif spec.source == "folder":
+        name, found = spec.name, _files(spec)
+    else:
+        name, found = _rows(spec)
+    texts = list(_limited(spec, found))
+    if not texts:
+        raise DataError(f"corpus {spec.name!r} has no documents.")
+    return Corpus(name, texts)
+
+
+def _limited(spec: CorpusSpec, found: Iterable[tuple[str, str]]) -> Iterator[str]:
+    size = 0
+    for name, text in takewhile(lambda _: spec.max_bytes is None or size < spec.max_bytes, found):
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"corpus {spec.name!r}: document {name} is empty or is no text. Leave it out.")
+        size += len(text.encode())
+        yield text
+
+
+def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
+    if not spec.id:
+        raise SpecError("corpus=folder has no folder: set corpus.id=/path/to/text/files.")
+    root = Path(spec.id).expanduser()
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; relative paths start at {Path.cwd()}. Set corpus.id to a folder with .txt files.")
+    for path in sorted(root.rglob("*.txt"), key=lambda path: path.relative_to(root).as_posix()):
+        try:
+            yield str(path), path.read_bytes().decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Convert it, or leave it out.") from error
+
+
+def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
+    """Rows of a dataset of the Hub or of a local folder in its formats, streamed: of a large corpus only the first files are fetched."""
+    import datasets
+
+    from platorep.assets import resolve_revision
+
+    local = Path(spec.id).expanduser().is_dir()
+    revision = None if local else resolve_revision(spec.id, spec.revision, repo_type="dataset")
+    try:
+        rows = datasets.load_dataset(spec.id, spec.config, split=spec.split, revision=revision, streaming=True)
+        columns = rows.column_names or list(next(iter(rows)))
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise AssetError(
+            f"corpus {spec.id} could not be had ({type(error).__name__}: {str(error)[:200]}). "
+            "Check the connection, or use corpus=folder with text files of your own."
+        ) from error
+    if spec.column not in columns:
+        raise unknown_name(f"column of corpus {spec.id}", spec.column, columns)
+    return f"{spec.name}@{revision[:12]}" if revision else spec.name, ((f"row {i}", row[spec.column]) for i, row in enumerate(rows))

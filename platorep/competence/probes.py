@@ -1,0 +1,184 @@
+"""Linear probes: what a linear classifier reads off stored features of pictures."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from platorep.core.errors import DataError, SpecError, unknown_name
+from platorep.core.store import Samples
+
+
+VERSION = 1
+"""Raised whenever the numbers change."""
+
+SAMPLES = 10_000
+"""Most samples to train on, and most to validate on (PRH, App. C.1)."""
+
+SOLVED = 0.8
+"""A task counts as solved from this share of the best model's accuracy (PRH, Fig. 2)."""
+
+GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Inverse strengths of the regularisation (scikit-learn's C) that cross-validation chooses among, for standardised features."""
+
+FOLDS = 3
+LEAST = 10
+"""Samples that a class must have, both parts together; rarer classes are left out."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a linear probe reached.
+
+    Attributes:
+        accuracy: share of validation samples classified rightly, in [0, 1].
+        standard_error: binomial, of the validation samples.
+        chance: accuracy of always saying the training samples' commonest class.
+        c: the chosen inverse strength of the regularisation.
+        classes: how many.
+        train: training samples.
+        validation: validation samples.
+    """
+
+    accuracy: float
+    standard_error: float
+    chance: float
+    c: float
+    classes: int
+    train: int
+    validation: int
+
+
+def probe(x: np.ndarray, y: Sequence[str], x_new: np.ndarray, y_new: Sequence[str], *, seed: int = 0) -> Probe:
+    """Multinomial logistic regression on standardised features, L2-regularised by `FOLDS`-fold cross-validated accuracy.
+
+    Features are centred and scaled by the training samples' mean and deviation, then rotated to the span of the training
+    samples; that leaves the penalty and so the classifier as it is, and spares fitting more weights than there are samples.
+    The solver is scikit-learn's L-BFGS.
+
+    Args:
+        x: training features, shape (n, d).
+        y: their classes, at least two.
+        x_new: validation features, shape (m, d).
+        y_new: their classes.
+        seed: of the folds.
+
+    Raises:
+        DataError: fewer than two classes, or a class with fewer samples than there are folds.
+
+    Cost: (folds * len(GRID) + 1) fits over n samples of min(n, d) features.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.model_selection import StratifiedKFold
+
+    counts = Counter(y)
+    if len(counts) < 2 or min(counts.values()) < FOLDS:
+        rarest = min(counts, key=counts.__getitem__, default=None)
+        raise DataError(f"a probe needs two classes of at least {FOLDS} training samples; got {len(counts)}, rarest {rarest!r}.")
+    train, new = standardised(x, x_new)
+    if train.shape[1] > len(train):
+        _, _, axes = np.linalg.svd(train, full_matrices=False)
+        train, new = train @ axes.T, new @ axes.T
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    model = LogisticRegressionCV(
+        Cs=list(GRID), cv=folds, solver="lbfgs", scoring="accuracy", max_iter=1000, l1_ratios=(0.0,), use_legacy_attributes=False
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # weak penalties on separable classes; validation accuracy has settled long before
+        model.fit(train, list(y))
+    right = float(np.mean(model.predict(new) == np.asarray(y_new)))
+    common = counts.most_common(1)[0][0]
+    chance = float(np.mean(np.asarray(y_new) == common))
+    error = float(np.sqrt(right * (1 - right) / len(y_new)))
+    return Probe(right, error, chance, float(np.ravel(model.C_)[0]), len(counts), len(train), len(new))
+
+
+def standardised(x: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both parts centred and scaled by the first one's mean and standard deviation, float64; constant features become 0."""
+    x, x_new = x.astype(np.float64), x_new.astype(np.float64)
+    mean, scale = x.mean(0), x.std(0)
+    live = scale > 1e-12 * (np.abs(mean) + 1)
+    scale = np.where(live, scale, 1.0)
+    return (x - mean) / scale * live, (x_new - mean) / scale * live
+
+
+def labels(samples: Samples, rule: str) -> list[str]:
+    """The class of every sample by a task's rule: "category", "part:0" or "factor:size" (see `TaskSpec`).
+
+    Raises:
+        DataError: the samples have no categories, or one lacks the part or factor.
+        SpecError: it is no rule.
+    """
+    kind, _, name = rule.partition(":")
+    if samples.categories is None:
+        raise DataError("a probe needs samples with categories; this dataset has none. Set dataset.columns.category.")
+    if rule == "category":
+        return list(samples.categories)
+    if kind == "part" and name.isdigit():
+        parts = [category.split("/") for category in samples.categories]
+        if short := next((one for one in samples.categories if one.count("/") < int(name)), None):
+            raise DataError(f"label is {rule!r}, but the category {short!r} has fewer parts.")
+        return [one[int(name)] for one in parts]
+    if kind == "factor" and name:
+        found = [dict(pair.partition("=")[::2] for pair in category.split(",")) for category in samples.categories]
+        if lacking := next((one for one in found if name not in one), None):
+            raise unknown_name("factor of the pictures", name, lacking)
+        return [one[name] for one in found]
+    raise SpecError(f"label is {rule!r}; expected category, part:0 (of categories with slashes) or factor:NAME.")
+
+
+def split(classes: Sequence[str], held_out: float, *, seed: int = 0) -> tuple[list[int], list[int]]:
+    """Rows to train on and to validate on: a stratified share `held_out` for validation, classes rarer than `LEAST` left out.
+
+    Raises:
+        SpecError: `held_out` is no share.
+        DataError: fewer than two classes are left.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if not 0 < held_out < 1:
+        raise SpecError(f"held_out is {held_out}; expected a share between 0 and 1.")
+    rows = frequent(classes)
+    chosen = [classes[row] for row in rows]
+    if len(set(chosen)) < 2:
+        raise DataError(f"fewer than two classes have {LEAST} samples: {dict(Counter(classes).most_common(5))}. Take more samples.")
+    train, validation = train_test_split(rows, test_size=held_out, random_state=seed, stratify=chosen)
+    return subsample(train, seed), subsample(validation, seed)
+
+
+def frequent(classes: Sequence[str]) -> list[int]:
+    """Rows whose class has at least `LEAST` samples, in order."""
+    counts = Counter(classes)
+    return [row for row, one in enumerate(classes) if counts[one] >= LEAST]
+
+
+def subsample(rows: Sequence[int], seed: int = 0) -> list[int]:
+    """At most `SAMPLES` of the rows, drawn at random without replacement, in ascending order."""
+    chosen = np.random.default_rng(seed).choice(len(rows), min(SAMPLES, len(rows)), replace=False)
+    return sorted(rows[i] for i in chosen)
+
+
+def share_solved(accuracies: pd.DataFrame, solved: float = SOLVED) -> pd.Series:
+    """Share of tasks that each model solves, in [0, 1]: those where it reaches `solved` times the best model's accuracy.
+
+    The best model's share is of the models at hand, as in the paper: leaving one out can change the others' shares.
+
+    Args:
+        accuracies: models down, tasks across, no gaps.
+        solved: the share of the best accuracy from which on a task counts.
+
+    Raises:
+        DataError: there is a gap.
+    """
+    if accuracies.isna().any(axis=None):
+        model, task = accuracies.stack(future_stack=True).pipe(lambda s: s.index[s.isna()])[0]
+        raise DataError(f"{model} has no accuracy for {task}: probe it, or leave the model or the task out.")
+    return (accuracies >= solved * accuracies.max()).mean(axis=1)
