@@ -38,6 +38,7 @@ _command("extract", "Run models over a dataset and store pooled features of ever
 _command("align", "Score every layer of every model against every other, from stored features.")
 _command("plot", "Draw figures from stored scores.")
 _command("reproduce", "One figure of the paper, its data, and measured against published values: platorep reproduce fig3 offline=true.")
+_command("report", "Write one HTML page of the run: figures, statistics, warnings, provenance, and an explorer of neighbours.")
 _command("ls", "List suites, datasets, models, metrics, figures or stored features: platorep ls models suite=prh.")
 _command("doctor", "Say what would run, how large it is and what is missing, before anything is fetched.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,42 @@ def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
     for path in paths:
         log.info("%s", path)
     return paths
+
+
+def write_report(cfg: dict[str, Any], settings: Settings, words: Sequence[str] = ()) -> Path:
+    """Writes the page of a run from what is on disk; `words` are the command line's, for the commands that remake it."""
+    import json
+
+    from platorep.data import open_dataset
+    from platorep.report import Run, write_page
+
+    name, features = pipeline.run_name(cfg), pipeline.stored(cfg, settings)
+    alignment = pipeline.stored_alignment(cfg, settings)
+    selection, table = pipeline.selection_path(cfg, settings), settings.root / "competence" / f"{name}.parquet"
+    with bar("Opening the pairs") as report:
+        pairs = open_dataset(pipeline.dataset_spec(cfg), known=settings.known_samples, progress=report)
+    found = {one.name for one in features}
+    run = Run(
+        name=name,
+        suite=cfg["suite"],
+        dataset=pairs.spec,
+        samples=pairs.samples,
+        picture=pairs.picture,
+        features=features,
+        metrics=pipeline.built_metrics(cfg),
+        alignment=alignment,
+        selection=SelectionTable.load([selection]) if selection.is_file() else None,
+        competence=CompetenceTable.load([table]) if table.is_file() else None,
+        figures={path.stem: path for path in sorted((settings.root / "figures" / name).glob("*.png"))},
+        missing=[model.name for model in pipeline.model_specs(cfg) if model.name not in found],
+        words=words,
+        configuration=json.dumps({key: value for key, value in cfg.items() if key != "root"}, indent=2, ensure_ascii=False),
+        clip=cfg["protocol"]["clip"],
+        quantile=cfg["protocol"]["quantile"],
+        memory=settings.memory,
+    )
+    with bar("Reading layers") as report:
+        return write_page(run, settings.root / "report" / f"{name}.html", progress=report)
 
 
 def figure_data(name: str, table: AlignmentTable, cfg: dict[str, Any], settings: Settings) -> dict[str, Any]:

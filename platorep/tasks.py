@@ -111,6 +111,14 @@ def reproduce(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
 
 
 @_task
+def report(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """The page of the run."""
+    from hydra.core.hydra_config import HydraConfig
+
+    stages.write_report(cfg, settings, HydraConfig.get().overrides.task)
+
+
+@_task
 def ls(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Lists of what there is to choose from."""
     from platorep import listing
