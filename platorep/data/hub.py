@@ -81,8 +81,16 @@ def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
             category=None if categories is None else str(categories[i]),
             load=partial(_picture, pictures, i, image),
         )
-        for i, captions in enumerate(rows.select_columns([text])[:][text])
+        for i, captions in enumerate(_texts(rows, text))
     ]
+
+
+def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
+    """The captions; of a column of class labels or whole numbers their names, so that datasets of labelled pictures can be had."""
+    cells, feature = rows.select_columns([name])[:][name], rows.features[name]
+    if hasattr(feature, "int2str"):
+        return feature.int2str(cells)
+    return [str(cell) if cell is not None else None for cell in cells] if "int" in str(getattr(feature, "dtype", "")) else cells
 
 
 def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | None:

@@ -15,7 +15,7 @@ from PIL import Image
 from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import Samples
-from platorep.data import emoji, folder, hub, stamps, synthetic
+from platorep.data import digits, emoji, factors, folder, hub, stamps, synthetic
 from platorep.data.captions import OPTION, transform
 from platorep.data.pair import Pair, Report
 
@@ -28,6 +28,8 @@ SOURCES: dict[str, Callable[[DatasetSpec, Report | None], tuple[DatasetSpec, Seq
     "folder": folder.pairs,
     "hub": hub.pairs,
     "synthetic": synthetic.pairs,
+    "digits": digits.pairs,
+    "factors": factors.pairs,
 }
 """Each source gives the spec with its revision settled, and all of its pairs in an order of its own."""
 
