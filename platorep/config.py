@@ -51,6 +51,9 @@ class Config:
     dataset: dict[str, Any] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
     figure: dict[str, Any] = field(default_factory=dict)
+    corpus: dict[str, Any] = field(default_factory=dict)  # documents for bits per byte; empty: as extraction measured the captions
+    probe: dict[str, Any] = field(default_factory=dict)  # tasks for linear probes
+    scores: list[str] = field(default_factory=list)  # files of downstream scores: lm-evaluation-harness JSON, or CSV
     protocol: Protocol = field(default_factory=Protocol)
     statistics: Statistics = field(default_factory=Statistics)
     compute: Compute = field(default_factory=Compute)
@@ -93,7 +96,16 @@ class ReproduceConfig(Config):
 
     experiment: str = "???"
     variants: dict[str, Any] = field(default_factory=dict)  # name -> changes of the dataset that concern its captions only
+    shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
     galleries: list[int] = field(default_factory=list)  # the first metric is also scored on the first n samples
+
+
+@dataclass
+class SimulateConfig(Config):
+    """`platorep simulate`."""
+
+    experiment: dict[str, Any] = field(default_factory=dict)  # name -> options of its function
+    world: dict[str, Any] = field(default_factory=dict)  # name and parameters; empty: the experiment's own
 
 
 def register() -> None:
@@ -109,8 +121,7 @@ def register() -> None:
         "schema": Config,
         "ls_schema": ListConfig,
         "doctor_schema": DoctorConfig,
-        "reproduce_schema": ReproduceConfig,
-    }.items():
+        "reproduce_schema": ReproduceConfig, "simulate_schema": SimulateConfig}.items():
         store.store(name=name, node=node)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from platorep import pipeline, stages
+from platorep.controls import shuffled_pairs
 from platorep.core.errors import SpecError
 from platorep.core.files import write_atomically
 from platorep.core.results import AlignmentTable, CompetenceTable
@@ -95,7 +96,9 @@ def score(cfg: dict[str, Any], settings: Settings) -> tuple[AlignmentTable, list
     Variants change the captions only: their language features are made, and scored against the dataset's vision features.
     """
     tables, failed = [], []
-    if not cfg["variants"]:
+    if cfg["shuffles"]:
+        tables.append(_shuffled(cfg, settings))
+    elif not cfg["variants"]:
         tables.append(stages.score_models(cfg, settings))
     for variant, changes in cfg["variants"].items():
         table, more = _score_variant(cfg, settings, variant, changes)
@@ -116,8 +119,18 @@ def _score_variant(
     own = {**cfg, "dataset": _merged(cfg["dataset"], changes) | {"name": variant}, "only": None}
     own["models"] = {spec.name: cfg["models"][spec.name] for spec in pipeline.model_specs(cfg) if spec.modality == "language"}
     failed = stages.extract_models(own, settings)
+    for one in failed:
+        del own["models"][one.model]
     vision = [one for one in pipeline.stored(cfg, settings) if one.spec.model.modality == "vision"]
     return stages.score_block(own, settings, pipeline.stored(own, settings), vision), failed
+
+
+def _shuffled(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
+    tables, metric = [], pipeline.built_metrics(cfg)[0]
+    for x, y, _ in pipeline.sides(pipeline.stored(cfg, settings), "cross"):
+        with bar("Shuffling pairs") as report:
+            tables.append(shuffled_pairs(x, y, metric, seeds=cfg["shuffles"], progress=report, **stages.how_to_score(cfg, settings)))
+    return AlignmentTable.concatenate(tables)
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:

@@ -67,8 +67,18 @@ def _fig9(scores: AlignmentTable, competence: CompetenceTable, options: dict[str
     yield Quantity("rank correlation of mean alignment and words a caption", "", "", _rank_correlation(means.index.to_series(), means))
 
 
+def _controls(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
+    pairs = views.by_dataset(scores, options.get("metric"), options.get("shares"), views.SHARES)
+    means = pairs.groupby("dial").score.mean()
+    yield Quantity("rank correlation of alignment and the share of intact pairs", "", "", _rank_correlation(-means.index.to_series(), means))
+    yield Quantity("alignment, no pair shuffled", "", "", means.iloc[0])
+    runs = pairs[pairs.dial == means.index[-1]].groupby("dataset").score.mean()
+    yield Quantity("alignment, every pair shuffled", "", "", runs.mean(), runs.min(), runs.max())
+
+
 QUANTITIES: dict[str, Callable[[AlignmentTable, CompetenceTable, dict[str, Any]], Iterator[Quantity]]] = {
     "fig3": _fig3,
     "fig9": _fig9,
+    "controls": _controls,
 }
 """Figure -> its quantities."""
