@@ -121,7 +121,9 @@ def register() -> None:
         "schema": Config,
         "ls_schema": ListConfig,
         "doctor_schema": DoctorConfig,
-        "reproduce_schema": ReproduceConfig, "simulate_schema": SimulateConfig}.items():
+        "reproduce_schema": ReproduceConfig,
+        "simulate_schema": SimulateConfig,
+    }.items():
         store.store(name=name, node=node)
 
 

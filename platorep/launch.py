@@ -16,11 +16,15 @@ GROUPS = {
     "figure": "figure",
     "protocol": "protocol",
     "compute": "compute",
+    "corpus": "corpus",
+    "probe": "probe",
+    "experiment": "experiment",
+    "world": "world",
     "reproduce": "experiment",
 }
 """Configuration groups whose choices are checked here, so that a wrong one is answered with the nearest names."""
 
-POSITIONAL = {"ls": "what", "reproduce": "reproduce"}
+POSITIONAL = {"ls": "what", "reproduce": "reproduce", "simulate": "experiment"}
 """Commands whose first bare word stands for a configuration key."""
 
 FLAGS = {"doctor": {"--json": "json=true"}}

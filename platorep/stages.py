@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from platorep import competence, pipeline
-from platorep.core.errors import PlatorepError, SpecError
+from platorep import pipeline
+from platorep.core.errors import PlatorepError, SpecError, unknown_name
 from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
+from platorep.core.specs import ExtractSpec
 from platorep.core.store import FeatureSet
 from platorep.pipeline import Settings
 from platorep.progress import bar, console_for_tables
@@ -33,7 +34,7 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
     """Extracts every model of the suite that is not in the store; one that fails does not stop the others."""
     from platorep.data import open_dataset
     from platorep.extract import extract
-    from platorep.models import pick_device, resolve
+    from platorep.models import evict, pick_device, resolve
 
     device = pick_device(settings.device)
     with bar("Opening the pairs") as report:
@@ -46,7 +47,7 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
         try:
             spec = pipeline.extract_spec(cfg, resolve(model, device), pairs.spec)
         except Exception as error:
-            failed.append(_failure(model.name, error))
+            failed.append(failure(model.name, error))
             continue
         if cfg["overwrite"] and settings.store.has(spec):
             settings.store.remove(settings.store.open(spec))
@@ -70,13 +71,22 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
                     progress=report,
                 )
         except Exception as error:
-            failed.append(_failure(name, error))
+            failed.append(failure(name, error))
         else:
             log.info("%s: extracted to %s", name, path)
+        shared = any(_weights(later) == _weights(spec) for later in pending[number:])
+        if cfg["evict"] and not shared:
+            evict(spec.model)
     return failed
 
 
-def _failure(name: str, error: Exception) -> Failure:
+def _weights(spec: ExtractSpec) -> tuple[Any, ...]:
+    """What tells apart the downloaded weights of two models."""
+    return spec.model.source, spec.model.id, spec.model.asset, spec.model.revision
+
+
+def failure(name: str, error: Exception) -> Failure:
+    """Logs why something could not be done, and notes it: with a traceback where it was not foreseen."""
     if isinstance(error, PlatorepError):
         log.error("%s: %s", name, error)
     else:
@@ -96,11 +106,10 @@ def raise_failures(failed: list[Failure]) -> None:
 
 
 def measure_competence(cfg: dict[str, Any], settings: Settings) -> CompetenceTable:
-    """Writes and returns the competence table of the suite's stored models."""
-    found = pipeline.stored(cfg, settings)
-    table = competence.from_features(found)
-    table.write(settings.root / "competence" / f"{pipeline.run_name(cfg)}.parquet")
-    return table
+    """Writes and returns the competence table of the suite's models; what could not be measured is logged."""
+    from platorep import measuring
+
+    return measuring.measure_competence(cfg, settings)[0]
 
 
 def align_models(cfg: dict[str, Any], settings: Settings) -> None:
@@ -254,3 +263,28 @@ def hubness_of_layers(cfg: dict[str, Any], settings: Settings) -> pd.DataFrame:
             depth = [layer / max(1, len(graphs) - 1) for layer in range(len(graphs))]
             found.append(hubness(torch.stack(graphs)).assign(model=one.name, depth=depth))
     return pd.concat(found, ignore_index=True)
+
+
+def simulate(cfg: dict[str, Any], settings: Settings) -> list[Path]:
+    """Runs the chosen experiments of the theory; tables and figures go to a folder an experiment under theory/.
+
+    Raises:
+        UnknownNameError: a text model for the colours that the suite does not have.
+    """
+    from platorep.theory import run
+
+    paths: list[Path] = []
+    with bar("Simulating") as report:
+        for number, (name, options) in enumerate(cfg["experiment"].items()):
+            report(number, len(cfg["experiment"]), name)
+            options = dict(options or {})
+            if "models" in options:  # names of the suite's models stand for their specs
+                suite = {spec.name: spec for spec in pipeline.model_specs(cfg)}
+                for model in options["models"]:
+                    if model not in suite:
+                        raise unknown_name("model", model, suite)
+                options["models"] = [suite[model] for model in options["models"]]
+            paths += run(name, settings.root / "theory", world=cfg["world"] or None, **options)
+    for path in paths:
+        log.info("%s", path)
+    return paths

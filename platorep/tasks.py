@@ -87,7 +87,10 @@ def extract(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
 @_task
 def competence(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """The competence table of the suite."""
-    stages.measure_competence(cfg, settings)
+    from platorep import measuring
+
+    _, failed = measuring.measure_competence(cfg, settings)
+    stages.raise_failures(failed)
 
 
 @_task
@@ -116,6 +119,12 @@ def report(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     stages.write_report(cfg, settings, HydraConfig.get().overrides.task)
+
+
+@_task
+def simulate(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """Experiments on worlds whose answer is known."""
+    stages.simulate(cfg, settings)
 
 
 @_task

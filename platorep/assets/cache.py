@@ -75,6 +75,12 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None) -> Path:
     return _unpacked(asset, asset.sha256, lambda temporary, report: _download(asset, temporary, report), progress)
 
 
+def cached(asset: AssetSpec) -> Path | None:
+    """The folder of an archive's unpacked members, if it is in the cache."""
+    folder = _folder(asset, asset.sha256) if asset.sha256 else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
 def resolve(asset: AssetSpec) -> AssetSpec:
     """The asset pinned to its content: a path gets its SHA-256, a Hub repository its commit; archives are pinned already.
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
+DAY = 24 * 3600
+"""Seconds."""
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a temporary path beside `path`, then renames it to `path`.
 
     A reader sees the old file, the new one, or none; never a part of one. Two writers racing leave one of the two
-    whole. The temporary file is removed when `write` fails; one left by a kill is removed by `remove_temporary`.
+    whole. The temporary file is removed when `write` fails; one left by a kill stays until `remove_temporary`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
@@ -27,6 +33,14 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Removes temporary files that kills left in a folder a day ago or earlier: younger ones may be another writer's."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > DAY:
+                path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

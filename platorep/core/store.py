@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platorep.core.errors import FeatureError, StoreError, unknown_name
-from platorep.core.files import sha256_file, slug, write_atomically, write_json
+from platorep.core.files import remove_temporary, sha256_file, slug, write_atomically, write_json
 from platorep.core.provenance import provenance
 from platorep.core.specs import DatasetSpec, ExtractSpec
 
@@ -335,6 +335,7 @@ class FeatureWriter:
             "provenance": provenance(**more),
         }
         write_json(self.path / "manifest.json", manifest)
+        remove_temporary(self.path)
         return self.path
 
     def sample_scalars(self) -> dict[str, list[float]]:

@@ -1,8 +1,9 @@
 """Encoders: models behind one small interface, with every layer pooled on the device."""
 
 from platorep.models.base import Encoded, Encoder, Text, TextRules, Tokens, is_lexical, pick_device
+from platorep.models.evicting import evict
 from platorep.models.loading import load
 from platorep.models.resolving import resolve
 
 
-__all__ = ["Encoded", "Encoder", "Text", "TextRules", "Tokens", "is_lexical", "load", "pick_device", "resolve"]
+__all__ = ["Encoded", "Encoder", "Text", "TextRules", "Tokens", "evict", "is_lexical", "load", "pick_device", "resolve"]

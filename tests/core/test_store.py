@@ -1,6 +1,7 @@
 """The store: whole or absent, resumable, and it refuses what does not fit."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -91,6 +92,16 @@ def test_two_writers_leave_the_bytes_of_one(store, samples, features, tmp_path):
 def test_no_temporary_file_stays_behind(store, samples, features):
     complete(store, samples, features)
     assert not [p for p in store.root.rglob("*") if p.name.endswith(".tmp")]
+
+
+def test_what_a_kill_left_is_removed_after_a_day_and_not_before(store, samples, features):
+    writer = FeatureWriter(store, SPEC, samples, 4)
+    fill(writer, features)
+    old, young = writer.path / ".shard.1.ab.tmp", writer.path / ".shard.2.cd.tmp"
+    old.touch(), young.touch()
+    os.utime(old, (0, 0))
+    writer.finish({})
+    assert (old.exists(), young.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])

@@ -1,0 +1,45 @@
+"""Removing a model's downloaded weights after use, for suites that are larger than the disk."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+
+from platorep.core.specs import AssetSpec, ModelSpec
+
+
+log = logging.getLogger(__name__)
+
+
+def evict(spec: ModelSpec) -> None:
+    """Removes what was fetched for a resolved spec: its files in our cache, or its revision in the Hub's cache.
+
+    Local paths are the user's own and stay. What is not there is no error.
+    """
+    if spec.asset is not None:
+        _evict_asset(spec.asset, str(spec.revision))
+    elif spec.weights == "pretrained" and spec.source in ("transformers", "timm", "open_clip"):
+        _evict_from_hub_cache(str(spec.revision))
+
+
+def _evict_asset(asset: AssetSpec, revision: str) -> None:
+    from platorep.assets import cache_dir, cached
+
+    for part in (asset, *asset.parts):
+        if part.source in ("wheel", "deb", "parts") and (folder := cached(part)) is not None:
+            log.info("removing %s", folder)
+            shutil.rmtree(folder)
+    shutil.rmtree(cache_dir() / "dequantized" / revision[:16], ignore_errors=True)
+
+
+def _evict_from_hub_cache(commit: str) -> None:
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        found = scan_cache_dir()
+    except CacheNotFound:
+        return
+    if any(revision.commit_hash == commit for repo in found.repos for revision in repo.revisions):
+        strategy = found.delete_revisions(commit)
+        log.info("removing %s of the Hub's cache (revision %s)", strategy.expected_freed_size_str, commit[:12])
+        strategy.execute()
