@@ -16,7 +16,8 @@ FEW = 500
 DENSE_K = 0.1
 """k/n above which neighbours are no longer near, and chance alone reaches the scores of small effects."""
 HUB = 0.1
-"""Share of all samples that count a hub among their neighbours, from which a layer is named."""
+"""Share of all samples that count a hub among their neighbours, from which a layer is named; it is at least `HUB_LIFT` times k."""
+HUB_LIFT = 5
 ORPHANS = 1 / 3
 """Share of samples that are nobody's neighbour, from which a layer is named."""
 TIES = 0.01
@@ -80,16 +81,16 @@ def _tests(run: Run) -> Iterator[Caveat]:
         text = f"{len(chance)} of {len(pairs)} scores do not differ from chance at {LEVEL:g}, corrected over the matrix of models."
         yield Caveat("Scores at chance", text, items)
     if (floor := pairs.p_floor.max()) > LEVEL / 10:
-        text = f"With {int(pairs.permutations.max())} relabellings no p below {floor:.2g} is possible: raise statistics.permutations to tell more."
+        text = f"{int(pairs.permutations.max())} relabellings give no p below {floor:.2g}: raise statistics.permutations to tell more."
         yield Caveat("Coarse p values", text)
 
 
 def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
     hubs, orphans, ties, clamped = [], [], [], []
     for name, one in anatomies.items():
-        n = len(next(iter(one.graphs.values())))
+        n, k = next(iter(one.graphs.values())).shape
         for column, most, items, unit in (
-            ("max_in_degree", HUB * n, hubs, lambda v, n=n: f"neighbour of {v:.0f} of {n:,} samples"),
+            ("max_in_degree", max(HUB * n, HUB_LIFT * k), hubs, lambda v, n=n: f"neighbour of {v:.0f} of {n:,} samples"),
             ("never_neighbours", ORPHANS, orphans, lambda v: f"{v:.0%} of samples are nobody's neighbour"),
             ("ties", TIES, ties, lambda v: f"{v:.1%} of samples"),
             ("clamped", CLAMPED, clamped, lambda v: f"{v:.0%} of values"),
@@ -100,11 +101,11 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
                 items.append(f"{name}: {len(over)} of {len(one.layers)} layers, most in layer {worst.layer:.0f} ({unit(worst[column])})")
     if hubs or orphans:
         text = (
-            "A few samples are neighbours of very many: they widen the null, and models can agree about what makes a sample central alone."
+            "A few samples are neighbours of very many: they widen the null, and models may agree only about what makes a sample central."
         )
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
-        text = "The last neighbour is exactly as near as the next: the order of the samples decides. Often duplicates, or features of few values."
+        text = "The last neighbour is exactly as near as the next, so that the order of the samples decides. Often duplicates."
         yield Caveat("Ties", text, tuple(ties))
     if clamped:
         text = "The clamp is one value a model, so that a layer of larger values loses more than its share."

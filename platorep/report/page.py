@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 import pandas as pd
+from PIL import Image
 
 from platorep import __version__
 from platorep.core.errors import StoreError
@@ -27,6 +28,9 @@ from platorep.report.material import Run
 
 
 log = logging.getLogger(__name__)
+
+SCRIPTS = ("common.js", "matrix.js", "layers.js", "explorer.js", "start.js")
+"""Files of the page's script, joined in this order."""
 
 LARGE = 15 * 10**6
 """Bytes from which a page is called large: browsers open larger ones, but slowly, and mail refuses them."""
@@ -86,7 +90,7 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
         loader=jinja2.FunctionLoader(asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "p": p_value}
-    script, style = asset("page.js"), asset("page.css")
+    script, style = "\n".join(asset(name) for name in SCRIPTS), asset("page.css")
     return environment.get_template("page.html.j2").render(
         run=run,
         title=f"{run.suite or 'models'} on {run.dataset.name}",
@@ -195,9 +199,12 @@ def changes(model: Any) -> str:
     return ", ".join(parts)
 
 
-def figure(name: str, path: Path) -> dict[str, str]:
-    """A figure with its picture inlined."""
-    return {"name": name, "about": FIGURES.get(name, name), "png": base64.b64encode(path.read_bytes()).decode()}
+def figure(name: str, path: Path) -> dict[str, Any]:
+    """A figure with its picture inlined, shown at twice the pixels that a screen needs."""
+    with Image.open(path) as picture:
+        width, height = (side // 2 for side in picture.size)
+    png = base64.b64encode(path.read_bytes()).decode()
+    return {"name": name, "about": FIGURES.get(name, ""), "png": png, "width": width, "height": height}
 
 
 def commands(run: Run) -> list[tuple[str, str]]:

@@ -1,0 +1,94 @@
+"""A small run with texts that would break a careless page."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from PIL import Image
+
+from platorep import competence
+from platorep.align import align, significance
+from platorep.core.results import AlignmentTable
+from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
+from platorep.core.store import FeatureSet, FeatureStore, FeatureWriter, Samples
+from platorep.metrics.registry import build
+from platorep.report import Run
+
+
+N = 90
+HOSTILE = (
+    "</script><script>document.title = 'broken in'</script>",
+    "<img src=x onerror=\"document.title = 'broken in'\">",
+    "<!-- <script> & 'quotes' \"double\" \u2028 next line",
+    "{{ run.name }} {% for x in y %}",
+)
+
+
+def picture(index: int) -> Image.Image:
+    return Image.new("RGB", (300, 200), (index * 2 % 256, 120, 255 - index * 2 % 256))
+
+
+def make_run(root, *, n: int = N, permutations: int = 39, metrics=("mutual_knn", "cka"), depth: int = 3, models: int = 2) -> Run:
+    """`models` language and as many vision models that see a shared latent; k = 5."""
+    chance = torch.Generator().manual_seed(7)
+    latent = torch.randn(n, 5, generator=chance)
+    captions = [[HOSTILE[i]] if i < len(HOSTILE) else [f"thing {i} of kind {i % 7}", f"another word for {i}"] for i in range(n)]
+    captions[n - 1] = captions[n - 2]
+    samples = Samples(
+        ids=[f"s/{i:03d}" for i in range(n)],
+        captions=captions,
+        categories=[f"kind <{i % 7}>" for i in range(n)],
+        dropped=[{"id": "gone & <lost>", "reason": "picture is the same as that of 's/001'"}],
+    )
+    dataset = DatasetSpec(name="toy", source="synthetic", revision="1", upstream="<b>nowhere</b>", n=n)
+    store = FeatureStore(root / "features")
+    store.write_samples(dataset, samples)
+    features = []
+    for modality in ("language", "vision"):
+        for number in range(models):
+            name = f"{modality[0]}{number}"
+            upstream = "somebody's model, quantised to Q4" if name == "l1" else ""
+            model = ModelSpec(
+                name=name, modality=modality, source="imported", id=f"<{name}>", revision="r1", family=modality, upstream=upstream
+            )
+            writer = FeatureWriter(store, ExtractSpec(model=model, dataset=dataset), samples, 64)
+            layers = {}
+            for i in range(depth):
+                noise = (1.5 + number) * torch.randn(n, 12 + i, generator=chance)
+                layers[f"block.{i}"] = latent @ torch.randn(5, 12 + i, generator=chance) + noise
+            for shard, (start, stop) in enumerate(writer.bounds):
+                writer.write(shard, {layer: values[start:stop] for layer, values in layers.items()})
+            scalars = {"parameters": 1000 + number, "bits_per_byte": 1.5, "truncated": 3 if name == "l0" else 0}
+            features.append(FeatureSet(writer.finish(scalars, device="cpu", dtype="float32")))
+    built = [build(name, **({"k": 5} if name == "mutual_knn" else {})) for name in metrics]
+    x, y = features[:models], features[models:]
+    align(x, y, built, out_dir=root / "alignment")
+    parts = sorted(path for path in (root / "alignment").glob("*.parquet") if ".samples." not in path.name)
+    return Run(
+        name="small--toy",
+        suite="small <suite>",
+        dataset=dataset,
+        samples=samples,
+        picture=picture,
+        features=features,
+        metrics=built,
+        alignment=AlignmentTable.load(parts),
+        selection=significance([(a, b) for a in x for b in y], built, permutations=permutations) if permutations else None,
+        competence=competence.from_features(features),
+        missing=["absent"],
+        words=["suite=small", "metric=[mutual_knn,cka]"],
+        configuration='{"suite": "<small>"}',
+    )
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory) -> Run:
+    return make_run(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture
+def changed(small):
+    """The small run with some of its material replaced."""
+    return lambda **changes: dataclasses.replace(small, **changes)
