@@ -305,8 +305,8 @@ def main() -> None:
     )
     print(text)
     if not given.dry:
-        block = re.compile(rf"(<!-- {given.part} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        DOCUMENT.write_text(block.sub(lambda found: f"{found[1]}\n{text}\n{found[2]}", DOCUMENT.read_text()))
+        block = re.compile(rf"(<!-- {given.part} -->).*?(<!-- end -->)", re.DOTALL)
+        DOCUMENT.write_text(block.sub(lambda found: f"{found[1]}\n\n{text}\n\n{found[2]}", DOCUMENT.read_text()))
 
 
 if __name__ == "__main__":
