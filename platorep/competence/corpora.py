@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
@@ -66,11 +65,13 @@ def read_corpus(spec: CorpusSpec, samples: Samples | None = None) -> Corpus:
 
 def _limited(spec: CorpusSpec, found: Iterable[tuple[str, str]]) -> Iterator[str]:
     size = 0
-    for name, text in takewhile(lambda _: spec.max_bytes is None or size < spec.max_bytes, found):
+    for name, text in found:
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"corpus {spec.name!r}: document {name} is empty or is no text. Leave it out.")
-        size += len(text.encode())
         yield text
+        size += len(text.encode())
+        if spec.max_bytes is not None and size >= spec.max_bytes:
+            return
 
 
 def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:

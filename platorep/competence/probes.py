@@ -154,10 +154,10 @@ def split(classes: Sequence[str], held_out: float, *, seed: int = 0) -> tuple[li
     return subsample(train, seed), subsample(validation, seed)
 
 
-def frequent(classes: Sequence[str]) -> list[int]:
-    """Rows whose class has at least `LEAST` samples, in order."""
+def frequent(classes: Sequence[str], least: int = LEAST) -> list[int]:
+    """Rows whose class has at least `least` samples, in order."""
     counts = Counter(classes)
-    return [row for row, one in enumerate(classes) if counts[one] >= LEAST]
+    return [row for row, one in enumerate(classes) if counts[one] >= least]
 
 
 def subsample(rows: Sequence[int], seed: int = 0) -> list[int]:

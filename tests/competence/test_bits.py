@@ -187,7 +187,7 @@ def test_a_tokenizer_that_loses_text_is_named(caplog):
 
 def test_windows_that_cannot_be_are_refused(folder):
     encoder = opened(small_models.llama(folder / "short", context=32))
-    with pytest.raises(SpecError, match=r"short takes 32 tokens; corpus\.context is 33\. Set corpus\.context=32"):
+    with pytest.raises(SpecError, match=r"short takes 32 tokens; corpus\.context is 33\. Set corpus\.context=32 for all"):
         measure(encoder, context=33)
     for stride in (0, 24):
         with pytest.raises(SpecError, match=r"expected 1 to corpus\.context - 1 = 23"):

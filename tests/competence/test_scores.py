@@ -34,7 +34,9 @@ def write(folder, value, name="results.json"):
 
 NEW = {
     "results": {
-        "hellaswag": {"alias": "hellaswag", "acc,none": 0.29, "acc_stderr,none": 0.004, "acc_norm,none": 0.31, "acc_norm_stderr,none": 0.005},
+        "hellaswag": {
+            "alias": "hellaswag", "acc,none": 0.29, "acc_stderr,none": 0.004, "acc_norm,none": 0.31, "acc_norm_stderr,none": 0.005,
+        },
         "gsm8k": {
             "alias": "gsm8k", "exact_match,flexible-extract": 0.03, "exact_match_stderr,flexible-extract": 0.002,
             "exact_match,strict-match": 0.01, "exact_match_stderr,strict-match": "N/A",
