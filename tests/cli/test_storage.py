@@ -1,0 +1,57 @@
+"""`platorep store`: what goes in comes out, damage is found, and wrong names are answered."""
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from platorep import cli
+
+
+def store(*words):
+    return CliRunner().invoke(cli.app, ["store", *map(str, words)])
+
+
+@pytest.fixture
+def root(tmp_path):
+    x = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+    np.savez(tmp_path / "mine.npz", ids=np.array([f"s{i}" for i in range(12)]), layer=x)
+    done = store("import", tmp_path / "mine.npz", "--name", "mine", "--modality", "brain", "--dataset", "scans", "--root", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    return tmp_path / "out"
+
+
+def test_what_was_imported_is_exported_unchanged(root, tmp_path):
+    assert store("export", "mine", tmp_path / "again.npz", "--root", root).exit_code == 0
+    before, after = np.load(tmp_path / "mine.npz"), np.load(tmp_path / "again.npz")
+    assert before["ids"].tolist() == after["ids"].tolist()
+    name = next(key for key in after if key != "ids")
+    np.testing.assert_array_equal(before["layer"], after[name])
+
+
+def test_verify_finds_a_changed_byte(root):
+    assert store("verify", "--root", root).exit_code == 0
+    shard = next(root.rglob("shard-*"))
+    raw = bytearray(shard.read_bytes())
+    raw[-1] ^= 1
+    shard.write_bytes(raw)
+    done = store("verify", "--root", root)
+    assert done.exit_code == 1
+    assert "it changed after it was written" in done.output
+
+
+def test_rm_removes_what_matches_and_asks_first(root):
+    assert CliRunner().invoke(cli.app, ["store", "rm", "mine", "--root", str(root)], input="n\n").exit_code == 0
+    assert list(root.rglob("manifest.json"))
+    assert store("rm", "mine", "--yes", "--root", root).exit_code == 0
+    assert not list(root.rglob("manifest.json"))
+
+
+def test_a_name_that_matches_nothing_is_answered(root):
+    done = store("verify", "other", "--root", root)
+    assert done.exit_code == 1
+    assert "no features under" in str(done.output) + str(done.exception)
+
+
+def test_an_unknown_ending_is_refused(root, tmp_path):
+    done = store("export", "mine", tmp_path / "x.csv", "--root", root)
+    assert done.exit_code == 1
