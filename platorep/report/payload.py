@@ -23,7 +23,7 @@ from platorep.report.material import TESTED, Run
 MOST_SAMPLES = 2048
 """Samples that the explorer shows at most: the dataset's first, so that a page of 1,024 stays below 15 MB."""
 
-THUMBNAIL = 96
+THUMBNAIL = 128
 """Longest side of a thumbnail in pixels."""
 
 STEPS = 65535
@@ -118,7 +118,7 @@ def thumbnail(picture: Image.Image) -> str:
     small = picture.convert("RGB")
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=72, method=4)
+    small.save(buffer, "WEBP", quality=70, method=4)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -166,8 +166,8 @@ def test_statistics_are_those_of_the_selection_table(small, page, data):
 def test_pictures_are_small_and_whole(data):
     assert len(data["explorer"]["pictures"]) == N
     picture = Image.open(io.BytesIO(base64.b64decode(data["explorer"]["pictures"][40])))
-    assert (picture.format, picture.size) == ("WEBP", (96, 64))
-    assert np.abs(np.asarray(picture)[32, 48].astype(int) - [80, 120, 175]).max() < 8
+    assert (picture.format, picture.size) == ("WEBP", (128, 85))
+    assert np.abs(np.asarray(picture)[42, 64].astype(int) - [80, 120, 175]).max() < 8
 
 
 def test_provenance_and_commands_are_there(small, page):
@@ -240,7 +240,7 @@ def clamped(features, n):
 def test_a_thousand_samples_stay_below_fifteen_megabytes(tmp_path):
     run = make_run(tmp_path, n=1024, permutations=0, metrics=("mutual_knn",), depth=2)
     grain = torch.randint(0, 256, (24, 24, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8).numpy()
-    photograph = Image.fromarray(grain).resize((120, 90), Image.Resampling.BICUBIC)
+    photograph = Image.fromarray(grain).resize((160, 120), Image.Resampling.BICUBIC)
     object.__setattr__(run, "picture", lambda index: photograph.rotate(index))
     size = write_page(run, tmp_path / "page.html").stat().st_size
     assert 1024 * 500 < size < 15e6
