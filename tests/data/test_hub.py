@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 
 import datasets
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from platorep.config import config_dir
 from platorep.core.errors import AssetError, DataError, SpecError, UnknownNameError
 from platorep.core.specs import DatasetSpec
 from platorep.data import open_dataset
@@ -146,3 +150,38 @@ def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
+
+
+def test_labels_serve_as_captions_of_pictures_that_have_none(parquet):
+    data = open_dataset(parquet.replace(columns={"text": "label", "category": "label"}))
+    assert data.samples.captions[:2] == [["cat"], ["dog"]]
+    assert data.samples.categories[:2] == ["cat", "dog"]
+
+
+def test_a_task_of_labelled_tar_files_opens_as_configured(tmp_path):
+    """The layout of VTAB's tasks on the Hub: one folder a split, tar files of NAME.webp and NAME.cls."""
+    for split, shift in (("train", 0), ("test", 1)):
+        (tmp_path / "repo" / split).mkdir(parents=True)
+        with tarfile.open(tmp_path / "repo" / split / "0.tar", "w") as tar:
+            for i, image in enumerate(images()):
+                file = io.BytesIO()
+                image.save(file, "webp", lossless=True)
+                for ending, raw in (("cls", str((i + shift) % 3).encode()), ("webp", file.getvalue())):
+                    member = tarfile.TarInfo(f"s{i:07d}.{ending}")
+                    member.size = len(raw)
+                    tar.addfile(member, io.BytesIO(raw))
+    task = yaml.safe_load((config_dir() / "probe" / "vtab.yaml").read_text())["tasks"]["dtd"]
+    for part, shift in (("dataset", 0), ("validation", 1)):
+        data = open_dataset(DatasetSpec.from_dict({**task[part], "id": str(tmp_path / "repo"), "order_seed": None}))
+        assert data.samples.categories == [str((i + shift) % 3) for i in range(N)]
+        assert data.picture(3).tobytes() == images()[3].tobytes()
+
+
+def test_every_task_of_the_nineteen_has_two_splits_of_one_repository():
+    tasks = yaml.safe_load((config_dir() / "probe" / "vtab.yaml").read_text())["tasks"]
+    assert len(tasks) == 19
+    for name, task in tasks.items():
+        train, validation = (DatasetSpec.from_dict(task[part]) for part in ("dataset", "validation"))
+        assert (train.id, train.split, validation.split) == (validation.id, "train", "test"), name
+        assert all(one.n in (None, 10_000) for one in (train, validation))
+    assert len({task["dataset"]["id"] for task in tasks.values()}) == 19
