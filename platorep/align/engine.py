@@ -190,7 +190,7 @@ def _scores(metric: Metric, pairs: list[tuple[Features, Features]], states: dict
             left = 0
             for b in others:
                 across = slice(left, left := left + len(states[b.key][metric.id]))
-                moments = None if null is None else NullMoments(null.mean[down, across], null.sd[down, across])
+                moments = None if null is None else NullMoments(*(None if part is None else part[down, across] for part in null))
                 yield Scored(a, b, scores[down, across], moments, xs[down], ys[across])
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import ndtr
 
 import platorep
 from platorep.align.layers import Features
 from platorep.core.files import slug, write_atomically
 from platorep.core.results import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.metrics.base import Metric, NullMoments
+from platorep.stats.calibration import skewed_p
 
 
 ALIGNMENT_VERSION = 1
@@ -54,8 +54,8 @@ def rows(
 ) -> dict[str, object]:
     """The table's columns for all layer pairs of one pair of models, x's layers outermost.
 
-    p_value is the upper tail of the normal distribution at z, the exact null moments' standardised score: for one fixed
-    layer pair. It holds for neighbour overlaps and unbiased CKA away from the far tail; permutations say more.
+    p_value is the upper tail at z, the score standardised by its exact null moments, for one fixed layer pair: normal for
+    neighbour overlaps, Pearson's type III law with the null's skewness for kernels. Permutations say more of the far tail.
     """
     count = scores.numel()
     columns: dict[str, object] = {
@@ -91,7 +91,8 @@ def rows(
         z = np.where(sd > 0, (columns["score"] - mean) / sd, np.nan)
         top = metric.bounds[1]
         corrected = (columns["score"] - mean) / (top - mean) if np.isfinite(top) else nothing
-    columns |= {"null_mean": mean, "null_sd": sd, "z": z, "p_value": ndtr(-z), "corrected": corrected}
+    skewness = 0.0 if null is None or null.skewness is None else null.skewness.numpy().ravel()
+    columns |= {"null_mean": mean, "null_sd": sd, "z": z, "p_value": skewed_p(z, skewness), "corrected": corrected}
     return {name: columns[name] for name in ALIGNMENT_COLUMNS}
 
 

@@ -111,6 +111,7 @@ class NullMoments(NamedTuple):
 
     mean: torch.Tensor  # (Lx, Ly) float64
     sd: torch.Tensor  # (Lx, Ly) float64
+    skewness: torch.Tensor | None = None  # (Lx, Ly) float64, to first order in 1/n; None where the null is close to normal
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,7 +154,9 @@ class DistanceCorrelation(Metric):
 
     def null(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> NullMoments | None:
         """Exact null moments of the unbiased estimator (those of unbiased CKA); none are known for a square root."""
-        return NullMoments(*centred.null_moments(xs, ys, "unbiased")) if self.estimator == "unbiased" else None
+        if self.estimator == "biased":
+            return None
+        return NullMoments(*centred.null_moments(xs, ys, "unbiased"), centred.null_skewness(xs, ys))
 
     def leave_block_out(self, xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor]) -> torch.Tensor:
         """Scores of all pairs without each block of samples, shape (len(blocks), len(xs), len(ys)); see `jackknife`."""

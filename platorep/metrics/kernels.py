@@ -88,7 +88,7 @@ class CKA(Metric):
         sqrt(PR_x PR_y) / (n - 1) with the participation ratio PR = tr(HKH)^2 / |HKH|^2 (Kazi-Aoual et al. 1995,
         doi:10.1016/0167-9473(94)00064-2, for the RV coefficient); variance as in `metrics.centred`.
         """
-        return NullMoments(*centred.null_moments(xs, ys, self.hsic))
+        return NullMoments(*centred.null_moments(xs, ys, self.hsic), centred.null_skewness(xs, ys))
 
     def leave_block_out(self, xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor]) -> torch.Tensor:
         """Scores of all pairs without each block of samples, shape (len(blocks), len(xs), len(ys)); see `jackknife`.

@@ -6,11 +6,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.stats import pearson3
 
-from platorep.core.errors import FeatureError, SpecError
-from platorep.metrics.centred import Centred
+from platorep.core.errors import SpecError
 
 
 def chance_corrected(score: np.ndarray | float, null_mean: np.ndarray | float, best: float = 1.0) -> np.ndarray | float:
@@ -77,31 +75,11 @@ def calibrated(observed: np.ndarray, null: np.ndarray, *, alpha: float = 0.05, b
     return Calibrated(score, threshold, (1 + (null >= observed[:, None]).sum(axis=1)) / draws)
 
 
-def kernel_skewness(layer: Centred) -> float:
-    """tr(U^3) / |U|^3 of a prepared layer of `cka` or `distance_correlation`: large where few dimensions carry the samples.
-
-    U is the layer's U-centred kernel. Relabelled at random, <U_x, U_y> is close to a sum over eigenvalues lambda_i mu_j (z_ij^2 - 1) with
-    independent standard normal z_ij, whose skewness is sqrt(8) times the product of the two layers' figures: see `skewed_p`.
-
-    Raises:
-        FeatureError: a layer of so many samples that its kernel is kept as features.
-
-    Cost: one product of n x n matrices.
-    """
-    if layer.upper is None:
-        raise FeatureError(f"n = {layer.n} samples: no kernel matrix is kept to take the skewness of. Use max_null_prepared for p.")
-    half = torch.zeros(layer.n, layer.n, dtype=torch.float64, device=layer.upper.device)
-    first, second = torch.triu_indices(layer.n, layer.n, 1, device=half.device)
-    half[first, second] = layer.upper.double()
-    u = half + half.T
-    return ((u @ u * u).sum() / torch.linalg.matrix_norm(u) ** 3).item()
-
-
 def skewed_p(z: np.ndarray | float, skewness: np.ndarray | float) -> np.ndarray | float:
     """One-sided p-value of z = (score - null mean) / null sd by the Pearson type III law with the null's skewness.
 
     The null of CKA leans to the right where the samples vary in few dimensions: there a Gaussian p rejects 7 to 8 % at the 5 %
-    level and 3 % at the 1 % level. With skewness = sqrt(8) * kernel_skewness(x) * kernel_skewness(y) the rates are those of the table
+    level and 3 % at the 1 % level. With `NullMoments.skewness` the rates are those of the table
     in docs/statistics.md. With skewness 0 it is the Gaussian p.
     """
     return pearson3.sf(z, skewness)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from scipy import stats
 
-from platorep.core.errors import FeatureError, SpecError
+from platorep.core.errors import SpecError
 from platorep.metrics import registry
 from platorep.metrics.base import Geometry
-from platorep.stats.calibration import calibrated, chance_corrected, kernel_skewness, skewed_p
+from platorep.stats.calibration import calibrated, chance_corrected, skewed_p
 from platorep.stats.nulls import max_null_prepared
 
 from .worlds import layers
@@ -73,7 +73,7 @@ def test_skewness_of_ckas_null_is_that_of_relabelled_scores_and_makes_tail_proba
     metric = registry.build("cka")
     x, y = ([metric.prepare(layers(rng, rng.normal(size=(60, 3)), 1, 0.2)[0])] for _ in range(2))
     draws = max_null_prepared(metric, {"x": x, "y": y}, [("x", "y")], permutations=4000).null[0]
-    skewness = 8**0.5 * kernel_skewness(x[0]) * kernel_skewness(y[0])
+    skewness = metric.null(x, y).skewness.item()
     assert skewness > 0.5  # few dimensions
     assert stats.skew(draws) == pytest.approx(skewness, rel=0.35)
     z = draws / metric.null(x, y).sd.item()
@@ -85,11 +85,13 @@ def test_skewness_of_ckas_null_is_that_of_relabelled_scores_and_makes_tail_proba
 
 def test_many_dimensions_leave_no_skewness():
     x = torch.randn(200, 2000, generator=torch.Generator().manual_seed(0))
-    assert abs(kernel_skewness(registry.build("cka").prepare(Geometry(x)))) < 0.1
+    assert abs(registry.build("cka").prepare(Geometry(x)).skewness) < 0.1
 
 
-def test_skewness_needs_the_kernel_matrix(monkeypatch):
+def test_skewness_of_features_is_that_of_the_kernel_matrix(monkeypatch):
+    x = Geometry(torch.randn(400, 3, generator=torch.Generator().manual_seed(0)))
+    of_matrix = registry.build("cka").prepare(x).skewness
     monkeypatch.setattr("platorep.metrics.centred.GRAM_ROWS", 10)
-    layer = registry.build("cka").prepare(Geometry(torch.randn(20, 3, generator=torch.Generator().manual_seed(0))))
-    with pytest.raises(FeatureError, match="max_null_prepared"):
-        kernel_skewness(layer)
+    of_features = registry.build("cka").prepare(x)
+    assert of_features.features is not None
+    assert of_features.skewness == pytest.approx(of_matrix, rel=0.02)
