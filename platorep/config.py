@@ -44,6 +44,16 @@ class Statistics:
 
 
 @dataclass
+class Recipe:
+    """What an experiment of `platorep reproduce` is, beside the stages' settings: configs/reproduce/NAME.yaml."""
+
+    name: str = ""
+    variants: dict[str, Any] = field(default_factory=dict)  # name -> changes of the dataset that concern its captions only
+    shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
+    galleries: list[int] = field(default_factory=list)  # the first metric is also scored on the first n samples
+
+
+@dataclass
 class Config:
     """One schema for every command: a stage reads the part that concerns it and ignores the rest."""
 
@@ -57,6 +67,7 @@ class Config:
     protocol: Protocol = field(default_factory=Protocol)
     statistics: Statistics = field(default_factory=Statistics)
     compute: Compute = field(default_factory=Compute)
+    recipe: Recipe = field(default_factory=Recipe)
     suite: str = ""  # the suite's name, for titles and file names
     root: str = "outputs"
     # what every model of the run shares; null leaves each model's own
@@ -91,16 +102,6 @@ class DoctorConfig(Config):
 
 
 @dataclass
-class ReproduceConfig(Config):
-    """`platorep reproduce`: the stages' settings come from configs/reproduce/NAME.yaml."""
-
-    experiment: str = "???"
-    variants: dict[str, Any] = field(default_factory=dict)  # name -> changes of the dataset that concern its captions only
-    shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
-    galleries: list[int] = field(default_factory=list)  # the first metric is also scored on the first n samples
-
-
-@dataclass
 class SimulateConfig(Config):
     """`platorep simulate`."""
 
@@ -121,7 +122,6 @@ def register() -> None:
         "schema": Config,
         "ls_schema": ListConfig,
         "doctor_schema": DoctorConfig,
-        "reproduce_schema": ReproduceConfig,
         "simulate_schema": SimulateConfig,
     }.items():
         store.store(name=name, node=node)

@@ -58,7 +58,7 @@ def reproduce(cfg: dict[str, Any], settings: Settings) -> Path:
     """Runs the stages that are missing, draws the figure, and writes what is behind it and published values beside it.
 
     Args:
-        cfg: a configuration of configs/reproduce, with `experiment`, `variants` and `galleries`.
+        cfg: a configuration of configs/reproduce, with its `recipe`.
         settings: how to compute and where things are.
 
     Returns:
@@ -71,14 +71,14 @@ def reproduce(cfg: dict[str, Any], settings: Settings) -> Path:
 
     if len(cfg["figure"]) != 1:
         raise SpecError(f"an experiment draws one figure; got {', '.join(cfg['figure']) or 'none'}.")
-    (name, options), out = next(iter(cfg["figure"].items())), settings.root / "reproduce" / cfg["experiment"]
+    (name, options), out = next(iter(cfg["figure"].items())), settings.root / "reproduce" / cfg["recipe"]["name"]
     failed = stages.extract_models(cfg, settings)
     competence = stages.measure_competence(cfg, settings)
     scores, more = score(cfg, settings)
     failed += more
     with bar("Drawing") as report:
         report(0, 1, name)
-        paths = save(draw(name, scores, competence, **(options or {})), out / cfg["experiment"])
+        paths = save(draw(name, scores, competence, **(options or {})), out / cfg["recipe"]["name"])
     found = measured(name, scores, competence, **(options or {}))
     comparison = compare(found, targets(name), known=set(scores.frame.x_model) | set(scores.frame.y_model))
     best = scores.best()
@@ -96,17 +96,17 @@ def score(cfg: dict[str, Any], settings: Settings) -> tuple[AlignmentTable, list
     Variants change the captions only: their language features are made, and scored against the dataset's vision features.
     """
     tables, failed = [], []
-    if cfg["shuffles"]:
+    if cfg["recipe"]["shuffles"]:
         tables.append(_shuffled(cfg, settings))
-    elif not cfg["variants"]:
+    elif not cfg["recipe"]["variants"]:
         tables.append(stages.score_models(cfg, settings))
-    for variant, changes in cfg["variants"].items():
+    for variant, changes in cfg["recipe"]["variants"].items():
         table, more = _score_variant(cfg, settings, variant, changes)
         tables.append(table)
         failed += more
-    if cfg["galleries"]:
+    if cfg["recipe"]["galleries"]:
         first = dict([next(iter(cfg["metric"].items()))])
-        for n in cfg["galleries"]:
+        for n in cfg["recipe"]["galleries"]:
             for x, y, kind in pipeline.sides(pipeline.stored(cfg, settings), cfg["protocol"]["pairs"]):
                 small = ([Prefix(one, n) for one in side] for side in (x, y))
                 tables.append(stages.score_block({**cfg, "metric": first}, settings, *small, pairs=kind))
@@ -129,7 +129,9 @@ def _shuffled(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
     tables, metric = [], pipeline.built_metrics(cfg)[0]
     for x, y, _ in pipeline.sides(pipeline.stored(cfg, settings), "cross"):
         with bar("Shuffling pairs") as report:
-            tables.append(shuffled_pairs(x, y, metric, seeds=cfg["shuffles"], progress=report, **stages.how_to_score(cfg, settings)))
+            tables.append(
+                shuffled_pairs(x, y, metric, seeds=cfg["recipe"]["shuffles"], progress=report, **stages.how_to_score(cfg, settings))
+            )
     return AlignmentTable.concatenate(tables)
 
 

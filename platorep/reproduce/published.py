@@ -1,9 +1,12 @@
 """Published values as data: what the paper and those who repeated it report, from where, and how far to trust it.
 
-Trust is one of three words. "paper": stated in the paper's text, captions or tables. "repeated": measured by others with
-the paper's recipe. "digitised": read off the pixels of a figure. A relation of "=" is a number to meet; ">" is a direction
-that the paper claims, and the measured value agrees when it lies above (with its whole interval, where it has one).
-Scope "paper" holds for the paper's models and data only and is not compared with others; scope "any" is a claim in general.
+Trust is one of these words. "paper": stated in the paper's text, captions or tables. "quoted": printed in a figure of the
+paper and taken from others' notes of it. "repeated": measured by others with the paper's recipe. "digitised": read off the
+pixels of a figure that others drew. "definition": true of any instrument that does what it says.
+
+A relation of "=" is a number to meet; ">" is a direction that the paper claims, and the measured value agrees when it lies
+above, with its whole interval where it has one. Scope "paper" holds for the paper's models and data only and is not
+compared with others; scope "any" is a claim in general.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 
-TRUST = ("paper", "repeated", "digitised")
+TRUST = ("paper", "quoted", "repeated", "digitised", "definition")
 COLUMNS = ("figure", "quantity", "x", "y", "relation", "value", "scope", "source", "trust")
 
 
@@ -28,8 +31,8 @@ def targets(figure: str | None = None) -> pd.DataFrame:
 def compare(found: pd.DataFrame, published: pd.DataFrame, known: set[str]) -> pd.DataFrame:
     """Published against measured: columns quantity, x, y, published, measured, low, high, difference, agrees, source, trust.
 
-    Rows that were not measured have a NaN; rows about models that are not among `known`, and numbers that hold for the
-    paper's models and data while none of those is known, are left out. What was measured and has no published value is
+    A published value that was not measured stands beside a NaN. Left out are rows about models that are not among `known`,
+    and rows of scope "paper" where none of the paper's models is. What was measured and has no published value is
     there without one.
 
     Args:
@@ -37,10 +40,9 @@ def compare(found: pd.DataFrame, published: pd.DataFrame, known: set[str]) -> pd
         published: rows of `targets`.
         known: names of the models that were scored.
     """
-    named = published[(published.x != "") | (published.y != "")]
-    here = {*named.x, *named.y} & known
-    stays = published.x.isin({"", *known}) & published.y.isin({"", *known})
-    stays &= (published.scope == "any") | (len(here - {""}) > 0)
+    everything = targets()
+    papers = {*everything.x, *everything.y} - {""}
+    stays = published.x.isin({"", *known}) & published.y.isin({"", *known}) & ((published.scope == "any") | bool(papers & known))
     rows = published[stays].merge(found, how="outer", on=["quantity", "x", "y"], suffixes=("_published", ""), sort=False)
     is_number = rows.relation == "="
     text = rows.value_published.map("{:g}".format)

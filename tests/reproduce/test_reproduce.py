@@ -1,0 +1,205 @@
+"""Every figure of the paper from one command, on drawn shapes and small models; the numbers behind each are checked."""
+
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from platorep import cli, config, pipeline, stages
+from platorep.align import neighbour_graphs
+from platorep.api import score_layers
+from platorep.core.errors import SpecError
+from platorep.core.results import AlignmentTable, CompetenceTable
+from platorep.reproduce import reproduce
+from platorep.stats.nulls import max_null
+from tests.small_models import llama
+
+
+SMALL = ("suite=synthetic", "dataset=synthetic", "dataset.n=72", "compute.device=cpu", "compute.workers=0", "only=null")
+FEW_K = ("metric.cknna.k=[5,10,40]",)
+FILES = {f"{stem}.{kind}" for stem in ("alignment", "competence", "comparison") for kind in ("csv", "parquet")}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """Where all experiments of this module leave their features, and the small language models, by name."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    spec = llama(folder / "small", family="llama", upstream="made here", licence="none needed")
+    models = {name: spec.replace(name=name, **more) for name, more in
+              {"small": {}, "small_noise20": {"weight_noise": 0.2}, "small_noise80": {"weight_noise": 0.8}}.items()}  # fmt: skip
+    return folder / "outputs", {name: {k: v for k, v in one.to_dict().items() if k != "name"} for name, one in models.items()}
+
+
+def configuration(root, name, *overrides):
+    config.register()
+    with initialize_config_dir(str(config.config_dir()), version_base="1.3"):
+        made = compose("reproduce", overrides=[f"reproduce={name}_offline", f"root={root}", *SMALL, *overrides])
+        return OmegaConf.to_container(made, resolve=True)
+
+
+def run(base, name, *overrides, models=True, **recipe):
+    """Runs one experiment; returns its tables and the drawn file."""
+    root, language = base
+    cfg = configuration(root, name, *overrides)
+    cfg["recipe"] |= recipe
+    cfg["models"] = (language if models else {}) | cfg["models"]
+    out = reproduce(cfg, pipeline.Settings.from_config(cfg))
+    assert {path.name for path in out.iterdir()} == FILES | {f"{cfg['recipe']['name']}.png", f"{cfg['recipe']['name']}.pdf"}
+    for stem in ("alignment", "comparison"):
+        assert len(pd.read_csv(out / f"{stem}.csv")) == len(pd.read_parquet(out / f"{stem}.parquet"))
+    return cfg, AlignmentTable.load([out / "alignment.parquet"]).frame, pd.read_parquet(out / "comparison.parquet")
+
+
+def value(comparison, quantity):
+    rows = comparison[comparison.quantity == quantity].drop_duplicates(["quantity", "x", "y"])
+    assert len(rows) == 1, quantity
+    return rows.measured.iloc[0]
+
+
+def test_fig3_says_which_pairs_align_and_how_they_rise_with_competence(base):
+    _, best, comparison = run(base, "fig3")
+    assert len(best) == 4 * 3
+    own = comparison[comparison.quantity == "alignment"].set_index(["x", "y"]).measured
+    assert own["tfidf", "pixels"] == best.set_index(["x_model", "y_model"]).score["tfidf", "pixels"]
+    assert value(comparison, "largest alignment") == best.score.max()
+    competence = CompetenceTable.load([base[0] / "reproduce" / "fig3_offline" / "competence.parquet"])
+    bits = competence.values("bits_per_byte")
+    assert set(bits.index) == {"small", "small_noise20", "small_noise80"}
+    means = best.groupby("x_model").score.mean()[bits.index]
+    rank = np.corrcoef((-bits).rank(), means.rank())[0, 1]
+    rise = comparison[comparison.published == "> 0"].iloc[0]
+    assert rise.measured == pytest.approx(rank)
+    assert rise.agrees == ("yes" if rank > 0 else "no")
+
+
+def test_fig3_lies_above_chance_and_shuffled_pairs_within_it(base):
+    cfg, best, comparison = run(base, "controls", "recipe.shuffles=3")
+    settings = pipeline.Settings.from_config(cfg)
+    features = {one.name: one for one in pipeline.stored(cfg, settings)}
+    graphs = {name: torch.stack(neighbour_graphs(one, 10)) for name, one in features.items() if name in ("tfidf", "pixels")}
+    null = max_null(graphs, [("tfidf", "pixels")], 400)
+    low, high = np.quantile(null.null[0], [0.005, 0.995])
+    pair = best[(best.x_model == "tfidf") & (best.y_model == "pixels")]
+    ends = pair[pair.dataset.str.contains("shuffled_1_")].score
+    assert len(ends) == 3
+    assert low <= ends.mean() <= high
+    intact = pair[pair.dataset.str.contains("shuffled_0_")].score.item()
+    assert intact > high
+    assert value(comparison, "rank correlation of alignment and the share of intact pairs") > 0.9
+    assert comparison.agrees.iloc[0] == "yes"
+
+
+def test_fig9_rises_with_the_words_that_name_what_is_seen(base):
+    cut = {f"shapes_words_{words}": {"options": {"captions": {"words": words}}} for words in (3, 4, 8)}
+    cfg, best, comparison = run(base, "fig9", variants=cut)
+    line = best[(best.x_model == "tfidf") & (best.y_model == "pixels")].set_index("dataset").score
+    assert [name.split("--")[0] for name in line.index] == ["shapes_words_3", "shapes_words_4", "shapes_words_8"]
+    assert line.is_monotonic_increasing
+    assert line.iloc[-1] > 1.5 * line.iloc[0]
+    by_words = comparison[comparison.quantity == "mean alignment by words a caption"].set_index("x").measured
+    assert list(by_words.index) == ["3", "4", "8"]
+    stored = pipeline.Settings.from_config(cfg).store
+    assert not list(stored.root.glob("shapes_words_*/pixels--*"))  # pictures are not run again for other captions
+
+
+def test_fig4_draws_the_measures_that_it_is_told(base):
+    _, best, comparison = run(base, "fig4", "+figure.fig4.vision=vit_random")
+    rows = comparison[comparison.quantity == "alignment"]
+    assert set(rows.y) == {"vit_random"}
+    assert len(best) == 12
+    own = best[best.y_model == "vit_random"].set_index("x_model").score
+    assert rows.set_index("x").measured.to_dict() == own.to_dict()
+    order = own[["small", "small_noise20", "small_noise80"]].rank()
+    bits = (
+        pd.read_csv(base[0] / "reproduce" / "fig4_offline" / "competence.csv").query("measure == 'bits_per_byte'").set_index("model").value
+    )
+    rank = np.corrcoef((-bits).rank(), order[bits.index])[0, 1]
+    assert value(comparison, "rank correlation of alignment and 1 - bits per byte") == pytest.approx(rank)
+
+
+def test_fig10_has_every_k_of_both_variants(base):
+    _, best, comparison = run(base, "fig10", *FEW_K, "metric.cknna_prh.k=[5,10,40]")
+    assert best.metric.nunique() == 6
+    means = best.groupby("metric").score.mean()
+    for metric, mean in means.items():
+        name, k = ("CKNNA" if metric.startswith("cknna(") else "CKNNA as released"), metric.split("k=")[1].split(",")[0].rstrip(")")
+        assert value(comparison, f"mean alignment, {name} (k = {k})") == pytest.approx(mean)
+
+
+def test_fig12_compares_metrics_over_pairs_and_smaller_galleries_without_extraction(base):
+    cfg, best, comparison = run(base, "fig12", *FEW_K, "recipe.galleries=[48,24]", models=False)
+    assert set(best.n) == {72, 48, 24}
+    assert set(best[best.n < 72].metric) == {"mutual_knn(k=10,similarity=cosine)"}
+    assert len(best[best.n == 48]) == 3  # pairs of three vision models
+    small = best[(best.n == 24) & (best.x_model == "pixels") & (best.y_model == "vit_random")].score.item()
+    features = {one.name: one for one in pipeline.stored(cfg, pipeline.Settings.from_config(cfg))}
+    layers = [[one.load(i)[:24] for i in range(len(one.layers))] for one in (features["pixels"], features["vit_random"])]
+    # the concatenation takes part in the one and not in the other
+    assert small >= score_layers(*layers, "mutual_knn", k=10).max() - 1e-9
+    assert value(comparison, "rank correlation with mutual k-NN (k = 10), LCS k-NN (k = 10)") > 0
+
+
+@pytest.mark.parametrize(("name", "metrics"), [("fig13", 4), ("fig14", 4)])
+def test_the_other_metrics_are_drawn_by_language_model(base, name, metrics):
+    _, best, comparison = run(base, name)
+    assert best.metric.nunique() == metrics
+    assert len(best) == 12 * metrics
+    assert comparison.quantity.str.startswith("mean alignment").sum() >= metrics
+
+
+def test_fig2_competent_models_that_agree_are_found_to(base, monkeypatch):
+    measure = stages.measure_competence
+
+    def solved(cfg, settings):
+        """Pixels and the network that sees most like them solve more tasks, by decree."""
+        found = measure(cfg, settings).frame
+        rows = found.drop_duplicates("model").assign(
+            measure="vtab_solved", standard_error=np.nan, task="", source="measured", provenance=""
+        )
+        return CompetenceTable.from_frame(rows.assign(value=np.linspace(1, 0, len(rows))))
+
+    monkeypatch.setattr(stages, "measure_competence", solved)
+    extra = "+models.vit_seed1={modality: vision, source: timm, id: test_vit, weights: random, seed: 1, family: random}"
+    _, best, comparison = run(base, "fig2", extra, models=False)
+    assert set(best.x_modality) | set(best.y_modality) == {"vision"}
+    scores = best.set_index(["x_model", "y_model"]).score
+    halves = {name: value(comparison, f"alignment within the {name} half") for name in ("stronger", "weaker")}
+    assert set(halves.values()) <= set(scores)  # two models a half: one pair each
+    difference = comparison[comparison.quantity.str.contains("less within")].iloc[0]
+    assert difference.measured == pytest.approx(halves["stronger"] - halves["weaker"])
+
+
+def test_a_gallery_that_is_not_smaller_is_refused(base):
+    with pytest.raises(SpecError, match="galleries: 72 samples of 72 are no smaller gallery"):
+        run(base, "fig12", *FEW_K, "recipe.galleries=[72]", models=False)
+
+
+def test_the_command_takes_the_figure_as_its_first_word(tmp_path, capsys):
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    cli.app(["reproduce", "fig13", "offline=true", *SMALL, f"root={tmp_path}"], standalone_mode=False)
+    assert (tmp_path / "reproduce" / "fig13_offline" / "fig13_offline.png").is_file()
+    assert "mean alignment, SVCCA" in capsys.readouterr().out
+
+
+def test_an_unknown_figure_is_answered_with_those_there_are(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.app(["reproduce", "fig33"], standalone_mode=False)
+    assert "unknown experiment 'fig33'" in str(stopped.value)
+    assert "fig3" in str(stopped.value)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (config.config_dir() / "reproduce").glob("*.yaml")))
+def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
+    config.register()
+    with initialize_config_dir(str(config.config_dir()), version_base="1.3"):
+        made = compose("reproduce", overrides=[f"reproduce={name}", *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12") else [])])
+    cfg = OmegaConf.to_container(made, resolve=True)
+    assert cfg["recipe"]["name"] == name
+    assert list(cfg["figure"]) == [name.removesuffix("_offline")]
+    assert ("offline" in cfg["suite"]) == name.endswith("_offline")
+    assert pipeline.built_metrics(cfg)
+    assert len(pipeline.model_specs(cfg)) > 10
