@@ -114,10 +114,9 @@ function sayAgreement() {
   const parts = [], {k} = explorer, n = explorer.ids.length;
   for (let i = 0; i < state.chosen.length; i++) for (let j = i + 1; j < state.chosen.length; j++) {
     const [a, b] = [state.chosen[i], state.chosen[j]];
-    parts.push(`${models[a].name} and ${models[b].name} share ${shared(a, b, state.sample)} of ${k} (mean over samples ${fixed(meanShared(a, b))})`);
+    parts.push(`${models[a].name} and ${models[b].name} share ${shared(a, b, state.sample)} of ${k} · mean over samples ${fixed(meanShared(a, b))}, chance ${fixed(k / (n - 1))}`);
   }
-  if (parts.length) parts.push(`chance ${fixed(k / (n - 1))}`);
-  $("agreement").textContent = parts.join("; ");
+  $("agreement").textContent = parts.join("\n");
 }
 
 function drawChips() {

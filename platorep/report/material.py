@@ -61,9 +61,15 @@ class Run:
         return {one.name: one for one in self.features}
 
     @cached_property
+    def scored(self) -> list[Metric]:
+        """The configured metrics that there are scores of."""
+        there = set(self.pairs.metric)
+        return [one for one in self.metrics if one.id in there]
+
+    @cached_property
     def neighbour_metric(self) -> Metric | None:
-        """The first configured metric that has neighbours."""
-        return next((one for one in self.metrics if hasattr(one, "k")), None)
+        """The first of them that has neighbours."""
+        return next((one for one in self.scored if hasattr(one, "k")), None)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:

@@ -52,8 +52,8 @@ def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None
 
     Cost: every layer of every model is read once and its neighbours are found, as in `align`.
     """
-    if not run.models:
-        raise StoreError(f"{run.name}: the scores and the features have no model in common. Run `platorep align` first.")
+    if not run.scored:
+        raise StoreError(f"{run.name}: no score of these models by these metrics. Run `platorep align` with the same words first.")
     anatomies = dissect(run, progress)
     page = render(run, anatomies).encode()
     write_atomically(path, lambda p: p.write_bytes(page))
@@ -97,7 +97,7 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
         version=__version__,
         n=len(run.samples.ids),
         modalities=modalities(run),
-        metrics=[{"id": one.id, "label": metric_label(one.id)} for one in run.metrics],
+        metrics=[{"id": one.id, "label": metric_label(one.id)} for one in run.scored],
         top=top_pair(run),
         pairs=[pair_row(run, row) for row in run.pairs.to_dict("records")],
         caveats=caveats(run, anatomies),
@@ -132,10 +132,10 @@ def modalities(run: Run) -> list[tuple[str, int]]:
     return list(found.items())
 
 
-def top_pair(run: Run) -> dict[str, Any] | None:
+def top_pair(run: Run) -> dict[str, Any]:
     """The pair with the highest score under the first metric."""
-    pairs = run.pairs[run.pairs.metric == run.metrics[0].id]
-    return None if pairs.empty else pair_row(run, pairs.loc[pairs.score.idxmax()].to_dict())
+    pairs = run.pairs[run.pairs.metric == run.scored[0].id]
+    return pair_row(run, pairs.loc[pairs.score.idxmax()].to_dict())
 
 
 def pair_row(run: Run, row: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
     shown = min(len(run.samples.ids), MOST_SAMPLES)
     return {
         "models": [_model(run, name) for name in run.models],
-        "metrics": [_metric(run, metric.id) for metric in run.metrics],
+        "metrics": [_metric(run, metric.id) for metric in run.scored],
         "pairs": _pairs(run),
         "heat": [matplotlib.colors.to_hex(matplotlib.colormaps[style.HEAT](i / 16)) for i in range(17)],
         "explorer": {
@@ -45,7 +45,7 @@ def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
             "categories": None if run.samples.categories is None else run.samples.categories[:shown],
             "pictures": [thumbnail(run.picture(i)) for i in range(shown)],
             "k": next(iter(next(iter(anatomies.values())).graphs.values())).shape[1],
-            "metric": (run.neighbour_metric or run.metrics[0]).id,
+            "metric": (run.neighbour_metric or run.scored[0]).id,
             "graphs": {name: {str(i): pack(g.numpy()) for i, g in sorted(one.graphs.items())} for name, one in anatomies.items()},
         },
     }
@@ -53,7 +53,7 @@ def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
 
 def wanted_layers(run: Run) -> dict[str, set[int]]:
     """Layers of each model that the explorer can show: the last, and those that the protocol chose with any partner."""
-    metric = (run.neighbour_metric or run.metrics[0]).id
+    metric = (run.neighbour_metric or run.scored[0]).id
     pairs = run.pairs[run.pairs.metric == metric]
     found = {name: {len(run.by_name[name].layers) - 1} for name in run.models}
     for row in pairs.itertuples():
@@ -75,7 +75,7 @@ def _metric(run: Run, metric: str) -> dict[str, Any]:
 
 def _pairs(run: Run) -> list[dict[str, Any]]:
     place = {name: i for i, name in enumerate(run.models)}
-    ranges = {metric.id: _metric(run, metric.id) for metric in run.metrics}
+    ranges = {metric.id: _metric(run, metric.id) for metric in run.scored}
     number = {metric: i for i, metric in enumerate(ranges)}
     scored = {key: part for key, part in run.alignment.frame.groupby(["metric", "x_model", "y_model"], sort=False)}
     made = []

@@ -26,7 +26,7 @@ if (explorer.ids.length < explorer.total) {
   $("explorer-part").hidden = false;
   $("explorer-part").textContent = `Shown are the first ${explorer.ids.length} of ${explorer.total} samples, and neighbours among these.`;
 }
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawLayers);
+for (const media of ["(prefers-color-scheme: dark)", "print"]) matchMedia(media).addEventListener("change", drawLayers);
 addEventListener("resize", drawLayers);
 drawMatrix();
 choosePair(state.x, state.y);

@@ -30,8 +30,10 @@ def picture(index: int) -> Image.Image:
     return Image.new("RGB", (300, 200), (index * 2 % 256, 120, 255 - index * 2 % 256))
 
 
-def make_run(root, *, n: int = N, permutations: int = 39, metrics=("mutual_knn", "cka"), depth: int = 3, models: int = 2) -> Run:
-    """`models` language and as many vision models that see a shared latent; k = 5."""
+def make_run(
+    root, *, n: int = N, permutations: int = 39, metrics=("mutual_knn", "cka"), depth: int = 3, models: int = 2, kind: str = "cross"
+) -> Run:
+    """`models` language and as many vision models that see a shared latent, compared across (kind "cross") or all; k = 5."""
     chance = torch.Generator().manual_seed(7)
     latent = torch.randn(n, 5, generator=chance)
     captions = [[HOSTILE[i]] if i < len(HOSTILE) else [f"thing {i} of kind {i % 7}", f"another word for {i}"] for i in range(n)]
@@ -63,8 +65,9 @@ def make_run(root, *, n: int = N, permutations: int = 39, metrics=("mutual_knn",
             scalars = {"parameters": 1000 + number, "bits_per_byte": 1.5, "truncated": 3 if name == "l0" else 0}
             features.append(FeatureSet(writer.finish(scalars, device="cpu", dtype="float32")))
     built = [build(name, **({"k": 5} if name == "mutual_knn" else {})) for name in metrics]
-    x, y = features[:models], features[models:]
-    align(x, y, built, out_dir=root / "alignment")
+    x, y = (features[:models], features[models:]) if kind == "cross" else (features, features)
+    align(x, y, built, out_dir=root / "alignment", pairs="all" if kind == "cross" else "distinct")
+    tested = [(a, b) for a in x for b in y if kind == "cross" or x.index(a) < y.index(b)]
     parts = sorted(path for path in (root / "alignment").glob("*.parquet") if ".samples." not in path.name)
     return Run(
         name="small--toy",
@@ -75,7 +78,7 @@ def make_run(root, *, n: int = N, permutations: int = 39, metrics=("mutual_knn",
         features=features,
         metrics=built,
         alignment=AlignmentTable.load(parts),
-        selection=significance([(a, b) for a in x for b in y], built, permutations=permutations) if permutations else None,
+        selection=significance(tested, built, permutations=permutations) if permutations else None,
         competence=competence.from_features(features),
         missing=["absent"],
         words=["suite=small", "metric=[mutual_knn,cka]"],

@@ -9,7 +9,7 @@ import pytest
 
 from platorep.align import neighbour_graphs
 from platorep.report import write_page
-from tests.report.conftest import HOSTILE, N
+from tests.report.conftest import HOSTILE, N, make_run
 
 
 pytestmark = pytest.mark.browser
@@ -174,7 +174,9 @@ def test_neighbours_and_shared_marks_are_those_of_the_models(page, small):
     assert columns == graphs
     shared = set(graphs[0]) & set(graphs[1])
     assert {int(i) for i in js(page, "[...document.querySelectorAll('.near.shared')].map(n => n.dataset.sample)")} == shared
-    assert text(page, "#agreement").startswith(f"l1 and v0 share {len(shared)} of 5 (mean over samples {pair['score']:.3f})")
+    assert text(page, "#agreement").startswith(
+        f"l1 and v0 share {len(shared)} of 5 · mean over samples {pair['score']:.3f}, chance {5 / (N - 1):.3f}"
+    )
     first = small.samples.captions[graphs[0][0]][0]
     assert texts(page, ".near .text")[0].endswith(first)
 
@@ -281,6 +283,24 @@ return found;
 def test_all_text_has_enough_contrast(page, scheme):
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
     assert page.execute_script(CONTRAST) == []
+
+
+def test_models_compared_all_with_all_make_a_symmetric_matrix(page, tmp_path):
+    run = make_run(tmp_path, kind="all", permutations=0, metrics=("mutual_knn",))
+    opened = page.current_url
+    page.get_log("browser")
+    page.get(write_page(run, tmp_path / "all.html").as_uri())
+    cells = texts(page, "#matrix-table tbody td")
+    assert len(cells) == 16
+    assert cells[0] == ""
+    assert cells[1] == cells[4] != ""
+    page.execute_script("document.querySelectorAll('#matrix-table tbody td')[4].click()")
+    assert texts(page, ".column h4") == ["l0", "l1"]
+    assert js(page, "document.querySelectorAll('#matrix-table td[aria-selected=true]').length") == 2
+    choose(page, "#pair-x", "3")
+    assert sorted(texts(page, ".column h4")) == ["l1", "v1"]
+    assert page.get_log("browser") == []
+    page.get(opened)
 
 
 def test_print_leaves_out_the_controls(page):

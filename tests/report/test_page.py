@@ -17,6 +17,7 @@ from PIL import Image
 from platorep.align import neighbour_graphs
 from platorep.core.errors import StoreError
 from platorep.core.results import CONCATENATION, AlignmentTable
+from platorep.metrics.registry import build
 from platorep.report import payload, write_page
 from platorep.report.page import asset, dissect
 from tests.report.conftest import HOSTILE, N, make_run
@@ -221,6 +222,12 @@ def test_without_a_neighbour_metric_the_explorer_takes_its_own_k(changed, small)
     assert {graph.shape[1] for one in found.values() for graph in one.graphs.values()} == {10}
 
 
+def test_a_metric_without_scores_is_left_out(changed, small, tmp_path):
+    run = changed(metrics=[build("rsa"), *small.metrics])
+    data = json.loads(Page(write_page(run, tmp_path / "page.html").read_text()).scripts[0])
+    assert [one["id"] for one in data["metrics"]] == [one.id for one in small.metrics]
+
+
 def test_of_many_samples_the_first_are_explored(small, changed, monkeypatch, tmp_path):
     monkeypatch.setattr(payload, "MOST_SAMPLES", 40)
     data = json.loads(Page(write_page(small, tmp_path / "page.html").read_text()).scripts[0])["explorer"]
@@ -246,6 +253,6 @@ def test_a_thousand_samples_stay_below_fifteen_megabytes(tmp_path):
     assert 1024 * 500 < size < 15e6
 
 
-def test_models_without_scores_in_common_are_refused(changed, small, tmp_path):
-    with pytest.raises(StoreError, match="have no model in common. Run `platorep align` first"):
+def test_a_run_without_scores_is_refused(changed, small, tmp_path):
+    with pytest.raises(StoreError, match="no score of these models by these metrics. Run `platorep align`"):
         write_page(changed(alignment=AlignmentTable(small.alignment.frame.iloc[:0])), tmp_path / "page.html")
