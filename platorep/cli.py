@@ -43,6 +43,7 @@ _command("extract", "Run models over a dataset and store pooled features of ever
 _command("align", "Score every layer of every model against every other, from stored features.")
 _command("competence", "Bits per byte of a corpus, linear probes, and scores of others: corpus=, probe=, scores=[FILE].")
 _command("plot", "Draw figures from stored scores.")
+_command("captions", "Summarise a dataset's captions to 5, 10, 20 and 30 words with a local model, as a dataset: captions=smollm2_135m.")
 _command("reproduce", "One figure of the paper, its data, and measured against published values: platorep reproduce fig3 offline=true.")
 _command("simulate", "Worlds whose answer is known: platorep simulate gram, or all.")
 _command("report", "Write one HTML page of the run: figures, statistics, warnings, provenance, and an explorer of neighbours.")

@@ -54,6 +54,17 @@ class Recipe:
 
 
 @dataclass
+class Captions:
+    """`platorep captions`: which model summarises the dataset's captions, and how."""
+
+    model: dict[str, Any] = field(default_factory=dict)  # a model as in a suite, with its name
+    words: list[int] = field(default_factory=lambda: [5, 10, 20, 30])
+    batch: int = 8
+    temperature: float = 0.0  # 0 is greedy
+    seed: int = 0
+
+
+@dataclass
 class Config:
     """One schema for every command: a stage reads the part that concerns it and ignores the rest."""
 
@@ -68,6 +79,7 @@ class Config:
     statistics: Statistics = field(default_factory=Statistics)
     compute: Compute = field(default_factory=Compute)
     recipe: Recipe = field(default_factory=Recipe)
+    captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names
     root: str = "outputs"
     # what every model of the run shares; null leaves each model's own

@@ -21,6 +21,7 @@ GROUPS = {
     "experiment": "experiment",
     "world": "world",
     "reproduce": "experiment",
+    "captions": "captions model",
 }
 """Configuration groups whose choices are checked here, so that a wrong one is answered with the nearest names."""
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from platorep import pipeline
 from platorep.core.errors import PlatorepError, SpecError, unknown_name
+from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import FeatureSet
@@ -92,6 +93,25 @@ def failure(name: str, error: Exception) -> Failure:
     else:
         log.exception("%s failed", name)
     return Failure(name, f"{type(error).__name__}: {error}")
+
+
+def summarise_captions(cfg: dict[str, Any], settings: Settings) -> Path:
+    """Writes the folder dataset of summaries of the configured dataset's captions, and says how to extract it."""
+    from platorep.captions import Decoding, summarise
+    from platorep.core.specs import ModelSpec
+    from platorep.data import open_dataset
+    from platorep.models import pick_device, resolve
+
+    how, device = cfg["captions"], pick_device(settings.device)
+    model = resolve(ModelSpec.from_dict(how["model"]), device)
+    with bar("Opening the pairs") as report:
+        pairs = open_dataset(pipeline.dataset_spec(cfg), known=settings.known_samples, progress=report)
+    folder = settings.root / "captions" / f"{slug(pairs.spec.name)}--{slug(model.name)}"
+    decoding = Decoding(batch=how["batch"], temperature=how["temperature"], seed=how["seed"])
+    with bar("Summarising") as report:
+        summarise(model, pairs, how["words"], folder, decoding=decoding, device=device, progress=report)
+    log.info("%s: dataset=folder dataset.id=%s dataset.columns.text=words_%d", folder, folder, how["words"][0])
+    return folder
 
 
 def raise_failures(failed: list[Failure]) -> None:

@@ -106,6 +106,12 @@ def plot(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
 
 
 @_task
+def captions(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """A dataset whose captions are summaries."""
+    stages.summarise_captions(cfg, settings)
+
+
+@_task
 def reproduce(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """One figure of the paper with what it needs."""
     from platorep import reproduce as experiments

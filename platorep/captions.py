@@ -1,0 +1,185 @@
+"""Summaries of captions to a given number of words by an instruction-tuned language model: the data of the PRH's Figure 9.
+
+The result is a folder dataset: pictures, and a metadata.parquet whose columns words_5, words_10, ... hold the summaries
+beside the original caption in `text`. `dataset=folder dataset.id=FOLDER dataset.columns.text=words_10` extracts it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import torch
+
+from platorep.core.errors import SpecError, StoreError
+from platorep.core.files import write_atomically, write_json
+from platorep.core.specs import ModelSpec
+from platorep.core.store import Samples, read_json
+
+
+log = logging.getLogger(__name__)
+
+INSTRUCTION = (
+    "You are given a full-text description of an image. You should summarize it into about {words} words, being sure to include as "
+    "much salient visual information as possible given the {words} word constraint, especially information from the start of the "
+    "original description. The new description should apply for the original image. Respond with only the summary, in one line."
+)
+"""The system prompt that the PRH prints in its Appendix E; the user's turn is the original caption."""
+
+TOKENS_A_WORD = 4
+"""New tokens allowed for each word that is asked for, and SLACK more: a summary that is longer is cut there."""
+SLACK = 16
+
+
+class Pairs(Protocol):
+    """What summarising needs of a dataset."""
+
+    spec: Any
+    samples: Samples
+
+    def picture(self, index: int) -> Any:
+        """One decoded picture."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How summaries are generated; recorded beside them.
+
+    `temperature=0` is greedy and does not use the seed; else tokens are drawn, seeded anew for each batch. Batches are
+    fixed by their size and the items' order, so that a run that was stopped and started again gives the same text.
+    """
+
+    batch: int = 8
+    temperature: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.temperature < 0:
+            raise SpecError(f"captions: batch is {self.batch} and temperature {self.temperature}; expected at least 1 and at least 0.")
+
+
+def summarise(
+    spec: ModelSpec,
+    pairs: Pairs,
+    words: Sequence[int],
+    folder: Path,
+    *,
+    decoding: Decoding,
+    device: torch.device,
+    progress: Callable[[int, int, str], object] | None = None,
+) -> Path:
+    """Writes a folder dataset with a summary of every first caption at every length.
+
+    Each batch of summaries is a file under `parts/`; a run that was stopped makes only those that are missing.
+
+    Args:
+        spec: a resolved causal language model; its chat template is used where its tokenizer has one.
+        pairs: an opened dataset.
+        words: lengths to ask for.
+        folder: where to; made if it is not there.
+        decoding: how.
+        device: where to compute.
+        progress: called after each batch.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        SpecError: a length below 1, or a model that does not generate.
+        StoreError: the folder was made with another model, dataset, prompt or decoding.
+    """
+    if not words or min(words) < 1:
+        raise SpecError(f"captions.words is {list(words)}; expected lengths of at least 1.")
+    recipe = {
+        "model": spec.identity(),
+        "dataset": pairs.spec.identity(),
+        "samples": pairs.samples.digest,
+        "instruction": INSTRUCTION,
+        "decoding": {"batch": decoding.batch, "temperature": decoding.temperature, "seed": decoding.seed},
+        "new_tokens": f"{TOKENS_A_WORD} a word and {SLACK}",
+    }
+    recipe = json.loads(json.dumps(recipe))
+    if (folder / "recipe.json").is_file() and (old := read_json(folder / "recipe.json")) != recipe:
+        differ = ", ".join(name for name in recipe if old.get(name) != recipe[name])
+        raise StoreError(f"{folder} holds summaries made with another {differ}. Remove it, or write to another root.")
+    write_json(folder / "recipe.json", recipe)
+    originals = [own[0] for own in pairs.samples.captions]
+    starts = range(0, len(originals), decoding.batch)
+    parts = {(count, start): folder / "parts" / f"words_{count}-{start:06d}.json" for count in words for start in starts}
+    missing = [job for job, path in parts.items() if not path.is_file()]
+    writer = _Writer(spec, decoding, device) if missing else None
+    for done, (count, start) in enumerate(missing, 1):
+        made = writer(originals[start : start + decoding.batch], count, decoding.seed + start)  # type: ignore[misc]
+        write_json(parts[count, start], made)
+        if progress is not None:
+            progress(done, len(missing), f"{count} words")
+    frame = _pictures(pairs, folder).assign(text=originals)
+    for count in words:
+        frame[f"words_{count}"] = [text for start in starts for text in read_json(parts[count, start])]
+        if empty := int((frame[f"words_{count}"] == "").sum()):
+            log.warning("%d of %d summaries of %d words are empty; extract with dataset.on_bad_sample=drop", empty, len(frame), count)
+    write_atomically(folder / "metadata.parquet", lambda p: frame.to_parquet(p, index=False, compression="zstd"))
+    return folder
+
+
+def first_line(text: str) -> str:
+    """What a model answered, without blank lines around it, what follows its first line, and quotation marks around all of it."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    for mark, close in (('"', '"'), ("“", "”"), ("'", "'")):
+        inner = line[1:-1]
+        if len(line) > 1 and line[0] == mark and line[-1] == close and mark not in inner and close not in inner:
+            return inner.strip()
+    return line
+
+
+def _pictures(pairs: Pairs, folder: Path) -> pd.DataFrame:
+    """Writes the pictures that are not there yet, without loss; the metadata's columns of them."""
+    rows = []
+    for index, one in enumerate(pairs.samples.ids):
+        path = folder / "pictures" / f"{index:06d}.png"
+        if not path.is_file():
+            write_atomically(path, lambda p, i=index: pairs.picture(i).save(p, format="PNG"))
+        rows.append({"file_name": f"pictures/{path.name}", "id": one})
+    frame = pd.DataFrame(rows)
+    return frame if pairs.samples.categories is None else frame.assign(category=pairs.samples.categories)
+
+
+class _Writer:
+    """A causal language model that answers a system prompt and a caption."""
+
+    def __init__(self, spec: ModelSpec, decoding: Decoding, device: torch.device) -> None:
+        from platorep.models.loading import load
+
+        encoder = load(spec, device)
+        if not getattr(encoder, "causal", False):
+            raise SpecError(f"{spec.name} does not generate text; captions.model must be a causal language model.")
+        self.model, self.tokenizer, self.pad, self.decoding = encoder.model, encoder.tokenizer, encoder.pad, decoding
+
+    @torch.inference_mode()
+    def __call__(self, captions: Sequence[str], words: int, seed: int) -> list[str]:
+        ids = [self._prompt(caption, words) for caption in captions]
+        width, device = max(map(len, ids)), self.model.device
+        tokens = torch.tensor([[self.pad] * (width - len(row)) + row for row in ids], device=device)  # answers follow: pad on the left
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids], device=device)
+        how: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if self.decoding.temperature > 0:
+            how = {"do_sample": True, "temperature": self.decoding.temperature, "top_p": 1.0, "top_k": 0}
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            made = self.model.generate(
+                tokens, attention_mask=mask, max_new_tokens=TOKENS_A_WORD * words + SLACK, pad_token_id=self.pad, **how
+            )
+        return [first_line(self.tokenizer.decode(row[width:], skip_special_tokens=True)) for row in made]
+
+    def _prompt(self, caption: str, words: int) -> list[int]:
+        system = INSTRUCTION.format(words=words)
+        if self.tokenizer.chat_template is None:
+            return self.tokenizer(f"{system}\n\n{caption}\n\n")["input_ids"]
+        turns = [{"role": "system", "content": system}, {"role": "user", "content": caption}]
+        text = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
