@@ -89,8 +89,8 @@ function drawNeighbours() {
       make("h4", {}, models[model].name), make("p", {}, `${layerName(model, layer)}, ${why}`),
       make("ol", {}, ...lists[i].map((one, rank) => {
         const times = counts.get(one), text = make("span", {className: "text"}, caption(one));
-        if (times > 1) text.prepend(make("span", {className: "badge"}, many === 2 ? "◆ shared" : `◆ shared by ${times} of ${many}`));
-        const button = make("button", {type: "button", className: `near${times > 1 ? " shared" : ""}`, title: caption(one), onclick: () => chooseSample(one)},
+        if (times > 1) text.prepend(make("span", {className: "badge"}, many === 2 ? "◆ shared" : times === many ? `◆ shared by all ${many}` : `◆ shared by ${times} of ${many}`));
+        const button = make("button", {type: "button", className: `near${times > 1 ? " shared" : ""}${times === many && many > 2 ? " all" : ""}`, title: caption(one), onclick: () => chooseSample(one)},
           make("span", {className: "rank"}, String(rank + 1)), make("span", {className: "frame"}, picture(one)), text);
         button.dataset.sample = one;
         return make("li", {}, button);
