@@ -193,6 +193,12 @@ def task_features(
     if missing := [model.name for model in models if model.name not in found]:
         failed += extract_models({**words, "layers": layer, "only": ",".join(missing)}, settings)
         found = find()
+        named = {one.model for one in failed}
+        failed += [
+            Failure(name, f"its features on {dataset.name} are not complete: other shards are missing")
+            for name in missing
+            if name not in found and name not in named
+        ]
     return found
 
 

@@ -11,7 +11,7 @@ from platorep import measuring, pipeline
 from platorep.competence.corpora import read_corpus
 from platorep.core.errors import AssetError, DataError, SpecError, StoreError, UnknownNameError
 from platorep.core.results import CompetenceTable
-from platorep.core.specs import CorpusSpec
+from platorep.core.specs import CorpusSpec, TaskSpec
 from platorep.core.store import Samples
 from tests import small_models
 from tests.e2e.runs import configuration
@@ -202,3 +202,29 @@ def test_features_of_all_layers_serve_where_they_are_stored(probed, caplog):
 
     with pytest.raises(SpecError, match=r"probe\.layer is '0,1'; a probe reads one layer"):
         measuring.layer_of(next(settings.store.find("twice--*/vit_random--*")), "0,1")
+
+
+@pytest.mark.parametrize(("name", "least"), [("offline", 8), ("vtab", 19)])
+def test_every_task_set_composes_to_tasks(name, least, tmp_path):
+    cfg = configuration(tmp_path, f"probe={name}", "corpus=openwebtext")
+    tasks = [TaskSpec.from_dict({"name": task, **entry}) for task, entry in cfg["probe"]["tasks"].items()]
+    assert len(tasks) >= least
+    assert len({task.key() for task in tasks}) == len(tasks)
+    assert cfg["probe"]["name"] == name
+    assert cfg["dataset"]["name"] == "stamps"
+    assert CorpusSpec.from_dict(cfg["corpus"]).max_bytes == 17_600_000
+
+
+def test_the_offline_tasks_share_their_pictures_with_the_datasets_of_the_same_name(tmp_path):
+    cfg = configuration(tmp_path, "probe=offline")
+    assert cfg["probe"]["tasks"]["stamps"]["dataset"] == cfg["dataset"]
+    assert len({json.dumps(task["dataset"]) for task in cfg["probe"]["tasks"].values()}) == 4
+
+
+def test_features_that_other_shards_still_owe_are_named(tmp_path):
+    cfg = configuration(tmp_path, *SMALL, "compute.shard_rows=20", "shard=0/2")
+    cfg["probe"] = {"name": "one", "layer": "last", "tasks": {"shape": {"dataset": {"name": "shapes", "source": "synthetic", "n": 60}}}}
+    table, failed = measuring.measure_competence(cfg, pipeline.Settings.from_config(cfg))
+    assert table.frame.empty
+    assert {one.model for one in failed} == {"pixels", "vit_random", "efficientnet_random"}
+    assert all("not complete: other shards are missing" in one.error for one in failed)

@@ -164,7 +164,7 @@ def test_fig2_competent_models_that_agree_are_found_to(base, monkeypatch):
 
     monkeypatch.setattr(stages, "measure_competence", solved)
     extra = "+models.vit_seed1={modality: vision, source: timm, id: test_vit, weights: random, seed: 1, family: random}"
-    _, best, comparison = run(base, "fig2", extra, models=False)
+    _, best, comparison = run(base, "fig2", extra, "probe=none", models=False)
     assert set(best.x_modality) | set(best.y_modality) == {"vision"}
     scores = best.set_index(["x_model", "y_model"]).score
     halves = {name: value(comparison, f"alignment within the {name} half") for name in ("stronger", "weaker")}
