@@ -63,7 +63,8 @@ def make_run(
             for shard, (start, stop) in enumerate(writer.bounds):
                 writer.write(shard, {layer: values[start:stop] for layer, values in layers.items()})
             scalars = {"parameters": 1000 + number, "bits_per_byte": 1.5, "truncated": 3 if name == "l0" else 0}
-            features.append(FeatureSet(writer.finish(scalars, device="cpu", dtype="float32")))
+            made = {"device": "cpu", "dtype": "float32"} if name != "v1" else {}  # imported features tell neither
+            features.append(FeatureSet(writer.finish(scalars, **made)))
     built = [build(name, **({"k": 5} if name == "mutual_knn" else {})) for name in metrics]
     x, y = (features[:models], features[models:]) if kind == "cross" else (features, features)
     align(x, y, built, out_dir=root / "alignment", pairs="all" if kind == "cross" else "distinct")
