@@ -16,7 +16,7 @@ def show(what: str, cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Prints one list.
 
     Args:
-        what: suites, datasets, models, metrics, figures, protocols or features.
+        what: suites, datasets, models, metrics, figures, experiments, protocols or features.
         cfg: the configuration; `models` lists the chosen suite's, `features` those of the store under `root`.
         settings: where the store is.
 
@@ -29,6 +29,7 @@ def show(what: str, cfg: dict[str, Any], settings: pipeline.Settings) -> None:
         "protocols": lambda: _choices("protocol"),
         "metrics": lambda: _choices("metric"),
         "figures": lambda: _choices("figure"),
+        "experiments": lambda: _choices("reproduce"),
         "models": lambda: _models(cfg),
         "features": lambda: _features(settings),
     }
