@@ -164,7 +164,8 @@ def _table(comparison: pd.DataFrame) -> Any:
         table.add_column(column, overflow="fold")
     for row in comparison.head(SHOWN).itertuples():
         what = row.quantity + (f": {row.x} x {row.y}" if row.x or row.y else "")
-        value = f"{row.measured:.3g}" + (f" [{row.low:.3g}, {row.high:.3g}]" if row.low == row.low else "")
+        value = f"{row.measured:.3g}" if row.measured == row.measured else "not measured"
+        value += f" [{row.low:.3g}, {row.high:.3g}]" if row.low == row.low else ""
         difference = f"{row.difference:+.3g}" if row.difference == row.difference else ""
         table.add_row(what, row.published, value, difference, row.agrees, row.source, row.trust)
     if len(comparison) > SHOWN:
