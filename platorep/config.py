@@ -1,4 +1,4 @@
-"""What the command line can set: typed schemas, their registration, and where the configuration files are.
+"""What the command line can set: the typed schema, its registration, and where the configuration files are.
 
 `models`, `dataset`, `metric` and `figure` are open mappings here, so that `+models.mine.id=...` works; the specs in
 `core.specs` and the registries check them, and answer a wrong name with the nearest ones.
@@ -97,46 +97,22 @@ class Config:
     only: str | None = None  # one model of the suite, or several joined by commas
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # make again what is there
-
-
-@dataclass
-class ListConfig(Config):
-    """`platorep ls`."""
-
-    what: str = "suites"
-
-
-@dataclass
-class DoctorConfig(Config):
-    """`platorep doctor`."""
-
-    json: bool = False
-
-
-@dataclass
-class SimulateConfig(Config):
-    """`platorep simulate`."""
-
-    experiment: dict[str, Any] = field(default_factory=dict)  # name -> options of its function
-    world: dict[str, Any] = field(default_factory=dict)  # name and parameters; empty: the experiment's own
+    # one command's own
+    what: str = "suites"  # ls: which list
+    json: bool = False  # doctor: one JSON object instead of tables
+    experiment: dict[str, Any] = field(default_factory=dict)  # simulate: name -> options of its function
+    world: dict[str, Any] = field(default_factory=dict)  # simulate: name and parameters; empty: the experiment's own
 
 
 def register() -> None:
-    """Registers the schemas and the resolver `platorep.names` with Hydra; calling it again changes nothing."""
+    """Registers the schema and the resolver `platorep.names` with Hydra; calling it again changes nothing."""
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
     # the keys of a mapping joined by commas: what a sweep over the models of a suite runs through
     OmegaConf.register_new_resolver("platorep.names", lambda models: ",".join(models), replace=True)
 
-    store = ConfigStore.instance()
-    for name, node in {
-        "schema": Config,
-        "ls_schema": ListConfig,
-        "doctor_schema": DoctorConfig,
-        "simulate_schema": SimulateConfig,
-    }.items():
-        store.store(name=name, node=node)
+    ConfigStore.instance().store(name="schema", node=Config)
 
 
 def config_dir() -> Path:

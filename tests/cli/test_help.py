@@ -25,7 +25,9 @@ def test_the_check_above_can_fail():
     assert "pandas" in modules_after("import platorep.cli, pandas")
 
 
-@pytest.mark.parametrize("command", ["run", "extract", "align", "plot", "competence", "reproduce", "report", "simulate", "ls", "doctor", "store"])
+@pytest.mark.parametrize(
+    "command", ["run", "extract", "align", "plot", "competence", "reproduce", "report", "simulate", "ls", "doctor", "store"]
+)
 def test_every_command_is_listed(command):
     done = subprocess.run([sys.executable, "-m", "platorep", "--help"], capture_output=True, text=True, check=True)
     assert f" {command} " in done.stdout

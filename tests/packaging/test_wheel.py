@@ -23,7 +23,9 @@ def unpacked(tmp_path_factory):
 
 
 def test_every_file_of_the_package_and_of_the_configuration_is_in_the_wheel(unpacked):
-    tracked = subprocess.run(["git", "ls-files", "platorep", "configs"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tracked = subprocess.run(
+        ["git", "ls-files", "platorep", "configs"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     expected = {name if name.startswith("platorep/") else f"platorep/{name}" for name in tracked if (ROOT / name).exists()}
     got = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert expected - got == set()
