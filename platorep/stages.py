@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from platorep import pipeline
-from platorep.core.errors import PlatorepError, SpecError, unknown_name
+from platorep.core.errors import PlatorepError, SpecError, StoreError, unknown_name
 from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
 from platorep.core.specs import ExtractSpec
@@ -190,7 +190,13 @@ def select_layers(cfg: dict[str, Any], settings: Settings) -> None:
 
 
 def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
-    """Draws the chosen figures from the tables on disk, then prints the models' matrix and the figures' paths."""
+    """Draws the chosen figures from the tables on disk, then prints the models' matrix and the figures' paths.
+
+    A figure that these tables do not hold (no ladder in the suite, say) is named and left out.
+
+    Raises:
+        StoreError: none of the figures can be drawn.
+    """
     from platorep.figures import draw, save
     from platorep.figures.text import matrix_table
 
@@ -201,8 +207,14 @@ def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
     with bar("Drawing") as report:
         for number, (name, options) in enumerate(cfg["figure"].items()):
             report(number, len(cfg["figure"]), name)
-            more = figure_data(name, table, cfg, settings)
-            paths += save(draw(name, table, found, **more, **(options or {})), out / name)
+            try:
+                figure = draw(name, table, found, **figure_data(name, table, cfg, settings), **(options or {}))
+            except PlatorepError as error:
+                log.warning("%s: not drawn: %s", name, error)
+            else:
+                paths += save(figure, out / name)
+    if not paths:
+        raise StoreError(f"none of the figures {', '.join(cfg['figure'])} can be drawn from these tables; the lines above say why.")
     console_for_tables().print(matrix_table(table))
     for path in paths:
         log.info("%s", path)

@@ -33,8 +33,9 @@ def fig3(
     """Alignment (best layer pair) against 1 - bits per byte: one panel a vision family, one line a vision model (PRH, Fig. 3).
 
     Each point is a language model, named above the panel; lines run light to dark in the order in which the table names
-    the family's models. Language models without bits per byte (static vectors, sentence encoders, TF-IDF) are dashed
-    lines at their score with the panel's best vision model, the one with the highest mean. Degraded language models
+    the family's models. Language models without bits per byte (static vectors, sentence encoders, TF-IDF) and those with
+    random weights, which are no step on a way to competence, are dashed lines at their score with the panel's best vision
+    model, the one with the highest mean. Degraded language models
     are points like any other; degraded vision models share a panel a base model, which closes with the intact model.
     Families of one vision model share a panel when there are several of them. Chance is k/(n - 1) for mutual k-NN.
 
@@ -55,7 +56,8 @@ def fig3(
     named = views.doses([*pairs.language.unique(), *pairs.vision.unique()]) if doses is None else doses
     degraded = {model: Dose(*dose) for model, dose in named.items()}  # options may come as plain lists
     scores = pairs.pivot(index="language", columns="vision", values="score")[list(pairs.vision.unique())]
-    x = (1 - bits.reindex(scores.index)).dropna().sort_values(kind="stable")
+    untrained = views.untrained(alignment)
+    x = (1 - bits.reindex(scores.index)).dropna().drop(untrained, errors="ignore").sort_values(kind="stable")
     if x.empty:
         raise StoreError(
             f"none of the language models ({', '.join(scores.index)}) has {measure} in the competence table, "
@@ -100,7 +102,8 @@ def fig3(
             panel.set_ylabel(f"alignment, {views.metric_label(pairs.metric.iloc[0])}")
     note = f"Best layer pair, n = {pairs.n.max():,}, {views.title_of(pairs.dataset.iloc[0])}."
     if without:
-        note += f" Dashed: no {measure.replace('_', ' ')}; with the panel's best vision model."
+        what = f"no {measure.replace('_', ' ')}" + (" or random weights" if any(m in untrained for m in without) else "")
+        note += f" Dashed: {what}; with the panel's best vision model."
     style.note(figure, note, LEFT)
     return figure
 

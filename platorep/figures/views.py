@@ -305,3 +305,9 @@ def named(models: Sequence[str], degraded: Mapping[str, Dose]) -> list[str]:
         m if m not in degraded else dose_label(degraded[m]) if len(bases) == 1 else f"{degraded[m].base}, {dose_label(degraded[m])}"
         for m in models
     ]
+
+
+def untrained(alignment: AlignmentTable) -> list[str]:
+    """Models of the family "random": architectures with initial weights."""
+    frame = alignment.frame
+    return sorted({*frame.x_model[frame.x_family == "random"], *frame.y_model[frame.y_family == "random"]})

@@ -3,9 +3,9 @@
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from platorep.metrics.registry import build
 
 from platorep import config, pipeline
+from platorep.metrics.registry import build
 
 
 config.register()

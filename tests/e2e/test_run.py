@@ -1,11 +1,12 @@
 """The whole experiment on small input, through the command line's own code."""
 
-import os
+import json
 
 import pandas as pd
 import pytest
 
-from platorep import cli
+from platorep import cli, pipeline, stages
+from platorep.core.errors import StoreError
 from platorep.core.results import AlignmentTable
 from tests.e2e.runs import configuration, contents, run
 
@@ -22,13 +23,14 @@ def finished(tmp_path_factory):
 
 
 def parts(root):
-    return [p for p in (root / "alignment").rglob("*.parquet") if not p.name.endswith(".samples.parquet")]
+    return [p for p in (root / "alignment").glob("*/*.parquet") if not p.name.endswith(".samples.parquet")]
 
 
 def test_a_run_ends_with_figures_and_tables(finished):
     root, _ = finished
     names = {path.name for path in (root / "figures").rglob("*.*")}
-    assert {"fig3.png", "fig3.pdf", "matrix.png", "layers.png"} <= names
+    assert {"matrix.png", "matrix.pdf", "layers.png", "significance.png"} <= names
+    assert "fig3.png" not in names  # no model of this suite has bits per byte
     table = AlignmentTable.load(parts(root))
     assert set(table.frame.x_model) == {"tfidf"}
     assert set(table.frame.y_model) == {"pixels", "vit_random", "efficientnet_random"}
@@ -50,19 +52,27 @@ def test_the_order_of_models_changes_no_score(finished, tmp_path):
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
 
-def test_a_failing_model_is_reported_and_the_others_are_done(tmp_path, caplog):
+def test_a_failing_model_is_reported_and_the_others_are_done(tmp_path):
     command = ["run", "suite=synthetic", "dataset=synthetic", "dataset.n=32", f"root={tmp_path}", "compute.workers=0"]
     command.append("+models.broken={modality: vision, source: timm, id: no_such_net, weights: random}")
-    os.environ.setdefault("PYTHONWARNINGS", "ignore")
     with pytest.raises(SystemExit) as stopped:
         cli.app(command)
     assert stopped.value.code == 1
-    assert "1 of the models failed; the others are done" in caplog.text
-    assert "unknown timm architecture 'no_such_net'" in caplog.text
-    assert (tmp_path / "figures").is_dir()
-    statuses = list((tmp_path / "runs").rglob("status.json"))
-    assert len(statuses) == 1
-    assert '"status": "failed"' in statuses[0].read_text()
+    assert (tmp_path / "figures" / "synthetic--synthetic" / "matrix.png").is_file()
+    (status,) = (tmp_path / "runs").rglob("status.json")
+    said = json.loads(status.read_text())
+    assert said["status"] == "failed"
+    assert "1 of the models failed; the others are done" in said["error"]
+    assert "broken: UnknownNameError: unknown timm architecture 'no_such_net'" in said["error"]
+    (written,) = status.parent.glob("*.log")
+    assert "unknown timm architecture 'no_such_net'" in written.read_text()
+
+
+def test_figures_that_the_tables_do_not_hold_are_named_and_none_at_all_is_an_error(finished):
+    _, cfg = finished
+    settings = pipeline.Settings.from_config(cfg)
+    with pytest.raises(StoreError, match="none of the figures fig3 can be drawn"):
+        stages.draw_figures({**cfg, "figure": {"fig3": {}}}, settings)
 
 
 def test_an_unknown_model_to_remove_is_refused(tmp_path):

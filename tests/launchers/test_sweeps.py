@@ -25,8 +25,8 @@ LAUNCHERS = {
 }
 
 
-def sweep(root, *words):
-    command = [sys.executable, "-m", "platorep", "extract", "-m", "suite=synthetic", "dataset=synthetic", "dataset.n=24"]
+def extract(root, *words):
+    command = [sys.executable, "-m", "platorep", "extract", "suite=synthetic", "dataset=synthetic", "dataset.n=24"]
     command += ["compute.shard_rows=8", "compute.workers=0", "compute.device=cpu", "compute.threads=1", f"root={root}", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
@@ -36,28 +36,21 @@ def sweep(root, *words):
 def plain(tmp_path_factory):
     """What one run of the command leaves, no sweep and no shards."""
     root = tmp_path_factory.mktemp("plain")
-    done = subprocess.run(
-        [sys.executable, "-m", "platorep", "extract", "suite=synthetic", "dataset=synthetic", "dataset.n=24", "compute.shard_rows=8"]
-        + ["compute.workers=0", "compute.device=cpu", "compute.threads=1", f"root={root}"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    done = extract(root)
     assert done.returncode == 0, done.stderr
     return contents(root)
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_sweep_over_models_and_shards_gives_the_bytes_of_one_run(launcher, plain, tmp_path):
-    done = sweep(tmp_path, *LAUNCHERS[launcher], f"only={MODELS}", "shard=0/2,1/2")
+    done = extract(tmp_path, "-m", *LAUNCHERS[launcher], f"only={MODELS}", "shard=0/2,1/2")
     assert done.returncode == 0, done.stderr[-3000:]
     assert contents(tmp_path) == plain
 
 
 @pytest.mark.parametrize("launcher", ["basic", "local"])
 def test_a_failing_job_is_named_in_its_own_log_and_the_others_are_done(launcher, plain, tmp_path):
-    done = sweep(tmp_path, *LAUNCHERS[launcher], BROKEN, f"only=broken,{MODELS}")
+    done = extract(tmp_path, "-m", *LAUNCHERS[launcher], BROKEN, f"only=broken,{MODELS}")
     assert done.returncode == 1
     statuses = {}
     for path in (tmp_path / "runs").rglob("status.json"):
@@ -73,7 +66,7 @@ def test_a_failing_job_is_named_in_its_own_log_and_the_others_are_done(launcher,
 
 
 def test_one_job_a_model_of_the_suite(plain, tmp_path):
-    done = sweep(tmp_path, "sweep=per_model")
+    done = extract(tmp_path, "-m", "sweep=per_model")
     assert done.returncode == 0, done.stderr[-3000:]
     assert contents(tmp_path) == plain
     assert len(list((tmp_path / "runs").rglob("status.json"))) == 4
