@@ -41,7 +41,6 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
     with bar("Opening the pairs") as report:
         pairs = open_dataset(pipeline.dataset_spec(cfg), known=settings.known_samples, progress=report)
     settings.store.write_samples(pairs.spec, pairs.samples)
-    log.info("%s: %d pairs%s", pairs.spec.name, len(pairs), f", {len(pairs.samples.dropped)} dropped" if pairs.samples.dropped else "")
     failed: list[Failure] = []
     pending = []
     for model in pipeline.model_specs(cfg):

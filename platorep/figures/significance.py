@@ -17,6 +17,7 @@ from platorep.figures import style, views
 ROW = 0.135  # inches
 TOGETHER = 40
 """Up to this many pairs stand in one panel; more get a panel an x model, with the y models in one order."""
+TITLE = 1.3  # a panel's title is bold and larger than the names that `style.widest` measures
 PAIR = ["x_model", "y_model"]
 
 
@@ -71,12 +72,13 @@ def significance(
         table = table.assign(row=table.y_model.map({name: i for i, name in enumerate(names)}), panel=table.x_model)
     titles = [""] if len(table) <= TOGETHER else list(best.x_model.unique())
     left = style.widest(names) + 0.2
-    columns = 1 if len(titles) == 1 else max(2, min(len(titles), int((style.PAGE - left) // 1.25)))
+    wide = 2.8 if len(titles) == 1 else max(1.1, TITLE * style.widest(titles))
+    columns = max(1, min(len(titles), int((style.PAGE - left) // (wide + 0.15))))
     rows = -(-len(titles) // columns)
     figure, axes = style.panels(
         rows,
         columns,
-        panel=(2.8 if columns == 1 else 1.1, ROW * (len(names) + 0.5)),
+        panel=(wide, ROW * (len(names) + 0.5)),
         left=left,
         right=0.2,
         bottom=0.95,
