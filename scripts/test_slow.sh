@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# The tests that take minutes; run before a release, and when figures or the theory change.
+set -euo pipefail
+bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [ -x .venv/bin/uv ]; then
+  .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint scripts/constraints.txt --editable '.[test,umap]'
+else
+  .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[test,umap]'
+fi
+exec .venv/bin/python -m pytest -q -m slow "$@"
