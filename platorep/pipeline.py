@@ -164,7 +164,7 @@ def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
     return fits[0]
 
 
-OPEN = {"revision": None, "dtype": "auto", "pool": "auto"}
+OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
 """Spec fields that are settled when features are made, with the value that leaves them open."""
 
 

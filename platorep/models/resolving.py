@@ -17,8 +17,8 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
     """The spec with everything settled that its key covers: done before any key is computed.
 
     `revision` becomes the Hub's commit, the asset's SHA-256, or the SHA-256 over a local path's files; for an
-    architecture that is only initialised at random, its library's version. `dtype="auto"` becomes the device's, and
-    `pool="auto"` what it means for this model.
+    architecture that is only initialised at random, its library's version. An `id` that is a local folder is taken from
+    there. `dtype="auto"` becomes the device's, and `pool="auto"` what it means for this model.
 
     Raises:
         SpecError: settings that exclude each other, or a modality that the source does not have.
@@ -26,6 +26,8 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
         AssetError: the Hub does not have the model or revision, or cannot be reached and the model is not in its cache.
     """
     _check(spec)
+    if spec.asset is None and spec.source in ("transformers", "open_clip") and Path(spec.id).expanduser().is_dir():
+        spec = spec.replace(asset=AssetSpec(source="path", id=spec.id))  # a checkpoint's folder in the place of a Hub id
     dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
     if spec.source in ("static", "tfidf", "pixels"):
         dtype = "float32"

@@ -130,3 +130,13 @@ def test_picture_is_reduced_by_its_shorter_side_and_never_enlarged():
     assert reduce_picture(picture, 10).size == (20, 10)
     assert reduce_picture(picture, 50) is picture
     assert reduce_picture(picture, 400) is picture
+
+
+def test_an_id_that_is_a_local_folder_is_loaded_from_there_by_its_content(tmp_path):
+    spec = small_models.llama(tmp_path / "checkpoint")
+    plain = spec.replace(asset=None, id=str(tmp_path / "checkpoint"))
+    resolved = resolve(plain, CPU)
+    assert resolved.revision == resolve(spec, CPU).revision
+    assert resolved.asset is not None
+    (tmp_path / "checkpoint" / "config.json").write_text((tmp_path / "checkpoint" / "config.json").read_text() + " ")
+    assert resolve(plain, CPU).revision != resolved.revision
