@@ -40,6 +40,7 @@ def launch(task: str, argv: Sequence[str]) -> None:
     from platorep.core.errors import PlatorepError
 
     words = [FLAGS.get(task, {}).get(word, word) for word in argv]
+    words.sort(key=lambda word: word not in ("-m", "--multirun"))  # Hydra's parser takes no option between two overrides
     if task in POSITIONAL and words and re.fullmatch(r"[a-z_0-9]+", words[0]):
         words[0] = f"{POSITIONAL[task]}={words[0]}"
     if task == "reproduce" and "offline=true" in words:  # an experiment's offline twin is a configuration of its own
