@@ -94,7 +94,7 @@ class Config:
     overlong: str = "truncate"
     storage_dtype: str = "float32"
     shard: str | None = None  # i/m: the i-th of m parts of the stored shards
-    only: str | None = None  # one model of the suite, or several joined by commas
+    only: str | None = None  # one model of the suite, or several: only='"a,b"' (Hydra takes bare commas for a sweep)
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # make again what is there
     # one command's own
