@@ -18,8 +18,8 @@ ROWS = 256
 DENSE = 8192
 """Samples up to which a layer's whole similarity matrix is made; beyond, neighbours are found in tiles."""
 
-TILES = {"cpu": (1024, 8192), "cuda": (4096, 65536)}
-"""Query rows and gallery rows of one tile, by device: 32 MB and 1 GB of similarities."""
+TILES = {"cpu": (1024, 1024), "cuda": (16384, 16384)}
+"""Query rows and gallery rows of one tile, by device: 4 MB of similarities, which stay in the cache, and 1 GB."""
 
 
 def inner_products(x: torch.Tensor) -> torch.Tensor:
@@ -96,7 +96,7 @@ def neighbours(
         similarity: inner product of unit rows, or distance.
         shard: (i, m): only the i-th of m contiguous shares of the queries. Shares end at tile edges, so that the
             shares' results, stacked, are the whole's bytes.
-        tile: query rows and gallery rows held at a time; None: by device.
+        tile: query rows and gallery rows held at a time, squares of the first without a gallery; None: by device.
 
     Returns:
         Shape (queries of the share, k), int64, nearest first; ties go to the lower index.
@@ -104,10 +104,94 @@ def neighbours(
     Raises:
         FeatureError: the gallery has too few rows for k.
 
-    Cost: the matrix product, m n d; memory one tile of similarities beside the features.
+    Cost: the matrix product, m n d; half of it without a gallery, where a tile serves its rows and its columns. Of later
+    tiles only what exceeds the k-th best so far is looked at. Memory one tile of similarities beside the features.
     """
-    sizes = [len(queries if gallery is None else gallery)]
-    return growing_neighbours(queries, [k], sizes, gallery=gallery, own=own, similarity=similarity, shard=shard, tile=tile)[0]
+    if gallery is None:
+        return _among_themselves(queries, k, similarity, shard, (tile or TILES[queries.device.type])[0])
+    return growing_neighbours(queries, [k], [len(gallery)], gallery=gallery, own=own, similarity=similarity, shard=shard, tile=tile)[0]
+
+
+def _among_themselves(x: torch.Tensor, k: int, similarity: str, shard: tuple[int, int], side: int) -> torch.Tensor:
+    """Neighbours of the share's rows among all rows, by square tiles on and above the diagonal of the similarities.
+
+    Every row meets the others in the order of their index: from the columns of tiles before its own, then from the rows of
+    its own and later ones. A share makes the tiles that it needs in the same orientation as the whole, hence its bytes.
+    """
+    n = len(x)
+    check_k(k, n)
+    start, stop = share(n, shard, side)
+    squared = None if similarity == "cosine" else x.square().sum(dim=1)
+    best = _Best(stop - start, k, x)
+    edges = range(0, n, side)
+    for top in edges:
+        for left in edges[top // side :]:
+            row, column = slice(top, min(top + side, n)), slice(left, min(left + side, n))
+            down, across = start <= top < stop, start <= left < stop and left != top
+            if not (down or across):
+                continue
+            tile = x[row] @ x[column].T
+            if squared is not None:
+                tile.mul_(2)
+            if left == top:
+                tile.fill_diagonal_(-torch.inf)
+            if down:
+                best.offer(top - start, tile if squared is None else tile - squared[column], left)
+            if across:
+                best.offer(left - start, tile if squared is None else tile - squared[row, None], top, of_columns=True)
+    return best.indices
+
+
+class _Best:
+    """The k nearest found so far of some queries, which meet the gallery tile by tile, in the order of its index."""
+
+    def __init__(self, queries: int, k: int, like: torch.Tensor) -> None:
+        self.values = like.new_full((queries, k), -torch.inf)
+        self.indices = torch.full((queries, k), -1, device=like.device)
+
+    def offer(self, first: int, tile: torch.Tensor, left: int, *, of_columns: bool = False) -> None:
+        """Takes in a tile of closeness, larger is nearer.
+
+        Args:
+            first: the first of the tile's queries, which are its rows, or with `of_columns` its columns.
+            tile: shape (queries, gallery rows), or with `of_columns` the other way round.
+            left: the first of its gallery rows, none of which was offered before, and all before which were.
+            of_columns: see above.
+        """
+        count, width = reversed(tile.shape) if of_columns else tile.shape
+        values, indices = self.values[first : first + count], self.indices[first : first + count]
+        k, bound = values.shape[1], values[:, -1]
+        if torch.isinf(bound).any():  # the first tile, or so small ones that there are no k yet
+            tile = tile.T if of_columns else tile
+            nearest = _select(tile, min(k, width))
+            found, at = tile.gather(1, nearest), nearest + left
+        else:
+            # only what is nearer than the k-th: at a tie that one has the lower index and stays
+            row, column = _places(tile > (bound[None, :] if of_columns else bound[:, None]))
+            if not len(row):
+                return
+            nearer = tile[row, column]
+            if of_columns:
+                order = column.sort(stable=True).indices
+                row, column, nearer = column[order], row[order], nearer[order]
+            each = row.bincount(minlength=count)
+            place = torch.arange(len(row), device=row.device) - (each.cumsum(0) - each)[row]
+            found = values.new_full((count, int(each.max())), -torch.inf)
+            at = torch.full(found.shape, -1, device=row.device)
+            found[row, place], at[row, place] = nearer, column + left
+        # what was found before has lower indices, so a stable sort keeps ties in index order
+        found, order = torch.cat([values, found], dim=1).sort(dim=1, descending=True, stable=True)
+        values.copy_(found[:, :k])
+        indices.copy_(torch.cat([indices, at], dim=1).gather(1, order)[:, :k])
+
+
+def _places(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows and columns of the true entries, row by row: looked for eight at a time, because there are few."""
+    if mask.shape[1] % 8:
+        return mask.nonzero(as_tuple=True)
+    row, word = mask.view(torch.int64).nonzero(as_tuple=True)
+    hit, byte = mask.unflatten(1, (-1, 8))[row, word].nonzero(as_tuple=True)
+    return row[hit], word[hit] * 8 + byte
 
 
 def growing_neighbours(
@@ -148,10 +232,10 @@ def growing_neighbours(
     start, stop = share(len(queries), shard, rows)
     edges = sorted({*range(0, sizes[-1], columns), *sizes})
     squared = None if similarity == "cosine" else gallery.square().sum(dim=1)
-    found: list[list[torch.Tensor]] = [[] for _ in sizes]
+    found: list[list[torch.Tensor]] = [[torch.empty(0, k, dtype=torch.int64, device=queries.device)] for k in ks]
     for top in range(start, stop, rows):
         block = queries[top : min(top + rows, stop)]
-        values, indices = block.new_empty(len(block), 0), torch.empty(len(block), 0, dtype=torch.int64, device=block.device)
+        best = _Best(len(block), max(ks), block)
         for left, right in itertools.pairwise(edges):
             closeness = block @ gallery[left:right].T
             if squared is not None:
@@ -160,17 +244,11 @@ def growing_neighbours(
                 mine = own[top : top + len(block)]
                 here = ((mine >= left) & (mine < right)).nonzero().flatten()
                 closeness[here, mine[here] - left] = -torch.inf
-            nearest = _select(closeness, min(max(ks), right - left))
-            # what was found before has lower indices, so a stable sort keeps ties in index order
-            values = torch.cat([values, closeness.gather(1, nearest)], dim=1)
-            indices = torch.cat([indices, nearest + left], dim=1)
-            values, order = values.sort(dim=1, descending=True, stable=True)
-            values, indices = values[:, : max(ks)], indices.gather(1, order)[:, : max(ks)]
+            best.offer(0, closeness, left)
             if right in sizes:
                 at = list(sizes).index(right)
-                found[at].append(indices[:, : ks[at]])
-    empty = [torch.empty(0, k, dtype=torch.int64, device=queries.device) for k in ks]
-    return [torch.cat(parts) if parts else none for parts, none in zip(found, empty, strict=True)]
+                found[at].append(best.indices[:, : ks[at]].clone())
+    return [torch.cat(parts) for parts in found]
 
 
 def share(n: int, shard: tuple[int, int], unit: int) -> tuple[int, int]:

@@ -68,11 +68,30 @@ def test_large_n_in_tiles_gives_the_neighbours_of_the_whole_matrix(monkeypatch):
         assert "gram" not in vars(tiled)
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
 @pytest.mark.parametrize("shards", [1, 2, 3, 7])
-def test_shards_of_queries_stack_to_the_bytes_of_the_whole(shards):
+def test_shards_of_queries_stack_to_the_bytes_of_the_whole(shards, similarity):
     x = unit(530, 40)
-    pieces = [neighbours(x, 10, shard=(i, shards), tile=(64, 128)) for i in range(shards)]
-    assert torch.equal(torch.cat(pieces), neighbours(x, 10, tile=(64, 128)))
+    gallery = {"gallery": x, "own": torch.arange(530)}
+    for more in ({}, gallery):
+        pieces = [neighbours(x, 10, shard=(i, shards), tile=(64, 128), similarity=similarity, **more) for i in range(shards)]
+        assert torch.equal(torch.cat(pieces), neighbours(x, 10, tile=(64, 128), similarity=similarity, **more))
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
+@pytest.mark.parametrize("side", [3, 16, 41, 64, 500])
+def test_a_tile_serves_its_columns_as_it_serves_its_rows(side, similarity):
+    x = grid(130, 5)
+    for k in (1, 6, 129):
+        rows_only = neighbours(x, k, gallery=x, own=torch.arange(130), similarity=similarity, tile=(7, 50))
+        assert torch.equal(neighbours(x, k, similarity=similarity, tile=(side, side)), rows_only)
+
+
+def test_duplicates_far_apart_are_neighbours_in_the_order_of_their_index():
+    x = torch.eye(10).repeat(9, 1)  # rows i, i + 10, i + 20, ... are equal
+    found = neighbours(x, 8, tile=(8, 8))
+    expected = [[j for j in range(i % 10, 90, 10) if j != i] for i in range(90)]
+    assert found.tolist() == expected
 
 
 def test_shares_cover_all_rows_once_and_bad_ones_are_refused():
