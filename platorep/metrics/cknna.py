@@ -270,7 +270,8 @@ def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor
         common = ~k_at.isnan()
         k_at = torch.where(common, k_at, 0)
         l_at = torch.where(common, values[:, rows], 0)
-        both += (k_at * l_at * (mutual[:, rows] & k_mutual.view(-1)[at])).sum((1, 2), dtype=torch.float64)
+        # in float64: centring leaves little of sums that nearly cancel
+        both += (k_at.double() * l_at * (mutual[:, rows] & k_mutual.view(-1)[at])).sum((1, 2))
         into_k.scatter_add_(1, columns[:, rows].flatten(1), k_at.flatten(1).double())
         from_l[:, rows] = l_at.sum(2, dtype=torch.float64)
     return _hsic(n, both, into_k.sum(1), from_l.sum(1), (into_k * from_l).sum(1))
