@@ -45,7 +45,7 @@ def label_points(
         if not name:
             continue
         width = style.text_width(name, size)
-        best: tuple[float, tuple[float, float, float, float], float] | None = None
+        best = (np.inf, (px, py, px, py), 0.0)
         for step in _STEPS:
             for dx, dy in _DIRECTIONS:
                 away = radius + 0.025 + step
@@ -54,11 +54,10 @@ def label_points(
                 box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
                 outside = max(0, -box[0]) + max(0, box[2] - wide) + max(0, -box[1]) + max(0, box[3] - tall)
                 cost = sum(_shared(box, other) for other in taken) + height * outside
-                if best is None or cost < best[0] - 1e-9:
+                if cost < best[0] - 1e-9:
                     best = (cost, box, step)
-            if best is not None and best[0] <= 1e-9:
+            if best[0] <= 1e-9:
                 break
-        assert best is not None  # there is always a direction
         _, box, step = best
         taken.append(box)
         middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)

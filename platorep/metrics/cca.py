@@ -30,7 +30,34 @@ class Components:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SVCCA(Metric):
+class _Canonical(Metric):
+    """A metric on canonical correlations of the leading principal components."""
+
+    components: int = 10
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise SpecError(f"{self.name} components is {self.components}; expected at least 1.")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    @property
+    def invariances(self) -> frozenset[Invariance]:
+        return frozenset({"scaling", "sample_scaling"}) if self.similarity == "cosine" else frozenset({"scaling", "translation"})
+
+    def check(self, n: int) -> None:
+        least = 2 * self.components + 1
+        if n < least:
+            raise FeatureError(
+                f"{self.name} with {self.components} components needs at least {least} samples, below which any two layers "
+                f"correlate perfectly somewhere; got {n}. Lower components."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SVCCA(_Canonical):
     """Mean canonical correlation of the leading principal components.
 
     Each feature is z-scored over the samples; U holds the first `components` left singular vectors. U has orthonormal,
@@ -52,21 +79,6 @@ class SVCCA(Metric):
     """
 
     name: ClassVar[str] = "svcca"
-    components: int = 10
-
-    def __post_init__(self) -> None:
-        _check_components(self.name, self.components)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        return (0.0, 1.0)
-
-    @property
-    def invariances(self) -> frozenset[Invariance]:
-        return frozenset({"scaling", "sample_scaling"}) if self.similarity == "cosine" else frozenset({"scaling", "translation"})
-
-    def check(self, n: int) -> None:
-        _check_room(self.name, self.components, n)
 
     def state_bytes(self, n: int, d: int) -> int:
         return 8 * n * self.components
@@ -87,7 +99,7 @@ class SVCCA(Metric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PWCCA(Metric):
+class PWCCA(_Canonical):
     """Projection-weighted canonical correlation of the leading principal components.
 
     Score = sum_i a_i r_i / sum_i a_i over the canonical correlations r_i of the two layers' first `components`
@@ -108,21 +120,6 @@ class PWCCA(Metric):
 
     name: ClassVar[str] = "pwcca"
     symmetric: ClassVar[bool] = False
-    components: int = 10
-
-    def __post_init__(self) -> None:
-        _check_components(self.name, self.components)
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        return (0.0, 1.0)
-
-    @property
-    def invariances(self) -> frozenset[Invariance]:
-        return frozenset({"scaling", "sample_scaling"}) if self.similarity == "cosine" else frozenset({"scaling", "translation"})
-
-    def check(self, n: int) -> None:
-        _check_room(self.name, self.components, n)
 
     def state_bytes(self, n: int, d: int) -> int:
         return 8 * (n + d) * self.components
@@ -189,19 +186,6 @@ class Procrustes(Metric):
     def score_all(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
         rows = [torch.stack([torch.linalg.svdvals(x.T @ y).sum(dtype=torch.float64) for y in ys]) for x in xs]
         return torch.stack(rows).cpu()
-
-
-def _check_components(name: str, components: int) -> None:
-    if components < 1:
-        raise SpecError(f"{name} components is {components}; expected at least 1.")
-
-
-def _check_room(name: str, components: int, n: int) -> None:
-    if n < 2 * components + 1:
-        raise FeatureError(
-            f"{name} with {components} components needs at least {2 * components + 1} samples, below which any two layers "
-            f"correlate perfectly somewhere; got {n}. Lower components."
-        )
 
 
 def _principal(name: str, z: torch.Tensor, components: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 from platorep.core.errors import FeatureError
 
 
-ROWS = 256
+ROWS = 128
 """Query rows a product takes at a time. Small blocks let `inner_products` leave out what symmetry gives."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ ClipRule = Literal["exact", "approximate", "none"]
 """How the clamp's threshold is found; see `clip_threshold`."""
 
 _CHUNK = 1 << 17  # elements compared at a time: |x| and its masks stay in the cache
+_PART = 1 << 20  # elements that a thread takes at a time
 _STRIDE = 997  # every how manieth value is in the sample; prime, so that it meets all dimensions alike
 _BLOCK = 1 << 24  # elements partitioned at a time by the approximate rule
 
@@ -105,15 +107,22 @@ def order_statistic(chunks: Callable[[], Iterable[torch.Tensor]], index: Callabl
 
 def _within(chunks: Callable[[], Iterable[torch.Tensor]], wanted: int, low: float, high: float) -> float | None:
     """The wanted-th smallest |value| if it lies in [low, high]. Only values strictly inside are kept: ties cost no memory."""
-    below = at_low = at_high = 0
-    inside = []
-    for chunk in chunks():
-        for piece in chunk.flatten().split(_CHUNK):
+
+    def sift(part: torch.Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
+        counts, inside = np.zeros(3, dtype=np.int64), []
+        for piece in part.split(_CHUNK):
             less, band = _band(piece, low, high)
-            below += less
-            at_low += np.count_nonzero(band == low)
-            at_high += np.count_nonzero(band == high) if high > low else 0
+            counts += less, np.count_nonzero(band == low), np.count_nonzero(band == high) if high > low else 0
             inside.append(band[(band > low) & (band < high)])
+        return counts, inside
+
+    counts, inside = np.zeros(3, dtype=np.int64), []
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy lets other threads run meanwhile
+        for chunk in chunks():
+            for found, kept in pool.map(sift, chunk.flatten().split(_PART)):
+                counts += found
+                inside += kept
+    below, at_low, at_high = counts.tolist()
     kept = np.concatenate(inside)
     rank = wanted - below
     if 0 <= rank < at_low:
