@@ -18,7 +18,7 @@ import torch
 from platorep.core.errors import FeatureError, SpecError
 
 
-LINKS, BUILD, SEARCH = 32, 200, 256
+LINKS, BUILD, SEARCH = 32, 100, 256
 """Links a sample in the HNSW graph; candidates looked at when one is added; candidates of a search, at least."""
 
 INDEX = f"HNSW{LINKS}"
