@@ -82,14 +82,14 @@ def _draw(panel: Axes, part: pd.DataFrame, looks: dict[str, style.Look], logarit
     alone = part.groupby(["line", "n"]).size().max() == 1
     for place, (name, look) in enumerate(looks.items()):
         own = part[part.line == name]
-        aside = pad ** (0.15 * (place - (len(looks) - 1) / 2))  # bars of several lines do not hide each other
+        aside = pad ** (0.15 * (place - (len(looks) - 1) / 2)) if alone else 1.0  # bars of several lines do not hide each other
         line = own.groupby("n")[["score", "low", "high"]].mean()
         panel.plot(line.index * aside, line.score, label=name, zorder=3, **look.line())
         if alone:
             panel.vlines(line.index * aside, line.low.clip(lower=0), line.high, color=look.color, linewidth=0.8, zorder=2)
     chance = part.groupby("n").chance.first()
     panel.plot(chance.index, chance, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
-    top = max(part.high.max() if alone else part.score.max(), chance.max())
+    top = max(part.high.max() if alone else part.groupby(["line", "n"]).score.mean().max(), chance.max())
     if logarithmic:
         shown = [*part.score[part.score > 0], *chance]
         panel.set_yscale("log")
