@@ -41,6 +41,7 @@ def _command(task: str, summary: str) -> None:
 _command("run", "Extract, measure competence, align and plot: the whole experiment (suite=offline dataset=stamps).")
 _command("extract", "Run models over a dataset and store pooled features of every layer.")
 _command("align", "Score every layer of every model against every other, from stored features.")
+_command("gallery", "Search the same queries in growing galleries: gallery.sizes=[1024,4096,16384] gallery.queries=1024 shard=0/4.")
 _command("competence", "Bits per byte of a corpus, linear probes, and scores of others: corpus=, probe=, scores=[FILE].")
 _command("plot", "Draw figures from stored scores.")
 _command("captions", "Summarise a dataset's captions to 5, 10, 20 and 30 words with a local model, as a dataset: captions=smollm2_135m.")

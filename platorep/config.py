@@ -54,6 +54,17 @@ class Recipe:
 
 
 @dataclass
+class Gallery:
+    """`platorep gallery`: the same queries, searched in growing galleries."""
+
+    sizes: list[int] = field(default_factory=lambda: [1024, 4096, 16384])  # each gallery holds the one before it
+    queries: int = 1024  # the first samples of every gallery
+    share: float | None = 0.01  # beside the metric's own k: k as this share of the gallery; null leaves it out
+    seed: int = 0  # of the samples' order
+    search: str = "exact"  # exact | faiss: approximate, by the extra platorep[faiss]
+
+
+@dataclass
 class Captions:
     """`platorep captions`: which model summarises the dataset's captions, and how."""
 
@@ -79,6 +90,7 @@ class Config:
     statistics: Statistics = field(default_factory=Statistics)
     compute: Compute = field(default_factory=Compute)
     recipe: Recipe = field(default_factory=Recipe)
+    gallery: Gallery = field(default_factory=Gallery)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names
     root: str = "outputs"
@@ -93,7 +105,7 @@ class Config:
     max_tokens: int | None = None
     overlong: str = "truncate"
     storage_dtype: str = "float32"
-    shard: str | None = None  # i/m: the i-th of m parts of the stored shards
+    shard: str | None = None  # i/m: the i-th of m shares of the work: stored shards, pairs of models, or queries of a gallery
     only: str | None = None  # one model of the suite, or several: only='"a,b"' (Hydra takes bare commas for a sweep)
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # make again what is there

@@ -269,6 +269,10 @@ def figure_data(name: str, table: AlignmentTable, cfg: dict[str, Any], settings:
         return more | ({"bands": named.assign(low=chosen.null_low, high=chosen.null_high)} if chosen.null_low.notna().all() else {})
     if name == "hubness":
         return {"layers": hubness_of_layers(cfg, settings)}
+    if name == "gallery":
+        from platorep import galleries
+
+        return {"scores": galleries.stored_galleries(cfg, settings)}
     return {}
 
 

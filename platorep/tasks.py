@@ -100,6 +100,14 @@ def align(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
 
 
 @_task
+def gallery(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+    """Scores of the same queries in growing galleries."""
+    from platorep import galleries
+
+    galleries.search_galleries(cfg, settings)
+
+
+@_task
 def plot(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Figures from the scores on disk."""
     stages.draw_figures(cfg, settings)

@@ -17,7 +17,21 @@ LAYERS = [
     {"metrics", "stats"},
     {"assets", "models", "data"},
     {"extract", "align", "competence", "figures", "theory", "report", "imports", "captions", "controls", "api", "progress"},
-    {"config", "pipeline", "measuring", "stages", "reproduce", "listing", "doctor", "storage", "tasks", "launch", "cli", "__main__"},
+    {
+        "config",
+        "pipeline",
+        "measuring",
+        "stages",
+        "galleries",
+        "reproduce",
+        "listing",
+        "doctor",
+        "storage",
+        "tasks",
+        "launch",
+        "cli",
+        "__main__",
+    },
 ]
 """Rooms of the house from the ground up: a room may import its own floor and those below."""
 

@@ -84,6 +84,40 @@ SELECTION_COLUMNS = {
     "version": "string",
 }
 
+GALLERY_COLUMNS = {
+    "dataset": "string",
+    "n": "int64",  # size of the gallery that was searched, the queries among it
+    "queries": "int64",
+    "metric": "string",  # full id, with this row's k
+    "k": "int64",
+    "share": "float64",  # k as a share of n; NaN where k stays as the gallery grows
+    "seed": "int64",  # of the samples' order, whose first are the queries and the galleries
+    "x_model": "string",
+    "x_key": "string",
+    "x_modality": "string",
+    "x_family": "string",
+    "x_layer": "int64",
+    "x_layer_name": "string",
+    "y_model": "string",
+    "y_key": "string",
+    "y_modality": "string",
+    "y_family": "string",
+    "y_layer": "int64",
+    "y_layer_name": "string",
+    "score": "float64",  # mean over the queries
+    "chance": "float64",  # k / (n - 1): the mean under uniform relabelling of the gallery, exactly
+    "corrected": "float64",  # (score - chance) / (1 - chance)
+    "standard_error": "float64",  # over queries, conditional on the gallery: platorep.stats.queries.query_scores
+    "low": "float64",  # 95 % interval for other queries in the same gallery
+    "high": "float64",
+    "x_recall": "float64",  # share of the true neighbours that the search found, on a sample of the queries; 1 where it is exact
+    "y_recall": "float64",
+    "clip": "string",
+    "dtype": "string",
+    "backend": "string",  # cpu, cuda, or an approximate search: cpu, faiss HNSW32 (approximate)
+    "version": "string",
+}
+
 COMPETENCE_COLUMNS = {
     "model": "string",
     "key": "string",
@@ -176,6 +210,28 @@ class SelectionTable(_Table):
     @staticmethod
     def columns() -> dict[str, str]:
         return SELECTION_COLUMNS
+
+
+@dataclass(frozen=True)
+class GalleryTable(_Table):
+    """Scores of the same queries in growing galleries: one row a (pair of layers, gallery, number of neighbours)."""
+
+    @staticmethod
+    def columns() -> dict[str, str]:
+        return GALLERY_COLUMNS
+
+    def best(self) -> pd.DataFrame:
+        """All rows of one layer pair a pair of models, the same in every gallery.
+
+        It is the pair with the highest corrected score at the first fixed k, on average over the galleries: a choice in one of them
+        would flatter that one. Ties go to the lower x layer, then the lower y layer.
+        """
+        models = ["dataset", "clip", "x_model", "x_key", "y_model", "y_key"]
+        pair = [*models, "x_layer", "y_layer"]
+        fixed = self.frame[self.frame.share.isna()]
+        mean = fixed[fixed.k == fixed.k.iloc[0]].groupby(pair, as_index=False, sort=False).corrected.mean()
+        mean = mean.sort_values(["corrected", "x_layer", "y_layer"], ascending=[False, True, True], kind="stable")
+        return self.frame.merge(mean.drop_duplicates(models)[pair], on=pair)
 
 
 @dataclass(frozen=True)

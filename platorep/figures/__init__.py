@@ -38,6 +38,7 @@ FIGURES = {
     "significance": "every score with its interval and the band that chance reaches",
     "k_curve": "alignment over k/n: score, corrected for chance, lift over chance",
     "n_curve": "alignment over nested galleries of growing n: score, corrected for chance, lift over chance",
+    "gallery": "the same queries in growing galleries: score at fixed k and at k proportional to the gallery",
     "hubness": "how unevenly samples serve as neighbours, by depth",
     "controls": "alignment as a growing share of pairs is shuffled",
 }

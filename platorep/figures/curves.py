@@ -52,7 +52,7 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
         lines = table.pivot_table(index="position", columns="language", values=column)[models] if table[column].notna().any() else None
         panel.set_xscale("log")
         panel.set_xlim(positions[0] / pad, positions[-1] * pad)
-        panel.set_xticks(ticks, _thinned(panel, ticks, names))
+        panel.set_xticks(ticks, thinned(panel, ticks, names))
         panel.minorticks_off()
         panel.set_xlabel(label)
         panel.set_title(title, loc="left")
@@ -82,7 +82,7 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
     return figure
 
 
-def _thinned(panel: Axes, ticks: Sequence[float], names: Sequence[str]) -> list[str]:
+def thinned(panel: Axes, ticks: Sequence[float], names: Sequence[str]) -> list[str]:
     """Tick labels of a logarithmic axis without those that would touch the one before."""
     low, high = np.log(panel.get_xlim())
     wide = style.inches(panel)[0]

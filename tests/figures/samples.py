@@ -13,7 +13,7 @@ import pandas as pd
 
 from platorep.core.results import AlignmentTable
 from platorep.figures import draw
-from tests.figures.tables import METRIC, alignment, competence, cross
+from tests.figures.tables import METRIC, alignment, competence, cross, galleries
 
 
 BASELINES = Path(__file__).parent / "baseline"
@@ -138,6 +138,7 @@ SAMPLES: dict[str, Callable[[], object]] = {
         "n_curve",
         join(*(models(null_mean=float("nan"), n=n, dataset=f"stamps_{n}--0", scale=20 / n**0.5) for n in (500, 1000, 2000, 16000))),
     ),
+    "gallery": lambda: draw("gallery", None, scores=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15})),
     "hubness": lambda: draw("hubness", models(), layers=hubs()),
     "controls": lambda: draw(
         "controls",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from platorep.core.results import ALIGNMENT_COLUMNS, COMPETENCE_COLUMNS, CONCATENATION, AlignmentTable, CompetenceTable
+from platorep.core.results import (
+    ALIGNMENT_COLUMNS,
+    COMPETENCE_COLUMNS,
+    CONCATENATION,
+    GALLERY_COLUMNS,
+    AlignmentTable,
+    CompetenceTable,
+    GalleryTable,
+)
 
 
 METRIC = "mutual_knn(k=10,similarity=cosine)"
@@ -52,3 +60,18 @@ def competence(values: dict[str, dict[str, float]], task: str = "toy text") -> C
             row = {column: _DEFAULTS[dtype] for column, dtype in COMPETENCE_COLUMNS.items()}
             rows.append(row | {"model": model, "measure": measure, "value": value, "task": task, "source": "measured"})
     return CompetenceTable.from_frame(pd.DataFrame(rows, columns=list(COMPETENCE_COLUMNS)))
+
+
+def galleries(scores: dict[tuple[str, str], float], sizes: tuple[int, ...] = (100, 400, 1600, 6400), **more: object) -> GalleryTable:
+    """Scores that fall with the gallery at k = 10 and stay at k = n/100, from the given ones in the smallest."""
+    rows = []
+    for (x, y), score in scores.items():
+        for share in (float("nan"), 0.01):
+            for n in sizes:
+                k = 10 if share != share else round(share * n)
+                value = score * (sizes[0] / n) ** 0.4 if share != share else 0.8 * score
+                made = {column: _DEFAULTS[dtype] for column, dtype in GALLERY_COLUMNS.items()}
+                made |= {"dataset": "toy--0", "n": n, "queries": 100, "k": k, "share": share, "x_model": x, "y_model": y, "backend": "cpu"}
+                made |= {"score": value, "low": 0.8 * value, "high": 1.2 * value, "chance": k / (n - 1), "corrected": value - k / (n - 1)}
+                rows.append(made | {"x_recall": 1.0, "y_recall": 1.0} | more)
+    return GalleryTable.from_frame(pd.DataFrame(rows))

@@ -9,7 +9,7 @@ import pytest
 from platorep.core.errors import StoreError
 from platorep.figures import draw
 from tests.figures.samples import join
-from tests.figures.tables import cross
+from tests.figures.tables import cross, galleries
 from tests.figures.test_fig3 import lines
 
 
@@ -106,3 +106,36 @@ def test_controls_average_over_seeds_and_vision_models():
     assert np.allclose(lines(axes)["l"].get_data(), [[0, 0.5, 1], [0.2975, 0.1975, 0.0975]])
     assert axes.get_xlim() == (-0.03, 1.03)
     assert any("range of 2 seeds" in t.get_text() for t in figure.texts)
+
+
+def test_gallery_has_a_panel_a_rule_and_a_line_a_pair_of_models():
+    figure = draw("gallery", None, scores=galleries({("a", "v"): 0.4, ("b", "v"): 0.2}, (100, 1600)))
+    fixed, grown = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["k = 10", "k = 1 % of the gallery"]
+    assert np.allclose(lines(fixed)["a × v"].get_xdata(), [100, 1600], rtol=0.05)  # moved aside a little
+    assert np.allclose(lines(fixed)["a × v"].get_ydata(), [0.4, 0.4 / 16**0.4])
+    assert np.allclose(lines(grown)["b × v"].get_ydata(), [0.16, 0.16])
+    assert np.allclose(lines(fixed)["chance"].get_data(), [[100, 1600], [10 / 99, 10 / 1599]])
+    assert [len(axes.collections) for axes in figure.axes] == [2, 2]  # the intervals of two lines
+    assert (fixed.get_yscale(), grown.get_yscale(), grown.get_ylim()[0]) == ("log", "linear", 0)
+    assert "100 queries" in figure.texts[0].get_text()
+
+
+def test_gallery_of_many_pairs_shows_means_without_intervals():
+    figure = draw("gallery", None, scores=galleries({(f"l{i}", f"v{j}"): 0.1 + 0.1 * j for i in range(4) for j in range(3)}, (100, 400)))
+    assert np.allclose(lines(figure.axes[1])["l2"].get_ydata(), [0.16, 0.16])
+    assert not figure.axes[0].collections
+    assert "mean over 3 y models" in figure.texts[0].get_text()
+
+
+def test_gallery_says_what_was_searched_approximately():
+    table = galleries({("a", "v"): 0.4}, (100, 400), backend="cpu, faiss HNSW32 (approximate)", y_recall=0.93)
+    assert "faiss HNSW32 (approximate), recall 0.930 or more" in draw("gallery", None, scores=table).texts[0].get_text()
+    assert "recall" not in draw("gallery", None, scores=galleries({("a", "v"): 0.4}, (100, 400))).texts[0].get_text()
+
+
+def test_gallery_refuses_no_table_and_a_single_size():
+    with pytest.raises(StoreError, match="pass scores=..., or run `platorep gallery`"):
+        draw("gallery", None)
+    with pytest.raises(StoreError, match="needs two or more sizes; the table has 100"):
+        draw("gallery", None, scores=galleries({("a", "v"): 0.4}, (100,)))

@@ -1,0 +1,166 @@
+"""The same queries, searched in growing galleries: what becomes of an alignment when more samples compete to be neighbours.
+
+A fixed k asks for ever nearer neighbours as the gallery grows: scores of different sizes are no measure of each other. Beside it
+stands the score at k proportional to the gallery, which asks the same question at every size.
+
+Only graphs are kept, queries x k a layer and size; features are there one layer at a time. Each share of the queries leaves
+one part a pair of models on disk, whole or not at all, and whoever finds all parts makes the table, of the same bytes whatever
+the number of shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from platorep.align.gallery_parts import Design, Searched, merged_rows, part_path, shared_by_query, write_part
+from platorep.align.layers import Features, ModelLayers
+from platorep.align.plan import plan_blocks
+from platorep.core.errors import DataError, SpecError
+from platorep.core.results import GalleryTable
+from platorep.metrics import knn
+from platorep.metrics.preprocess import ClipRule, clip_id
+
+
+COLUMNS = {"cpu": 8192, "cuda": 65536}
+"""Gallery rows of a tile by device."""
+
+TESTED = 16
+"""An approximate search is compared with the exact one for one query in so many."""
+
+
+def score_galleries(
+    pairs: Sequence[tuple[Features, Features]],
+    design: Design,
+    *,
+    out_dir: Path,
+    clip: ClipRule = "exact",
+    quantile: float = 0.95,
+    shard: tuple[int, int] = (0, 1),
+    memory: int = 4 << 30,
+    device: str | torch.device = "cpu",
+    progress: Callable[[int, int, str], object] | None = None,
+) -> GalleryTable | None:
+    """mutual_knn of the same queries in growing galleries, for all layer pairs of the given pairs of models.
+
+    Layers are clamped as `align` clamps them. The concatenation of all layers takes no part: where samples are many it is wider
+    than everything else.
+
+    Args:
+        pairs: pairs of models over the same samples.
+        design: queries, galleries and neighbours.
+        out_dir: folder of the parts.
+        clip: rule of the clamp; see `align`.
+        quantile: of the clamp.
+        shard: (i, m): the i-th of m shares of the queries.
+        memory: bytes that features and graphs may take together; at least one layer's features are held twice.
+        device: where products are made.
+        progress: called after each layer that was searched and each part that was written.
+
+    Returns:
+        The table, or None while parts of other shares are missing.
+
+    Raises:
+        DataError: two models have different samples, or there are fewer than the largest gallery holds.
+        SpecError: more shares than tiles of queries; FAISS is asked for and not installed.
+        FeatureError: features that cannot be searched; names model and layer.
+
+    Cost: a layer's products, queries x largest gallery x d, once for all sizes and all k; an addition a neighbour, pair of layers and
+    setting.
+    """
+    order, word = _check(pairs, design, shard), clip_id(clip, quantile)
+    parts = [[part_path(out_dir, a, b, design, word, (i, shard[1])) for i in range(shard[1])] for a, b in pairs]
+    missing = {(a.key, b.key): (a, b, own[shard[0]]) for (a, b), own in zip(pairs, parts, strict=True) if not own[shard[0]].is_file()}
+    models = {one.key: one for a, b, _ in missing.values() for one in (a, b)}
+    start, stop = knn.share(design.queries, shard, design.rows)
+    held = {key: 4 * (stop - start) * sum(design.widest) * len(one.layers) for key, one in models.items()}
+    plan = plan_blocks(list(missing), held, memory // 2)
+    done, total = 0, sum(len(models[key].layers) for block in plan for key in block.reads) + len(missing)
+
+    def report(label: str) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total, label)
+
+    searched: dict[str, list[Searched]] = {}
+    for block in plan:
+        searched = {key: searched[key] for key in block.keeps}
+        room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
+        for key in block.reads:
+            one = models[key]
+            beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)  # a layer as it is read, normalised, and in the order
+            layers = ModelLayers(one, clip=clip, quantile=quantile, memory=room - beside, device=str(device))
+            searched[key] = []
+            for layer in _search(layers, order, design, shard):
+                searched[key].append(layer)
+                report(one.name)
+        for key in (key for key in missing if key in block.pairs):
+            a, b, path = missing[key]
+            write_part(path, searched[a.key], searched[b.key], design, design.backend(device))
+            report(f"{a.name} x {b.name}")
+    if not all(path.is_file() for own in parts for path in own):
+        return None
+    rows = [merged_rows(a, b, design, word, own) for (a, b), own in zip(pairs, parts, strict=True)]
+    return GalleryTable.from_frame(pd.concat(rows, ignore_index=True))
+
+
+def _check(pairs: Sequence[tuple[Features, Features]], design: Design, shard: tuple[int, int]) -> torch.Tensor:
+    """Refuses what cannot be searched, before anything is read; returns the samples' order."""
+    if not pairs:
+        raise DataError("no pair of different models to compare.")
+    first = pairs[0][0]
+    for other in (one for pair in pairs for one in pair):
+        if other.digest != first.digest:
+            raise DataError(
+                f"{first.name} and {other.name} have different samples, or the same in another order: digests {first.digest[:12]} "
+                f"({first.n} samples) and {other.digest[:12]} ({other.n} samples). Extract both from the same dataset."
+            )
+    tiles = -(-design.queries // design.rows)
+    if shard[1] > tiles:
+        raise SpecError(f"shard {shard[0]}/{shard[1]}: {design.queries} queries are cut into at most {tiles} shares.")
+    if design.search == "faiss":
+        from platorep.metrics.approximate import load_faiss
+
+        load_faiss()
+    return design.order(first.n)
+
+
+def _search(layers: ModelLayers, order: torch.Tensor, design: Design, shard: tuple[int, int]) -> Iterator[Searched]:
+    """Neighbours of a share of the queries in every layer of a model, in depth order."""
+    start, stop = knn.share(design.queries, shard, design.rows)
+    for _, made in layers.geometries([design.similarity], concatenation=False):
+        x = made[design.similarity].x
+        x = x[order.to(x.device)]
+        own = torch.arange(design.queries, device=x.device)
+        if design.search == "faiss":
+            from platorep.metrics.approximate import growing_neighbours
+
+            graphs = growing_neighbours(x[start:stop], design.widest, design.sizes, gallery=x, own=own[start:stop])
+            tested, found = _recall(graphs, x, own[start:stop], design)
+        else:
+            tile, similarity = (design.rows, COLUMNS[x.device.type]), design.similarity
+            graphs = knn.growing_neighbours(
+                x[: len(own)], design.widest, design.sizes, gallery=x, own=own, similarity=similarity, shard=shard, tile=tile
+            )
+            tested = found = [(stop - start) * setting.k for setting in design.settings]
+        yield Searched([graph.to(torch.int32) for graph in graphs], tested, found)
+
+
+def _recall(graphs: list[torch.Tensor], x: torch.Tensor, queries: torch.Tensor, design: Design) -> tuple[list[int], list[int]]:
+    """True neighbours looked up for some of the queries, and those of them that an approximate search found, by setting.
+
+    These are the first few of each tile, so that the exact search has the same tiles, and the same bytes, whatever the shares.
+    """
+    few = -(-design.rows // TESTED)
+    test = queries[queries % design.rows < few]
+    tile, at = (few, COLUMNS[x.device.type]), (test - queries[0]).cpu()
+    true = knn.growing_neighbours(x[test], design.widest, design.sizes, gallery=x, own=test, similarity=design.similarity, tile=tile)
+    found = []
+    for n, k, _ in design.settings:
+        size = design.sizes.index(n)
+        found.append(int(shared_by_query([true[size][:, :k].cpu()], [graphs[size][at, :k]], n).sum()))
+    return [len(test) * setting.k for setting in design.settings], found

@@ -1,0 +1,257 @@
+"""What a gallery's search is, and its parts on disk: shared neighbours a query, one file a pair of models and share of the queries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+import platorep
+from platorep.align.layers import Features
+from platorep.core.errors import DataError, SpecError
+from platorep.core.files import slug, write_atomically
+from platorep.core.results import GALLERY_COLUMNS
+from platorep.metrics.base import Similarity
+from platorep.metrics.knn import check_k
+from platorep.metrics.neighbours import MutualKNN
+from platorep.stats.queries import query_scores
+
+
+GALLERY_VERSION = 1
+"""Raised whenever the meaning of a part changes; part of every part's name."""
+
+TILES = 16
+"""Query tiles at least, however few the queries: shares end at tile edges, so that products are the same whatever the shares."""
+
+ROWS = 1024
+"""Query rows of a tile at most."""
+
+_CELLS = 1 << 24  # bytes of the table in which shared neighbours are looked up
+
+
+class Setting(NamedTuple):
+    """One gallery and one number of neighbours."""
+
+    n: int
+    k: int
+    share: float  # k as a share of n; NaN where k is fixed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """Which queries are searched in which galleries.
+
+    Attributes:
+        sizes: of the galleries, increasing. Galleries and queries are the first samples of one random order: each gallery
+            holds the one before it, and all hold the queries, which are left out of their own neighbours.
+        queries: how many.
+        ks: numbers of neighbours that stay as the gallery grows.
+        share: k as a share of the gallery's size, at least 1; None for fixed numbers alone.
+        seed: of the order.
+        similarity: cosine or euclidean.
+        search: exact, or faiss: approximate.
+
+    Raises:
+        SpecError: what cannot be searched so.
+        FeatureError: a k that a gallery does not have.
+    """
+
+    sizes: tuple[int, ...]
+    queries: int
+    ks: tuple[int, ...] = (10,)
+    share: float | None = 0.01
+    seed: int = 0
+    similarity: Similarity = "cosine"
+    search: str = "exact"
+
+    def __post_init__(self) -> None:
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
+            raise SpecError(f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, such as [1024,4096,16384].")
+        if not 2 <= self.queries <= self.sizes[0]:
+            raise SpecError(
+                f"gallery.queries is {self.queries}; expected 2 to {self.sizes[0]}, the smallest gallery: every gallery holds all queries."
+            )
+        if self.share is not None and not 0 < self.share < 1:
+            raise SpecError(
+                f"gallery.share is {self.share}; expected k as a share of the gallery, such as 0.01, or null for fixed k alone."
+            )
+        if self.search not in ("exact", "faiss"):
+            raise SpecError(f"gallery.search is {self.search!r}; expected exact or faiss.")
+        for setting in self.settings:
+            check_k(setting.k, setting.n)
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Fixed k first; within a rule the galleries in order."""
+        fixed = [Setting(n, k, math.nan) for k in self.ks for n in self.sizes]
+        return fixed + ([] if self.share is None else [Setting(n, max(1, round(self.share * n)), self.share) for n in self.sizes])
+
+    @property
+    def widest(self) -> list[int]:
+        """Neighbours that are searched in each gallery: those of its largest k, of which fewer are the first."""
+        return [max(setting.k for setting in self.settings if setting.n == n) for n in self.sizes]
+
+    @property
+    def rows(self) -> int:
+        """Query rows of a tile; it depends on the number of queries alone."""
+        return min(ROWS, -(-self.queries // TILES))
+
+    @property
+    def search_id(self) -> str:
+        """The search with all that its neighbours depend on."""
+        if self.search == "exact":
+            return self.search
+        from platorep.metrics.approximate import PARAMETERS
+
+        return PARAMETERS
+
+    def backend(self, device: str | torch.device) -> str:
+        """What results say of the search."""
+        if self.search == "exact":
+            return torch.device(device).type
+        from platorep.metrics.approximate import METHOD
+
+        return f"cpu, {METHOD}"
+
+    def order(self, n: int) -> torch.Tensor:
+        """The samples of the largest gallery in their random order, of n that there are.
+
+        Raises:
+            DataError: there are fewer.
+        """
+        if self.sizes[-1] > n:
+            raise DataError(
+                f"gallery.sizes goes up to {self.sizes[-1]}, but there are only {n} samples. Leave out the galleries above {n}."
+            )
+        return torch.from_numpy(np.random.default_rng(self.seed).permutation(n)[: self.sizes[-1]])
+
+
+class Searched(NamedTuple):
+    """One layer's neighbours of a share of the queries."""
+
+    graphs: list[torch.Tensor]  # one a gallery, (queries of the share, widest k) int32, nearest first
+    tested: list[int]  # true neighbours looked up, one number a setting
+    found: list[int]  # and those of them that the search found
+
+
+def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str, shard: tuple[int, int]) -> Path:
+    """Where the overlaps of a share of the queries are kept, for a pair of models; everything that determines them is in the name."""
+    body = [
+        GALLERY_VERSION,
+        x.key,
+        y.key,
+        x.digest,
+        clip,
+        design.settings,
+        design.queries,
+        design.seed,
+        design.similarity,
+        design.search_id,
+    ]
+    code = hashlib.sha256(json.dumps(body).encode()).hexdigest()[:12]
+    return out_dir / f"{slug(x.name)}--{slug(y.name)}--{code}--{shard[0]}-of-{shard[1]}.parquet"
+
+
+def write_part(path: Path, xs: list[Searched], ys: list[Searched], design: Design, backend: str) -> None:
+    """One row a setting, x layer and y layer, with the shared neighbours of every query of the share as a list."""
+    settings, pairs = design.settings, len(xs) * len(ys)
+    counts = []
+    for n, k, _ in settings:
+        size = design.sizes.index(n)
+        counts.append(shared_by_query(*([layer.graphs[size][:, :k] for layer in side] for side in (xs, ys)), n))
+    flat = np.concatenate([one.reshape(pairs, -1) for one in counts])
+    columns: dict[str, Any] = {name: np.repeat([getattr(one, name) for one in settings], pairs) for name in Setting._fields}
+    for side, layers in (("x", xs), ("y", ys)):
+        index = np.repeat(np.arange(len(xs)), len(ys)) if side == "x" else np.tile(np.arange(len(ys)), len(xs))
+        columns[f"{side}_layer"] = np.tile(index, len(settings)).astype(np.int32)
+        for name in ("tested", "found"):
+            columns[f"{side}_{name}"] = np.array([getattr(layer, name) for layer in layers])[index].T.ravel()
+    columns |= {
+        "backend": pa.array([backend] * len(flat)),
+        "overlaps": pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1]),
+    }
+    write_atomically(path, lambda p: pq.write_table(pa.table(columns), p, compression="zstd"))
+
+
+def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list[Path]) -> pd.DataFrame:
+    """The table's rows of one pair of models, from the parts of all shares."""
+    read = [pq.read_table(path) for path in parts]
+    overlaps = np.concatenate(
+        [one["overlaps"].combine_chunks().flatten().to_numpy().reshape(len(one), -1) for one in read], axis=1, dtype=np.int64
+    )
+    sums = {name: sum(one[name].to_numpy() for one in read) for name in ("x_tested", "x_found", "y_tested", "y_found")}
+    keys = read[0].select([*Setting._fields, "x_layer", "y_layer"]).to_pandas()
+    backends = sorted({word for one in read for word in one["backend"].unique().to_pylist()})
+    scores, pairs = [], len(x.layers) * len(y.layers)
+    for at, setting in enumerate(design.settings):
+        scores.append(query_scores(overlaps[at * pairs : (at + 1) * pairs], setting.k, setting.n))
+    columns: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in scores]) for name in scores[0]._fields}
+    chance = keys.k / (keys.n - 1)
+    metrics = {k: MutualKNN(k=k, similarity=design.similarity).id for k in {setting.k for setting in design.settings}}
+    columns |= {
+        "dataset": x.path.parent.name,
+        "n": keys.n,
+        "queries": design.queries,
+        "metric": keys.k.map(metrics),
+        "k": keys.k,
+        "share": keys.share,
+        "seed": design.seed,
+        "chance": chance,
+        "corrected": (columns["score"] - chance) / (1 - chance),
+        "clip": clip,
+        "dtype": "float32",
+        "backend": " + ".join(backends),
+        "version": platorep.__version__,
+    }
+    for side, features in (("x", x), ("y", y)):
+        names = np.array([layer.name for layer in features.layers], dtype=object)
+        columns |= {
+            f"{side}_model": features.name,
+            f"{side}_key": features.key,
+            f"{side}_modality": features.spec.model.modality,
+            f"{side}_family": features.spec.model.family,
+            f"{side}_layer": keys[f"{side}_layer"],
+            f"{side}_layer_name": names[keys[f"{side}_layer"]],
+            f"{side}_recall": sums[f"{side}_found"] / sums[f"{side}_tested"],
+        }
+    return pd.DataFrame({name: columns[name] for name in GALLERY_COLUMNS})
+
+
+def shared_by_query(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor], n: int) -> np.ndarray:
+    """Number of neighbours that each query shares, for all pairs of graphs.
+
+    Args:
+        xs: Lx neighbour index tensors, shape (q, k) each.
+        ys: Ly of them, for the same queries.
+        n: size of the gallery.
+
+    Returns:
+        Shape (Lx, Ly, q), of the smallest unsigned integers that hold k.
+
+    Cost: one look-up a neighbour and pair, Lx Ly q k; memory some 16 MB beside the result.
+    """
+    q, k = xs[0].shape
+    counts = np.empty((len(xs), len(ys), q), dtype=np.min_scalar_type(k))
+    step = max(1, _CELLS // max(n, 8 * k * len(ys)))
+    for start in range(0, q, step):
+        stop = min(start + step, q)
+        base = (torch.arange(stop - start, device=xs[0].device) * n)[:, None]
+        cells = [y[start:stop].long() + base for y in ys]
+        table = torch.zeros((stop - start) * n, dtype=torch.bool, device=xs[0].device)
+        for i, x in enumerate(xs):
+            own = (x[start:stop].long() + base).flatten()
+            table[own] = True
+            for j, those in enumerate(cells):
+                counts[i, j, start:stop] = table[those].sum(dim=1).cpu().numpy()
+            table[own] = False
+    return counts

@@ -1,0 +1,58 @@
+"""Scores of queries that are searched in a gallery larger than they are many, with an interval over the queries."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+from platorep.core.errors import FeatureError, SpecError
+
+
+class QueryScores(NamedTuple):
+    """Scores of one number of queries in one gallery, of many pairs of layers at once: arrays of one shape."""
+
+    score: np.ndarray
+    standard_error: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def query_scores(overlaps: np.ndarray, k: int, n: int, *, level: float = 0.95) -> QueryScores:
+    """mutual_knn of queries in a gallery, with an interval for other queries in the same gallery: conditional on it.
+
+    The closed form of the query bootstrap: with a_i = overlap_i / k and the score s their mean, its variance is
+    (q/(q-1) sum_i (a_i - s)^2 + (q-1)/(n-1) (s^2 + (1-s)^2) sum_i a_i / k) / q^2, and the interval is s ± t(q - 1) standard error.
+    The second term is for queries that are each other's neighbours and so overlap together. It is a bound of their covariance
+    sum_ij h_ij h_ji / k^2 (h of `intervals.overlap_terms`) by sum_ij h_ij^2 / k^2, expected over which samples of the gallery are the
+    queries, with s for the share of x's k-th neighbours that are among y's. It vanishes as the gallery outgrows the queries.
+
+    Args:
+        overlaps: shared neighbours of each query, shape (..., q), integers.
+        k: number of neighbours.
+        n: size of the gallery, the queries among it.
+        level: nominal coverage.
+
+    Coverage measured, nominal 95 %, of the mean over fresh queries in the same gallery (256 queries, four worlds, 300 galleries of
+    each, k 5 and 10): 94 to 99 % where the queries are the whole gallery, 94 to 96 % in galleries 4 and 16 times as large. Without
+    the second term the first would be 86 to 93 %.
+
+    Raises:
+        FeatureError: fewer than 2 queries, or more than the gallery has samples.
+        SpecError: level outside (0, 1).
+    """
+    q = overlaps.shape[-1]
+    if not 2 <= q <= n:
+        raise FeatureError(f"an interval over queries needs at least 2, all of them in the gallery; got {q} queries and a gallery of {n}.")
+    if not 0 < level < 1:
+        raise SpecError(f"level is a coverage between 0 and 1, such as 0.95; got {level}.")
+    # integers until the end: the same overlaps give the same bytes in whatever pieces they came
+    total = overlaps.sum(axis=-1, dtype=np.int64)
+    squares = np.square(overlaps, dtype=np.int64).sum(axis=-1)
+    score = total / (q * k)
+    spread = (squares - total**2 / q) * (q / (q - 1)) / k**2
+    together = (q - 1) / (n - 1) * (score**2 + (1 - score) ** 2) * total / k**2
+    error = np.sqrt(spread.clip(0) + together) / q
+    reach = student.ppf((1 + level) / 2, q - 1) * error
+    return QueryScores(score, error, score - reach, score + reach)
