@@ -89,6 +89,7 @@ class Config:
     prompt: str | None = None
     span: str = "all"
     caption: str = "first"
+    picture: str = "first"
     combine: str = "mean_features"
     max_tokens: int | None = None
     overlong: str = "truncate"

@@ -24,7 +24,7 @@ from platorep.core.store import FeatureSet, FeatureStore, Samples, read_json
 
 log = logging.getLogger(__name__)
 
-EXTRACT_FIELDS = ("layers", "prompt", "span", "caption", "combine", "max_tokens", "overlong", "storage_dtype")
+EXTRACT_FIELDS = ("layers", "prompt", "span", "caption", "picture", "combine", "max_tokens", "overlong", "storage_dtype")
 """Configuration keys that are fields of ExtractSpec under the same name."""
 
 

@@ -24,6 +24,9 @@ SPEC_VERSION = 1
 LABEL = {"label": True}
 """Field metadata of what names a thing for people and cannot change a feature: left out of the key."""
 
+LATER = {"later": True}
+"""Field metadata of what came after features had been stored: left out of the key at its default, which is what they were made with."""
+
 
 class _Spec:
     """JSON both ways and a content key, for the frozen dataclasses below."""
@@ -55,11 +58,11 @@ class _Spec:
         return cls(**made)
 
     def identity(self) -> dict[str, Any]:
-        """The fields that the key covers: all but the labels, in nested specs too."""
+        """The fields that the key covers: all but the labels, and later fields at their default, in nested specs too."""
         return {
             f.name: _identity(getattr(self, f.name))
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
-            if not f.metadata.get("label")
+            if not f.metadata.get("label") and not (f.metadata.get("later") and getattr(self, f.name) == f.default)
         }
 
     def key(self) -> str:
@@ -204,8 +207,8 @@ class ExtractSpec(_Spec):
     """Features of one model on one dataset: everything that can change a stored number.
 
     `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
-    a template with {caption}; `span` says which tokens are pooled. With several captions an item, `caption` chooses
-    ("first", an index as a string, "all") and `combine` says what becomes of all of them.
+    a template with {caption}; `span` says which tokens are pooled. With several captions or pictures an item, `caption`
+    and `picture` choose ("first", an index as a string, "all") and `combine` says what becomes of all of them.
     """
 
     model: ModelSpec
@@ -218,6 +221,7 @@ class ExtractSpec(_Spec):
     max_tokens: int | None = None
     overlong: Literal["truncate", "error"] = "truncate"
     storage_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    picture: str = field(default="first", metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.prompt is not None and self.prompt.count("{caption}") != 1:
