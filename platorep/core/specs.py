@@ -157,6 +157,7 @@ class ModelSpec(_Spec):
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
+    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so.
     """
 
     name: str = field(metadata=LABEL)
@@ -176,6 +177,10 @@ class ModelSpec(_Spec):
     family: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
+
+    def __post_init__(self) -> None:
+        if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
+            object.__setattr__(self, "name", f"{self.name}-{self.quantize}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -110,3 +110,11 @@ def test_missing_fields_are_named():
 def test_prompt_without_caption_is_refused():
     with pytest.raises(SpecError, match="must contain {caption} exactly once"):
         ExtractSpec(model=MODEL, dataset=DATASET, prompt="A picture.")
+
+
+def test_name_of_a_quantised_model_says_so_once():
+    spec = MODEL.replace(quantize="4bit")
+    assert spec.name == "lite0-4bit"
+    assert ModelSpec.from_dict(spec.to_dict()) == spec
+    assert spec.replace(seed=1).name == "lite0-4bit"
+    assert MODEL.replace(seed=1).name == "lite0"
