@@ -37,6 +37,7 @@ class Settings:
     tokens: int | None
     workers: int | None
     shard_rows: int
+    compile: bool
     memory: int
     shard: tuple[int, int]
 
@@ -64,6 +65,7 @@ class Settings:
             tokens=compute["tokens"],
             workers=compute["workers"],
             shard_rows=compute["shard_rows"],
+            compile=compute["compile"],
             memory=parse_bytes(compute["memory"]),
             shard=parse_shard(cfg["shard"]),
         )

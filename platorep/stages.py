@@ -76,6 +76,7 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
                     workers=settings.workers,
                     shard=settings.shard,
                     shard_rows=settings.shard_rows,
+                    compiled=settings.compile,
                     progress=report,
                 )
         except Exception as error:

@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from platorep.extract.batches import Budget, default_workers, encode_within, fre
 from platorep.extract.host import on_host
 from platorep.extract.items import Items, items_of
 from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
+from platorep.models.compiling import compiled_blocks
 from platorep.models.loading import load
 from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
 
@@ -51,6 +52,7 @@ def extract(
     shard_rows: int,
     shard: tuple[int, int] = (0, 1),
     bits: bool = True,
+    compiled: bool = False,
     progress: Report | None = None,
 ) -> Path:
     """Makes the features of one model on one dataset, or the part of them that is missing.
@@ -69,6 +71,7 @@ def extract(
         shard_rows: rows a shard: what a kill can cost, and the smallest piece that goes to another machine.
         shard: (i, m): this run makes the shards whose number leaves i when divided by m.
         bits: whether to measure bits per byte where the model can.
+        compiled: whether to compile the model's blocks with torch.compile: the same features to rounding, sooner on a GPU.
         progress: called with rows done, rows to do, and the model's name.
 
     Returns:
@@ -77,7 +80,7 @@ def extract(
     Raises:
         DataError: a caption or a picture that cannot be used.
         FeatureError: features that are not finite, or an item that does not fit into memory.
-        SpecError, AssetError: a model that cannot be loaded.
+        SpecError, AssetError: a model that cannot be loaded, or nothing that can compile it.
 
     Cost: the model's forward passes; memory: the model, one batch and one shard's features.
     """
@@ -97,7 +100,7 @@ def extract(
     todo = sum(stop - start for start, stop in (writer.bounds[i] for i in mine))
     done = counted = 0
     try:
-        with clock("computing"):
+        with clock("computing"), compiled_blocks(encoder, device) if compiled else nullcontext(False) as compiled:
             if spec.model.modality == "language":
                 stream = _text_shards(encoder, spec, items, [writer.bounds[i] for i in mine], budget, bits)
             else:
@@ -120,6 +123,7 @@ def extract(
             device=clock.device_name(),
             dtype=spec.model.dtype,
             quantized=spec.model.quantize,
+            compiled=compiled,
             seconds=clock.seconds,
             **{unit: counted, f"{unit}_per_second": counted / max(clock.seconds["computing"], 1e-9)},
             batch_tokens=budget.tokens,
