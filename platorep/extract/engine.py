@@ -214,12 +214,13 @@ def _gather(
             layers = [torch.zeros(len(rows), feature.shape[1]) for feature in encoded.features]
             scalars = {name: torch.empty(count) for name in encoded.scalars}
         at = torch.tensor([row for place in places for row in within[place]])
-        source = torch.tensor([i for i, place in enumerate(places) for _ in within[place]])
+        repeated = torch.tensor([i for i, place in enumerate(places) for _ in within[place]]) if len(at) > len(places) else None
         for layer, feature in zip(layers, encoded.features, strict=True):
+            values = feature if repeated is None else feature[repeated]
             if summed:
-                layer.index_add_(0, at, feature[source])
+                layer.index_add_(0, at, values)
             else:
-                layer[at] = feature[source]
+                layer[at] = values
         for name, values in encoded.scalars.items():
             scalars[name][torch.tensor(places)] = values
     if summed:
