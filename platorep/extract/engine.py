@@ -156,8 +156,9 @@ def _text_shards(
         scalars |= {"tokens": [float(len(one)) for one in tokens], "truncated": [float(one.truncated) for one in tokens]}
         if "bits" in scalars:
             scalars["bytes"] = [float(one.bytes) for one in tokens]
-        summed = {name: [sum(values[i] for i in row) for row in rows] for name, values in scalars.items()}
-        yield layers, summed, sum(len(one) for one in tokens)
+        if any(len(row) > 1 for row in rows) or len(own) < len(rows):
+            scalars = {name: [sum(values[i] for i in row) for row in rows] for name, values in scalars.items()}
+        yield layers, scalars, sum(len(one) for one in tokens)
 
 
 def _picture_shards(
@@ -211,7 +212,8 @@ def _gather(
     summed = bool((share > 1).any())
     for places, encoded in parts:
         if not layers:
-            layers = [torch.zeros(len(rows), feature.shape[1]) for feature in encoded.features]
+            make = torch.zeros if summed else torch.empty
+            layers = [make(len(rows), feature.shape[1]) for feature in encoded.features]
             scalars = {name: torch.empty(count) for name in encoded.scalars}
         at = torch.tensor([row for place in places for row in within[place]])
         repeated = torch.tensor([i for i, place in enumerate(places) for _ in within[place]]) if len(at) > len(places) else None
