@@ -20,6 +20,7 @@ class Compute:
     tokens: int | None = None  # tokens (or picture patches) a batch; null finds the budget
     workers: int | None = None  # processes that decode pictures; null: one a core, at most 8
     shard_rows: int = 256  # samples a stored shard: what a kill loses at most
+    compile: bool = False  # torch.compile of a model's blocks, for long extractions on a GPU
     memory: str = "3GB"  # budget of `align` for prepared layers
 
 
@@ -101,6 +102,7 @@ class Config:
     prompt: str | None = None
     span: str = "all"
     caption: str = "first"
+    picture: str = "first"
     combine: str = "mean_features"
     max_tokens: int | None = None
     overlong: str = "truncate"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import math
 import os
 import shutil
 import sys
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from platorep import pipeline
 from platorep.core.provenance import versions
-from platorep.core.specs import ModelSpec
+from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.progress import console_for_tables
 
 
@@ -53,7 +54,7 @@ class Model:
     name: str
     id: str
     weights_from: str
-    found: str  # yes | no | gated | unknown | stored
+    found: str  # yes | no | gated | unknown | here (its files are) | stored (its features are)
     revision: str | None = None
     parameters: int | None = None
     disk: int | None = None
@@ -78,10 +79,10 @@ def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) 
     for problem in machine.problems:
         console.print(f"[bold red]problem:[/] {problem}")
     console.print(_model_table(models))
-    known = [one for one in models if one.disk is not None and one.found != "stored"]
+    missing = {(one.weights_from, one.id): one.disk or 0 for one in models if one.found not in ("here", "stored")}  # each asset once
     console.print(
         f"{len(models)} models, {sum(one.found == 'stored' for one in models)} already extracted; "
-        f"at most {sum(one.disk or 0 for one in known) / 1e9:.1f} GB to fetch, {machine.disk_free / 1e9:.0f} GB free."
+        f"at most {sum(missing.values()) / 1e9:.1f} GB to fetch, {machine.disk_free / 1e9:.0f} GB free."
     )
 
 
@@ -167,15 +168,48 @@ def examine_model(spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Setti
             _ask_hub(spec, row)
         else:
             row.note = f"Hub {machine.hub}"
+    if row.parameters is None and spec.asset is not None and (files := _files_here(spec.asset)):
+        row.found = "here" if row.found == "yes" else row.found
+        row.disk = sum(file.stat().st_size for file in files)
+        row.parameters = sum(_numbers(file) for file in files) or None
     if row.parameters is None and spec.source == "timm":
         row.parameters = _timm_parameters(spec.id)
     dtype = spec.quantize or (spec.dtype if spec.dtype != "auto" else "float32" if machine.device == "cpu" else "bfloat16")
     if row.parameters:
         row.memory = int(row.parameters * BYTES_A_WEIGHT[dtype])
         row.fits = row.memory < 0.9 * machine.device_memory
-        row.seconds = 2.0 * row.parameters * TOKENS_A_SAMPLE.get(spec.modality, 100) * n / (EFFICIENCY * throughput)
+        if spec.source != "static":  # whose numbers are looked up, not multiplied
+            row.seconds = 2.0 * row.parameters * TOKENS_A_SAMPLE.get(spec.modality, 100) * n / (EFFICIENCY * throughput)
         row.disk = row.disk or row.memory
     return row
+
+
+def _files_here(asset: AssetSpec) -> list[Path]:
+    """The files of an asset that is on this machine already; none where it has to be fetched first."""
+    from platorep.assets import cached
+
+    path = Path(asset.id).expanduser() if asset.source == "path" else cached(asset)
+    if path is None or not path.exists():
+        return []
+    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+
+
+def _numbers(file: Path) -> int:
+    """How many numbers a weight file holds, by its header alone; 0 for any other file."""
+    if file.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(file, framework="numpy") as tensors:
+            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118 - no mapping
+    if file.suffix == ".gguf":
+        from gguf import GGUFReader
+
+        return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
+    if file.suffix == ".npy":
+        import numpy as np
+
+        return int(np.load(file, mmap_mode="r", allow_pickle=False).size)
+    return 0
 
 
 def _ask_hub(spec: ModelSpec, row: Model) -> None:

@@ -24,7 +24,7 @@ from platorep.core.store import FeatureSet, FeatureStore, Samples, read_json
 
 log = logging.getLogger(__name__)
 
-EXTRACT_FIELDS = ("layers", "prompt", "span", "caption", "combine", "max_tokens", "overlong", "storage_dtype")
+EXTRACT_FIELDS = ("layers", "prompt", "span", "caption", "picture", "combine", "max_tokens", "overlong", "storage_dtype")
 """Configuration keys that are fields of ExtractSpec under the same name."""
 
 
@@ -37,6 +37,7 @@ class Settings:
     tokens: int | None
     workers: int | None
     shard_rows: int
+    compile: bool
     memory: int
     shard: tuple[int, int]
 
@@ -64,6 +65,7 @@ class Settings:
             tokens=compute["tokens"],
             workers=compute["workers"],
             shard_rows=compute["shard_rows"],
+            compile=compute["compile"],
             memory=parse_bytes(compute["memory"]),
             shard=parse_shard(cfg["shard"]),
         )

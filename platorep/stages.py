@@ -32,10 +32,13 @@ class Failure:
 
 
 def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
-    """Extracts every model of the suite that is not in the store; one that fails does not stop the others."""
+    """Extracts every model of the suite that is not in the store; one that fails does not stop the others.
+
+    While one computes, the next one's weights are fetched and read ahead, unless `evict` keeps the disk to one model at a time.
+    """
     from platorep.data import open_dataset
     from platorep.extract import extract
-    from platorep.models import evict, pick_device, resolve
+    from platorep.models import evict, pick_device, read_ahead, resolve
 
     device = pick_device(settings.device)
     with bar("Opening the pairs") as report:
@@ -55,10 +58,15 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
             log.info("%s: already extracted (%s)", model.name, spec.key())
         else:
             pending.append(spec)
+    coming = None
     for number, spec in enumerate(pending, 1):
         name = spec.model.name
         try:
             with bar(f"[{number}/{len(pending)}] {name}") as report:
+                if coming is not None:
+                    coming.join()
+                following = next((later.model for later in pending[number:] if _weights(later) != _weights(spec)), None)
+                coming = None if cfg["evict"] or following is None else read_ahead(following)
                 path = extract(
                     spec,
                     pairs,
@@ -68,6 +76,7 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
                     workers=settings.workers,
                     shard=settings.shard,
                     shard_rows=settings.shard_rows,
+                    compiled=settings.compile,
                     progress=report,
                 )
         except Exception as error:

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Sweeps through every launcher, in a few minutes; run before a release, and whenever launch.py, tasks.py or the store change.
+# Sweeps through every launcher, and quantised models: what needs extras. A few minutes; run before a release, and whenever
+# launch.py, tasks.py, the store or models/loading.py change. Words after the name go to pytest.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -x .venv/bin/uv ]; then
-  .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint scripts/constraints.txt --editable '.[slurm,ray,joblib]'
+  .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint scripts/constraints.txt --editable '.[test,slurm,ray,joblib,quant]'
 else
-  .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[slurm,ray,joblib]'
+  .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[test,slurm,ray,joblib,quant]'
 fi
-exec .venv/bin/python -m pytest -q -m launchers tests/launchers "$@"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+exec .venv/bin/python -m pytest -q -m 'launchers or quant' -n "${PLATOREP_TEST_WORKERS:-2}" tests/launchers tests/models/test_quantised.py "$@"

@@ -66,12 +66,12 @@ def _language(folder: Path, model: torch.nn.Module, tokenizer: PreTrainedTokeniz
     return ModelSpec(name=folder.name, modality="language", source="transformers", id=folder.name, asset=asset, **more)
 
 
-def llama(folder: Path, *, seed: int = 0, layers: int = 3, context: int = 64, **more: object) -> ModelSpec:
+def llama(folder: Path, *, seed: int = 0, layers: int = 3, width: int = 32, context: int = 64, **more: object) -> ModelSpec:
     tokenizer = byte_tokenizer(specials=("<s>", "</s>"), adds_bos=True, bos_token="<s>", eos_token="</s>")
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=context, bos_token_id=0, eos_token_id=1,
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=width * 3 // 2, num_hidden_layers=layers,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=context, bos_token_id=0, eos_token_id=1,
     )  # fmt: skip
     return _language(folder, LlamaForCausalLM(config), tokenizer, **more)
 

@@ -24,6 +24,9 @@ SPEC_VERSION = 1
 LABEL = {"label": True}
 """Field metadata of what names a thing for people and cannot change a feature: left out of the key."""
 
+LATER = {"later": True}
+"""Field metadata of what came after features had been stored: left out of the key at its default, which is what they were made with."""
+
 
 class _Spec:
     """JSON both ways and a content key, for the frozen dataclasses below."""
@@ -55,11 +58,11 @@ class _Spec:
         return cls(**made)
 
     def identity(self) -> dict[str, Any]:
-        """The fields that the key covers: all but the labels, in nested specs too."""
+        """The fields that the key covers: all but the labels, and later fields at their default, in nested specs too."""
         return {
             f.name: _identity(getattr(self, f.name))
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
-            if not f.metadata.get("label")
+            if not f.metadata.get("label") and not (f.metadata.get("later") and getattr(self, f.name) == f.default)
         }
 
     def key(self) -> str:
@@ -154,6 +157,7 @@ class ModelSpec(_Spec):
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
+    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so.
     """
 
     name: str = field(metadata=LABEL)
@@ -173,6 +177,10 @@ class ModelSpec(_Spec):
     family: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
+
+    def __post_init__(self) -> None:
+        if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
+            object.__setattr__(self, "name", f"{self.name}-{self.quantize}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,8 +212,8 @@ class ExtractSpec(_Spec):
     """Features of one model on one dataset: everything that can change a stored number.
 
     `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
-    a template with {caption}; `span` says which tokens are pooled. With several captions an item, `caption` chooses
-    ("first", an index as a string, "all") and `combine` says what becomes of all of them.
+    a template with {caption}; `span` says which tokens are pooled. With several captions or pictures an item, `caption`
+    and `picture` choose ("first", an index as a string, "all") and `combine` says what becomes of all of them.
     """
 
     model: ModelSpec
@@ -218,6 +226,7 @@ class ExtractSpec(_Spec):
     max_tokens: int | None = None
     overlong: Literal["truncate", "error"] = "truncate"
     storage_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    picture: str = field(default="first", metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.prompt is not None and self.prompt.count("{caption}") != 1:

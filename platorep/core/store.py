@@ -46,13 +46,14 @@ class Samples:
     """The ordered samples of a dataset, without the pictures: what `align` needs of a dataset.
 
     `captions` holds one list of captions an item, `categories` one label an item or None, `dropped` one
-    {"id", "reason"} for every sample left out.
+    {"id", "reason"} for every sample left out, `pictures` how many pictures each item has, or None where it is one.
     """
 
     ids: list[str]
     captions: list[list[str]]
     categories: list[str] | None = None
     dropped: list[dict[str, str]] = field(default_factory=list)
+    pictures: list[int] | None = None
 
     @property
     def digest(self) -> str:
@@ -146,7 +147,7 @@ class FeatureStore:
             StoreError: the file is missing, is not JSON, or its ids do not have the digest that it states.
         """
         values = read_json(folder / "samples.json")
-        samples = Samples(values["ids"], values["captions"], values["categories"], values["dropped"])
+        samples = Samples(values["ids"], values["captions"], values["categories"], values["dropped"], values.get("pictures"))
         if samples.digest != values["digest"]:
             raise StoreError(f"{folder / 'samples.json'}: the ids do not have the digest that the file states; it was edited.")
         return samples

@@ -24,7 +24,7 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     grey = (found.images * (255 / 16)).round().astype("uint8")
     revision = hashlib.sha256(grey.tobytes() + bytes(found.target.tolist())).hexdigest()[:12]
     made = [
-        Pair(f"{i:04d}", [f"The handwritten digit {digit}."], str(digit), partial(_enlarged, pixels.tobytes()))
+        Pair(f"{i:04d}", [f"The handwritten digit {digit}."], str(digit), [partial(_enlarged, pixels.tobytes())])
         for i, (pixels, digit) in enumerate(zip(grey, found.target, strict=True))
     ]
     return pin(spec, revision, "scikit-learn's digits changed: leave dataset.revision open."), made

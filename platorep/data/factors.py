@@ -49,7 +49,7 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         dots = f"{own['count']} dot{'s' if own['count'] != '1' else ''}"
         caption = f"A {own['size']} {own['colour']} arrow in the {own['position']} points {own['orientation']}, with {dots}."
         category = ",".join(f"{name}={value}" for name, value in own.items())
-        found.append(Pair(f"{i:05d}", [caption], category, partial(draw, seed=seed, **own)))
+        found.append(Pair(f"{i:05d}", [caption], category, [partial(draw, seed=seed, **own)]))
     return pin(spec, VERSION, "Leave dataset.revision open."), found
 
 

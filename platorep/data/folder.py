@@ -2,6 +2,8 @@
 
 cats/metadata.csv        file_name,text        or metadata.jsonl, metadata.parquet
 cats/001.jpg             or cats/train/metadata.csv and cats/train/001.jpg
+
+Several pictures of one thing: {"file_names": ["001.jpg", "002.jpg"], "text": "a cat"} in a .jsonl or .parquet.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import pandas as pd
 from platorep.assets import content_hash
 from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.specs import DatasetSpec
-from platorep.data.pair import WORDS, Pair, Report, captions_of, check_switches, column_of, pin
+from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, pin, several
 from platorep.data.pictures import SUFFIXES, read_picture
 
 
@@ -39,8 +41,9 @@ TABLES = {
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
     """All rows of the folder's metadata table, in its order.
 
-    A pair's id is its file name below the folder; its captions are one text or, in .jsonl and .parquet, a list. The
-    revision is the content hash of the folder, so that changed pictures or captions never meet old features.
+    A pair's id is its first file's name below the folder; its captions are one text or, in .jsonl and .parquet, a list,
+    and so are its pictures: `file_name`, or `file_names` where there is no such column. The revision is the content hash
+    of the folder, so that changed pictures or captions never meet old features.
     """
     check_switches(spec, columns=WORDS)
     if not spec.id:
@@ -49,16 +52,19 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; relative paths start at {Path.cwd()}. Set dataset.id to the folder with the pictures.")
     root, frame = _table(spec, root)
-    image, text = column_of(spec, "image", frame.columns, "file_name"), column_of(spec, "text", frame.columns, "text")
+    default = "file_names" if "file_names" in frame.columns and "file_name" not in frame.columns else "file_name"
+    image, text = column_of(spec, "image", frame.columns, default), column_of(spec, "text", frame.columns, "text")
     category = column_of(spec, "category", frame.columns, "category") if "category" in (*spec.columns, *frame.columns) else None
     name = column_of(spec, "id", frame.columns, image)
-    found = []
-    for file, captions, label, one in zip(frame[image], frame[text], frame[category or image], frame[name], strict=True):
-        path = root / str(file)
-        if not path.resolve().is_relative_to(root.resolve()):
-            raise DataError(f"{root}: the metadata names {str(file)!r}, which lies outside the folder. File names must be relative to it.")
-        found.append(Pair(str(one), captions_of(captions), str(label) if category else None, partial(read_picture, path)))
-    _warn_of_unlisted(root, {str(file) for file in frame[image]})
+    found, listed = [], set()
+    for cell, captions, label, one in zip(frame[image], frame[text], frame[category or image], frame[name], strict=True):
+        files = [str(file) for file in several(cell)]
+        if outside := [file for file in files if not (root / file).resolve().is_relative_to(root.resolve())]:
+            raise DataError(f"{root}: the metadata names {outside[0]!r}, which lies outside the folder. File names must be relative to it.")
+        listed.update(files)
+        own = (files or [f"row {len(found)}"])[0] if name == image else str(one)
+        found.append(Pair(own, several(captions), str(label) if category else None, [partial(read_picture, root / file) for file in files]))
+    _warn_of_unlisted(root, listed)
     return pin(spec, content_hash(root)[:40], "The folder changed: leave dataset.revision open to use it as it is."), found
 
 

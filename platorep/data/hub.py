@@ -12,7 +12,7 @@ from PIL import Image
 from platorep.assets import content_hash, resolve_revision
 from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
 from platorep.core.specs import DatasetSpec
-from platorep.data.pair import WORDS, Pair, Report, captions_of, check_switches, column_of, pin
+from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, pin, several
 from platorep.data.pictures import decode_picture, read_picture
 
 
@@ -24,7 +24,7 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All rows of a split, in its order.
 
     A pair's id is its row number, or what `columns.id` names. Columns are `image` and `text` unless `columns` says
-    otherwise; a text cell may hold one caption or a list of them.
+    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them.
     """
     check_switches(spec, columns=WORDS)
     if not spec.id:
@@ -62,27 +62,43 @@ def _load(spec: DatasetSpec, path: str, revision: str | None) -> datasets.Datase
 
 
 def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
-    import datasets
-
     image, text = column_of(spec, "image", rows.column_names, "image"), column_of(spec, "text", rows.column_names, "text")
     ids = _cells(spec, rows, "id")
     categories = _cells(spec, rows, "category")
     try:
         # bytes, not pictures: decoding is ours, so that one damaged picture is named and does not stop the rest
-        pictures = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
+        pictures = rows.select_columns([image]).cast_column(image, _undecoded(rows.features[image]))
     except (TypeError, ValueError, NotImplementedError) as error:  # pyarrow's errors are of these kinds
         raise DataError(
             f"column {image!r} of dataset {spec.id} holds no pictures but {rows.features[image]}. Set columns.image."
         ) from error
+    counts = _counts(pictures, image)
     return [
         Pair(
             id=str(i) if ids is None else str(ids[i]),
-            captions=captions_of(captions),
+            captions=several(captions),
             category=None if categories is None else str(categories[i]),
-            load=partial(_picture, pictures, i, image),
+            pictures=[partial(_picture, pictures, i, image, number) for number in range(counts[i])],
         )
         for i, captions in enumerate(_texts(rows, text))
     ]
+
+
+def _undecoded(feature: Any) -> Any:
+    """The feature of undecoded pictures: a list of them where the column holds lists."""
+    import datasets
+
+    one = datasets.Image(decode=False)
+    return type(feature)(one) if hasattr(feature, "feature") else one
+
+
+def _counts(pictures: datasets.Dataset, column: str) -> list[int]:
+    """How many pictures each row has: the lengths of its lists, for which no picture's bytes are read."""
+    from pyarrow import compute
+
+    if not hasattr(pictures.features[column], "feature"):
+        return [1] * len(pictures)
+    return [length or 0 for length in compute.list_value_length(pictures.with_format("arrow")[:][column]).to_pylist()]
 
 
 def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
@@ -102,8 +118,9 @@ def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | 
     return feature.int2str(cells) if hasattr(feature, "int2str") else cells
 
 
-def _picture(pictures: datasets.Dataset, index: int, column: str) -> Image.Image:
+def _picture(pictures: datasets.Dataset, index: int, column: str, number: int) -> Image.Image:
     cell = pictures[index][column]
+    cell = cell[number] if isinstance(cell, list) else cell
     if cell is None or (cell.get("bytes") is None and cell.get("path") is None):
         raise DataError("picture is missing")
     return decode_picture(cell["bytes"]) if cell.get("bytes") is not None else read_picture(Path(cell["path"]))

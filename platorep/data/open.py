@@ -42,24 +42,24 @@ class PairedDataset:
     """Pictures and captions in a fixed order; can be sent to the workers of a DataLoader.
 
     `spec` has its revision settled, and its key names the features made from it. `samples` has the ids, captions and
-    categories in order, and what was left out.
+    categories in order, and what was left out. `loaders` has one list of pictures a sample.
     """
 
     spec: DatasetSpec
     samples: Samples
-    loaders: Sequence[Callable[[], Image.Image]]
+    loaders: Sequence[Sequence[Callable[[], Image.Image]]]
 
     def __len__(self) -> int:
         return len(self.samples.ids)
 
-    def picture(self, index: int) -> Image.Image:
-        """The picture of one sample, 8-bit RGB, decoded on each call.
+    def picture(self, index: int, number: int = 0) -> Image.Image:
+        """A picture of one sample, the first unless `number` says which, 8-bit RGB, decoded on each call.
 
         Raises:
             DataError: it could be read when the dataset was checked, and cannot be now.
         """
         try:
-            return self.loaders[index]()
+            return self.loaders[index][number]()
         except DataError as error:
             raise DataError(
                 f"sample {self.samples.ids[index]!r} of {self.spec.name}: {error}. It was readable when the dataset was checked."
@@ -73,7 +73,7 @@ def open_dataset(
 
     The order is the source's own, or with `order_seed` the order of SHA-256 of seed and id: it is the same on every
     machine, a smaller `n` is a prefix of a larger, and a pair keeps its place when others come or go. Bad samples are
-    empty captions, unreadable pictures, and pictures equal to an earlier one pixel by pixel. With
+    empty captions, unreadable pictures, and those whose pictures all equal an earlier sample's pixel by pixel. With
     `on_bad_sample="drop"` the next pairs in order take their place, so that n remains n.
 
     Args:
@@ -106,10 +106,11 @@ def open_dataset(
         captions=transform(ids, [list(pair.captions) for pair in kept], spec.options.get(OPTION, {})),
         categories=None if None in categories else categories,  # type: ignore[arg-type]
         dropped=dropped,
+        pictures=[len(pair.pictures) for pair in kept] if any(len(pair.pictures) > 1 for pair in kept) else None,
     )
     repeated = len(kept) - len({tuple(own) for own in samples.captions})
     log.info("%s: %d pairs, %d dropped, %d with a caption that an earlier pair has", spec.name, len(kept), len(dropped), repeated)
-    return PairedDataset(spec, samples, [pair.load for pair in kept])
+    return PairedDataset(spec, samples, [pair.pictures for pair in kept])
 
 
 def _known(spec: DatasetSpec, known: Callable[[DatasetSpec], Samples | None]) -> Samples | None:
@@ -130,7 +131,7 @@ def _from_source(spec: DatasetSpec, progress: Report | None) -> tuple[DatasetSpe
 
 
 def _with_known(spec: DatasetSpec, pairs: Sequence[Pair], samples: Samples) -> PairedDataset:
-    by_id = {pair.id: pair.load for pair in pairs}
+    by_id = {pair.id: pair.pictures for pair in pairs}
     if missing := [one for one in samples.ids if one not in by_id]:
         raise DataError(
             f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first {missing[:NAMED]}, "
@@ -181,7 +182,7 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
 
 
 def _examine(pair: Pair) -> tuple[bytes, str | None]:
-    """Digest of the picture's pixels, and what is wrong with the pair, if anything is."""
+    """Digest of the pictures' pixels, and what is wrong with the pair, if anything is."""
     if not pair.captions:
         return b"", "caption is missing"
     for i, caption in enumerate(pair.captions):
@@ -190,11 +191,17 @@ def _examine(pair: Pair) -> tuple[bytes, str | None]:
             return b"", f"{which} is not text but {type(caption).__name__}"
         if not caption.strip():
             return b"", f"{which} is empty"
-    try:
-        picture = pair.load()
-    except DataError as error:
-        return b"", str(error)
-    return hashlib.blake2b(picture.tobytes(), digest_size=16, person=f"{picture.width}x{picture.height}".encode()[:16]).digest(), None
+    if not pair.pictures:
+        return b"", "picture is missing"
+    digests = b""
+    for i, load in enumerate(pair.pictures):
+        try:
+            picture = load()
+        except DataError as error:
+            return b"", f"picture {i + 1} of {len(pair.pictures)}: {error}" if len(pair.pictures) > 1 else str(error)
+        person = f"{picture.width}x{picture.height}".encode()[:16]
+        digests += hashlib.blake2b(picture.tobytes(), digest_size=16, person=person).digest()
+    return digests, None
 
 
 def _summary(dropped: list[dict[str, str]], total: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,19 +21,19 @@ WORDS = ("image", "text", "category", "id")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A picture and its captions as the source has them, not checked yet.
+    """Pictures of one thing and its captions as the source has them, not checked yet.
 
-    `load` decodes the picture, can be sent to another process, and raises DataError with the reason when it cannot.
+    Each of `pictures` decodes one, can be sent to another process, and raises DataError with the reason when it cannot.
     """
 
     id: str
     captions: list[Any]
     category: str | None
-    load: Callable[[], Image.Image]
+    pictures: Sequence[Callable[[], Image.Image]]
 
 
-def captions_of(value: Any) -> list[Any]:
-    """The captions in a cell: a text is one, a list is several, nothing is none."""
+def several(value: Any) -> list[Any]:
+    """The captions, or the names of pictures, in a cell: a text is one, a list is several, nothing is none."""
     if value is None or (isinstance(value, float) and value != value):
         return []
     if isinstance(value, str):

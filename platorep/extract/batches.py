@@ -129,9 +129,9 @@ class _Pictures(Dataset):
     def __init__(self, dataset: Any, transform: Callable[[Any], torch.Tensor]) -> None:
         self.dataset, self.transform = dataset, transform
 
-    def __getitem__(self, index: int) -> torch.Tensor | str:
+    def __getitem__(self, which: tuple[int, int]) -> torch.Tensor | str:
         try:
-            return self.transform(self.dataset.picture(index))
+            return self.transform(self.dataset.picture(*which))
         except PlatorepError as error:
             return str(error)
 
@@ -144,14 +144,14 @@ def _stack(parts: list[torch.Tensor | str]) -> torch.Tensor | str:
 
 
 def picture_batches(
-    dataset: Any, transform: Callable[[Any], torch.Tensor], batches: Sequence[list[int]], workers: int, *, pinned: bool
+    dataset: Any, transform: Callable[[Any], torch.Tensor], batches: Sequence[list[tuple[int, int]]], workers: int, *, pinned: bool
 ) -> Iterator[torch.Tensor]:
     """The pictures of every batch, decoded and transformed by worker processes, in order.
 
     Args:
-        dataset: `picture(i)` gives one, 8-bit RGB.
+        dataset: `picture(i, j)` gives picture j of sample i, 8-bit RGB.
         transform: from a picture to a tensor.
-        batches: indices of the pictures of each batch.
+        batches: the pictures of each batch, as (sample, number).
         workers: processes; 0 decodes here.
         pinned: whether to put batches into page-locked memory, from which a GPU copies while it computes.
 

@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from platorep.extract.batches import Budget, default_workers, encode_within, fre
 from platorep.extract.host import on_host
 from platorep.extract.items import Items, items_of
 from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
+from platorep.models.compiling import compiled_blocks
 from platorep.models.loading import load
 from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
 
@@ -35,8 +36,8 @@ class Pairs(Protocol):
     @property
     def samples(self) -> Samples: ...
 
-    def picture(self, index: int) -> Any:
-        """One decoded picture."""
+    def picture(self, index: int, number: int = 0) -> Any:
+        """One decoded picture of a sample."""
         ...
 
 
@@ -51,6 +52,7 @@ def extract(
     shard_rows: int,
     shard: tuple[int, int] = (0, 1),
     bits: bool = True,
+    compiled: bool = False,
     progress: Report | None = None,
 ) -> Path:
     """Makes the features of one model on one dataset, or the part of them that is missing.
@@ -69,6 +71,7 @@ def extract(
         shard_rows: rows a shard: what a kill can cost, and the smallest piece that goes to another machine.
         shard: (i, m): this run makes the shards whose number leaves i when divided by m.
         bits: whether to measure bits per byte where the model can.
+        compiled: whether to compile the model's blocks with torch.compile: the same features to rounding, sooner on a GPU.
         progress: called with rows done, rows to do, and the model's name.
 
     Returns:
@@ -77,7 +80,7 @@ def extract(
     Raises:
         DataError: a caption or a picture that cannot be used.
         FeatureError: features that are not finite, or an item that does not fit into memory.
-        SpecError, AssetError: a model that cannot be loaded.
+        SpecError, AssetError: a model that cannot be loaded, or nothing that can compile it.
 
     Cost: the model's forward passes; memory: the model, one batch and one shard's features.
     """
@@ -97,7 +100,7 @@ def extract(
     todo = sum(stop - start for start, stop in (writer.bounds[i] for i in mine))
     done = counted = 0
     try:
-        with clock("computing"):
+        with clock("computing"), compiled_blocks(encoder, device) if compiled else nullcontext(False) as compiled:
             if spec.model.modality == "language":
                 stream = _text_shards(encoder, spec, items, [writer.bounds[i] for i in mine], budget, bits)
             else:
@@ -120,6 +123,7 @@ def extract(
             device=clock.device_name(),
             dtype=spec.model.dtype,
             quantized=spec.model.quantize,
+            compiled=compiled,
             seconds=clock.seconds,
             **{unit: counted, f"{unit}_per_second": counted / max(clock.seconds["computing"], 1e-9)},
             batch_tokens=budget.tokens,
@@ -139,8 +143,8 @@ def _text_shards(
     encoder.fit([text.text for own in items.texts for text in own])
     rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits)
     for start, stop in bounds:
-        rows = [row - start for row in range(start, stop) for _ in items.texts[row]]
-        tokens = encoder.tokenize([text for own in items.texts[start:stop] for text in own], rules)
+        own, rows = _distinct(items.texts[start:stop])
+        tokens = encoder.tokenize(own, rules)
 
         def parts(tokens: list[Any] = tokens) -> Iterator[tuple[list[int], Encoded]]:
             for batch in pack([len(one) for one in tokens], budget.tokens):
@@ -148,11 +152,13 @@ def _text_shards(
                 for part, encoded in encode_within(encoder.encode, [tokens[i] for i in batch], longest, budget):
                     yield batch[part], encoded
 
-        flat, scalars = _gather(on_host(parts()), len(tokens))
+        layers, scalars = _gather(on_host(parts()), rows, len(own))
         scalars |= {"tokens": [float(len(one)) for one in tokens], "truncated": [float(one.truncated) for one in tokens]}
         if "bits" in scalars:
             scalars["bytes"] = [float(one.bytes) for one in tokens]
-        yield _by_row(flat, rows, stop - start), _sum_by_row(scalars, rows, stop - start), sum(len(one) for one in tokens)
+        if any(len(row) > 1 for row in rows) or len(own) < len(rows):
+            scalars = {name: [sum(values[i] for i in row) for row in rows] for name, values in scalars.items()}
+        yield layers, scalars, sum(len(one) for one in tokens)
 
 
 def _picture_shards(
@@ -165,57 +171,63 @@ def _picture_shards(
     device: torch.device,
 ) -> Iterator[Made]:
     size = max(1, budget.tokens // encoder.tokens_each)
-    shards = []  # of each, its distinct pictures in order, and batches of them
-    for start, stop in bounds:
-        own = list(dict.fromkeys(items.pictures[start:stop]))
-        shards.append((own, [own[low : low + size] for low in range(0, len(own), size)]))
-    every = [batch for _, batches in shards for batch in batches]
+    shards = [_distinct(items.pictures[start:stop]) for start, stop in bounds]
+    batches = [[own[low : low + size] for low in range(0, len(own), size)] for own, _ in shards]
+    every = [batch for some in batches for batch in some]
     pictures = picture_batches(dataset, encoder.transform, every, workers, pinned=device.type == "cuda")
-    for (start, stop), (own, batches) in zip(bounds, shards, strict=True):
-        place = {picture: i for i, picture in enumerate(own)}
+    for (own, rows), some in zip(shards, batches, strict=True):
 
-        def parts(batches: list[list[int]] = batches, place: dict[int, int] = place) -> Iterator[tuple[list[int], Encoded]]:
-            for batch in batches:
+        def parts(some: list[list[tuple[int, int]]] = some) -> Iterator[tuple[list[int], Encoded]]:
+            done = 0
+            for batch in some:
+                places = list(range(done, done + len(batch)))
                 for part, encoded in encode_within(encoder.encode, next(pictures), encoder.tokens_each, budget):
-                    yield [place[picture] for picture in batch[part]], encoded
+                    yield places[part], encoded
+                done += len(batch)
 
-        flat, _ = _gather(on_host(parts()), len(own))
-        rows = torch.tensor([place[picture] for picture in items.pictures[start:stop]])
-        yield [layer[rows] for layer in flat], {}, len(own)
+        layers, _ = _gather(on_host(parts()), rows, len(own))
+        yield layers, {}, len(own)
 
 
-def _gather(parts: Iterator[tuple[list[int], Encoded]], count: int) -> tuple[list[torch.Tensor], dict[str, list[float]]]:
-    """Results of all parts at their places: layers of (count, width), and figures of length `count`."""
+def _distinct(rows: Sequence[list[Any]]) -> tuple[list[Any], list[list[int]]]:
+    """What several rows consist of, each thing once in order of appearance, and for every row the places of its own."""
+    place = {one: i for i, one in enumerate(dict.fromkeys(one for row in rows for one in row))}
+    return list(place), [[place[one] for one in row] for row in rows]
+
+
+def _gather(
+    parts: Iterator[tuple[list[int], Encoded]], rows: list[list[int]], count: int
+) -> tuple[list[torch.Tensor], dict[str, list[float]]]:
+    """Layers of (rows, width), each row the mean over what it consists of, and figures of all `count` things that were encoded.
+
+    Rows are summed as parts come, so that many pictures a row need no more memory than one.
+    """
     layers: list[torch.Tensor] = []
     scalars: dict[str, torch.Tensor] = {}
+    within: list[list[int]] = [[] for _ in range(count)]  # of each thing, the rows that it is part of
+    for i, row in enumerate(rows):
+        for one in row:
+            within[one].append(i)
+    share = torch.tensor([[len(row)] for row in rows])
+    summed = bool((share > 1).any())
     for places, encoded in parts:
         if not layers:
-            layers = [torch.empty(count, feature.shape[1]) for feature in encoded.features]
+            make = torch.zeros if summed else torch.empty
+            layers = [make(len(rows), feature.shape[1]) for feature in encoded.features]
             scalars = {name: torch.empty(count) for name in encoded.scalars}
-        at = torch.tensor(places)
+        at = torch.tensor([row for place in places for row in within[place]])
+        repeated = torch.tensor([i for i, place in enumerate(places) for _ in within[place]]) if len(at) > len(places) else None
         for layer, feature in zip(layers, encoded.features, strict=True):
-            layer[at] = feature
+            values = feature if repeated is None else feature[repeated]
+            if summed:
+                layer.index_add_(0, at, values)
+            else:
+                layer[at] = values
         for name, values in encoded.scalars.items():
-            scalars[name][at] = values
+            scalars[name][torch.tensor(places)] = values
+    if summed:
+        layers = [layer.div_(share) for layer in layers]
     return layers, {name: values.tolist() for name, values in scalars.items()}
-
-
-def _by_row(layers: list[torch.Tensor], rows: list[int], count: int) -> list[torch.Tensor]:
-    """The mean of each row's texts; the texts' own features where every row has one."""
-    if len(rows) == count:
-        return layers
-    at = torch.tensor(rows)
-    share = torch.bincount(at, minlength=count).unsqueeze(1)
-    return [torch.zeros(count, layer.shape[1]).index_add_(0, at, layer) / share for layer in layers]
-
-
-def _sum_by_row(scalars: dict[str, list[float]], rows: list[int], count: int) -> dict[str, list[float]]:
-    made = {}
-    for name, values in scalars.items():
-        made[name] = [0.0] * count
-        for row, value in zip(rows, values, strict=True):
-            made[name][row] += value
-    return made
 
 
 def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:

@@ -1,9 +1,10 @@
 """Encoders: models behind one small interface, with every layer pooled on the device."""
 
+from platorep.models.ahead import read_ahead
 from platorep.models.base import Encoded, Encoder, Text, TextRules, Tokens, is_lexical, pick_device
 from platorep.models.evicting import evict
 from platorep.models.loading import load
 from platorep.models.resolving import resolve
 
 
-__all__ = ["Encoded", "Encoder", "Text", "TextRules", "Tokens", "evict", "is_lexical", "load", "pick_device", "resolve"]
+__all__ = ["Encoded", "Encoder", "Text", "TextRules", "Tokens", "evict", "is_lexical", "load", "pick_device", "read_ahead", "resolve"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from platorep.core.errors import AssetError, SpecError, unknown_name
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoder
 from platorep.models.degrade import add_weight_noise
-from platorep.models.resolving import fetched, find, hub_id, timm_architecture
+from platorep.models.resolving import CLIP_FILES, TIMM_FILES, fetched, find, hub_id, timm_architecture
 
 
 log = logging.getLogger(__name__)
@@ -65,10 +67,11 @@ def _load_language(spec: ModelSpec, device: torch.device) -> Encoder:
     causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or [])
     auto = AutoModelForCausalLM if causal else AutoModel
     dtype = getattr(torch, spec.dtype)
+    shape = partial(_shape, auto, config, spec.trust_remote_code)
     if spec.weights == "random":
         model = _seeded(spec.seed, lambda: auto.from_config(config, trust_remote_code=spec.trust_remote_code)).to(device, dtype)
     else:
-        placed = _placement(spec, auto, config, device)
+        placed = _placement(spec, shape, device)
         model = auto.from_pretrained(where, config=config, dtype=dtype, device_map=placed, **_quantized(spec), **more)
     model.eval()
     if spec.weight_noise:
@@ -76,7 +79,13 @@ def _load_language(spec: ModelSpec, device: torch.device) -> Encoder:
     tokenizer = AutoTokenizer.from_pretrained(where, **more)
     if not tokenizer.is_fast:
         raise SpecError(f"{spec.name}: its tokenizer has no fast version, which is needed to tell where tokens lie in the text.")
-    return LanguageEncoder(spec, model, tokenizer, device)
+    encoder = LanguageEncoder(spec, model, tokenizer, device)
+    spread = sorted({str(at) for at in getattr(model, "hf_device_map", {}).values()})
+    if len(spread) > 1 or "disk" in spread:
+        encoder.facts["spread_over"] = spread
+    if spec.quantize or "disk" in spread:  # packed weights count as half, and tied ones on disk twice
+        encoder.facts["parameters"] = sum(p.numel() for p in shape().parameters())
+    return encoder
 
 
 def _language_files(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
@@ -118,22 +127,37 @@ def _dequantized(gguf: Path, revision: str) -> Path:
     return folder
 
 
-def _placement(spec: ModelSpec, auto: Any, config: Any, device: torch.device) -> Any:
-    """The whole model on one device where it fits, else spread over all (`device_map="auto"`)."""
+def _shape(auto: Any, config: Any, trust_remote_code: bool) -> Any:
+    """The architecture without weights, for their number."""
+    with torch.device("meta"):
+        return auto.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def _placement(spec: ModelSpec, shape: Callable[[], Any], device: torch.device) -> Any:
+    """The whole model on one device where it fits, else spread over all devices, the host and the disk (`device_map="auto"`)."""
     if device.type != "cuda":
         return {"": device}
-    with torch.device("meta"):
-        shape = auto.from_config(config, trust_remote_code=spec.trust_remote_code)
-    size = sum(p.numel() for p in shape.parameters()) * {"8bit": 1.0, "4bit": 0.5, None: getattr(torch, spec.dtype).itemsize}[spec.quantize]
+    bytes_each = {"8bit": 1.0, "4bit": 0.5, None: getattr(torch, spec.dtype).itemsize}[spec.quantize]
+    size = bytes_each * sum(p.numel() for p in shape().parameters())
     return "auto" if size > 0.9 * torch.cuda.mem_get_info(device)[0] else {"": device}
 
 
 def _quantized(spec: ModelSpec) -> dict[str, Any]:
+    """What tells `from_pretrained` to quantise, by the bitsandbytes library.
+
+    Raises:
+        SpecError: that library is not installed.
+    """
     if spec.quantize is None:
         return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise SpecError(f"{spec.name}: quantize={spec.quantize} needs bitsandbytes: pip install 'platorep[quant]'.")
     from transformers import BitsAndBytesConfig
 
-    return {"quantization_config": BitsAndBytesConfig(load_in_8bit=spec.quantize == "8bit", load_in_4bit=spec.quantize == "4bit")}
+    # without a word about it, 4-bit weights would be multiplied in float32 whatever the model's dtype
+    if spec.quantize == "4bit":
+        return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=getattr(torch, spec.dtype))}
+    return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
 
 
 def _seeded(seed: int, make: Callable[[], Any]) -> Any:
@@ -166,7 +190,7 @@ def _load_timm_weights(spec: ModelSpec, model: Any) -> None:
 
     if spec.asset is None:
         # timm's own checkpoint filter: what the Hub holds may come from another version of the architecture.
-        load_checkpoint(model, snapshot(hub_id(spec), str(spec.revision), ["model.safetensors"]) / "model.safetensors")
+        load_checkpoint(model, snapshot(hub_id(spec), str(spec.revision), TIMM_FILES) / "model.safetensors")
         return
     file = find(fetched(spec.asset), "*.safetensors", "*.pth", "*.pt")
     if file.suffix == ".safetensors":
@@ -214,8 +238,7 @@ def _load_clip(spec: ModelSpec, device: torch.device) -> Encoder:
             raise unknown_name("open_clip architecture", spec.id, open_clip.list_models())
         name = spec.id
     else:
-        patterns = ["*.json", "*.txt", "*.model", "open_clip_model*.safetensors"]
-        name = f"local-dir:{snapshot(hub_id(spec), str(spec.revision), patterns)}"
+        name = f"local-dir:{snapshot(hub_id(spec), str(spec.revision), CLIP_FILES)}"
     pretrained = spec.weights == "pretrained"
     model = _seeded(
         spec.seed,

@@ -51,6 +51,8 @@ def _check(spec: ModelSpec) -> None:
         raise SpecError(f"{spec.name}: input_size is {spec.input_size} for {spec.modality}; expected 1 or more, and pictures.")
     if spec.quantize and spec.source != "transformers":
         raise SpecError(f"{spec.name}: quantize works for source=transformers only, got {spec.source}.")
+    if spec.quantize and spec.weights == "random":
+        raise SpecError(f"{spec.name}: quantize takes pretrained weights; leave out quantize or weights=random.")
 
 
 def _revision(spec: ModelSpec) -> str:
@@ -78,6 +80,11 @@ def _pool(spec: ModelSpec) -> str:
         with torch.device("meta"):
             return "cls" if has_class_token(timm_architecture(spec)) else "mean"
     return "cls" if spec.source == "open_clip" else "mean"
+
+
+TIMM_FILES = ("model.safetensors",)
+CLIP_FILES = ("*.json", "*.txt", "*.model", "open_clip_model*.safetensors")
+"""What is fetched of the Hub repository of a timm and of an open_clip model."""
 
 
 def hub_id(spec: ModelSpec) -> str:

@@ -72,7 +72,7 @@ class Pictures:
             coarse.resize((500, 375)).save(self.files[-1], quality=90)
         self.samples = Samples([f"s{i}" for i in range(n)], [["a picture"]] * n)
 
-    def picture(self, index: int) -> Image.Image:
+    def picture(self, index: int, number: int = 0) -> Image.Image:
         return Image.open(self.files[index % len(self.files)]).convert("RGB")
 
 

@@ -67,6 +67,16 @@ def test_key_of_an_extraction_covers_its_model_and_its_dataset():
     assert plain.replace(dataset=DATASET.replace(n=5)).key() != plain.key()
 
 
+def test_key_is_the_same_whether_a_later_field_is_unknown_or_at_its_default():
+    """A field that came after features had been stored leaves their keys alone; the golden keys above hold the keys themselves."""
+    plain = EXAMPLES["plain"]
+    assert "picture" not in plain.identity()
+    assert plain.replace(picture="all").identity()["picture"] == "all"
+    stored = plain.to_dict()
+    del stored["picture"]  # a manifest written before the field was there
+    assert ExtractSpec.from_dict(stored).key() == plain.key()
+
+
 def test_key_does_not_depend_on_the_order_of_option_keys():
     one, two = ({"a": 1, "b": 2}, {"b": 2, "a": 1})
     assert DATASET.replace(options=one).key() == DATASET.replace(options=two).key()
@@ -100,3 +110,11 @@ def test_missing_fields_are_named():
 def test_prompt_without_caption_is_refused():
     with pytest.raises(SpecError, match="must contain {caption} exactly once"):
         ExtractSpec(model=MODEL, dataset=DATASET, prompt="A picture.")
+
+
+def test_name_of_a_quantised_model_says_so_once():
+    spec = MODEL.replace(quantize="4bit")
+    assert spec.name == "lite0-4bit"
+    assert ModelSpec.from_dict(spec.to_dict()) == spec
+    assert spec.replace(seed=1).name == "lite0-4bit"
+    assert MODEL.replace(seed=1).name == "lite0"

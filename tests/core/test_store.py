@@ -205,6 +205,16 @@ def test_edited_samples_are_found(store, samples):
         store.read_samples(path.parent)
 
 
+def test_numbers_of_pictures_are_kept_and_samples_from_before_they_were_counted_are_read(store, samples):
+    counted = Samples(samples.ids, samples.captions, pictures=[2] * N)
+    path = store.write_samples(SPEC.dataset, counted)
+    assert store.read_samples(path.parent) == counted
+    values = json.loads(path.read_text())
+    del values["pictures"]
+    path.write_text(json.dumps(values))
+    assert store.read_samples(path.parent) == samples
+
+
 def test_digest_tells_apart_lists_that_join_to_the_same_text():
     assert ids_digest(["ab", "c"]) != ids_digest(["a", "bc"])
     assert ids_digest(["a", "b"]) != ids_digest(["b", "a"])

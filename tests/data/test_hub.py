@@ -185,3 +185,19 @@ def test_every_task_of_the_nineteen_has_two_splits_of_one_repository():
         assert (train.id, train.split, validation.split) == (validation.id, "train", "test"), name
         assert all(one.n in (None, 10_000) for one in (train, validation))
     assert len({task["dataset"]["id"] for task in tasks.values()}) == 19
+
+
+def test_column_of_lists_gives_several_pictures_a_sample(tmp_path):
+    (tmp_path / "repo").mkdir()
+    features = datasets.Features({"image": datasets.List(datasets.Image()), "text": datasets.Value("string")})
+    one = images()
+    rows = {"image": [one[:3], one[3:4], one[4:]], "text": ["a film", "a still", "two views"]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "repo" / "train.parquet")
+    spec = DatasetSpec(name="local", source="hub", id=str(tmp_path / "repo"))
+    data = open_dataset(spec)
+    assert data.samples.pictures == [3, 1, 2]
+    for i, own in enumerate(rows["image"]):
+        assert [data.picture(i, j).tobytes() for j in range(len(own))] == [picture.tobytes() for picture in own]
+    part = open_dataset(spec.replace(split="train[1:]"))  # counts are those of the rows asked for
+    assert part.samples.pictures == [1, 2]
+    assert part.picture(1, 1).tobytes() == one[5].tobytes()

@@ -42,6 +42,22 @@ def run(tmp_path):
 
 
 @dataclass
+class Views:
+    """The synthetic pictures in groups: of each sample, which pictures it has; and its captions."""
+
+    pairs: object
+    shown: list
+    captions: list
+
+    @property
+    def samples(self):
+        return Samples([f"s{i}" for i in range(len(self.shown))], self.captions, pictures=[len(own) for own in self.shown])
+
+    def picture(self, index, number=0):
+        return self.pairs.picture(self.shown[index][number])
+
+
+@dataclass
 class Captions:
     """Pairs with the given captions and no pictures."""
 

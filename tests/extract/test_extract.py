@@ -136,7 +136,7 @@ def test_overlong_captions_are_counted(run, tmp_path):
 
 def test_unreadable_picture_stops_with_its_own_words_from_a_worker_too(run):
     class Broken(Captions):
-        def picture(self, index):
+        def picture(self, index, number):
             raise DataError(f"sample s{index} cannot be read")
 
     for workers in (0, 1):

@@ -1,0 +1,82 @@
+"""The next model's weights on their way while this one computes: fetched, and read into the host's memory by the system's cache.
+
+Only files are touched, so that no result can depend on it. To build the next model itself beside one that computes would
+not be safe: the libraries draw initial weights from torch's global generator and set its default dtype while they load, and
+both belong to the whole process. What is left for a model's turn is the copy from memory to its device.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Thread
+
+import psutil
+
+from platorep.assets import cache_dir
+from platorep.assets.hub import snapshot
+from platorep.core.specs import ModelSpec
+from platorep.models.resolving import CLIP_FILES, TIMM_FILES, fetched, hub_id
+
+
+log = logging.getLogger(__name__)
+
+TRANSFORMERS_FILES = ("model.safetensors", "model-*-of-*.safetensors")
+"""What transformers prefers of a repository; one that has only other formats is fetched in its turn."""
+
+ENDINGS = {".safetensors", ".bin", ".pth", ".pt", ".gguf", ".npy"}
+
+SHARE = 0.5
+"""Of the host's free memory, how much may be read ahead: more would push out its own beginning, or what others need."""
+
+AT_ONCE = 16 << 20
+
+
+def read_ahead(spec: ModelSpec) -> Thread:
+    """Starts to fetch and read a resolved model's weights; `join` the thread before the model is loaded.
+
+    What goes wrong here is not reported: the model meets it again in its turn, as its own failure.
+    """
+    thread = Thread(target=_read_ahead, args=(spec,), name="read-ahead", daemon=True)
+    thread.start()
+    return thread
+
+
+def _read_ahead(spec: ModelSpec) -> None:
+    try:
+        files = weight_files(spec)
+        size, free = sum(file.stat().st_size for file in files), psutil.virtual_memory().available
+        if size > SHARE * free:
+            log.debug("%s: %.1f GB of weights are not read ahead, %.1f GB of memory are free", spec.name, size / 1e9, free / 1e9)
+            return
+        _read(files)
+    except Exception as error:
+        log.debug("%s: not read ahead: %s", spec.name, error)
+
+
+def weight_files(spec: ModelSpec) -> list[Path]:
+    """The files that hold a resolved model's weights, fetched if they are not here yet; none where it has none to read.
+
+    Raises:
+        AssetError: they cannot be fetched.
+    """
+    if spec.asset is not None:
+        path = cache_dir() / "dequantized" / str(spec.revision)[:16]
+        path = path if path.is_dir() else fetched(spec.asset)
+    elif spec.weights == "random" or spec.source not in ("transformers", "timm", "open_clip"):
+        return []
+    else:
+        wanted = {"transformers": TRANSFORMERS_FILES, "timm": TIMM_FILES, "open_clip": CLIP_FILES}[spec.source]
+        path = snapshot(hub_id(spec), str(spec.revision), wanted)
+    files = [path] if path.is_file() else sorted(path.rglob("*"))
+    return [file for file in files if file.suffix in ENDINGS]
+
+
+def _read(files: Sequence[Path]) -> None:
+    """Reads every byte and keeps none: the system does, as long as there is room. Other threads run meanwhile."""
+    buffer = bytearray(AT_ONCE)
+    for path in files:
+        with open(path, "rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
