@@ -13,8 +13,9 @@ import torch
 from platorep.align.engine import align
 from platorep.core.errors import FeatureError
 from platorep.core.results import AlignmentTable
+from platorep.core.samples import ids_digest
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import Layer, ids_digest
+from platorep.core.store import Layer
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse

@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.files import write_atomically, write_json
+from platorep.core.files import read_json, write_atomically, write_json
+from platorep.core.samples import Samples
 from platorep.core.specs import ModelSpec
-from platorep.core.store import Samples, read_json
 
 
 log = logging.getLogger(__name__)

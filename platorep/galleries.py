@@ -11,14 +11,11 @@ from platorep import pipeline, stages
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.files import slug
 from platorep.core.results import GalleryTable
-from platorep.core.store import FeatureSet
 from platorep.pipeline import Settings
 from platorep.progress import bar, console_for_tables
 
 
 log = logging.getLogger(__name__)
-
-Pair = tuple[FeatureSet, FeatureSet]
 
 
 def search_galleries(cfg: dict[str, Any], settings: Settings) -> Path | None:
@@ -32,7 +29,7 @@ def search_galleries(cfg: dict[str, Any], settings: Settings) -> Path | None:
     from platorep.align.gallery import score_galleries
     from platorep.figures import draw, save
 
-    design, pairs = gallery_design(cfg), gallery_pairs(cfg, settings)
+    design, pairs = gallery_design(cfg), pipeline.model_pairs(cfg, settings)
     out, path = gallery_folder(cfg, settings), table_path(cfg, settings)
     with bar("Searching") as report:
         table = score_galleries(
@@ -77,14 +74,6 @@ def gallery_design(cfg: dict[str, Any]) -> Any:
     )
 
 
-def gallery_pairs(cfg: dict[str, Any], settings: Settings) -> list[Pair]:
-    """The pairs of stored models that `protocol.pairs` means."""
-    blocks = pipeline.sides(pipeline.stored(cfg, settings), cfg["protocol"]["pairs"])
-    return [
-        (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
-    ]
-
-
 def gallery_folder(cfg: dict[str, Any], settings: Settings) -> Path:
     """Where the galleries' scores on the configured dataset are."""
     return settings.root / "gallery" / pipeline.dataset_folder(cfg, settings)
@@ -96,7 +85,7 @@ def table_path(cfg: dict[str, Any], settings: Settings) -> Path:
     from platorep.metrics.preprocess import clip_id
 
     design, clip = gallery_design(cfg), clip_id(cfg["protocol"]["clip"], cfg["protocol"]["quantile"])
-    names = [part_path(Path(), a, b, design, clip, (0, 1)).name for a, b in gallery_pairs(cfg, settings)]
+    names = [part_path(Path(), a, b, design, clip, (0, 1)).name for a, b in pipeline.model_pairs(cfg, settings)]
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
     return gallery_folder(cfg, settings) / f"{slug(pipeline.run_name(cfg))}--{digest}.parquet"
 

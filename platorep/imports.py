@@ -12,8 +12,10 @@ import torch
 
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.files import sha256_file
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, FeatureWriter, Samples
+from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.writer import FeatureWriter
 
 
 READERS = {}

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from platorep.core.errors import DataError, SpecError, StoreError, unknown_name
-from platorep.core.files import slug
+from platorep.core.files import read_json, slug
 from platorep.core.results import AlignmentTable
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, Samples, read_json
+from platorep.core.store import FeatureSet, FeatureStore
 
 
 log = logging.getLogger(__name__)
@@ -225,6 +226,14 @@ def sides(features: list[FeatureSet], pairs: str) -> list[tuple[list[FeatureSet]
     # the released code's order: language down, vision across
     order = sorted(by_modality, key=lambda modality: (modality != "language", modality))
     return [(by_modality[a], by_modality[b], "all") for i, a in enumerate(order) for b in order[i + 1 :]]
+
+
+def model_pairs(cfg: dict[str, Any], settings: Settings) -> list[tuple[FeatureSet, FeatureSet]]:
+    """The pairs of stored models that `protocol.pairs` means, each once, and no model with itself."""
+    blocks = sides(stored(cfg, settings), cfg["protocol"]["pairs"])
+    return [
+        (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
+    ]
 
 
 def strata(kind: str | None, samples: Samples) -> Sequence[Any] | None:

@@ -178,10 +178,7 @@ def select_layers(cfg: dict[str, Any], settings: Settings) -> None:
     statistics, path = cfg["statistics"], pipeline.selection_path(cfg, settings)
     if path.is_file():
         return
-    blocks = pipeline.sides(pipeline.stored(cfg, settings), cfg["protocol"]["pairs"])
-    pairs = [
-        (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
-    ]
+    pairs = pipeline.model_pairs(cfg, settings)
     with bar("Testing") as report:
         table = significance(
             pairs,

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from platorep.core.errors import StoreError
-from platorep.core.files import slug, write_atomically
+from platorep.core.files import read_json, slug, write_atomically
 from platorep.core.specs import DatasetSpec
-from platorep.core.store import FeatureSet, FeatureStore, read_json
+from platorep.core.store import FeatureSet, FeatureStore
 
 
 def store_at(root: Path) -> FeatureStore:

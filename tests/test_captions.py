@@ -9,8 +9,8 @@ import torch
 from platorep import cli
 from platorep.captions import INSTRUCTION, SLACK, TOKENS_A_WORD, Decoding, first_line, summarise
 from platorep.core.errors import SpecError, StoreError
+from platorep.core.files import read_json
 from platorep.core.specs import DatasetSpec
-from platorep.core.store import read_json
 from platorep.data import open_dataset
 from platorep.models import resolve
 from platorep.models.loading import load

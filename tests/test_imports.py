@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from platorep.core.errors import DataError, FeatureError, SpecError
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
-from platorep.core.store import FeatureStore, Samples
+from platorep.core.store import FeatureStore
 from platorep.imports import store_import
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
+from platorep.core.samples import Samples, ids_digest
 from platorep.core.specs import CorpusSpec
-from platorep.core.store import Samples, ids_digest
 
 
 @dataclass(frozen=True)

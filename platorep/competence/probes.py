@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from platorep.core.errors import DataError, SpecError, unknown_name
-from platorep.core.store import Samples
+from platorep.core.samples import Samples
 
 
 VERSION = 1

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from platorep.core.errors import StoreError
+
 
 DAY = 24 * 3600
 """Seconds."""
@@ -58,3 +60,13 @@ def sha256_file(path: Path) -> str:
 def slug(name: str) -> str:
     """`name` as one path component: letters, digits, dot, dash and underscore; anything else becomes "-"."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
+
+
+def read_json(path: Path) -> Any:
+    """JSON of a file of ours, or a StoreError that names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing. Run `platorep extract` first.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} is damaged ({error}). Remove its folder and extract again.") from None

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from platorep.core.errors import DataError, SpecError
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
-from platorep.core.store import Samples
 from platorep.data import digits, emoji, factors, folder, hub, stamps, synthetic
 from platorep.data.captions import OPTION, transform
 from platorep.data.pair import Pair, Report

@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 import torch
 
+from platorep.core.samples import Samples
 from platorep.core.specs import ExtractSpec
-from platorep.core.store import FeatureStore, FeatureWriter, Samples
+from platorep.core.store import FeatureStore
+from platorep.core.writer import FeatureWriter
 from platorep.extract.batches import Budget, default_workers, encode_within, free_memory, pack, picture_batches
 from platorep.extract.host import on_host
 from platorep.extract.items import Items, items_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from platorep.core.errors import DataError, SpecError
+from platorep.core.samples import Samples
 from platorep.core.specs import ExtractSpec
-from platorep.core.store import Samples
 from platorep.models.base import Text
 
 

@@ -12,8 +12,9 @@ import pandas as pd
 from PIL import Image
 
 from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
-from platorep.core.store import FeatureSet, Samples
+from platorep.core.store import FeatureSet
 from platorep.metrics.base import Metric
 
 

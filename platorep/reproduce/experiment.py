@@ -117,7 +117,7 @@ def _score_variant(
     cfg: dict[str, Any], settings: Settings, variant: str, changes: dict[str, Any]
 ) -> tuple[AlignmentTable, list[stages.Failure]]:
     own = {**cfg, "dataset": _merged(cfg["dataset"], changes) | {"name": variant}, "only": None}
-    own["models"] = {spec.name: cfg["models"][spec.name] for spec in pipeline.model_specs(cfg) if spec.modality == "language"}
+    own["models"] = {spec.name: spec.to_dict() for spec in pipeline.model_specs(cfg) if spec.modality == "language"}
     failed = stages.extract_models(own, settings)
     for one in failed:
         del own["models"][one.model]

@@ -20,8 +20,10 @@ from pathlib import Path
 import torch
 
 from platorep.align import align
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, FeatureWriter, Samples
+from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.writer import FeatureWriter
 from platorep.metrics.registry import parse
 
 

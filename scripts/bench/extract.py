@@ -31,8 +31,9 @@ from timm.data import create_transform, resolve_model_data_config
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureStore, Samples
+from platorep.core.store import FeatureStore
 from platorep.extract import engine
 from platorep.extract.batches import Budget, pack
 from platorep.models import Text, TextRules, pick_device

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, FeatureWriter, Samples
+from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.writer import FeatureWriter
 
 
 @pytest.fixture

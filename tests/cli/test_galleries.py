@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 
 from platorep import config, galleries, pipeline
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.store import FeatureStore, FeatureWriter, Samples
+from platorep.core.samples import Samples
+from platorep.core.store import FeatureStore
+from platorep.core.writer import FeatureWriter
 from platorep.stages import figure_data
 
 

@@ -6,8 +6,10 @@ import torch
 from platorep import pipeline, stages
 from platorep.config import config_dir
 from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, UnknownNameError
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureStore, FeatureWriter, Samples
+from platorep.core.store import FeatureStore
+from platorep.core.writer import FeatureWriter
 from platorep.launch import check_choices
 
 

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from platorep.competence import probes
 from platorep.competence.probes import labels, probe, share_solved, split, standardised, subsample
 from platorep.core.errors import DataError, SpecError, UnknownNameError
-from platorep.core.store import Samples
+from platorep.core.samples import Samples
 
 
 def clusters(n: int, width: int, *, classes: int = 4, signal: float = 1.0, seed: int = 0):

@@ -8,8 +8,10 @@ import torch
 from safetensors.torch import save_file
 
 from platorep.core.errors import FeatureError, StoreError, UnknownNameError
+from platorep.core.samples import Samples, ids_digest
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, FeatureWriter, Samples, ids_digest, shard_bounds
+from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.writer import FeatureWriter, shard_bounds
 
 
 MODEL = ModelSpec(name="net", modality="vision", source="timm", id="net", revision="r1")

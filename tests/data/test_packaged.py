@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 
 from platorep.core.errors import DataError, SpecError
+from platorep.core.samples import ids_digest
 from platorep.core.specs import AssetSpec, DatasetSpec
-from platorep.core.store import ids_digest
 from platorep.data import open_dataset
 
 

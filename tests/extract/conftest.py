@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec
-from platorep.core.store import FeatureStore, Samples
+from platorep.core.store import FeatureStore
 from platorep.data import open_dataset
 from platorep.extract import extract
 from platorep.models import resolve

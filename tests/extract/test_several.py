@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from platorep.core.errors import DataError, SpecError
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import Samples
 from platorep.extract.items import items_of
 from tests import small_models
 from tests.extract.conftest import Views, tensors

@@ -11,8 +11,10 @@ from PIL import Image
 from platorep import competence
 from platorep.align import align, significance
 from platorep.core.results import AlignmentTable
+from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore, FeatureWriter, Samples
+from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.writer import FeatureWriter
 from platorep.metrics.registry import build
 from platorep.report import Run
 
