@@ -81,7 +81,7 @@ def fig2(
     figure, (bars, space) = style.panels(1, 2, panel=(2.75, 2.5), left=LEFT, right=max(legend, 0.9), bottom=0.78, top=0.32, gap=(0.5, 0))
     _bars(bars, scores, solved, list(edges), views.chance(best))
     bars.set_ylabel(f"alignment within the bucket,\n{views.metric_label(best.metric.iloc[0])}")
-    bars.set_xlabel(f"share of tasks solved ({measure.replace('_', ' ')})")
+    bars.set_xlabel("share of tasks solved")
     how = _map(space, scores, solved, family, projection)
     bars.set_title("Agreement within buckets", loc="left")
     space.set_title(f"{how} of −log alignment", loc="left")
@@ -91,8 +91,11 @@ def fig2(
     figure.colorbar(matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), f"{style.HEAT}_r"), cax=bar, orientation="horizontal")
     bar.tick_params(labelsize=style.SMALL - 0.5)
     figure.text(box.x0 + box.width * 0.63, 0.56 / height, "share of tasks solved", fontsize=style.SMALL, va="center")
+    tasks = next((f" Tasks: {one}." for one in competence.frame.task[competence.frame.measure == measure] if one), "")
     data = f"n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
-    style.note(figure, f"{len(scores)} {modality} models, best layer pair, {data}. Whiskers: standard error (jackknife over models).", LEFT)
+    style.note(
+        figure, f"{len(scores)} {modality} models, best layer pair, {data}. Whiskers: standard error (jackknife over models).{tasks}", LEFT
+    )
     return figure
 
 

@@ -17,6 +17,7 @@ from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
 _TABLE = 1 << 24  # entries of an (rows, n) table held at a time
 _TERMS = 1 << 12  # neighbours of a layer added in float32, one after another; float64 beyond
 _DENSE = 32  # k above n / 32: a dense product costs less than a sparse one
+_WHOLE = 8  # k above n / 8: products of whole tables cost less than look-ups
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,8 @@ class CKNNAPRH(Metric):
     chance level of 0, and for k above n / 10 it ranks models otherwise than the formula in the paper. M is not symmetric, and
     neither is the score, slightly.
 
-    State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side.
+    State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side; where
+    k > n / 8, three products of n^2 operations a pair.
 
     Source: PRH's released code, `cknna` with its default unbiased estimator; Song et al. 2012 Eq. 5.
 
@@ -167,10 +169,9 @@ class CKNNAPRH(Metric):
         return NeighbourValues(columns.int(), values, mutual, own)
 
     def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
-        centred.same_n(xs, ys)
-        columns, values, mutual = (torch.stack([getattr(y, part) for y in ys]) for part in ("columns", "values", "mutual"))
-        columns, own = columns.long(), torch.tensor([y.own for y in ys], dtype=torch.float64, device=values.device)
-        return torch.stack([_masked_hsic(x, columns, values, mutual) / ((x.own * own).sqrt() + 1e-6) for x in xs]).cpu()
+        n = centred.same_n(xs, ys)
+        own = torch.outer(*(torch.tensor([s.own for s in side], dtype=torch.float64) for side in (xs, ys))).sqrt()
+        return (_dense_hsic(xs, ys) if self.k * _WHOLE > n else _sparse_hsic(xs, ys)) / (own + 1e-6)
 
 
 def _check(name: str, k: int, n: int) -> None:
@@ -209,6 +210,9 @@ def sparse_products(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]
 def _mutual(columns: torch.Tensor) -> torch.Tensor:
     """Whether the neighbour has the row among its own; columns ascending in each row, shape (n, k)."""
     n, k = columns.shape
+    if k * _DENSE > n:
+        table = torch.zeros(n, n, dtype=torch.bool, device=columns.device).scatter_(1, columns.long(), True)
+        return table.T.gather(1, columns.long())
     row = torch.arange(n, device=columns.device)[:, None]
     forth, back = (row * n + columns).view(-1), (columns.long() * n + row).view(-1)  # forth ascends
     found = torch.searchsorted(forth, back).clamp_max(n * k - 1)
@@ -252,6 +256,43 @@ def _dense_rows(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch
     values = torch.stack([s.values[rows].flatten() for s in layers])
     table = values.new_zeros(len(layers), (rows.stop - rows.start) * n)
     return table.scatter_(1, _positions(layers, rows, n).long(), values)
+
+
+def _dense_hsic(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
+    """s(K, L) of all pairs, shape (len(xs), len(ys)) float64 on the CPU, from whole tables of a few layers a time.
+
+    With A, B the sides' masks and M = A * B, the sums of Song's formula are products of one side's table with the other's:
+    (M * K) has the column sums sum_i (A * K)_ij B_ij, (M * L) the row sums sum_j A_ij (B * L)_ij, and since K and L are symmetric
+    sum_ij (M * K)_ij (M * L)_ji = sum_ij (A * A' * K)_ij (B * B' * L)_ij.
+    """
+    n = xs[0].n
+    step = max(1, _TABLE // n**2)
+    rows = []
+    for some in (xs[start : start + step] for start in range(0, len(xs), step)):
+        a, a_k = _tables(some)
+        both_k = (a_k * a.transpose(1, 2)).flatten(1)
+        row = []
+        for others in (ys[start : start + step] for start in range(0, len(ys), step)):
+            b, b_l = _tables(others)
+            both = both_k @ (b_l * b.transpose(1, 2)).flatten(1).T
+            into_k = torch.bmm(a_k.permute(2, 0, 1), b.permute(2, 1, 0))  # (n, x layers, y layers)
+            from_l = torch.bmm(a.permute(1, 0, 2), b_l.permute(1, 2, 0))
+            row.append(_hsic(n, both, into_k.sum(0), from_l.sum(0), (into_k * from_l).sum(0)))
+        rows.append(torch.cat(row, dim=1))
+    return torch.cat(rows).cpu()
+
+
+def _tables(layers: Sequence[NeighbourValues]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Masks of the neighbours and the masked kernels, each (layers, n, n) float64."""
+    columns, values = torch.stack([s.columns for s in layers]).long(), torch.stack([s.values for s in layers]).double()
+    zeros = values.new_zeros(*columns.shape[:2], columns.shape[1])
+    return zeros.scatter(2, columns, 1.0), zeros.scatter(2, columns, values)
+
+
+def _sparse_hsic(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
+    """s(K, L) of all pairs, shape (len(xs), len(ys)) float64 on the CPU, by looking up one side's values at the other's neighbours."""
+    columns, values, mutual = (torch.stack([getattr(y, part) for y in ys]) for part in ("columns", "values", "mutual"))
+    return torch.stack([_masked_hsic(x, columns.long(), values, mutual) for x in xs]).cpu()
 
 
 def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor, mutual: torch.Tensor) -> torch.Tensor:

@@ -56,14 +56,28 @@ def released_own(x: torch.Tensor, metric: CKNNAPRH) -> float:
     return kernels.hsic_unbiased(masked, masked)
 
 
+@pytest.mark.parametrize("kind", [CKNNA, CKNNAPRH])
 @pytest.mark.parametrize("k", [2, 20, 199])
-def test_sparse_and_dense_products_agree(k, monkeypatch):
+@pytest.mark.filterwarnings("ignore:cknna_prh with k")
+def test_sparse_and_dense_products_agree(k, kind, monkeypatch):
     xs, ys = zip(*[related(seed, n=200) for seed in range(3)], strict=True)
     scores = []
     for dense in (0, 10**9):
+        monkeypatch.setattr(cknna, "_DENSE" if kind is CKNNA else "_WHOLE", dense)
+        scores.append(score_all(kind(k=k), xs, ys[:2]))
+        monkeypatch.setattr(cknna, "_TABLE", 2 * 200**2)  # two layers a time, where it is tables
+        scores.append(score_all(kind(k=k), xs, ys[:2]))
+    for other in scores[1:]:
+        torch.testing.assert_close(scores[0], other, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("k", [1, 4, 29])
+def test_mutual_neighbours_by_table_are_those_by_search(k, monkeypatch):
+    columns = Geometry(related(5, n=30)[0]).neighbours(k).sort(dim=1).values
+    expected = [[i in columns[j].tolist() for j in row] for i, row in enumerate(columns.tolist())]
+    for dense in (0, 10**9):
         monkeypatch.setattr(cknna, "_DENSE", dense)
-        scores.append(score_all(CKNNA(k=k), xs, ys))
-    torch.testing.assert_close(*scores, atol=1e-6, rtol=0)
+        assert cknna._mutual(columns).tolist() == expected
 
 
 @each
