@@ -101,7 +101,8 @@ def align(
                 states[key] = _prepare(layers, needed, concatenation, report)
             here = [(a, b, m) for a, b, m in missing if (a.key, b.key) in block.pairs]
             for metric in needed:
-                store.write(metric, _scores(metric, [(a, b) for a, b, m in here if m is metric], states), report)
+                if wanting := [(a, b) for a, b, m in here if m is metric]:  # none where a run that was killed had come further
+                    store.write(metric, _scores(metric, wanting, states), report)
     return AlignmentTable.concatenate([store.get(a, b, m) for a, b in wanted for m in metrics])
 
 

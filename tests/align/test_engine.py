@@ -120,6 +120,21 @@ def test_a_part_removed_is_made_again_with_the_same_bytes(model, tmp_path):
     assert part == {name: code for name, code in before.items() if not name.endswith(".samples.parquet")}
 
 
+def test_a_run_that_was_stopped_between_metrics_goes_on_block_by_block(model, tmp_path):
+    """Each block of models then lacks another metric: the one it lacks is made, the one it has is not missed."""
+    x, y, out = [model("a"), model("b"), model("c")], [model("d"), model("e")], tmp_path / "out"
+    metrics = [KNN, build("jaccard_knn", k=5)]
+    align(x, y, metrics, out_dir=out)
+    before = digests(out)
+    for number, path in enumerate(sorted(out.glob("*.parquet"))):
+        if number % 3:
+            path.unlink()
+    align(x, y, metrics, out_dir=out, memory=1)  # one pair a block
+    kept = {name for name in digests(out) if not name.endswith(".samples.parquet")}
+    assert kept == {name for name in before if not name.endswith(".samples.parquet")}
+    assert all(digests(out)[name] == before[name] for name in digests(out))
+
+
 def test_other_settings_make_other_parts(model, tmp_path):
     a, b, out = model("a"), model("b"), tmp_path / "out"
     for options in ({}, {"quantile": 0.9}, {"clip": "approximate"}, {"clip": "none"}, {"concatenation": False}):
