@@ -33,7 +33,8 @@ def fig10(
     """CKNNA at several k, each curve less its first point and divided by its standard deviation (PRH, Fig. 10).
 
     One column a vision family, one row a variant: the bounded CKNNA, and the released one, whose values at large k are
-    not bounded and rank pairs otherwise. One line a k, darker for smaller k. The paper contradicts itself about the
+    not bounded and rank pairs otherwise. One line a k, darker for smaller k. Language models with random weights, which are no
+    step on a way to competence, are left out of the axis, as in `fig3`. The paper contradicts itself about the
     axis: by its caption curves start at the smallest language model, by its text at the smallest vision model.
 
     Args:
@@ -60,7 +61,8 @@ def fig10(
     groups = views.vision_groups(first, degraded)
     x: pd.Series | None = None
     if axis == "language":
-        x = (1 - views.measure(competence, measure, task).reindex(first.language.unique())).dropna().sort_values(kind="stable")
+        known = (1 - views.measure(competence, measure, task).reindex(first.language.unique())).dropna()
+        x = known.drop(views.untrained(alignment), errors="ignore").sort_values(kind="stable")
         if len(x) < 2:
             raise StoreError(f"the figure needs two or more language models with {measure}; {len(x)} of the table's have it.")
     else:

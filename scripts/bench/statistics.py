@@ -2,8 +2,9 @@
 
     python scripts/bench/statistics.py --part tests
 
-Parts: tests, trends, neighbours, kernels, families, speed. Each takes a few minutes on 2 cores, prints its table and replaces the
-block of that name in docs/statistics.md. Every repetition has a seed of its own, so results do not depend on the number of workers.
+Parts: tests, trends, neighbours, galleries, kernels, families, speed. Each takes a few minutes on 2 cores, prints its table and
+replaces the block of that name in docs/statistics.md. Every repetition has a seed of its own, so results do not depend on the number
+of workers.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from scipy import stats
 
 from platorep.metrics import registry
 from platorep.metrics.base import Geometry
-from platorep.metrics.knn import top_k
+from platorep.metrics.knn import neighbours, top_k
 from platorep.stats.calibration import calibrated, skewed_p
 from platorep.stats.intervals import Interval, blocks, jackknife, linearised, mutual_knn_leave_out, overlap_terms, query_bootstrap
 from platorep.stats.nulls import max_null, max_null_prepared
+from platorep.stats.queries import query_scores
 from platorep.stats.trends import trend
 
 
@@ -152,6 +154,22 @@ def neighbour_intervals(job: tuple[str, int]) -> dict[str, Interval | float]:
     return out
 
 
+QUERIES, GALLERIES = 256, (256, 1024, 4096)
+
+
+def gallery_interval(job: tuple[str, int, int]) -> tuple[float, float, bool]:
+    """Score and standard error of queries in a gallery, and whether the interval holds the mean over 4,000 fresh queries in it."""
+    name, size, seed = job
+    world = WORLDS[name]
+    k, rng = world[1], np.random.default_rng([6, list(WORLDS).index(name), size, seed])
+    gallery = [cosine(v).x for v in views(rng, world, size)[:2]]
+    x, y = (neighbours(side[:QUERIES], k, gallery=side, own=torch.arange(QUERIES)) for side in gallery)
+    found = query_scores((overlaps(x, y, k) * k).round().astype(int), k, size)
+    fresh = [cosine(v).x for v in views(rng, world, 4000)[:2]]
+    truth = overlaps(*(neighbours(q, k, gallery=side) for q, side in zip(fresh, gallery, strict=True)), k).mean()
+    return float(found.score), float(found.standard_error), bool(found.low <= truth <= found.high)
+
+
 def kernel_intervals(job: tuple[str, int]) -> dict[str, Interval | float]:
     name, seed = job
     n, *_ = world = WORLDS[name]
@@ -227,6 +245,18 @@ def covered(intervals: list[Interval], truths) -> str:
     return f"{100 * np.mean([i.low <= t <= i.high for i, t in zip(intervals, truths, strict=True)]):.1f} %"
 
 
+def galleries_table(repetitions: int, workers: int) -> pd.DataFrame:
+    table = []
+    for world in WORLDS:
+        for size in GALLERIES:
+            found = np.array(run(gallery_interval, [(world, size, seed) for seed in range(repetitions)], workers))
+            score, error, held = found.mean(axis=0)
+            row = {"world": world.partition(", ")[2], "queries": QUERIES, "gallery": f"{size:,}", "score": f"{score:.3f}"}
+            row |= {"sd of the score": f"{found[:, 0].std(ddof=1):.4f}", "mean standard error": f"{error:.4f}"}
+            table.append(row | {"covers, fresh queries in the same gallery": f"{100 * held:.1f} %"})
+    return pd.DataFrame(table)
+
+
 def families_table(repetitions: int, workers: int) -> pd.DataFrame:
     table = []
     for slope in (0.0, 0.5, 0.85):
@@ -286,7 +316,7 @@ def markdown(table: pd.DataFrame) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", required=True, choices=["tests", "trends", "neighbours", "kernels", "families", "speed"])
+    parser.add_argument("--part", required=True, choices=["tests", "trends", "neighbours", "galleries", "kernels", "families", "speed"])
     parser.add_argument("--repetitions", type=int, help="default 1000 for tests, 400 a world for intervals")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--dry", action="store_true", help="print only")
@@ -296,6 +326,7 @@ def main() -> None:
         "tests": lambda: errors_table(test_errors, repetitions, given.workers),
         "trends": lambda: errors_table(trend_errors, repetitions, given.workers),
         "neighbours": lambda: coverage_table(neighbour_intervals, repetitions, given.workers),
+        "galleries": lambda: galleries_table(repetitions, given.workers),
         "kernels": lambda: coverage_table(kernel_intervals, repetitions, given.workers),
         "families": lambda: families_table(repetitions, given.workers),
         "speed": speed_table,

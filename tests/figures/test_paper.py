@@ -230,6 +230,21 @@ def test_fig10_centres_each_curve_at_the_first_model_and_divides_by_its_deviatio
         draw("fig10", tables[0], known)
 
 
+def test_fig10_leaves_language_models_with_random_weights_out_of_the_axis():
+    tables = [
+        cross(
+            {(m, "v"): b * k for m, b in {"l1": 0.0, "l2": 1.0, "untrained": -5.0}.items()},
+            {"v": "F", "untrained": "random"},
+            metric=f"cknna(k={k},similarity=cosine)",
+            n=1001,
+        )
+        for k in (10, 100)
+    ]
+    known = competence({"bits_per_byte": {"l1": 1.5, "l2": 1.0, "untrained": 1.2}})
+    drawn = lines(draw("fig10", join(*tables), known).axes[0])
+    assert all(np.allclose(line.get_data(), [[-0.5, 0.0], [0.0, 2.0]]) for line in drawn.values())
+
+
 def test_fig10_along_vision_models_averages_over_language_models():
     one = {"v1": "F", "v2": "F"}
     tables = [
