@@ -22,14 +22,22 @@ def theory_instruments(tables: Mapping[str, pd.DataFrame]) -> Figure:
     base = tests[tests.test == "relabelling"]
     signals = sorted(base.signal.unique())
     metrics = list(dict.fromkeys(base.metric))
-    figure, (left, middle, right) = style.panels(1, 3, panel=(1.6, 2.2), left=1.35, right=0.15, bottom=1.35, top=0.55, gap=(0.45, 0))
+    figure, (left, middle, right) = style.panels(1, 3, panel=(1.6, 2.2), left=1.35, right=0.15, bottom=1.35, top=0.55, gap=(0.55, 0))
     rows = np.arange(len(metrics))[::-1]
-    for signal, look in zip(signals, style.ordinal(len(signals)), strict=True):
+    for above, (signal, look) in enumerate(zip(signals[::-1], style.ordinal(len(signals))[::-1], strict=True)):  # the size on top
         mine = base[base.signal == signal].set_index("metric").loc[metrics]
         name = "0 (size)" if signal == 0 else f"{signal:g}"
         bars = 1.96 * mine.standard_error
         left.errorbar(
-            mine.rejected, rows, xerr=bars, fmt=look.marker, color=look.color, markeredgecolor=style.INK, markeredgewidth=0.4, label=name
+            mine.rejected,
+            rows,
+            xerr=bars,
+            fmt=look.marker,
+            color=look.color,
+            markeredgecolor=style.INK,
+            markeredgewidth=0.4,
+            label=name,
+            zorder=3 + above,
         )
     left.set_yticks(rows, metrics)
     left.set_xlim(-0.03, 1.03)

@@ -125,11 +125,13 @@ def test_a_representable_world_is_refused_where_failure_is_the_point():
 
 
 def test_instruments_reject_nothing_special_under_the_null_and_much_above_it(tmp_path):
-    tables = instruments(repetitions=40, signals=(0.0, 0.4), ns=(), ks=(5,), ds=())
+    tables = instruments(repetitions=25, signals=(0.0, 0.4), ns=(), ks=(5,), ds=())
     frame = tables["tests"]
     null = frame[frame.signal == 0].rejected
-    assert null.mean() < 0.1  # 5 % expected; 24 tests x 40 repetitions
+    assert null.mean() < 0.1  # 5 % expected; 21 tests x 25 repetitions
     assert frame[(frame.signal == 0.4) & (frame.metric == "cka")].rejected.min() > 0.9
+    cell = frame[(frame.signal == 0.4) & (frame.metric == "edit_distance_knn") & (frame.varied == "signal")]
+    assert tables["summary"].set_index(["metric", "test"]).loc[("edit_distance_knn", "relabelling"), "signal 0.4"] == cell.rejected.item()
     coverage = tables["coverage"].set_index(["interval", "signal"]).covered
     assert coverage["mutual_knn, jackknife", 0.4] >= 0.9
     assert drawn("instruments", tables, tmp_path)
