@@ -20,7 +20,7 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
         tables: those of `platorep.theory.agreement.agreement`.
     """
     summary = tables["summary"]
-    figure, axes = style.panels(1, 3, panel=(1.85, 1.7), left=0.5, right=0.15, bottom=0.95, top=0.55, gap=(0.22, 0), sharey=True)
+    figure, axes = style.panels(1, 3, panel=(1.85, 1.7), left=0.5, right=0.15, bottom=0.85, top=0.55, gap=(0.22, 0), sharey=True)
     metrics = list(dict.fromkeys(summary.metric))
     looks = dict(zip(metrics, style.categorical(len(metrics)), strict=True))
     exact = summary[summary.kind == "bijection"]
@@ -49,7 +49,7 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
     axes[2].set_title("bijections; nothing shared", loc="left")
     level = summary[summary.metric == "mutual_knn"].null_mean.iloc[0]
     for panel in axes:
-        chance(panel, level)
+        chance(panel, level, "chance, mutual k-NN" if panel is axes[2] else "", end="left")
         panel.set_ylim(-0.08, 1.05)
         panel.tick_params(labelleft=panel is axes[0])
     width, height = figure.get_size_inches()

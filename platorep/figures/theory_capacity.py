@@ -11,6 +11,9 @@ from platorep.figures import style
 from platorep.figures.theory_parts import METRIC_LABELS, chance, doubling, lines
 
 
+TITLES = {"dimension, tables": "dimension d, tables", "dimension": "dimension d, networks", "width": "hidden units, d = n"}
+
+
 @style.styled
 def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """A column a sweep. Above: agreement of the modalities. Below: correlation of each with K_PMI. The rank is marked.
@@ -29,11 +32,11 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
         lines(above, rows, "size", "score", "metric", METRIC_LABELS)
         chance(above, rows[rows.metric == "mutual_knn"].null_mean.iloc[0])
         lines(below, rows[rows.metric == "mutual_knn"], "size", "correlation", "metric")
-        above.set_title({"width": "hidden units, d = n"}.get(sweep, f"{sweep.replace('dimension', 'dimension d')}"), loc="left")
+        above.set_title(TITLES.get(sweep, sweep), loc="left")
         for panel in (above, below):
             doubling(panel, [2, 4, 8, 16, 32, 64, 128][: 7 if rows["size"].max() > 64 else 6])
             panel.axvline(world["rank"] + 1, color=style.MUTED, linewidth=0.7, linestyle="--")
-            panel.set_ylim(0, 1.04)
+            panel.set_ylim(-0.05, 1.05)
             panel.tick_params(labelleft=column == 0)
         above.tick_params(labelbottom=False)
         below.set_xlabel("hidden units" if sweep == "width" else "embedding dimension d")
@@ -47,8 +50,9 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
         )
     axes[0].set_ylabel("agreement of x and y")
     axes[len(sweeps)].set_ylabel("correlation with $K_{PMI}$")
-    axes[0].legend(loc="lower right")
     width, height = figure.get_size_inches()
+    names = axes[0].get_legend_handles_labels()
+    figure.legend(*names, loc="lower left", bbox_to_anchor=(0.4 / width, 0.2 / height), ncols=len(names[0]))
     figure.text(
         0.5 / width, 1 - 0.1 / height, f"Capacity below and above the rank of the {world.world} world's kernel", weight="bold", va="top"
     )

@@ -27,7 +27,7 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
     names = list(dict.fromkeys(points.panel))
     columns = min(5, len(names))
     rows = -(-len(names) // columns)
-    foot, top, head = 0.95, 0.45, 0.3
+    foot, top, head = 0.9, 0.25, 0.3
     width, height = 0.1 + columns * SHORT, top + rows * (SHORT + foot)
     figure = Figure(figsize=(width, height))
     titles = {"CIELAB": "CIELAB of the pictures' colours", "pictures": "co-occurrence in pictures"}

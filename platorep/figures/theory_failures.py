@@ -20,7 +20,7 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
         tables: those of `platorep.theory.failures.failures`.
     """
     residuals, floors, verdicts = tables["residuals"], tables["floors"].set_index("floor"), tables["verdicts"]
-    figure, axes = style.panels(1, 2, panel=(2.75, 1.8), left=0.55, right=0.15, bottom=1.05, top=0.55, gap=(0.65, 0))
+    figure, axes = style.panels(1, 2, panel=(2.75, 1.8), left=0.55, right=0.15, bottom=1.15, top=0.55, gap=(0.65, 0))
     left, right = axes
     learners = list(dict.fromkeys(residuals.learner))
     for learner, look in zip(learners, style.categorical(len(learners)), strict=True):
@@ -54,10 +54,10 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
             label=label,
         )
     rejected = verdicts[verdicts.metric == "mutual_knn"].set_index("pair").rejected
-    right.set_xticks(range(len(pairs)), [f"{pair.replace(' ', chr(10), 1)}\np < .05: {100 * rejected[pair]:.0f} %" for pair in pairs])
+    right.set_xticks(range(len(pairs)), [f"{pair.replace(' ', chr(10), 1)}\np < .05:\n{100 * rejected[pair]:.0f} %" for pair in pairs])
     right.set_xlim(-0.5, len(pairs) - 0.5)
     right.set_ylim(-0.08, 1.04)
-    chance(right, verdicts[verdicts.metric == "mutual_knn"].null_mean.iloc[0], "chance, k-NN")
+    chance(right, verdicts[verdicts.metric == "mutual_knn"].null_mean.iloc[0], "chance, k-NN", end="left")
     right.set_title("agreement of x and y", loc="left")
     right.legend(loc="upper right")
     width, height = figure.get_size_inches()

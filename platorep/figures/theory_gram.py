@@ -54,19 +54,12 @@ def theory_gram(tables: Mapping[str, pd.DataFrame]) -> Figure:
             plots[0].plot(rows.step + 1, rows.correlation, **line, label=f"{objective}, {modality}")
             plots[1].plot(rows.step + 1, rows.offset, **line, label=f"{objective}, {modality}")
     predicted, needed = summary.predicted_offset.dropna().iloc[0], world.offset_needed.iloc[0]
-    marks = [(predicted, style.INK, "nce's prediction, log(p/(1 − p))"), (needed, style.MUTED, "smallest constant of a Gram matrix")]
+    marks = [(predicted, style.INK, "nce's prediction,\nlog(p/(1 − p))"), (needed, style.MUTED, "smallest constant\nof a Gram matrix")]
     for value, color, text in marks:
         if np.isfinite(value):
             plots[1].axhline(value, color=color, linewidth=0.7, linestyle=":")
             plots[1].text(
-                0.98,
-                value,
-                text,
-                transform=plots[1].get_yaxis_transform(),
-                fontsize=style.SMALL - 0.7,
-                ha="right",
-                va="bottom",
-                color=color,
+                1.02, value, text, transform=plots[1].get_yaxis_transform(), fontsize=style.SMALL, ha="left", va="center", color=color
             )
     plots[0].set_title("correlation with $K_{PMI}$", loc="left")
     plots[1].set_title("offset: mean of Gram less $K_{PMI}$ (nats)", loc="left")

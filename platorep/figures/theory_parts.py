@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -22,18 +23,18 @@ def lines(axes: Axes, table: pd.DataFrame, x: str, value: str, series: str, labe
         axes.fill_between(rows[x], rows[f"{value}_low"], rows[f"{value}_high"], color=look.color, alpha=0.18, linewidth=0)
 
 
-def chance(axes: Axes, value: float, text: str = "chance, mutual k-NN") -> None:
-    """A dotted line at chance, named at its right end."""
+def chance(axes: Axes, value: float, text: str = "chance, mutual k-NN", *, end: Literal["left", "right"] = "right") -> None:
+    """A dotted line at chance, named at one of its ends: where nothing else lies; not at all with text ""."""
     axes.axhline(value, color=style.MUTED, linestyle=":", linewidth=0.8)
     axes.annotate(
         text,
-        (0.99, value),
+        (0.99 if end == "right" else 0.01, value),
         xycoords=axes.get_yaxis_transform(),
         xytext=(0, 2),
         textcoords="offset points",
         fontsize=style.SMALL,
         color=style.MUTED,
-        ha="right",
+        ha=end,
     )
 
 

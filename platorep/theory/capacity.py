@@ -19,7 +19,7 @@ def capacity(
     p_pos: float = 0.9,
     dims: tuple[int, ...] = (2, 4, 8, 13, 16, 32, 64),
     widths: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128),
-    steps: int = 800,
+    steps: int = 1600,
 ) -> dict[str, pd.DataFrame]:
     """Two modalities of one world, both networks on random codes, of growing dimension and growing width; nce, exact.
 
@@ -33,7 +33,7 @@ def capacity(
         p_pos: share of positives.
         dims: embedding dimensions.
         widths: hidden units.
-        steps: of Adam.
+        steps: of Adam. Dimensions that the kernel does not need leave slowly: after half as many mutual k-NN is still .96 to .98.
 
     Returns:
         scores: sweep, size, seed, metric, score between the modalities; `correlation`: of the two Gram matrices' mean
@@ -44,8 +44,8 @@ def capacity(
     objective = Objective(p_pos=p_pos)
     n = world.n
     sweeps = [("dimension, tables", d, Encoder(dim=d), 0.03) for d in dims]
-    sweeps += [("dimension", d, Encoder(dim=d, width=2 * n), 0.01) for d in dims]
-    sweeps += [("width", w, Encoder(dim=n, width=w), 0.01) for w in widths]
+    sweeps += [("dimension", d, Encoder(dim=d, width=2 * n), 0.02) for d in dims]
+    sweeps += [("width", w, Encoder(dim=n, width=w), 0.02) for w in widths]
     views = [observations.bijection(n, s, width=n) for s in range(2 * seeds)]
     joints, codes = np.stack([v.world(world).joint for v in views]), np.stack([v.codes for v in views])
     order = np.stack([v.channel.argmax(axis=1) for v in views])

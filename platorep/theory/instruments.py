@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from platorep.metrics.base import Geometry, Metric
 from platorep.metrics.registry import METRICS, build
+from platorep.stats.calibration import skewed_p
 from platorep.stats.intervals import blocks, jackknife, linearised, mutual_knn_leave_out, overlap_terms, query_bootstrap
 from platorep.stats.relabel import relabel
 
@@ -45,7 +46,8 @@ def instruments(
 
     x = sqrt(signal) z A + sqrt(1 - signal) e with z (n, latent) and e (n, d) standard normal, A a random map with columns
     of length 1 on average; y has its own A and e and the same z. At signal 0 the two are independent and a test at the 5 %
-    level should reject 5 % of the time (size); above it, as often as it can (power).
+    level should reject 5 % of the time (size); above it, as often as it can (power). The maps A are drawn once for each d:
+    they belong to the population, and an interval from samples has one truth to cover.
 
     Args:
         repetitions: pairs drawn a cell.
@@ -57,43 +59,56 @@ def instruments(
         seed: of the draws; a cell's draws do not depend on the others.
 
     Returns:
-        tests: metric, test (moments: one-sided normal test from the exact null moments; relabelling: the observed score
-            against 19 relabelled ones), the cell, repetitions, rejected share with its binomial standard error.
+        summary: a row a metric and test, a column a signal at the base cell: the share rejected, so the size at signal 0 and
+            the power above it.
+        tests: the same and the other cells, one a row: metric, test (moments: the one-sided p-value that `align` gives, from
+            the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell), the cell,
+            repetitions, rejected share with its binomial standard error.
         coverage: of nominal 95 % intervals, whose truth is the mean score over fresh pairs of the same cell.
     """
     tests, coverage = [], []
     for index, cell in enumerate(_cells(signals, ns, ks, ds)):
         rng = np.random.default_rng([seed, index])
-        base = cell.varied == "signal" and cell.signal in (0.0, BASE.signal)
-        rejected: dict[tuple[str, str], int] = {}
+        metrics, maps = _metrics(cell), shared_maps(latent, cell.d, seed)
+        moments: dict[str, list[tuple[float, float]]] = {}
+        largest: dict[str, list[bool]] = {}
         spans: dict[str, list[tuple[float, float, float]]] = {}
         for _ in range(repetitions):
-            x, y = draw(cell, latent, rng)
-            for metric, test, reject in _decisions(cell, x, y, rng, every=base):
-                rejected[metric, test] = rejected.get((metric, test), 0) + reject
+            x, y = draw(cell, maps, rng)
+            orders = [torch.from_numpy(rng.permutation(cell.n)) for _ in range(RELABELLINGS)] if cell.varied == "signal" else []
+            for name, known, wins in _verdicts(metrics, x, y, orders):
+                if known is not None:
+                    moments.setdefault(name, []).append(known)
+                if orders:
+                    largest.setdefault(name, []).append(wins)
             if cell.varied == "signal":
                 for name, span in _intervals(cell, x, y):
                     spans.setdefault(name, []).append(span)
-        for (metric, test), count in rejected.items():
-            share = count / repetitions
+        shares = {(name, "relabelling"): float(np.mean(found)) for name, found in largest.items()}
+        shares |= {(name, "moments"): float((skewed_p(*np.array(found).T) < LEVEL).mean()) for name, found in moments.items()}
+        for (metric, test), share in shares.items():
             error = (share * (1 - share) / repetitions) ** 0.5
-            tests.append({"metric": metric, "test": test, **cell._asdict(), "repetitions": repetitions, "rejected": share})
-            tests[-1]["standard_error"] = error
+            row = {"metric": metric, "test": test, **cell._asdict(), "repetitions": repetitions, "rejected": share}
+            tests.append(row | {"standard_error": error})
         for name, found in spans.items():
             estimates, lows, highs = np.array(found).T
             truth = estimates.mean()
             row = {"interval": name, **cell._asdict(), "repetitions": repetitions, "truth": truth}
             coverage.append(row | {"covered": float(((lows <= truth) & (truth <= highs)).mean()), "width": float((highs - lows).mean())})
-    return {"tests": pd.DataFrame(tests), "coverage": pd.DataFrame(coverage)}
+    frame = pd.DataFrame(tests)
+    return {"summary": _by_signal(frame), "tests": frame, "coverage": pd.DataFrame(coverage)}
 
 
-def draw(cell: Setting, latent: int, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """One pair of representations, each (n, d) float32."""
-    z = rng.normal(size=(cell.n, latent))
-    sides = []
-    for _ in range(2):
-        shared = z @ rng.normal(size=(latent, cell.d)) / np.sqrt(latent)
-        sides.append(np.sqrt(cell.signal) * shared + np.sqrt(1 - cell.signal) * rng.normal(size=(cell.n, cell.d)))
+def shared_maps(latent: int, d: int, seed: int) -> np.ndarray:
+    """How each side shows what is shared: two random maps, shape (2, latent, d), with columns of length 1 on average."""
+    return np.random.default_rng([seed, latent, d]).normal(size=(2, latent, d)) / np.sqrt(latent)
+
+
+def draw(cell: Setting, maps: np.ndarray, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """One pair of representations through `shared_maps`, each (n, d) float32."""
+    z = rng.normal(size=(cell.n, maps.shape[1]))
+    noise = rng.normal(size=(2, cell.n, cell.d))
+    sides = np.sqrt(cell.signal) * (z @ maps) + np.sqrt(1 - cell.signal) * noise
     return torch.tensor(sides[0], dtype=torch.float32), torch.tensor(sides[1], dtype=torch.float32)
 
 
@@ -105,32 +120,32 @@ def _cells(signals: tuple[float, ...], ns: tuple[int, ...], ks: tuple[int, ...],
                 yield BASE._replace(varied=name, signal=signal, **{name: value})
 
 
-def _metrics(cell: Setting) -> Iterator[tuple[str, Metric]]:
+def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
+    """Every metric with the cell's k; where k varies, those that have one."""
+    found = []
     for name in METRICS:
         parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if hasattr(build(name), "k") else {}
-        if cell.varied == "k" and not parameters:
-            continue
-        yield name, build(name, **parameters)
+        if cell.varied != "k" or parameters:
+            found.append((name, build(name, **parameters)))
+    return found
 
 
-def _decisions(
-    cell: Setting, x: torch.Tensor, y: torch.Tensor, rng: np.random.Generator, *, every: bool
-) -> Iterator[tuple[str, str, bool]]:
-    """Each metric's verdicts: by closed form where there is one, by relabelling in the base cell or else."""
+def _verdicts(
+    metrics: Sequence[tuple[str, Metric]], x: torch.Tensor, y: torch.Tensor, orders: Sequence[torch.Tensor]
+) -> Iterator[tuple[str, tuple[float, float] | None, bool]]:
+    """Of each metric: z and skewness from the exact null moments where there are any, and whether it beats all relabellings."""
     geometries = Geometry(x), Geometry(y)
-    orders = [torch.from_numpy(rng.permutation(cell.n)) for _ in range(RELABELLINGS)] if every else []
-    for name, metric in _metrics(cell):
-        if type(metric).null is Metric.null and not every:
+    for name, metric in metrics:
+        if type(metric).null is Metric.null and not orders:
             continue
         a, b = (metric.prepare(geometry) for geometry in geometries)
         score = metric.score(a, b)
-        moments = metric.null([a], [b])
-        if moments is not None:
-            z = (score - moments.mean.item()) / moments.sd.item()
-            yield name, "moments", bool(z > 1.6448536269514722)
-        if every:
-            null = metric.score_all([a], [relabel([b], order)[0] for order in orders])[0]
-            yield name, "relabelling", bool((null < score).all())
+        null, known = metric.null([a], [b]), None
+        if null is not None:
+            skewness = 0.0 if null.skewness is None else null.skewness.item()
+            known = (score - null.mean.item()) / null.sd.item(), skewness
+        others = metric.score_all([a], [relabel([b], order)[0] for order in orders]) if orders else torch.empty(1, 0)
+        yield name, known, bool((others < score).all())
 
 
 def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[str, tuple[float, float, float]]]:
@@ -149,3 +164,12 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     found["cka, jackknife"] = jackknife(metric.score(left, right), metric.leave_block_out([left], [right], parts)[:, 0, 0].numpy())
     for name, interval in found.items():
         yield name, (interval.estimate, interval.low, interval.high)
+
+
+def _by_signal(tests: pd.DataFrame) -> pd.DataFrame:
+    """The base cell's rejected shares, a column a signal."""
+    base = tests[tests.varied == "signal"]
+    wide = base.pivot(index=["metric", "test"], columns="signal", values="rejected")
+    wide.columns = [f"signal {signal:g}" for signal in wide.columns]
+    order = pd.MultiIndex.from_frame(base[["metric", "test"]].drop_duplicates())
+    return wide.loc[order].sort_index(level="test", sort_remaining=False, kind="stable", ascending=False).reset_index()

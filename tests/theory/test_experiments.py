@@ -13,7 +13,7 @@ from platorep.theory import EXPERIMENTS, run, scores, worlds
 from platorep.theory.agreement import agreement
 from platorep.theory.capacity import capacity
 from platorep.theory.failures import best_gram, failures
-from platorep.theory.instruments import BASE, draw, instruments
+from platorep.theory.instruments import BASE, draw, instruments, shared_maps
 from platorep.theory.learners import Objective
 from platorep.theory.representability import nearest_gram
 from platorep.theory.simplicity import simplicity
@@ -35,13 +35,13 @@ def scored(summary, metric="mutual_knn"):
 
 
 def test_bijections_agree_and_agreement_falls_with_the_information_kept(tmp_path):
-    tables = agreement(RING, seeds=2, dim=24, width=48, steps=600, symbols=(12, 4), noise=(0.3, 0.9))
+    tables = agreement(RING, seeds=2, dim=24, width=48, steps=1200, symbols=(12, 4), noise=(0.3, 0.9))
     rows = scored(tables["summary"]).set_index("kind")
     assert rows.loc["bijection"].score > 0.95
     for kind in ("lossy", "noisy"):
         ordered = rows.loc[[kind]].sort_values("bits", ascending=False)
         assert rows.loc["bijection"].score > ordered.score.iloc[0] > ordered.score.iloc[1]
-        np.testing.assert_allclose(ordered.score, ordered.ceiling, atol=0.05)
+        np.testing.assert_allclose(ordered.score, ordered.ceiling, atol=0.03)
     other = rows.loc["other world"]
     assert abs(other.score - other.null_mean) < 0.15
     assert drawn("agreement", tables, tmp_path)
@@ -67,12 +67,12 @@ def test_more_tasks_of_one_world_bring_agreement_and_tasks_without_structure_do_
 
 
 def test_small_weights_agree_more_at_the_same_loss(tmp_path):
-    tables = simplicity(LOW_RANK, seeds=2, counts=(4,), dim=16, width=64, steps=800)
+    tables = simplicity(LOW_RANK, seeds=2, counts=(4,), dim=16, width=64, penalty=1e-3, steps=800)
     rows = scored(tables["summary"], "cka").set_index("arm")
     assert rows.loc["large"].error == pytest.approx(rows.loc["large, decay"].error, rel=0.2)
-    assert rows.loc["large, decay"].score > rows.loc["large"].score + 0.1
-    assert rows.loc["small"].score > rows.loc["large"].score + 0.1
-    assert rows.loc["large, decay"].norm < rows.loc["large"].norm
+    assert rows.loc["large, decay"].score > rows.loc["large"].score + 0.35
+    assert rows.loc["small"].score > rows.loc["large"].score + 0.35
+    assert rows.loc["large, decay"].norm < 0.2 * rows.loc["large"].norm
     assert drawn("simplicity", tables, tmp_path)
 
 
@@ -87,13 +87,14 @@ def test_structured_tasks_vary_as_pmi_does_and_white_ones_do_not():
 
 
 def test_failures_show(tmp_path):
-    tables = failures(worlds.unrepresentable(events=24), seeds=4, steps=500, symbols=(12, 3))
+    tables = failures(worlds.unrepresentable(events=24), seeds=4, steps=1000, symbols=(12, 3))
     floors = tables["floors"].set_index("floor")
-    assert floors.ratio.between(0.999, 1.1).all()
+    assert floors.ratio["frobenius"] == pytest.approx(1.016, abs=0.01)
+    assert floors.ratio["loss"] == pytest.approx(1, abs=0.002)
     last = tables["residuals"].groupby("learner").residual.last()
     assert last["nce"] > 1
-    assert last["nce, representable"] < 0.05
-    assert last["sgns"] < 0.3 * last["nce"]
+    assert last["nce, representable"] < 0.005 * last["nce"]
+    assert last["sgns"] < 0.05 * last["nce"]
     verdicts = scored(tables["verdicts"]).set_index("pair")
     assert verdicts.loc["one world"].rejected == 1
     assert verdicts.loc["different worlds"].rejected <= 0.5
@@ -124,11 +125,13 @@ def test_a_representable_world_is_refused_where_failure_is_the_point():
 
 
 def test_instruments_reject_nothing_special_under_the_null_and_much_above_it(tmp_path):
-    tables = instruments(repetitions=40, signals=(0.0, 0.4), ns=(), ks=(5,), ds=())
+    tables = instruments(repetitions=25, signals=(0.0, 0.4), ns=(), ks=(5,), ds=())
     frame = tables["tests"]
     null = frame[frame.signal == 0].rejected
-    assert null.mean() < 0.1  # 5 % expected; 24 tests x 40 repetitions
+    assert null.mean() < 0.1  # 5 % expected; 21 tests x 25 repetitions
     assert frame[(frame.signal == 0.4) & (frame.metric == "cka")].rejected.min() > 0.9
+    cell = frame[(frame.signal == 0.4) & (frame.metric == "edit_distance_knn") & (frame.varied == "signal")]
+    assert tables["summary"].set_index(["metric", "test"]).loc[("edit_distance_knn", "relabelling"), "signal 0.4"] == cell.rejected.item()
     coverage = tables["coverage"].set_index(["interval", "signal"]).covered
     assert coverage["mutual_knn, jackknife", 0.4] >= 0.9
     assert drawn("instruments", tables, tmp_path)
@@ -136,7 +139,7 @@ def test_instruments_reject_nothing_special_under_the_null_and_much_above_it(tmp
 
 def test_drawn_pairs_share_what_the_signal_says():
     def shared(signal):
-        x, y = draw(BASE._replace(n=4000, d=8, signal=signal), 4, np.random.default_rng(0))
+        x, y = draw(BASE._replace(n=4000, d=8, signal=signal), shared_maps(4, 8, 0), np.random.default_rng(0))
         cross = (x.T @ y) / len(x)
         return float(cross.square().sum() / 64)
 

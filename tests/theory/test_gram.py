@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from platorep.core.errors import SpecError, UnknownNameError
 from platorep.theory import run, worlds
@@ -36,11 +37,18 @@ def test_training_is_what_brings_them_there(tables):
     assert (history[history.step == 0].residual > 0.3).all()
 
 
-def test_run_writes_figure_and_tables_the_same_twice(tmp_path):
+def test_run_writes_figure_and_tables_the_same_twice_whatever_the_threads(tmp_path):
     world = {"name": "grid", "side": 3}
     options = {"dim": 9, "width": 16, "steps": 20}
-    first = run("gram", tmp_path / "a", world=world, **options)
-    second = run("gram", tmp_path / "b", world=world, **options)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        first = run("gram", tmp_path / "a", world=world, **options)
+        torch.set_num_threads(2)
+        second = run("gram", tmp_path / "b", world=world, **options)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
     assert {p.name for p in first} >= {"gram.png", "gram.pdf", "summary.parquet", "summary.csv"}
     assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
     assert pd.read_parquet(tmp_path / "a/gram/world.parquet").events.item() == 9
