@@ -79,7 +79,8 @@ def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) 
     for problem in machine.problems:
         console.print(f"[bold red]problem:[/] {problem}")
     console.print(_model_table(models))
-    missing = {(one.weights_from, one.id): one.disk or 0 for one in models if one.found not in ("here", "stored")}  # each asset once
+    wanted = [one for one in models if one.found not in ("here", "stored") and one.weights_from != "none needed"]
+    missing = {(one.weights_from, one.id): one.disk or 0 for one in wanted}  # each asset once
     console.print(
         f"{len(models)} models, {sum(one.found == 'stored' for one in models)} already extracted; "
         f"at most {sum(missing.values()) / 1e9:.1f} GB to fetch, {machine.disk_free / 1e9:.0f} GB free."

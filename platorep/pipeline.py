@@ -130,9 +130,9 @@ def model_specs(cfg: dict[str, Any]) -> list[ModelSpec]:
     if cfg["only"]:
         wanted = str(cfg["only"]).split(",")
         for name in wanted:
-            if name not in made:
+            if name not in made and name not in (spec.name for spec in made.values()):
                 raise unknown_name("model", name, made)
-        made = {name: made[name] for name in made if name in wanted}
+        made = {name: spec for name, spec in made.items() if name in wanted or spec.name in wanted}
     return list(made.values())
 
 
@@ -156,7 +156,7 @@ def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
     if not fits:
         raise StoreError(
             f"no features of {spec.model.name} on {spec.dataset.name} under {store.root} with these settings. "
-            f"Run `platorep extract` with the same words first, or leave the model out (~models.{spec.model.name})."
+            f"Run `platorep extract` with the same words first, or leave the model out of the suite (~models.NAME)."
         )
     if len(fits) > 1:
         keys = ", ".join(sorted(f"{one.key} (revision {one.spec.model.revision}, {one.spec.model.dtype})" for one in fits))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from platorep import pipeline
 from platorep.core.errors import PlatorepError, SpecError, StoreError, unknown_name
 from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
-from platorep.core.specs import ExtractSpec
+from platorep.core.specs import ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet
 from platorep.pipeline import Settings
 from platorep.progress import bar, console_for_tables
@@ -58,15 +59,20 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
             log.info("%s: already extracted (%s)", model.name, spec.key())
         else:
             pending.append(spec)
-    coming = None
+    coming: list[Thread] = []
     for number, spec in enumerate(pending, 1):
         name = spec.model.name
+        following = next((later.model for later in pending[number:] if _weights(later) != _weights(spec)), None)
+        ahead = None if cfg["evict"] or following is None else following
+
+        def read_next(ahead: ModelSpec | None = ahead) -> None:
+            if ahead is not None:
+                coming.append(read_ahead(ahead))
+
         try:
             with bar(f"[{number}/{len(pending)}] {name}") as report:
-                if coming is not None:
-                    coming.join()
-                following = next((later.model for later in pending[number:] if _weights(later) != _weights(spec)), None)
-                coming = None if cfg["evict"] or following is None else read_ahead(following)
+                while coming:
+                    coming.pop().join()
                 path = extract(
                     spec,
                     pairs,
@@ -77,6 +83,7 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
                     shard=settings.shard,
                     shard_rows=settings.shard_rows,
                     compiled=settings.compile,
+                    loaded=read_next,
                     progress=report,
                 )
         except Exception as error:
@@ -106,7 +113,6 @@ def failure(name: str, error: Exception) -> Failure:
 def summarise_captions(cfg: dict[str, Any], settings: Settings) -> Path:
     """Writes the folder dataset of summaries of the configured dataset's captions, and says how to extract it."""
     from platorep.captions import Decoding, summarise
-    from platorep.core.specs import ModelSpec
     from platorep.data import open_dataset
     from platorep.models import pick_device, resolve
 

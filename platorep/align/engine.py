@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
 
-from platorep.align.layers import Features, ModelLayers
+from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.align.parts import layer_indices, part_path, rows, samples_path, tables, write_samples
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, FeatureError, SpecError
@@ -92,7 +91,7 @@ def align(
     total = sum(len(models[key].layers) for block in plan for key in block.reads) + len(missing)
     report = _Counter(progress, total)
     states: dict[str, States] = {}
-    with _full_precision():
+    with full_precision():
         for block in plan:
             states = {key: states[key] for key in block.keeps}
             room = memory - sum(sizes[key] for key in (*block.keeps, *block.reads))  # for one model's features
@@ -251,14 +250,3 @@ class _Counter:
         self.done += 1
         if self.progress is not None:
             self.progress(self.done, self.total, label)
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Products in full float32: TF32 would move neighbours."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

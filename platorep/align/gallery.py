@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from platorep.align.gallery_parts import Design, Searched, merged_rows, part_path, shared_by_query, write_part
-from platorep.align.layers import Features, ModelLayers
+from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, SpecError
 from platorep.core.results import GalleryTable
@@ -73,11 +73,11 @@ def score_galleries(
     """
     order, word = _check(pairs, design, shard), clip_id(clip, quantile)
     parts = [[part_path(out_dir, a, b, design, word, (i, shard[1])) for i in range(shard[1])] for a, b in pairs]
-    missing = {(a.key, b.key): (a, b, own[shard[0]]) for (a, b), own in zip(pairs, parts, strict=True) if not own[shard[0]].is_file()}
-    models = {one.key: one for a, b, _ in missing.values() for one in (a, b)}
+    missing = [(a, b, own[shard[0]]) for (a, b), own in zip(pairs, parts, strict=True) if not own[shard[0]].is_file()]
+    models = {one.key: one for a, b, _ in missing for one in (a, b)}
     start, stop = knn.share(design.queries, shard, design.rows)
     held = {key: 4 * (stop - start) * sum(design.widest) * len(one.layers) for key, one in models.items()}
-    plan = plan_blocks(list(missing), held, memory // 2)
+    plan = plan_blocks(list(dict.fromkeys((a.key, b.key) for a, b, _ in missing)), held, memory // 2)
     done, total = 0, sum(len(models[key].layers) for block in plan for key in block.reads) + len(missing)
 
     def report(label: str) -> None:
@@ -87,21 +87,22 @@ def score_galleries(
             progress(done, total, label)
 
     searched: dict[str, list[Searched]] = {}
-    for block in plan:
-        searched = {key: searched[key] for key in block.keeps}
-        room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
-        for key in block.reads:
-            one = models[key]
-            beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)  # a layer as it is read, normalised, and in the order
-            layers = ModelLayers(one, clip=clip, quantile=quantile, memory=room - beside, device=str(device))
-            searched[key] = []
-            for layer in _search(layers, order, design, shard):
-                searched[key].append(layer)
-                report(one.name)
-        for key in (key for key in missing if key in block.pairs):
-            a, b, path = missing[key]
-            write_part(path, searched[a.key], searched[b.key], design, design.backend(device))
-            report(f"{a.name} x {b.name}")
+    with full_precision():
+        for block in plan:
+            searched = {key: searched[key] for key in block.keeps}
+            room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
+            for key in block.reads:
+                one = models[key]
+                beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)  # a layer as it is read, normalised, and in the order
+                layers = ModelLayers(one, clip=clip, quantile=quantile, memory=room - beside, device=str(device))
+                searched[key] = []
+                for layer in _search(layers, order, design, shard):
+                    searched[key].append(layer)
+                    report(one.name)
+            for a, b, path in missing:
+                if (a.key, b.key) in block.pairs:
+                    write_part(path, searched[a.key], searched[b.key], design, design.backend(device))
+                    report(f"{a.name} x {b.name}")
     if not all(path.is_file() for own in parts for path in own):
         return None
     rows = [merged_rows(a, b, design, word, own) for (a, b), own in zip(pairs, parts, strict=True)]
@@ -142,7 +143,7 @@ def _search(layers: ModelLayers, order: torch.Tensor, design: Design, shard: tup
             graphs = growing_neighbours(x[start:stop], design.widest, design.sizes, gallery=x, own=own[start:stop])
             tested, found = _recall(graphs, x, own[start:stop], design)
         else:
-            tile, similarity = (design.rows, COLUMNS[x.device.type]), design.similarity
+            tile, similarity = (design.rows, COLUMNS.get(x.device.type, COLUMNS["cpu"])), design.similarity
             graphs = knn.growing_neighbours(
                 x[: len(own)], design.widest, design.sizes, gallery=x, own=own, similarity=similarity, shard=shard, tile=tile
             )
@@ -157,7 +158,7 @@ def _recall(graphs: list[torch.Tensor], x: torch.Tensor, queries: torch.Tensor, 
     """
     few = -(-design.rows // TESTED)
     test = queries[queries % design.rows < few]
-    tile, at = (few, COLUMNS[x.device.type]), (test - queries[0]).cpu()
+    tile, at = (few, COLUMNS.get(x.device.type, COLUMNS["cpu"])), (test - queries[0]).cpu()
     true = knn.growing_neighbours(x[test], design.widest, design.sizes, gallery=x, own=test, similarity=design.similarity, tile=tile)
     found = []
     for n, k, _ in design.settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +36,17 @@ class Features(Protocol):
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
         """One layer as float32, shape (n, dim), or the given rows of it; the caller may write into it."""
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Products in full float32: TF32 would move neighbours."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 class ModelLayers:
@@ -141,4 +153,5 @@ def neighbour_graphs(
         One (n, k) int64 tensor a layer, on the CPU, in depth order; the concatenation last.
     """
     layers = ModelLayers(features, clip=clip, quantile=quantile, memory=memory, device=device)
-    return [made[similarity].neighbours(k).cpu() for _, made in layers.geometries([similarity], concatenation=concatenation)]
+    with full_precision():
+        return [made[similarity].neighbours(k).cpu() for _, made in layers.geometries([similarity], concatenation=concatenation)]

@@ -180,7 +180,7 @@ class ModelSpec(_Spec):
 
     def __post_init__(self) -> None:
         if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
-            object.__setattr__(self, "name", f"{self.name}-{self.quantize}")
+            object.__setattr__(self, "name", f"{self.name.removesuffix('-8bit').removesuffix('-4bit')}-{self.quantize}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -55,6 +55,7 @@ def extract(
     shard: tuple[int, int] = (0, 1),
     bits: bool = True,
     compiled: bool = False,
+    loaded: Callable[[], object] | None = None,
     progress: Report | None = None,
 ) -> Path:
     """Makes the features of one model on one dataset, or the part of them that is missing.
@@ -74,6 +75,7 @@ def extract(
         shard: (i, m): this run makes the shards whose number leaves i when divided by m.
         bits: whether to measure bits per byte where the model can.
         compiled: whether to compile the model's blocks with torch.compile: the same features to rounding, sooner on a GPU.
+        loaded: called once the model is on its device: the time to read what comes next from the disk.
         progress: called with rows done, rows to do, and the model's name.
 
     Returns:
@@ -98,6 +100,8 @@ def extract(
     with clock("loading"):
         encoder = load(spec.model, device)
         encoder.select(spec.layers)
+    if loaded is not None:
+        loaded()
     budget = Budget.find(tokens, device)
     todo = sum(stop - start for start, stop in (writer.bounds[i] for i in mine))
     done = counted = 0

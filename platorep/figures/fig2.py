@@ -91,11 +91,10 @@ def fig2(
     figure.colorbar(matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), f"{style.HEAT}_r"), cax=bar, orientation="horizontal")
     bar.tick_params(labelsize=style.SMALL - 0.5)
     figure.text(box.x0 + box.width * 0.63, 0.56 / height, "share of tasks solved", fontsize=style.SMALL, va="center")
-    tasks = next((f" Tasks: {one}." for one in competence.frame.task[competence.frame.measure == measure] if one), "")
+    named = task or next((one for one in competence.frame.task[competence.frame.measure == measure].dropna() if one), "")
     data = f"n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
-    style.note(
-        figure, f"{len(scores)} {modality} models, best layer pair, {data}. Whiskers: standard error (jackknife over models).{tasks}", LEFT
-    )
+    words = f"{len(scores)} {modality} models, best layer pair, {data}. Whiskers: standard error (jackknife over models)."
+    style.note(figure, words + (f" Tasks: {named}." if named else ""), LEFT)
     return figure
 
 

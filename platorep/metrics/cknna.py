@@ -113,7 +113,7 @@ class CKNNAPRH(Metric):
     neither is the score, slightly.
 
     State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side; where
-    k > n / 8, three products of n^2 operations a pair.
+    k > n / 8 (up to 4,096 samples), three products of n^2 operations a pair and up to 0.9 GB of tables.
 
     Source: PRH's released code, `cknna` with its default unbiased estimator; Song et al. 2012 Eq. 5.
 
@@ -171,7 +171,7 @@ class CKNNAPRH(Metric):
     def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
         n = centred.same_n(xs, ys)
         own = torch.outer(*(torch.tensor([s.own for s in side], dtype=torch.float64) for side in (xs, ys))).sqrt()
-        return (_dense_hsic(xs, ys) if self.k * _WHOLE > n else _sparse_hsic(xs, ys)) / (own + 1e-6)
+        return (_dense_hsic(xs, ys) if self.k * _WHOLE > n and n**2 <= _TABLE else _sparse_hsic(xs, ys)) / (own + 1e-6)
 
 
 def _check(name: str, k: int, n: int) -> None:

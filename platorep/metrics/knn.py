@@ -19,7 +19,7 @@ DENSE = 8192
 """Samples up to which a layer's whole similarity matrix is made; beyond, neighbours are found in tiles."""
 
 TILES = {"cpu": (1024, 1024), "cuda": (16384, 16384)}
-"""Query rows and gallery rows of one tile, by device: 4 MB of similarities, which stay in the cache, and 1 GB."""
+"""Query rows and gallery rows of one tile, by device: 4 MB of similarities, which stay in the cache, and 1 GB. Others take the CPU's."""
 
 
 def inner_products(x: torch.Tensor) -> torch.Tensor:
@@ -108,7 +108,7 @@ def neighbours(
     tiles only what exceeds the k-th best so far is looked at. Memory one tile of similarities beside the features.
     """
     if gallery is None:
-        return _among_themselves(queries, k, similarity, shard, (tile or TILES[queries.device.type])[0])
+        return _among_themselves(queries, k, similarity, shard, (tile or TILES.get(queries.device.type, TILES["cpu"]))[0])
     return growing_neighbours(queries, [k], [len(gallery)], gallery=gallery, own=own, similarity=similarity, shard=shard, tile=tile)[0]
 
 
@@ -228,7 +228,7 @@ def growing_neighbours(
         )
     for k, size in zip(ks, sizes, strict=True):
         check_k(k, size if own is not None else size + 1)
-    rows, columns = tile or TILES[queries.device.type]
+    rows, columns = tile or TILES.get(queries.device.type, TILES["cpu"])
     start, stop = share(len(queries), shard, rows)
     edges = sorted({*range(0, sizes[-1], columns), *sizes})
     squared = None if similarity == "cosine" else gallery.square().sum(dim=1)

@@ -111,14 +111,15 @@ def _controls(scores: AlignmentTable, competence: CompetenceTable, options: dict
 
 
 def _by_metric(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
-    """Mean over all pairs, and the rise with competence, of every metric in the table."""
+    """Mean over all pairs, and the rise with competence over trained models, of every metric in the table."""
     rises: dict[str, float] = {}
     for metric in scores.frame.metric.unique():
         pairs, label = views.cross_modal(views.best_pairs(scores, metric, options.get("dataset"))), views.metric_label(metric)
         yield Quantity(f"mean alignment, {label}", "", "", float(pairs.score.mean()))
         if set(competence.frame.measure) >= {"bits_per_byte"}:
             bits = views.measure(competence, "bits_per_byte", options.get("task"))
-            rises[metric] = _rank_correlation(-bits, pairs.groupby("language").score.mean())
+            trained = bits.drop(views.untrained(scores), errors="ignore")
+            rises[metric] = _rank_correlation(-trained, pairs.groupby("language").score.mean())
             yield Quantity(f"{RISE}, {label}", "", "", rises[metric])
 
 

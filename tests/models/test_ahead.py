@@ -116,24 +116,43 @@ def test_reading_goes_through_the_whole_file(tmp_path, monkeypatch):
 
 def test_the_next_model_is_read_while_this_one_computes_and_waited_for_before_its_turn(suite, monkeypatch):
     events = []
-    monkeypatch.setattr("platorep.extract.extract", lambda spec, *_, **__: events.append(f"run {spec.model.name}"))
+
+    def extract(spec, *_, loaded, **__):
+        events.append(f"load {spec.model.name}")
+        loaded()
+        events.append(f"run {spec.model.name}")
 
     def read_ahead(spec):
         events.append(f"read {spec.name}")
         return SimpleNamespace(join=lambda: events.append(f"wait for {spec.name}"))
 
+    monkeypatch.setattr("platorep.extract.extract", extract)
     monkeypatch.setattr("platorep.models.read_ahead", read_ahead)
     cfg, settings = suite("a")
     assert stages.extract_models(cfg, settings) == []
-    assert events == [
-        "read bert", "run llama", "wait for bert", "read clip_vision", "run bert", "wait for clip_vision", "read vit_random",
-        "run clip_vision", "wait for vit_random", "run vit_random",
-    ]  # fmt: skip
+    names = ["llama", "bert", "clip_vision", "vit_random"]
+    expected = []
+    for name, following in zip(names, [*names[1:], None], strict=True):
+        expected += [f"load {name}", *([f"read {following}"] if following else []), f"run {name}"]
+        expected += [f"wait for {following}"] if following else []
+    assert events == expected
     events.clear()
     monkeypatch.setattr("platorep.models.evict", lambda _: None)
     cfg, settings = suite("b", "evict=true")
     stages.extract_models(cfg, settings)
-    assert [event for event in events if not event.startswith("run")] == []  # the disk is to hold one model at a time
+    assert [event for event in events if event.startswith(("read", "wait"))] == []  # the disk is to hold one model at a time
+
+
+def test_nothing_is_read_ahead_of_a_model_that_has_no_work_here(suite, monkeypatch):
+    """As where another process still owes shards: the model is not loaded, and the next one's turn comes at once."""
+    read = []
+    monkeypatch.setattr("platorep.models.read_ahead", lambda spec: read.append(spec.name) or SimpleNamespace(join=lambda: None))
+    cfg, settings = suite("a", "shard=0/2", "compute.shard_rows=2")
+    stages.extract_models(cfg, settings)
+    assert read == ["bert", "clip_vision", "vit_random"]
+    read.clear()
+    stages.extract_models(cfg, settings)
+    assert read == []
 
 
 def test_reading_ahead_touches_nothing_that_belongs_to_the_whole_process(tmp_path, monkeypatch):
