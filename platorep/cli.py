@@ -127,7 +127,9 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except PlatorepError as error:
-        sys.exit(f"platorep store: {error}")
+        words = [word for word in sys.argv[2:] if "=" in word and not word.startswith("-")]
+        hint = f" (`store` takes options, not Hydra's words: --root PATH, not {words[0]})" if words else ""
+        sys.exit(f"platorep store: {error}{hint}")
 
 
 def _version(wanted: bool) -> None:

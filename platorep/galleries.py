@@ -33,7 +33,13 @@ def search_galleries(cfg: dict[str, Any], settings: Settings) -> Path | None:
     out, path = gallery_folder(cfg, settings), table_path(cfg, settings)
     with bar("Searching") as report:
         table = score_galleries(
-            pairs, design, out_dir=out / "parts", shard=settings.shard, progress=report, **stages.how_to_score(cfg, settings)
+            pairs,
+            design,
+            out_dir=out / "parts",
+            shard=settings.shard,
+            overwrite=cfg["overwrite"],
+            progress=report,
+            **stages.how_to_score(cfg, settings),
         )
     if table is None:
         log.info("shard %d/%d is done; the table is written by the last of the %d.", *settings.shard, settings.shard[1])

@@ -316,10 +316,16 @@ def simulate(cfg: dict[str, Any], settings: Settings) -> list[Path]:
     """Runs the chosen experiments of the theory; tables and figures go to a folder an experiment under theory/.
 
     Raises:
-        UnknownNameError: a text model for the colours that the suite does not have.
+        UnknownNameError: an experiment that does not exist, or a text model for the colours that the suite does not have.
+        SpecError: options that are no mapping.
     """
-    from platorep.theory import run
+    from platorep.theory import EXPERIMENTS, run
 
+    for name, options in cfg["experiment"].items():  # before the first of them takes its minutes
+        if name not in EXPERIMENTS:
+            raise unknown_name("experiment", name, EXPERIMENTS)
+        if not isinstance(options or {}, dict):
+            raise SpecError(f"experiment.{name} is {options!r}; expected its options, such as +experiment.{name}.seeds=20.")
     paths: list[Path] = []
     with bar("Simulating") as report:
         for number, (name, options) in enumerate(cfg["experiment"].items()):

@@ -40,6 +40,7 @@ def score_galleries(
     clip: ClipRule = "exact",
     quantile: float = 0.95,
     shard: tuple[int, int] = (0, 1),
+    overwrite: bool = False,
     memory: int = 4 << 30,
     device: str | torch.device = "cpu",
     progress: Callable[[int, int, str], object] | None = None,
@@ -56,6 +57,7 @@ def score_galleries(
         clip: rule of the clamp; see `align`.
         quantile: of the clamp.
         shard: (i, m): the i-th of m shares of the queries.
+        overwrite: whether parts of this share that are there are made again.
         memory: bytes that features and graphs may take together; at least one layer's features are held twice.
         device: where products are made.
         progress: called after each layer that was searched and each part that was written.
@@ -73,7 +75,7 @@ def score_galleries(
     """
     order, word = _check(pairs, design, shard), clip_id(clip, quantile)
     parts = [[part_path(out_dir, a, b, design, word, (i, shard[1])) for i in range(shard[1])] for a, b in pairs]
-    missing = [(a, b, own[shard[0]]) for (a, b), own in zip(pairs, parts, strict=True) if not own[shard[0]].is_file()]
+    missing = [(a, b, own[shard[0]]) for (a, b), own in zip(pairs, parts, strict=True) if overwrite or not own[shard[0]].is_file()]
     models = {one.key: one for a, b, _ in missing for one in (a, b)}
     start, stop = knn.share(design.queries, shard, design.rows)
     held = {key: 4 * (stop - start) * sum(design.widest) * len(one.layers) for key, one in models.items()}

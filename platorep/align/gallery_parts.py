@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 import platorep
 from platorep.align.layers import Features
-from platorep.core.errors import DataError, SpecError
-from platorep.core.files import slug, write_atomically
+from platorep.core.errors import DataError, SpecError, StoreError
+from platorep.core.files import read_parquet, slug, write_parquet
 from platorep.core.results import GALLERY_COLUMNS
 from platorep.metrics.base import Similarity
 from platorep.metrics.knn import check_k
@@ -75,8 +74,10 @@ class Design:
     search: str = "exact"
 
     def __post_init__(self) -> None:
-        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
-            raise SpecError(f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, such as [1024,4096,16384].")
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)) or self.sizes[0] < 2:
+            raise SpecError(f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, from 2 on, such as [1024,4096,16384].")
+        if self.seed < 0:
+            raise SpecError(f"gallery.seed is {self.seed}; expected 0 or more.")
         if not 2 <= self.queries <= self.sizes[0]:
             raise SpecError(
                 f"gallery.queries is {self.queries}; expected 2 to {self.sizes[0]}, the smallest gallery: every gallery holds all queries."
@@ -180,12 +181,20 @@ def write_part(path: Path, xs: list[Searched], ys: list[Searched], design: Desig
         "backend": pa.array([backend] * len(flat)),
         "overlaps": pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1]),
     }
-    write_atomically(path, lambda p: pq.write_table(pa.table(columns), p, compression="zstd"))
+    write_parquet(path, pa.table(columns))
 
 
 def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list[Path]) -> pd.DataFrame:
-    """The table's rows of one pair of models, from the parts of all shares."""
-    read = [pq.read_table(path) for path in parts]
+    """The table's rows of one pair of models, from the parts of all shares.
+
+    Raises:
+        StoreError: a part is damaged, or is not of these layers and galleries; names it.
+    """
+    read = [read_parquet(path) for path in parts]
+    expected = [setting.n for setting in design.settings for _ in x.layers for _ in y.layers]
+    for path, one in zip(parts, read, strict=True):
+        if one["n"].to_pylist() != expected or one["k"].to_pylist() != read[0]["k"].to_pylist():
+            raise StoreError(f"{path} holds other layers or galleries than its name says. Remove it and run `platorep gallery` again.")
     overlaps = np.concatenate(
         [one["overlaps"].combine_chunks().flatten().to_numpy().reshape(len(one), -1) for one in read], axis=1, dtype=np.int64
     )

@@ -79,7 +79,9 @@ class ModelLayers:
         try:
             found = clip_threshold(layers, self.features.n, rule=self.clip, quantile=self.quantile)
         except FeatureError as error:
-            raise FeatureError(f"{self.features.name}: {error}") from error
+            names = [layer.name for layer in self.features.layers]
+            bad = next((name for i, name in enumerate(names) if not torch.isfinite(self._rows(i, slice(None))).all()), None)
+            raise FeatureError(f"{self.features.name}{f', layer {bad}' if bad else ''}: {error}") from error
         if found == 0:
             # word counts and their like: a clamp at 0 would leave nothing of them, and they have no outlier dimensions
             log.warning("%s: more than %g of its features are 0; they are not clamped.", self.features.name, self.quantile)
@@ -102,6 +104,7 @@ class ModelLayers:
         Raises:
             FeatureError: a layer that has no geometry; names model and layer.
         """
+        _ = self.threshold  # of all layers together: what is wrong with one of them is not said of the first
         sums: dict[Similarity, torch.Tensor] = {}
         dense = self.features.n <= DENSE
         for index, layer in enumerate(self.features.layers):

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
 
 import platorep
 from platorep.align.layers import Features
-from platorep.core.files import slug, write_atomically
+from platorep.core.files import slug, write_parquet
 from platorep.core.results import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.metrics.base import Metric, NullMoments
 from platorep.stats.calibration import skewed_p
@@ -116,4 +117,4 @@ def tables(parts: Sequence[dict[str, object]]) -> list[AlignmentTable]:
 def write_samples(path: Path, x_layer: int, y_layer: int, overlap: torch.Tensor) -> None:
     """What each sample contributes to the best layer pair's score: columns sample (place in the dataset's order), overlap."""
     frame = pd.DataFrame({"sample": np.arange(len(overlap)), "overlap": overlap.numpy(), "x_layer": x_layer, "y_layer": y_layer})
-    write_atomically(path, lambda p: frame.to_parquet(p, index=False, compression="zstd"))
+    write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False))

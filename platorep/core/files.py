@@ -11,10 +11,13 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platorep.core.errors import StoreError
 
+
+if TYPE_CHECKING:
+    import pyarrow
 
 DAY = 24 * 3600
 """Seconds."""
@@ -70,3 +73,30 @@ def read_json(path: Path) -> Any:
         raise StoreError(f"{path} is missing. Run `platorep extract` first.") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is damaged ({error}). Remove its folder and extract again.") from None
+
+
+def write_parquet(path: Path, table: pyarrow.Table) -> None:
+    """Writes a table, atomically, with a checksum a page."""
+    from pyarrow import parquet
+
+    write_atomically(path, lambda p: parquet.write_table(table, p, compression="zstd", write_page_checksum=True))
+
+
+def read_parquet(path: Path) -> pyarrow.Table:
+    """A table of ours, every page against its checksum.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StoreError: it is cut short or changed; names it.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StoreError(
+            f"{path} is damaged ({str(error).splitlines()[0]}). Remove it and run the command that made it again: it makes what is missing."
+        ) from None

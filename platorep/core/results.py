@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Self
 
 import pandas as pd
+import pyarrow as pa
 
 from platorep.core.errors import StoreError
-from platorep.core.files import write_atomically
+from platorep.core.files import read_parquet, write_parquet
 
 
 CONCATENATION = -1
@@ -158,7 +159,7 @@ class _Table:
     @classmethod
     def load(cls, paths: Iterable[Path]) -> Self:
         """The concatenation of parquet parts, in the order given."""
-        parts = [cls.from_frame(pd.read_parquet(path)) for path in paths]
+        parts = [cls.from_frame(read_parquet(path).to_pandas()) for path in paths]
         if not parts:
             raise StoreError(f"no parts of {cls.__name__} to load. Run the stage that makes them first.")
         return cls.concatenate(parts)
@@ -170,7 +171,7 @@ class _Table:
 
     def write(self, path: Path) -> None:
         """Writes one parquet file, atomically; the same table gives the same bytes."""
-        write_atomically(path, lambda p: self.frame.to_parquet(p, index=False, compression="zstd"))
+        write_parquet(path, pa.Table.from_pandas(self.frame, preserve_index=False))
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,10 @@ class DatasetSpec(_Spec):
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.n, int) and self.n < 1:
+            raise SpecError(f"dataset.n is {self.n}; expected 1 or more, or null for all.")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtractSpec(_Spec):

@@ -65,11 +65,10 @@ def _groups(spec: ExtractSpec, what: str, count: int, sample: str) -> list[list[
     which = getattr(spec, what)
     if which == "all":
         return [[j] for j in range(count)] if spec.combine == "multiply_items" else [list(range(count))]
-    try:
-        index = 0 if which == "first" else int(which)
-    except ValueError:
-        raise SpecError(f"{what} is {which!r}; expected first, all or an index.") from None
-    if not 0 <= index < count:
+    index = 0 if which == "first" else int(which) if which.isdecimal() else -1
+    if index < 0:
+        raise SpecError(f"{what} is {which!r}; expected first, all or an index from 0.")
+    if index >= count:
         raise DataError(f"sample {sample!r} has {count} {what}s; {what}={which} does not exist. Use {what}=first or all.")
     return [[index]]
 

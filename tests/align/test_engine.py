@@ -267,3 +267,19 @@ def test_blocks_cover_every_pair_once_with_both_models_present(budget):
 
 def test_all_models_that_fit_are_read_once():
     assert [block.reads for block in plan_blocks([("a", "b"), ("a", "c"), ("b", "c")], dict(a=1, b=1, c=1), 3)] == [["a", "b", "c"]]
+
+
+def test_a_value_that_is_not_finite_is_blamed_on_its_own_layer(stored, monkeypatch):
+    """The store refuses such values when they are written; features in memory and damaged shards can hold them."""
+    layers = [torch.randn(20, 4) for _ in range(3)]
+    odd, fine = stored("odd", layers), stored("fine", [torch.randn(20, 4)])
+    load = FeatureSet.load
+
+    def damaged(self, layer, **more):
+        x = load(self, layer, **more)
+        return x.masked_fill(x == x.max(), torch.nan) if self.name == "odd" and layer == 1 else x
+
+    monkeypatch.setattr(FeatureSet, "load", damaged)
+    for clip in ("exact", "none"):
+        with pytest.raises(FeatureError, match=r"odd, layer layer\.01: features are not finite"):
+            align([odd], [fine], [KNN], out_dir=None, clip=clip)

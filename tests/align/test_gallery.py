@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ import torch
 from platorep.align import neighbour_graphs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design, part_path, shared_by_query
-from platorep.core.errors import DataError, FeatureError, SpecError
+from platorep.core.errors import DataError, FeatureError, SpecError, StoreError
 from platorep.core.results import GalleryTable
 from platorep.metrics.registry import parse
 from tests.faiss_stub import Faiss
@@ -108,6 +110,34 @@ def test_a_part_that_is_there_is_not_made_again(pairs, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(score_galleries(pairs, SMALL, out_dir=tmp_path).frame, first.frame)
 
 
+def test_a_damaged_part_and_one_of_other_settings_are_named(pairs, tmp_path):
+    score_galleries(pairs, SMALL, out_dir=tmp_path)
+    part, other = sorted(tmp_path.glob("*.parquet"))[:2]
+    whole = part.read_bytes()
+    part.write_bytes(whole[:500])
+    with pytest.raises(StoreError, match=f"{part.name} is damaged"):
+        score_galleries(pairs, SMALL, out_dir=tmp_path)
+    score_galleries(pairs, replace(SMALL, sizes=(SMALL.sizes[0], SMALL.sizes[-1])), out_dir=tmp_path / "few")
+    few = next(path for path in (tmp_path / "few").glob("*.parquet") if path.name.split("--")[:2] == part.name.split("--")[:2])
+    part.write_bytes(few.read_bytes())
+    with pytest.raises(StoreError, match=f"{part.name} holds other layers or galleries than its name says"):
+        score_galleries(pairs, SMALL, out_dir=tmp_path)
+    table = score_galleries(pairs, SMALL, out_dir=tmp_path, overwrite=True)
+    assert part.read_bytes() == whole
+    assert other.is_file()
+    assert len(table.frame)
+
+
+def test_two_models_of_one_key_are_two_models(pairs, tmp_path):
+    """A name is a label that the key does not cover; the same weights may be in a suite twice."""
+    (a, b), *_ = pairs
+    twin = SimpleNamespace(**{name: getattr(b, name) for name in ("key", "n", "digest", "layers", "spec", "path", "load")}, name="twin")
+    table = score_galleries([(a, b), (a, twin)], SMALL, out_dir=tmp_path)
+    one, two = (rows.score.to_numpy() for _, rows in table.frame.groupby("y_model", sort=False))
+    assert set(table.frame.y_model) == {b.name, "twin"}
+    np.testing.assert_array_equal(one, two)
+
+
 def test_little_memory_and_other_tiles_change_no_byte(pairs, tmp_path, monkeypatch):
     score_galleries(pairs, SMALL, out_dir=tmp_path / "much").write(tmp_path / "much.parquet")
     score_galleries(pairs, SMALL, out_dir=tmp_path / "little", memory=1).write(tmp_path / "little.parquet")
@@ -148,6 +178,8 @@ def test_a_layer_pair_of_a_pair_of_models_is_one_for_all_galleries(pairs, tmp_pa
     [
         ({"sizes": (70, 40)}, r"gallery.sizes is \[70, 40\]; expected sizes that increase"),
         ({"sizes": ()}, r"gallery.sizes is \[\]"),
+        ({"sizes": (-5, 70)}, r"gallery.sizes is \[-5, 70\]; expected sizes that increase, from 2 on"),
+        ({"seed": -1}, "gallery.seed is -1; expected 0 or more"),
         ({"queries": 41}, "gallery.queries is 41; expected 2 to 40, the smallest gallery"),
         ({"queries": 1}, "gallery.queries is 1"),
         ({"share": 1.5}, "gallery.share is 1.5; expected k as a share of the gallery"),

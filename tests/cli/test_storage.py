@@ -55,3 +55,10 @@ def test_a_name_that_matches_nothing_is_answered(root):
 def test_an_unknown_ending_is_refused(root, tmp_path):
     done = store("export", "mine", tmp_path / "x.csv", "--root", root)
     assert done.exit_code == 1
+
+
+def test_hydra_s_words_are_answered_with_the_option(root, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["platorep", "store", "verify", f"root={root}"])
+    done = store("verify", f"root={root}", "--root", root)
+    assert done.exit_code == 1
+    assert "takes options, not Hydra's words: --root PATH, not root=" in done.output

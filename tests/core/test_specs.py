@@ -118,3 +118,9 @@ def test_name_of_a_quantised_model_says_so_once():
     assert ModelSpec.from_dict(spec.to_dict()) == spec
     assert spec.replace(seed=1).name == "lite0-4bit"
     assert MODEL.replace(seed=1).name == "lite0"
+
+
+@pytest.mark.parametrize("n", [0, -5])
+def test_a_number_of_pairs_below_1_is_refused(n):
+    with pytest.raises(SpecError, match=rf"dataset\.n is {n}; expected 1 or more, or null for all"):
+        DATASET.replace(n=n)

@@ -121,5 +121,6 @@ def test_pictures_cannot_be_joined_as_texts_but_one_picture_stands_beside_joined
 def test_picture_that_does_not_exist_is_refused():
     with pytest.raises(DataError, match=r"sample 's1' has 1 pictures; picture=1 does not exist. Use picture=first or all"):
         rows(picture="1")
-    with pytest.raises(SpecError, match="picture is 'last'; expected first, all or an index"):
-        rows(picture="last")
+    for which in ("last", "-1"):
+        with pytest.raises(SpecError, match=f"picture is {which!r}; expected first, all or an index from 0"):
+            rows(picture=which)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from platorep.core.errors import SpecError
+from platorep.core.errors import SpecError, UnknownNameError
 from platorep.figures import style
+from platorep.stages import simulate
 from platorep.theory import EXPERIMENTS, run, scores, worlds
 from platorep.theory.agreement import agreement
 from platorep.theory.capacity import capacity
@@ -182,3 +184,11 @@ def test_every_experiment_has_a_function_and_a_figure():
 def test_a_world_is_refused_by_an_experiment_that_makes_its_own(tmp_path):
     with pytest.raises(SpecError, match="'instruments' makes its own worlds"):
         run("instruments", tmp_path, world={"name": "ring"})
+
+
+def test_wrong_experiments_and_options_are_refused_before_the_first_one_runs(tmp_path):
+    settings = SimpleNamespace(root=tmp_path)
+    for wrong, error, message in (("foo", UnknownNameError, "unknown experiment 'foo'"), ("tasks", SpecError, "experiment.tasks is 1")):
+        with pytest.raises(error, match=message):
+            simulate({"experiment": {"gram": {}, wrong: 1}, "world": None}, settings)
+    assert not any(tmp_path.iterdir())
