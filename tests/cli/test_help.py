@@ -31,3 +31,10 @@ def test_the_check_above_can_fail():
 def test_every_command_is_listed(command):
     done = subprocess.run([sys.executable, "-m", "platorep", "--help"], capture_output=True, text=True, check=True)
     assert f" {command} " in done.stdout
+
+
+@pytest.mark.parametrize("words", [["ls", "suites"], ["doctor", "suite=tiny", "dataset.n=-5"]])
+def test_commands_that_only_tell_leave_nothing_behind_even_when_they_fail(words, tmp_path):
+    done = subprocess.run([sys.executable, "-m", "platorep", *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == (words[0] == "doctor"), done.stderr
+    assert list(tmp_path.iterdir()) == []
