@@ -62,4 +62,4 @@ def test_faiss_itself_finds_nearly_all_neighbours_and_the_same_ones_twice():
     for a, b, true, least in zip(found, again, exact, (0.95, 0.8), strict=True):
         assert torch.equal(a, b)
         assert not (a == own[:, None]).any()
-        assert least < (a[:, :, None] == true[:, None, :]).any(2).float().mean() < 1  # random directions are hard to search
+        assert (a[:, :, None] == true[:, None, :]).any(2).float().mean() > least  # random directions are hard to search
