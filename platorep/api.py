@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import operator
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import numpy as np
 import torch
 
 from platorep.align.engine import align
-from platorep.core.errors import FeatureError
+from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.results import AlignmentTable
 from platorep.core.samples import ids_digest
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
@@ -23,6 +26,9 @@ from platorep.metrics.registry import build, parse
 
 Array = np.ndarray | torch.Tensor
 
+_LOSS = 1e-3  # rounding to float32 above this part of the features' own spread is warned of
+_WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # dtypes with values that float32 has not
+
 
 def score(
     x: Array, y: Array, metric: str | Metric = "mutual_knn", *, clip: ClipRule = "exact", quantile: float = 0.95, **params: Any
@@ -30,7 +36,8 @@ def score(
     """How alike two representations of the same samples are: larger is more alike.
 
     Args:
-        x: features, shape (n, d_x), any real dtype; row i is sample i.
+        x: features, shape (n, d_x), any real dtype; row i is sample i. Scored in float32: a warning says so where rounding
+            to it takes more than a thousandth of the features' spread.
         y: features of the same samples in the same order, shape (n, d_y).
         metric: a name or an id such as "cka(hsic=biased)"; `platorep ls metrics` lists them.
         clip: rule of the clamp at a quantile of |features|, on each side; "none" leaves the features as they are.
@@ -42,8 +49,10 @@ def score(
 
     Raises:
         UnknownNameError: no such metric or parameter, with the nearest names.
+        SpecError: a metric, parameter, quantile or device that is none; parameters given twice.
         DataError: different numbers of samples.
-        FeatureError: n too small for the metric, values that are not finite, a zero row under cosine.
+        FeatureError: n too small for the metric, values that are not finite or too large for float32, a zero row under cosine,
+            arrays that hold no real numbers or none at hand (boolean, masked, sparse, quantised, meta).
 
     Example:
         >>> import numpy as np
@@ -51,7 +60,7 @@ def score(
         >>> score(x, x[:, ::-1], k=5)  # an orthogonal map moves no neighbour
         1.0
     """
-    return float(score_layers([x], [y], metric, clip=clip, quantile=quantile, **params)[0, 0])
+    return float(_scores([x], [y], _metric(metric, params), clip, quantile, "cpu")[0, 0])
 
 
 def score_layers(
@@ -78,9 +87,7 @@ def score_layers(
     Returns:
         Shape (len(xs), len(ys)), float64.
     """
-    x, y = _Arrays("x", xs), _Arrays("y", ys)
-    table = align([x], [y], [_metric(metric, params)], out_dir=None, clip=clip, quantile=quantile, concatenation=False, device=device)
-    return table.frame.score.to_numpy().reshape(len(x.layers), len(y.layers))
+    return _scores(xs, ys, _metric(metric, params), clip, quantile, device)
 
 
 def compare(
@@ -105,12 +112,20 @@ def compare(
     Returns:
         `table.frame` has a row a layer pair; `table.best()` the best of each pair of models, `table.matrix()` the models' matrix.
     """
+    if not isinstance(models, Mapping):
+        raise SpecError(f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: {{'a': x, 'b': y}}.")
+    if wrong := [name for name in models if not isinstance(name, str)]:
+        raise SpecError(f"a model is named {wrong[0]!r} ({type(wrong[0]).__name__}); expected a text. Write {str(wrong[0])!r}.")
+    several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
+    chosen = [_metric(one, {}) for one in (metrics if several else [metrics])]
+    _check(quantile, device)
     features = [_Arrays(name, [layers] if isinstance(layers, (np.ndarray, torch.Tensor)) else layers) for name, layers in models.items()]
-    chosen = [metrics] if isinstance(metrics, (str, Metric)) else list(metrics)
+    _check_rows(features)
+    _warn_of_rounding(features)
     return align(
         features,
         features,
-        [_metric(one, {}) for one in chosen],
+        chosen,
         out_dir=None,
         clip=clip,
         quantile=quantile,
@@ -120,12 +135,109 @@ def compare(
     )
 
 
+def _scores(xs: Sequence[Array], ys: Sequence[Array], metric: Metric, clip: ClipRule, quantile: float, device: str) -> np.ndarray:
+    _check(quantile, device)
+    x, y = _Arrays("x", xs), _Arrays("y", ys)
+    _check_rows([x, y])
+    _warn_of_rounding([x, y], stacklevel=4)
+    table = align([x], [y], [metric], out_dir=None, clip=clip, quantile=quantile, concatenation=False, device=device)
+    return table.frame.score.to_numpy().reshape(len(x.layers), len(y.layers))
+
+
 def _metric(metric: str | Metric, params: Mapping[str, Any]) -> Metric:
     if isinstance(metric, Metric):
         if params:
             raise FeatureError(f"{metric.id} has its parameters already; got {', '.join(params)} beside it.")
         return metric
-    return build(metric, **params) if params else parse(metric)
+    if not isinstance(metric, str):
+        raise SpecError(
+            f"metric is {metric!r}; expected a word such as 'mutual_knn', an id such as 'cka(hsic=biased)', or a metric that was built. "
+            "`platorep ls metrics` lists the words; `compare` takes one of these, or a list of them."
+        )
+    if not params:
+        return parse(metric)
+    if "(" in metric:
+        raise SpecError(f"parameters are given twice: in {metric!r}, and {', '.join(params)} beside it. Give all of them in one place.")
+    return build(metric, **{name: _whole(value) for name, value in params.items()})
+
+
+def _whole(value: Any) -> Any:
+    """Whole numbers of other libraries, such as np.int64(5), as Python's; anything else as it is."""
+    if isinstance(value, bool) or (isinstance(value, torch.Tensor) and value.dtype == torch.bool):
+        return value
+    try:
+        return operator.index(value)
+    except TypeError:
+        return value
+
+
+def _check(quantile: float, device: str) -> None:
+    """Refuses a quantile that is no number, and a device that is not there."""
+    if not isinstance(quantile, Real) or isinstance(quantile, bool):
+        raise SpecError(f"quantile is {quantile!r}; expected a number between 0 and 1, such as 0.95.")
+    try:
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each backend that is missing has an error of its own
+        cause = str(error).partition("\n")[0][:200]
+        raise SpecError(f"device {device!r} cannot be used: {cause} Expected 'cpu', or where there is one 'cuda' or 'cuda:1'.") from error
+
+
+def _check_rows(models: Sequence[_Arrays]) -> None:
+    for other in models[1:]:
+        if other.n != models[0].n:
+            raise DataError(
+                f"{models[0].name} has {models[0].n} samples (rows) and {other.name} has {other.n}; expected as many, row i being the "
+                "same sample in both. Drop the rows that only one has."
+            )
+
+
+def _warn_of_rounding(models: Sequence[_Arrays], stacklevel: int = 3) -> None:
+    losses = [(loss, index, one.name) for one in models for index, loss in one.losses.items()]
+    loss, index, name = max(losses, default=(0.0, 0, ""))
+    if loss > _LOSS:
+        warnings.warn(
+            f"{name}, layer {index}: features are scored in float32, and rounding to it takes {loss:.2g} of their spread (standard "
+            "deviations over all columns): an offset is too large beside the differences of samples. Centre them first, x - x.mean(0), "
+            "in their own dtype.",
+            stacklevel=stacklevel,
+        )
+
+
+def _loss(values: np.ndarray) -> float:
+    """Standard deviation of the error of rounding to float32 over that of the values, both pooled over columns.
+
+    Pooled, not the median of the columns: one column that loses its differences may be all that tells samples apart, and
+    a column that is small beside the others moves no score. 0 for values that are constant or not finite.
+
+    Args:
+        values: shape (n, d), real.
+
+    Cost: a few passes over the values; three arrays of their size in float64 (whole numbers: long double, which has them all).
+    """
+    wide = values.astype(np.longdouble if values.dtype.kind in "iu" or values.dtype.itemsize > 8 else np.float64)
+    single = values.astype(np.float32).astype(np.float64)
+    if not values.size or not np.isfinite(single).all():
+        return 0.0
+    error = (wide - single).astype(np.float64)
+    spread = (wide - wide[:1]).astype(np.float64)
+    size = np.abs(spread).max()  # the squares of what is tiny would vanish
+    return float(np.sqrt((error / size).var(axis=0).sum() / (spread / size).var(axis=0).sum())) if size else 0.0
+
+
+def _unusable(layer: Array) -> str:
+    """Why an array has no real numbers to score, and how to mend it; empty where it has."""
+    numbers = f"dtype {layer.dtype} holds no real numbers; expected floating or whole ones. Convert it first, in the way that is meant."
+    if isinstance(layer, np.ma.MaskedArray):
+        return "got a masked array, whose mask no metric heeds. Fill it (x.filled(value)), or drop the masked samples on both sides."
+    if isinstance(layer, np.ndarray):
+        return "" if layer.dtype.kind in "fiu" else numbers
+    if layer.is_quantized:
+        return "got a quantised tensor, expected plain numbers. Give x.dequantize()."
+    if layer.is_meta:
+        return "got a tensor on the meta device, which has a shape and no values. Give the features themselves."
+    if layer.layout != torch.strided or layer.is_nested:
+        return f"got a tensor of layout {layer.layout}{', nested' * layer.is_nested}, expected a dense one. Give x.to_dense()."
+    return numbers if layer.is_complex() or layer.dtype == torch.bool else ""
 
 
 class _Arrays:
@@ -133,6 +245,9 @@ class _Arrays:
 
     def __init__(self, name: str, layers: Sequence[Array]) -> None:
         self.name = name
+        self.losses: dict[int, float] = {}  # of the layers whose dtype has values that float32 has not
+        if not isinstance(layers, Iterable):
+            raise FeatureError(f"{name}: got {type(layers).__name__}, expected an array of shape (n, d), or a list of such layers.")
         self.tensors = [self._tensor(layer, i) for i, layer in enumerate(layers)]
         if not self.tensors:
             raise FeatureError(f"{name} has no layers; give at least one array of shape (n, d).")
@@ -151,15 +266,25 @@ class _Arrays:
         return self.tensors[layer][rows or slice(None)].to(device, torch.float32, copy=True)
 
     def _tensor(self, layer: Array, index: int) -> torch.Tensor:
+        where = f"{self.name}, layer {index}"
         if not isinstance(layer, (np.ndarray, torch.Tensor)):
-            raise FeatureError(f"{self.name}, layer {index}: got {type(layer).__name__}, expected a numpy array or a torch tensor.")
+            raise FeatureError(f"{where}: got {type(layer).__name__}, expected a numpy array or a torch tensor.")
+        if why := _unusable(layer):
+            raise FeatureError(f"{where}: {why}")
+        if layer.ndim != 2:
+            raise FeatureError(f"{where}: shape {tuple(layer.shape)}, {layer.dtype}; expected real (n, d).")
+        layer = layer.detach() if isinstance(layer, torch.Tensor) else layer
+        if layer.dtype in _WIDE if isinstance(layer, torch.Tensor) else layer.dtype.itemsize > 2 and layer.dtype != np.float32:
+            values = layer.cpu().numpy() if isinstance(layer, torch.Tensor) else layer
+            with np.errstate(over="ignore"):
+                if (np.isfinite(values) & ~np.isfinite(values.astype(np.float32))).any():
+                    top = np.abs(values[np.isfinite(values)]).max()
+                    raise FeatureError(f"{where}: values up to {top:.2g} are too large for float32; scale the features.")
+                self.losses[index] = _loss(values)
         if isinstance(layer, np.ndarray):
-            if layer.dtype.kind not in "fiu":
-                raise FeatureError(f"{self.name}, layer {index}: dtype {layer.dtype} holds no real numbers.")
-            layer = torch.from_numpy(np.ascontiguousarray(layer))
-        if layer.ndim != 2 or layer.is_complex():
-            raise FeatureError(f"{self.name}, layer {index}: shape {tuple(layer.shape)}, {layer.dtype}; expected real (n, d).")
-        return layer.detach()
+            native = np.float32 if layer.dtype.kind == "f" and layer.dtype.itemsize > 8 else layer.dtype.newbyteorder("=")
+            layer = torch.from_numpy(np.ascontiguousarray(layer, native))
+        return layer
 
     def _content(self) -> str:
         code = hashlib.sha256()

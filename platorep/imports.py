@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.lib.format import MAGIC_PREFIX
 
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.files import sha256_file
@@ -20,6 +23,8 @@ from platorep.core.writer import FeatureWriter
 
 READERS = {}
 """Suffix -> function from a path to ({layer name: tensor}, ids or None)."""
+
+_NO_PLAIN_ARRAYS = "damaged, or holds Python objects: pickled objects are not read. Save arrays of numbers, and ids as texts."
 
 Contents = tuple[dict[str, torch.Tensor], list[str] | None]
 
@@ -134,18 +139,26 @@ def _arrays(found: dict[str, np.ndarray], path: Path) -> dict[str, torch.Tensor]
 
 
 def _npy(path: Path) -> Contents:
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+            raise FeatureError(f"{path} is no .npy: it does not begin as numpy.save writes them. Save the array anew.")
     try:
-        return _arrays({"layer": np.load(path, allow_pickle=False)}, path), None
-    except ValueError as error:
-        raise FeatureError(f"{path} is no plain array ({error}); pickled objects are not read.") from error
+        found = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:  # whose words advise loading what may run code
+        raise FeatureError(f"{path} is {_NO_PLAIN_ARRAYS}") from error
+    return _arrays({"layer": found}, path), None
 
 
 def _npz(path: Path) -> Contents:
+    if not zipfile.is_zipfile(path):
+        raise FeatureError(f"{path} is no .npz: it is not the archive that numpy.savez writes. Save the arrays anew.")
     try:
         with np.load(path, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
-    except ValueError as error:
-        raise FeatureError(f"{path} holds something other than plain arrays ({error}); pickled objects are not read.") from error
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise FeatureError(f"{path} is {_NO_PLAIN_ARRAYS}") from error
+    if other := [name for name, values in found.items() if not isinstance(values, np.ndarray)]:
+        raise FeatureError(f"{path} is no .npz: {other[0]} in it is no array. Save the arrays with numpy.savez.")
     ids = found.pop("ids", None)
     return _arrays(found, path), None if ids is None else [str(one) for one in ids]
 

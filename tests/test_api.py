@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
 import platorep
-from platorep.core.errors import DataError, FeatureError, UnknownNameError
+from platorep.core.errors import DataError, FeatureError, SpecError, UnknownNameError
+from platorep.metrics.neighbours import MutualKNN
 
 
 def views(n: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +59,7 @@ def test_compare_gives_every_pair_of_models_once():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: platorep.score(x, x[:-1]), DataError, "different samples.*80 samples.*79 samples"),
+        (lambda x: platorep.score(x, x[:-1]), DataError, r"x has 80 samples \(rows\) and y has 79; .*Drop the rows"),
         (lambda x: platorep.score(x, x, "mutual_kn"), UnknownNameError, "unknown metric 'mutual_kn'. Did you mean 'mutual_knn'"),
         (lambda x: platorep.score(x, x, n_neighbours=5), UnknownNameError, "unknown parameter of mutual_knn 'n_neighbours'"),
         (lambda x: platorep.score(x, x, k=80), FeatureError, "k = 80 neighbours of 80 samples"),
@@ -67,11 +69,97 @@ def test_compare_gives_every_pair_of_models_once():
         (lambda x: platorep.score_layers([x, x[:5]], [x]), FeatureError, r"different numbers of rows: \[5, 80\]"),
         (lambda x: platorep.score_layers([], [x]), FeatureError, "x has no layers"),
         (lambda x: platorep.score(np.where(x > 2, np.nan, x), x), FeatureError, "not finite"),
+        (lambda x: platorep.compare({"a": x, "b": x[:50]}), DataError, r"a has 80 samples \(rows\) and b has 50"),
+        (lambda x: platorep.score(x, np.ma.masked_greater(x, 2)), FeatureError, "y, layer 0: got a masked array.*Fill it.*or drop"),
+        (lambda x: platorep.score(x > 0, x), FeatureError, "dtype bool holds no real numbers; expected floating or whole ones"),
+        (lambda x: platorep.score(torch.from_numpy(x > 0), x), FeatureError, "dtype torch.bool holds no real numbers"),
+        (lambda x: platorep.score(torch.from_numpy(x * 1j), x), FeatureError, "dtype torch.complex128 holds no real numbers"),
+        (lambda x: platorep.score(torch.from_numpy(x).to_sparse(), x), FeatureError, r"layout torch.sparse_coo.*x\.to_dense\(\)"),
+        (lambda x: platorep.score(torch.from_numpy(x).to("meta"), x), FeatureError, "meta device, which has a shape and no values"),
+        (lambda x: platorep.score(quantised(x), x), FeatureError, r"quantised tensor.*x\.dequantize\(\)"),
+        (lambda x: platorep.score(x * 1e300, x), FeatureError, r"values up to \d.*e\+300 are too large for float32; scale the features"),
+        (lambda x: platorep.score(torch.from_numpy(x * 1e40), x), FeatureError, "too large for float32"),
+        (lambda x: platorep.score(x.astype(np.longdouble) * 1e40, x), FeatureError, "too large for float32"),
+        (lambda x: platorep.score(x, x, None), SpecError, "metric is None; expected a word such as 'mutual_knn'"),
+        (lambda x: platorep.score(x, x, ["mutual_knn"]), SpecError, r"metric is \['mutual_knn'\]; .*`compare` takes .* a list of them"),
+        (lambda x: platorep.score(x, x, MutualKNN), SpecError, "metric is <class .*MutualKNN'>; expected a word"),
+        (lambda x: platorep.compare({"a": x, "b": x}, None), SpecError, "metric is None; expected a word such as 'mutual_knn'"),
+        (lambda x: platorep.compare({"a": x, "b": x}, MutualKNN), SpecError, "metric is <class .*MutualKNN'>; expected a word"),
+        (lambda x: platorep.score(x, x, "mutual_knn(k=3)", k=5), SpecError, r"given twice: in 'mutual_knn\(k=3\)', and k beside it"),
+        (lambda x: platorep.score(x, x, k=True), SpecError, "k is True; expected a whole number"),
+        (lambda x: platorep.score(x, x, k=torch.tensor(True)), SpecError, "expected a whole number"),
+        (lambda x: platorep.score(x, x, k=5.0), SpecError, "k is 5.0; expected a whole number"),
+        (lambda x: platorep.compare([x, x]), SpecError, "models is a list; expected a dict from a name"),
+        (lambda x: platorep.compare({1: x, "b": x}), SpecError, "a model is named 1 .int.; expected a text. Write '1'"),
+        (lambda x: platorep.compare({"a": None, "b": x}), FeatureError, "a: got NoneType, expected an array"),
+        (lambda x: platorep.compare({"a": x, "b": x}, device="foo"), SpecError, "device 'foo' cannot be used: .*Expected 'cpu'"),
+        (lambda x: platorep.score_layers([x], [x], device="meta"), SpecError, "device 'meta' cannot be used"),
+        (lambda x: platorep.score(x, x, quantile="a"), SpecError, "quantile is 'a'; expected a number between 0 and 1"),
+        (lambda x: platorep.compare({"a": x, "b": x}, quantile=None), SpecError, "quantile is None; expected a number"),
     ],
 )
 def test_bad_input_is_refused_with_its_cause(call, error, message):
     with pytest.raises(error, match=message):
         call(views()[0])
+
+
+def quantised(x: np.ndarray) -> torch.Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch will drop them
+        return torch.quantize_per_tensor(torch.from_numpy(x).float(), 0.1, 0, torch.qint8)
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, ">f8", ">f4", ">i4", ">i2", "uint32", "uint64", "float16"])
+def test_arrays_of_every_width_and_byte_order_score_as_float32_does(dtype):
+    x, y = (np.abs(side).round(1) * 10 // 1 for side in views())
+    expected = platorep.score(x.astype(np.float32), y.astype(np.float32), k=5)
+    assert platorep.score(x.astype(dtype), y.astype(dtype), k=5) == expected
+    assert platorep.score(x.astype(dtype)[:, ::-1], y.astype(np.float32), k=5) == expected  # columns in another order in memory
+
+
+@pytest.mark.parametrize("k", [np.int64(5), np.uint8(5), torch.tensor(5)])
+def test_whole_numbers_of_other_libraries_are_parameters(k):
+    x, y = views()
+    assert platorep.score(x, y, k=k) == platorep.score(x, y, k=5)
+
+
+WHOLE = (1000 * views()[0]).round().astype(np.int64)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        views()[0] + 1e8,
+        torch.from_numpy(views()[0] + 1e8),
+        (views()[0] + 1e8).astype(np.longdouble),
+        WHOLE + 2**60,  # differences that float64 loses too
+        np.where(np.arange(12) == 3, views()[0] + 1e8, 0.1 * views()[0]),  # one column of twelve
+        1e-60 * views()[0],
+    ],
+    ids=["float64", "torch", "longdouble", "int64", "one column", "tiny"],
+)
+def test_differences_lost_in_float32_are_warned_of_once_a_call(x):
+    y = views()[1]
+    for call in (
+        lambda: platorep.score(x, y, "mutual_knn(k=5,similarity=euclidean)", clip="none"),
+        lambda: platorep.score_layers([y, x, x], [x], "mutual_knn(k=5,similarity=euclidean)", clip="none"),
+        lambda: platorep.compare({"a": [y, x], "b": x}, "mutual_knn(k=5,similarity=euclidean)", clip="none", concatenation=False),
+    ):
+        with pytest.warns(UserWarning, match="scored in float32.*Centre them first") as caught:
+            call()
+        assert [one.filename for one in caught] == [__file__]
+
+
+@pytest.mark.parametrize(
+    "x",
+    [views()[0] + 100, 1e15 * views()[0], WHOLE, WHOLE.astype(np.int32) + 2**20, np.where(np.arange(12) == 3, 1e8 + 0.1, views()[0]),
+     (views()[0] + 1e8).astype(np.float32)],
+    ids=["small offset", "large", "int64", "int32", "constant column", "float32"],
+)  # fmt: skip
+def test_features_that_float32_holds_are_scored_without_a_warning(x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        platorep.score(x, views()[1], k=5, similarity="euclidean")
 
 
 def test_importing_platorep_loads_no_torch_and_the_functions_do():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -113,3 +114,35 @@ def test_what_cannot_be_imported_says_why(tmp_path):
     np.save(path, np.zeros(12))
     with pytest.raises(FeatureError, match=r"shape \(12,\); expected \(n, d\)"):
         load(path, store, IDS)
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_files_that_are_not_numpy_s_are_said_to_be_none_and_nothing_unsafe_is_advised(kind, tmp_path):
+    path, store = tmp_path / f"bad.{kind}", FeatureStore(tmp_path / "store")
+    made = {"npz": lambda: np.savez(path, first=X.numpy(), ids=np.array(IDS)), "npy": lambda: np.save(path, X.numpy())}[kind]
+    made()
+    whole = path.read_bytes()
+    broken = [b"", b"junk" * 100, whole[: len(whole) // 2]]
+    if kind == "npz":  # a byte of the numbers, which the archive's sum finds
+        place = whole.index(X.numpy().tobytes()) + 5
+        broken.append(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    for content in broken:
+        path.write_bytes(content)
+        with pytest.raises(FeatureError, match=rf"bad\.{kind} is (no \.{kind}: |damaged, or)") as caught:
+            load(path, store, IDS)
+        assert "allow_pickle" not in str(caught.value)
+        assert str(caught.value).startswith(f"{path} is no .{kind}") or content not in (b"", b"junk" * 100)
+    path.write_bytes(whole)
+    assert torch.equal(load(path, store, IDS).load(0), X)
+
+
+def test_archives_of_other_things_are_no_features(tmp_path):
+    path, store = tmp_path / "x.npz", FeatureStore(tmp_path / "store")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word.xml", "<xml/>")
+    with pytest.raises(FeatureError, match=r"is no \.npz: word.xml in it is no array"):
+        load(path, store, IDS)
+    np.savez(path, first=np.array([{"a": 1}] * 12, dtype=object))
+    with pytest.raises(FeatureError, match="holds Python objects: pickled objects are not read") as caught:
+        load(path, store, IDS)
+    assert "allow_pickle" not in str(caught.value)

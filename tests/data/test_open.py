@@ -313,6 +313,32 @@ def test_faults_of_a_folder_are_explained(pictures, tmp_path):
         open_dataset(spec)
 
 
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ('{"file_name": "0.png", "text": "a"}\n\n["0.png", "a"]', r"line 3 is \['0.png', 'a'\]\. Each line must be an object"),
+        ("7", "line 1 is 7. Each line must be an object"),
+        ('{"file_name": "0.png", "text": "a"}\n\n{"file_name": ', r"line 3 is no JSON \(Expecting value, column \d+\). Each line"),
+    ],
+)
+def test_faults_of_a_jsonl_are_named_by_their_line_in_the_file(pictures, lines, message):
+    root, _, write = pictures
+    spec = write()
+    (root / "metadata.jsonl").write_text(lines)
+    with pytest.raises(DataError, match=message):
+        open_dataset(spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("csv", ""), ("csv", "\n\n"), ("csv", "file_name,text\n"), ("jsonl", ""), ("jsonl", "\n"), ("parquet", "")]
+)
+def test_table_without_rows_is_refused_as_such(pictures, name, content):
+    root, _, _ = pictures
+    (root / f"metadata.{name}").write_text(content)
+    with pytest.raises(DataError, match=rf"metadata.{name} has no rows; expected one a picture"):
+        open_dataset(DatasetSpec(name="mine", source="folder", id=str(root)))
+
+
 # several pictures of one thing
 
 
@@ -324,6 +350,39 @@ def frames(rows):
         {"file_names": names[3], "text": "a still", "key": "b"},
         {"file_names": names[4:6], "text": "two views", "key": "c"},
     ]
+
+
+@pytest.mark.parametrize("names", ['["0.png", "1.png"]', "['0.png', '1.png']"])
+def test_list_written_as_text_in_a_csv_is_refused_and_one_name_is_not(pictures, names):
+    root, rows, _ = pictures
+    spec = DatasetSpec(name="mine", source="folder", id=str(root))
+    made = [{"file_names": row["file_name"], "text": row["text"]} for row in rows]
+    pd.DataFrame(made).to_csv(root / "metadata.csv", index=False)
+    assert len(open_dataset(spec)) == 8
+    made[2]["file_names"] = names
+    pd.DataFrame(made).to_csv(root / "metadata.csv", index=False)
+    with pytest.raises(DataError, match=r"row 3 of the metadata has the text .* A list of names needs a \.jsonl or \.parquet"):
+        open_dataset(spec)
+
+
+@pytest.mark.parametrize("wrong", [None, {"a": 1}, ["1.png"], 7])
+def test_what_is_no_file_name_is_refused(pictures, wrong):
+    root, rows, write = pictures
+    spec = write()
+    made = frames(rows)
+    made[1]["file_names"] = ["3.png", wrong]
+    (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, made)))
+    with pytest.raises(DataError, match=rf"row 2 of the metadata has .*{type(wrong).__name__}.*, which is not a file name"):
+        open_dataset(spec)
+
+
+def test_both_columns_of_file_names_are_refused_unless_one_is_chosen(pictures):
+    root, rows, write = pictures
+    spec = write()
+    (root / "metadata.jsonl").write_text("\n".join(json.dumps({**row, "file_name": "7.png"}) for row in frames(rows)))
+    with pytest.raises(DataError, match="both file_name and file_names. Remove one column, or set columns.image"):
+        open_dataset(spec)
+    assert open_dataset(spec.replace(columns={"image": "file_names", "id": "key"})).samples.pictures == [3, 1, 2]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
