@@ -87,7 +87,7 @@ def significance(
         DataError: strata within which nothing can be exchanged.
         FeatureError: as `align`.
 
-    Cost: for mutual_knn about 4 ms a relabelling and pair of 33 and 24 layers; other metrics one `score_all` a relabelling.
+    Cost: for mutual_knn about 2 ms a relabelling and pair of 33 and 24 layers; other metrics one `score_all` a relabelling.
     """
     _check_select(select)
     models = {one.key: one for pair in pairs for one in pair}

@@ -64,11 +64,15 @@ class Geometry:
     def _set(self, norms: torch.Tensor, similarity: Similarity) -> None:
         if not torch.isfinite(norms).all():
             bad = (~torch.isfinite(norms)).nonzero()[0, 0].item()
-            raise FeatureError(f"features are not finite (first in row {bad}). Find the sample, or drop it on both sides.")
+            raise FeatureError(
+                f"features are not finite, or too large for float32 (first in row {bad}). Find the sample, or drop it on both sides; "
+                "or scale the features."
+            )
         if similarity == "cosine" and (norms == 0).any():
             row = (norms == 0).nonzero()[0, 0].item()
             raise FeatureError(
-                f"row {row} is the zero vector, which has no direction: cosine similarity is undefined. Use similarity=euclidean."
+                f"row {row} is the zero vector (or too short for float32: scale the features), which has no direction: cosine "
+                "similarity is undefined. Use similarity=euclidean."
             )
         self._norms = norms
         self.similarity: Similarity = similarity
