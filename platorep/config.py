@@ -51,7 +51,7 @@ class Recipe:
     name: str = ""
     variants: dict[str, Any] = field(default_factory=dict)  # name -> changes of the dataset that concern its captions only
     shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
-    galleries: list[int] = field(default_factory=list)  # the first metric is also scored on the first n samples
+    galleries: list[int] = field(default_factory=list)  # the first metric is also scored on n random samples, nested
 
 
 @dataclass

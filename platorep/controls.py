@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 import platorep
-from platorep.align.layers import Features, ModelLayers
+from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.align.parts import layer_indices
 from platorep.core.errors import DataError
 from platorep.core.results import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
@@ -29,6 +29,7 @@ SHARES = tuple(level / 20 for level in range(21))
 """0 to 100 % in 21 levels."""
 
 
+@full_precision()
 def shuffled_pairs(
     x: Sequence[Features],
     y: Sequence[Features],

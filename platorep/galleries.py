@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platorep import pipeline, stages
 from platorep.core.errors import SpecError, StoreError
@@ -14,6 +14,9 @@ from platorep.core.results import GalleryTable
 from platorep.pipeline import Settings
 from platorep.progress import bar, console_for_tables
 
+
+if TYPE_CHECKING:
+    from platorep.align.gallery_parts import Design
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ def search_galleries(cfg: dict[str, Any], settings: Settings) -> Path | None:
     return path
 
 
-def gallery_design(cfg: dict[str, Any]) -> Any:
+def gallery_design(cfg: dict[str, Any]) -> Design:
     """Queries, galleries and neighbours of the configuration, as the engine takes them.
 
     Raises:

@@ -35,6 +35,7 @@ class Scored(NamedTuple):
     ys: list[Any]
 
 
+@full_precision()
 def align(
     x: Sequence[Features],
     y: Sequence[Features],
@@ -91,17 +92,16 @@ def align(
     total = sum(len(models[key].layers) for block in plan for key in block.reads) + len(missing)
     report = _Counter(progress, total)
     states: dict[str, States] = {}
-    with full_precision():
-        for block in plan:
-            states = {key: states[key] for key in block.keeps}
-            room = memory - sum(sizes[key] for key in (*block.keeps, *block.reads))  # for one model's features
-            for key in block.reads:
-                layers = ModelLayers(models[key], clip=clip, quantile=quantile, memory=room, device=str(device))
-                states[key] = _prepare(layers, needed, concatenation, report)
-            here = [(a, b, m) for a, b, m in missing if (a.key, b.key) in block.pairs]
-            for metric in needed:
-                if wanting := [(a, b) for a, b, m in here if m is metric]:  # none where a run that was killed had come further
-                    store.write(metric, _scores(metric, wanting, states), report)
+    for block in plan:
+        states = {key: states[key] for key in block.keeps}
+        room = memory - sum(sizes[key] for key in (*block.keeps, *block.reads))  # for one model's features
+        for key in block.reads:
+            layers = ModelLayers(models[key], clip=clip, quantile=quantile, memory=room, device=str(device))
+            states[key] = _prepare(layers, needed, concatenation, report)
+        here = [(a, b, m) for a, b, m in missing if (a.key, b.key) in block.pairs]
+        for metric in needed:
+            if wanting := [(a, b) for a, b, m in here if m is metric]:  # none where a run that was killed had come further
+                store.write(metric, _scores(metric, wanting, states), report)
     return AlignmentTable.concatenate([store.get(a, b, m) for a, b in wanted for m in metrics])
 
 

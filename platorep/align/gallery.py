@@ -25,13 +25,14 @@ from platorep.metrics import knn
 from platorep.metrics.preprocess import ClipRule, clip_id
 
 
-COLUMNS = {"cpu": 8192, "cuda": 65536}
-"""Gallery rows of a tile by device."""
+COLUMNS = 32768
+"""Gallery rows of a tile: its few query rows leave room for many."""
 
 TESTED = 16
 """An approximate search is compared with the exact one for one query in so many."""
 
 
+@full_precision()
 def score_galleries(
     pairs: Sequence[tuple[Features, Features]],
     design: Design,
@@ -89,22 +90,21 @@ def score_galleries(
             progress(done, total, label)
 
     searched: dict[str, list[Searched]] = {}
-    with full_precision():
-        for block in plan:
-            searched = {key: searched[key] for key in block.keeps}
-            room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
-            for key in block.reads:
-                one = models[key]
-                beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)  # a layer as it is read, normalised, and in the order
-                layers = ModelLayers(one, clip=clip, quantile=quantile, memory=room - beside, device=str(device))
-                searched[key] = []
-                for layer in _search(layers, order, design, shard):
-                    searched[key].append(layer)
-                    report(one.name)
-            for a, b, path in missing:
-                if (a.key, b.key) in block.pairs:
-                    write_part(path, searched[a.key], searched[b.key], design, design.backend(device))
-                    report(f"{a.name} x {b.name}")
+    for block in plan:
+        searched = {key: searched[key] for key in block.keeps}
+        room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
+        for key in block.reads:
+            one = models[key]
+            beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)  # a layer as it is read, normalised, and in the order
+            layers = ModelLayers(one, clip=clip, quantile=quantile, memory=room - beside, device=str(device))
+            searched[key] = []
+            for layer in _search(layers, order, design, shard):
+                searched[key].append(layer)
+                report(one.name)
+        for a, b, path in missing:
+            if (a.key, b.key) in block.pairs:
+                write_part(path, searched[a.key], searched[b.key], design, design.backend(device))
+                report(f"{a.name} x {b.name}")
     if not all(path.is_file() for own in parts for path in own):
         return None
     rows = [merged_rows(a, b, design, word, own) for (a, b), own in zip(pairs, parts, strict=True)]
@@ -145,7 +145,7 @@ def _search(layers: ModelLayers, order: torch.Tensor, design: Design, shard: tup
             graphs = growing_neighbours(x[start:stop], design.widest, design.sizes, gallery=x, own=own[start:stop])
             tested, found = _recall(graphs, x, own[start:stop], design)
         else:
-            tile, similarity = (design.rows, COLUMNS.get(x.device.type, COLUMNS["cpu"])), design.similarity
+            tile, similarity = (design.rows, COLUMNS), design.similarity
             graphs = knn.growing_neighbours(
                 x[: len(own)], design.widest, design.sizes, gallery=x, own=own, similarity=similarity, shard=shard, tile=tile
             )
@@ -160,7 +160,7 @@ def _recall(graphs: list[torch.Tensor], x: torch.Tensor, queries: torch.Tensor, 
     """
     few = -(-design.rows // TESTED)
     test = queries[queries % design.rows < few]
-    tile, at = (few, COLUMNS.get(x.device.type, COLUMNS["cpu"])), (test - queries[0]).cpu()
+    tile, at = (few, COLUMNS), (test - queries[0]).cpu()
     true = knn.growing_neighbours(x[test], design.widest, design.sizes, gallery=x, own=test, similarity=design.similarity, tile=tile)
     found = []
     for n, k, _ in design.settings:

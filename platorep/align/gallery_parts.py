@@ -23,6 +23,7 @@ from platorep.core.results import GALLERY_COLUMNS
 from platorep.metrics.base import Similarity
 from platorep.metrics.knn import check_k
 from platorep.metrics.neighbours import MutualKNN
+from platorep.stats.permutations import nested_order
 from platorep.stats.queries import query_scores
 
 
@@ -134,7 +135,7 @@ class Design:
             raise DataError(
                 f"gallery.sizes goes up to {self.sizes[-1]}, but there are only {n} samples. Leave out the galleries above {n}."
             )
-        return torch.from_numpy(np.random.default_rng(self.seed).permutation(n)[: self.sizes[-1]])
+        return torch.from_numpy(nested_order(n, self.seed)[: self.sizes[-1]])
 
 
 class Searched(NamedTuple):

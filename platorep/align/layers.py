@@ -40,7 +40,7 @@ class Features(Protocol):
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Products in full float32: TF32 would move neighbours."""
+    """Products in full float32, within a block or a decorated function: TF32 would move neighbours."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
@@ -139,6 +139,7 @@ def feature_bytes(features: Features) -> int:
     return 4 * features.n * sum(layer.dim for layer in features.layers)
 
 
+@full_precision()
 def neighbour_graphs(
     features: Features,
     k: int,
@@ -156,5 +157,4 @@ def neighbour_graphs(
         One (n, k) int64 tensor a layer, on the CPU, in depth order; the concatenation last.
     """
     layers = ModelLayers(features, clip=clip, quantile=quantile, memory=memory, device=device)
-    with full_precision():
-        return [made[similarity].neighbours(k).cpu() for _, made in layers.geometries([similarity], concatenation=concatenation)]
+    return [made[similarity].neighbours(k).cpu() for _, made in layers.geometries([similarity], concatenation=concatenation)]

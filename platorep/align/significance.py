@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from platorep import __version__
-from platorep.align.layers import Features, ModelLayers
+from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.core.errors import FeatureError, SpecError
 from platorep.core.results import SELECTION_COLUMNS, SelectionTable
 from platorep.metrics.base import Geometry, Metric
@@ -50,6 +50,7 @@ class _Prepared:
     graphs: torch.Tensor | None  # (layers, n, k + 1) for mutual_knn: one neighbour more than the score needs
 
 
+@full_precision()
 def significance(
     pairs: Sequence[tuple[Features, Features]],
     metrics: Sequence[Metric],

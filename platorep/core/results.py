@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -139,9 +139,7 @@ class _Table:
 
     frame: pd.DataFrame
 
-    @staticmethod
-    def columns() -> dict[str, str]:
-        raise NotImplementedError
+    columns: ClassVar[dict[str, str]]
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Self:
@@ -150,7 +148,7 @@ class _Table:
         Raises:
             StoreError: a column is missing or is not one of the table's.
         """
-        want = cls.columns()
+        want = cls.columns
         if set(frame.columns) != set(want):
             missing, extra = sorted(set(want) - set(frame.columns)), sorted(set(frame.columns) - set(want))
             raise StoreError(f"not a {cls.__name__}: missing columns {missing}, unexpected {extra}.")
@@ -178,9 +176,7 @@ class _Table:
 class AlignmentTable(_Table):
     """Scores of layer pairs: one row a (x model, x layer, y model, y layer, metric)."""
 
-    @staticmethod
-    def columns() -> dict[str, str]:
-        return ALIGNMENT_COLUMNS
+    columns = ALIGNMENT_COLUMNS
 
     def best(self) -> pd.DataFrame:
         """The row with the highest score of every (dataset, metric, x model, y model): the paper's layer choice.
@@ -208,18 +204,14 @@ class AlignmentTable(_Table):
 class SelectionTable(_Table):
     """One score a pair of models and metric, with the null of its choice of layers, and its interval."""
 
-    @staticmethod
-    def columns() -> dict[str, str]:
-        return SELECTION_COLUMNS
+    columns = SELECTION_COLUMNS
 
 
 @dataclass(frozen=True)
 class GalleryTable(_Table):
     """Scores of the same queries in growing galleries: one row a (pair of layers, gallery, number of neighbours)."""
 
-    @staticmethod
-    def columns() -> dict[str, str]:
-        return GALLERY_COLUMNS
+    columns = GALLERY_COLUMNS
 
     def best(self) -> pd.DataFrame:
         """All rows of one layer pair a pair of models, the same in every gallery.
@@ -239,9 +231,7 @@ class GalleryTable(_Table):
 class CompetenceTable(_Table):
     """How good a model is at something that is not alignment: one row a (model, measure)."""
 
-    @staticmethod
-    def columns() -> dict[str, str]:
-        return COMPETENCE_COLUMNS
+    columns = COMPETENCE_COLUMNS
 
     def values(self, measure: str) -> pd.Series:
         """Value by model name for one measure."""

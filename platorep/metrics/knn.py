@@ -107,8 +107,9 @@ def neighbours(
     Cost: the matrix product, m n d; half of it without a gallery, where a tile serves its rows and its columns. Of later
     tiles only what exceeds the k-th best so far is looked at. Memory one tile of similarities beside the features.
     """
+    tile = tile or TILES.get(queries.device.type, TILES["cpu"])
     if gallery is None:
-        return _among_themselves(queries, k, similarity, shard, (tile or TILES.get(queries.device.type, TILES["cpu"]))[0])
+        return _among_themselves(queries, k, similarity, shard, tile[0])
     return growing_neighbours(queries, [k], [len(gallery)], gallery=gallery, own=own, similarity=similarity, shard=shard, tile=tile)[0]
 
 
@@ -199,11 +200,11 @@ def growing_neighbours(
     ks: Sequence[int],
     sizes: Sequence[int],
     *,
-    gallery: torch.Tensor | None = None,
+    gallery: torch.Tensor,
     own: torch.Tensor | None = None,
     similarity: Literal["cosine", "euclidean"] = "cosine",
     shard: tuple[int, int] = (0, 1),
-    tile: tuple[int, int] | None = None,
+    tile: tuple[int, int],
 ) -> list[torch.Tensor]:
     """Neighbours of the same queries in the first `sizes[0]`, `sizes[1]`, ... rows of one gallery, in one pass over it.
 
@@ -211,24 +212,22 @@ def growing_neighbours(
         queries: as in `neighbours`.
         ks: neighbours a query for each size, such as a fixed share of it.
         sizes: gallery rows, increasing; each gallery holds the one before it.
-        gallery: as in `neighbours`, like the rest.
-        own: .
-        similarity: .
-        shard: .
-        tile: .
+        gallery: shape (n, d); this and the rest as in `neighbours`.
+        own: which gallery row each query is.
+        similarity: cosine or euclidean.
+        shard: of the queries.
+        tile: query rows and gallery rows held at a time.
 
     Returns:
         One tensor of shape (queries of the share, ks[s]) a size.
     """
-    if gallery is None:
-        gallery, own = queries, torch.arange(len(queries), device=queries.device)
     if list(sizes) != sorted(set(sizes)) or not sizes or sizes[-1] > len(gallery) or len(ks) != len(sizes):
         raise FeatureError(
             f"gallery sizes {list(sizes)} must increase, reach at most the {len(gallery)} rows there are, and have one k each."
         )
     for k, size in zip(ks, sizes, strict=True):
         check_k(k, size if own is not None else size + 1)
-    rows, columns = tile or TILES.get(queries.device.type, TILES["cpu"])
+    rows, columns = tile
     start, stop = share(len(queries), shard, rows)
     edges = sorted({*range(0, sizes[-1], columns), *sizes})
     squared = None if similarity == "cosine" else gallery.square().sum(dim=1)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from platorep.align.layers import Features, ModelLayers
+from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.core.results import CONCATENATION
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import Layer
@@ -64,6 +64,7 @@ class First:
         return self.whole.load(layer, rows=slice(start, stop), device=device)
 
 
+@full_precision()
 def anatomy(
     features: Features,
     k: int,

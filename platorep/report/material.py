@@ -83,7 +83,7 @@ class Run:
             chosen = self.selection.frame
         else:
             chosen = self.alignment.best().assign(select="max", interval="")
-            chosen = chosen.drop(columns=["null_mean", "null_sd", "p_value", "corrected"]).reindex(columns=[*SelectionTable.columns()])
+            chosen = chosen.drop(columns=["null_mean", "null_sd", "p_value", "corrected"]).reindex(columns=[*SelectionTable.columns])
         metrics = [one.id for one in self.metrics]
         chosen = chosen[chosen.metric.isin(metrics) & chosen.x_model.isin(self.models) & chosen.y_model.isin(self.models)]
         order = {"metric": metrics, "x_model": self.models, "y_model": self.models}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from platorep import pipeline, stages
@@ -19,14 +20,18 @@ from platorep.pipeline import Settings
 from platorep.progress import bar, console_for_tables
 from platorep.reproduce.published import compare, targets
 from platorep.reproduce.quantities import measured
+from platorep.stats.permutations import nested_order
 
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Prefix:
-    """The first `n` samples of stored features, with the same layers: a smaller gallery without another extraction."""
+class Subset:
+    """A random sample of `n` of stored features' samples, with the same layers: a smaller gallery without another extraction.
+
+    Subsets are nested, the same for all models, and keep the samples in the dataset's order.
+    """
 
     whole: FeatureSet
     n: int
@@ -39,19 +44,23 @@ class Prefix:
         return getattr(self.whole, name)
 
     @property
+    def places(self) -> np.ndarray:
+        """Which of the samples these are, ascending."""
+        return np.sort(nested_order(self.whole.n, 0)[: self.n])
+
+    @property
     def digest(self) -> str:
         """Of the samples that are left."""
-        return f"{self.whole.digest}[:{self.n}]"
+        return f"{self.whole.digest}[random {self.n}]"
 
     @property
     def path(self) -> Path:
         """Where scores say that the features come from."""
-        return self.whole.path.parent.with_name(f"{self.whole.path.parent.name}[:{self.n}]") / self.whole.path.name
+        return self.whole.path.parent.with_name(f"{self.whole.path.parent.name}[random {self.n}]") / self.whole.path.name
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> Any:
         """As `FeatureSet.load`, of the samples that are left."""
-        start, stop, step = (rows or slice(None)).indices(self.n)
-        return self.whole.load(layer, rows=slice(start, stop, step), device=device)
+        return self.whole.load(layer, device=device)[self.places[rows or slice(None)]]
 
 
 def reproduce(cfg: dict[str, Any], settings: Settings) -> Path:
@@ -108,7 +117,7 @@ def score(cfg: dict[str, Any], settings: Settings) -> tuple[AlignmentTable, list
         first = dict([next(iter(cfg["metric"].items()))])
         for n in cfg["recipe"]["galleries"]:
             for x, y, kind in pipeline.sides(pipeline.stored(cfg, settings), cfg["protocol"]["pairs"]):
-                small = ([Prefix(one, n) for one in side] for side in (x, y))
+                small = ([Subset(one, n) for one in side] for side in (x, y))
                 tables.append(stages.score_block({**cfg, "metric": first}, settings, *small, pairs=kind))
     return AlignmentTable.concatenate(tables), failed
 

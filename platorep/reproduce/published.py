@@ -45,7 +45,7 @@ def compare(found: pd.DataFrame, published: pd.DataFrame, known: set[str]) -> pd
     stays = published.x.isin({"", *known}) & published.y.isin({"", *known}) & ((published.scope == "any") | bool(papers & known))
     rows = published[stays].merge(found, how="outer", on=["quantity", "x", "y"], suffixes=("_published", ""), sort=False)
     is_number = rows.relation == "="
-    text = rows.value_published.map("{:g}".format)
+    text = rows.value_published.map("{:g}".format).astype(str)  # also where nothing is published
     rows["published"] = np.where(rows.relation.isna(), "", np.where(is_number, text, rows.relation + " " + text))
     rows["difference"] = (rows.value - rows.value_published).where(is_number)
     least = rows.low.fillna(rows.value)

@@ -110,6 +110,13 @@ def _controls(scores: AlignmentTable, competence: CompetenceTable, options: dict
     yield Quantity("alignment, every pair shuffled", "", "", runs.mean(), runs.min(), runs.max())
 
 
+def _n_curve(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
+    for n, rows in scores.frame.groupby("n"):
+        pairs = views.cross_modal(views.best_pairs(AlignmentTable(rows), options.get("metric")))
+        yield Quantity("mean alignment by number of samples", f"{n:g}", "", float(pairs.score.mean()))
+        yield Quantity("mean alignment by number of samples, corrected for chance", f"{n:g}", "", float(pairs.corrected.mean()))
+
+
 def _by_metric(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
     """Mean over all pairs, and the rise with competence over trained models, of every metric in the table."""
     rises: dict[str, float] = {}
@@ -156,5 +163,6 @@ QUANTITIES: dict[str, Callable[[AlignmentTable, CompetenceTable, dict[str, Any]]
     "fig13": _by_metric,
     "fig14": _by_metric,
     "controls": _controls,
+    "n_curve": _n_curve,
 }
 """Figure -> its quantities."""

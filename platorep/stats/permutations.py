@@ -97,3 +97,11 @@ def quantile_bins(values: Sequence[float] | np.ndarray | pd.Series, bins: int = 
         raise DataError(f"value {np.flatnonzero(~np.isfinite(values))[0]} to be binned is not finite.")
     edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1]))
     return np.searchsorted(edges, values, side="left").astype(np.int64)
+
+
+def nested_order(n: int, seed: int) -> np.ndarray:
+    """A random order of n samples, int64, whose first m are a random sample of m, each within the larger ones.
+
+    The order in which a dataset comes will not do: its first samples may all be of one kind.
+    """
+    return np.random.default_rng(seed).permutation(n)

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 import torch
 
-from platorep.align import align
+from platorep.align import align, significance
+from platorep.align.gallery import score_galleries
+from platorep.align.gallery_parts import Design
 from platorep.align.layers import ModelLayers, neighbour_graphs
 from platorep.align.parts import samples_path
 from platorep.align.plan import plan_blocks
+from platorep.controls import shuffled_pairs
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.store import FeatureSet
 from platorep.metrics.base import Geometry
@@ -283,3 +286,27 @@ def test_a_value_that_is_not_finite_is_blamed_on_its_own_layer(stored, monkeypat
     for clip in ("exact", "none"):
         with pytest.raises(FeatureError, match=r"odd, layer layer\.01: features are not finite"):
             align([odd], [fine], [KNN], out_dir=None, clip=clip)
+
+
+def test_products_are_in_full_precision_whatever_the_process_has_set(model, tmp_path, monkeypatch):
+    x, y = model("a"), model("b", modality="vision")
+    seen, geometries = [], ModelLayers.geometries
+
+    def spy(self, *args, **more):
+        seen.append(torch.get_float32_matmul_precision())
+        return geometries(self, *args, **more)
+
+    monkeypatch.setattr(ModelLayers, "geometries", spy)
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high")
+        align([x], [y], [KNN], out_dir=None)
+        significance([(x, y)], [KNN], permutations=0)
+        neighbour_graphs(x, 5)
+        score_galleries([(x, y)], Design(sizes=(20,), queries=8, ks=(3,)), out_dir=tmp_path)
+        shuffled_pairs([x], [y], KNN, shares=(0.0,), seeds=1)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert len(seen) == 9  # two models each, one for the graphs
+    assert set(seen) == {"highest"}

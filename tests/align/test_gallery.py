@@ -142,7 +142,7 @@ def test_little_memory_and_other_tiles_change_no_byte(pairs, tmp_path, monkeypat
     score_galleries(pairs, SMALL, out_dir=tmp_path / "much").write(tmp_path / "much.parquet")
     score_galleries(pairs, SMALL, out_dir=tmp_path / "little", memory=1).write(tmp_path / "little.parquet")
     monkeypatch.setattr("platorep.align.gallery_parts._CELLS", 100)
-    monkeypatch.setattr("platorep.align.gallery.COLUMNS", {"cpu": 17})
+    monkeypatch.setattr("platorep.align.gallery.COLUMNS", 17)
     score_galleries(pairs, SMALL, out_dir=tmp_path / "tiles").write(tmp_path / "tiles.parquet")
     assert (
         (tmp_path / "much.parquet").read_bytes() == (tmp_path / "little.parquet").read_bytes() == (tmp_path / "tiles.parquet").read_bytes()

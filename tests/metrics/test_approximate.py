@@ -25,7 +25,7 @@ def grid(n: int, d: int) -> torch.Tensor:
 def test_an_index_that_misses_nothing_gives_the_exact_neighbours_of_every_size_without_the_query(faiss):
     x, own = grid(300, 12), torch.arange(20, 60)
     found = approximate.growing_neighbours(x[20:60], [3, 5, 59], [60, 200, 300], gallery=x, own=own)
-    exact = knn.growing_neighbours(x[20:60], [3, 5, 59], [60, 200, 300], gallery=x, own=own, similarity="euclidean")
+    exact = knn.growing_neighbours(x[20:60], [3, 5, 59], [60, 200, 300], gallery=x, own=own, similarity="euclidean", tile=(64, 64))
     assert all(torch.equal(a, b) for a, b in zip(found, exact, strict=True))
     assert faiss.threads == 7
 
@@ -58,7 +58,7 @@ def test_faiss_itself_finds_nearly_all_neighbours_and_the_same_ones_twice():
     x = torch.nn.functional.normalize(torch.randn(20_000, 64, generator=torch.Generator().manual_seed(3)), dim=1)
     own = torch.arange(200)
     found, again = (approximate.growing_neighbours(x[:200], [10, 40], [4_000, 20_000], gallery=x, own=own) for _ in range(2))
-    exact = knn.growing_neighbours(x[:200], [10, 40], [4_000, 20_000], gallery=x, own=own)
+    exact = knn.growing_neighbours(x[:200], [10, 40], [4_000, 20_000], gallery=x, own=own, tile=knn.TILES["cpu"])
     for a, b, true, least in zip(found, again, exact, (0.95, 0.8), strict=True):
         assert torch.equal(a, b)
         assert not (a == own[:, None]).any()

@@ -120,7 +120,7 @@ def test_queries_outside_the_gallery_may_have_all_of_it_as_neighbours():
     with pytest.raises(FeatureError, match="k = 8"):
         neighbours(queries, 8, gallery=gallery)
     with pytest.raises(FeatureError, match=r"gallery sizes \[5, 9\] must increase"):
-        growing_neighbours(queries, [1, 1], [5, 9], gallery=gallery)
+        growing_neighbours(queries, [1, 1], [5, 9], gallery=gallery, tile=(8, 8))
 
 
 @pytest.mark.parametrize("k", [0, 10, 11])

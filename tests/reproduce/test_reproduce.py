@@ -15,6 +15,7 @@ from platorep.api import score_layers
 from platorep.core.errors import SpecError
 from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.reproduce import reproduce
+from platorep.reproduce.experiment import Subset
 from platorep.stats.nulls import max_null
 from tests.small_models import llama
 
@@ -54,8 +55,8 @@ def run(base, name, *overrides, models=True, **recipe):
     return cfg, AlignmentTable.load([out / "alignment.parquet"]).frame, pd.read_parquet(out / "comparison.parquet")
 
 
-def value(comparison, quantity):
-    rows = comparison[comparison.quantity == quantity].drop_duplicates(["quantity", "x", "y"])
+def value(comparison, quantity, x=""):
+    rows = comparison[(comparison.quantity == quantity) & ((comparison.x == x) | (x == ""))].drop_duplicates(["quantity", "x", "y"])
     assert len(rows) == 1, quantity
     return rows.measured.iloc[0]
 
@@ -137,7 +138,8 @@ def test_fig12_compares_metrics_over_pairs_and_smaller_galleries_without_extract
     assert len(best[best.n == 48]) == 3  # pairs of three vision models
     small = best[(best.n == 24) & (best.x_model == "pixels") & (best.y_model == "vit_random")].score.item()
     features = {one.name: one for one in pipeline.stored(cfg, pipeline.Settings.from_config(cfg))}
-    layers = [[one.load(i)[:24] for i in range(len(one.layers))] for one in (features["pixels"], features["vit_random"])]
+    chosen = sorted(np.random.default_rng(0).permutation(72)[:24])
+    layers = [[one.load(i)[chosen] for i in range(len(one.layers))] for one in (features["pixels"], features["vit_random"])]
     # the concatenation takes part in the one and not in the other
     assert small >= score_layers(*layers, "mutual_knn", k=10).max() - 1e-9
     assert value(comparison, "rank correlation with mutual k-NN (k = 10), LCS k-NN (k = 10)") > 0
@@ -171,6 +173,23 @@ def test_fig2_competent_models_that_agree_are_found_to(base, monkeypatch):
     assert set(halves.values()) <= set(scores)  # two models a half: one pair each
     difference = comparison[comparison.quantity.str.contains("less within")].iloc[0]
     assert difference.measured == pytest.approx(halves["stronger"] - halves["weaker"])
+
+
+def test_smaller_galleries_are_nested_random_samples_read_by_rows_like_the_whole(base):
+    cfg, *_ = run(base, "fig12", *FEW_K, "recipe.galleries=[48]", models=False)
+    whole = pipeline.stored(cfg, pipeline.Settings.from_config(cfg))[0]
+    small, smaller = Subset(whole, 48), Subset(whole, 24)
+    assert set(smaller.places) < set(small.places)
+    assert not set(range(24)) <= set(small.places)  # not the first ones
+    assert torch.equal(small.load(0), whole.load(0)[small.places])
+    assert torch.equal(small.load(0, rows=slice(5, 9)), small.load(0)[5:9])
+
+
+def test_n_curve_shows_every_gallery_and_the_whole(base):
+    _, best, comparison = run(base, "n_curve", "recipe.galleries=[24,48]")
+    assert set(best.n) == {24, 48, 72}
+    scores = [value(comparison, "mean alignment by number of samples", x=str(n)) for n in (24, 48, 72)]
+    assert scores[0] > scores[1] > scores[2]  # at fixed k a score falls as samples come
 
 
 def test_a_gallery_that_is_not_smaller_is_refused(base):
