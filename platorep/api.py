@@ -31,7 +31,13 @@ _WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  #
 
 
 def score(
-    x: Array, y: Array, metric: str | Metric = "mutual_knn", *, clip: ClipRule = "exact", quantile: float = 0.95, **params: Any
+    x: Array,
+    y: Array,
+    metric: str | Metric = "mutual_knn",
+    *,
+    clip: ClipRule = "exact",
+    quantile: float = 0.95,
+    **params: Any,
 ) -> float:
     """How alike two representations of the same samples are: larger is more alike.
 
@@ -113,13 +119,20 @@ def compare(
         `table.frame` has a row a layer pair; `table.best()` the best of each pair of models, `table.matrix()` the models' matrix.
     """
     if not isinstance(models, Mapping):
-        raise SpecError(f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: {{'a': x, 'b': y}}.")
+        raise SpecError(
+            f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: {{'a': x, 'b': y}}."
+        )
     if wrong := [name for name in models if not isinstance(name, str)]:
-        raise SpecError(f"a model is named {wrong[0]!r} ({type(wrong[0]).__name__}); expected a text. Write {str(wrong[0])!r}.")
+        raise SpecError(
+            f"a model is named {wrong[0]!r} ({type(wrong[0]).__name__}); expected a text. Write {str(wrong[0])!r}."
+        )
     several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
     chosen = [_metric(one, {}) for one in (metrics if several else [metrics])]
     _check(quantile, device)
-    features = [_Arrays(name, [layers] if isinstance(layers, (np.ndarray, torch.Tensor)) else layers) for name, layers in models.items()]
+    features = [
+        _Arrays(name, [layers] if isinstance(layers, (np.ndarray, torch.Tensor)) else layers)
+        for name, layers in models.items()
+    ]
     _check_rows(features)
     _warn_of_rounding(features)
     return align(
@@ -135,7 +148,9 @@ def compare(
     )
 
 
-def _scores(xs: Sequence[Array], ys: Sequence[Array], metric: Metric, clip: ClipRule, quantile: float, device: str) -> np.ndarray:
+def _scores(
+    xs: Sequence[Array], ys: Sequence[Array], metric: Metric, clip: ClipRule, quantile: float, device: str
+) -> np.ndarray:
     _check(quantile, device)
     x, y = _Arrays("x", xs), _Arrays("y", ys)
     _check_rows([x, y])
@@ -157,7 +172,9 @@ def _metric(metric: str | Metric, params: Mapping[str, Any]) -> Metric:
     if not params:
         return parse(metric)
     if "(" in metric:
-        raise SpecError(f"parameters are given twice: in {metric!r}, and {', '.join(params)} beside it. Give all of them in one place.")
+        raise SpecError(
+            f"parameters are given twice: in {metric!r}, and {', '.join(params)} beside it. Give all of them in one place."
+        )
     return build(metric, **{name: _whole(value) for name, value in params.items()})
 
 
@@ -179,7 +196,9 @@ def _check(quantile: float, device: str) -> None:
         torch.zeros(1, device=device).item()
     except Exception as error:  # each backend that is missing has an error of its own
         cause = str(error).partition("\n")[0][:200]
-        raise SpecError(f"device {device!r} cannot be used: {cause} Expected 'cpu', or where there is one 'cuda' or 'cuda:1'.") from error
+        raise SpecError(
+            f"device {device!r} cannot be used: {cause} Expected 'cpu', or where there is one 'cuda' or 'cuda:1'."
+        ) from error
 
 
 def _check_rows(models: Sequence[_Arrays]) -> None:
@@ -247,12 +266,16 @@ class _Arrays:
         self.name = name
         self.losses: dict[int, float] = {}  # of the layers whose dtype has values that float32 has not
         if not isinstance(layers, Iterable):
-            raise FeatureError(f"{name}: got {type(layers).__name__}, expected an array of shape (n, d), or a list of such layers.")
+            raise FeatureError(
+                f"{name}: got {type(layers).__name__}, expected an array of shape (n, d), or a list of such layers."
+            )
         self.tensors = [self._tensor(layer, i) for i, layer in enumerate(layers)]
         if not self.tensors:
             raise FeatureError(f"{name} has no layers; give at least one array of shape (n, d).")
         if len(lengths := {len(tensor) for tensor in self.tensors}) > 1:
-            raise FeatureError(f"the layers of {name} have different numbers of rows: {sorted(lengths)}. Row i of each must be sample i.")
+            raise FeatureError(
+                f"the layers of {name} have different numbers of rows: {sorted(lengths)}. Row i of each must be sample i."
+            )
         self.n = len(self.tensors[0])
         self.digest = ids_digest([str(i) for i in range(self.n)])
         self.layers = [Layer(f"layer.{i}", tensor.shape[1], "F32") for i, tensor in enumerate(self.tensors)]
@@ -274,20 +297,30 @@ class _Arrays:
         if layer.ndim != 2:
             raise FeatureError(f"{where}: shape {tuple(layer.shape)}, {layer.dtype}; expected real (n, d).")
         layer = layer.detach() if isinstance(layer, torch.Tensor) else layer
-        if layer.dtype in _WIDE if isinstance(layer, torch.Tensor) else layer.dtype.itemsize > 2 and layer.dtype != np.float32:
+        if (
+            layer.dtype in _WIDE
+            if isinstance(layer, torch.Tensor)
+            else layer.dtype.itemsize > 2 and layer.dtype != np.float32
+        ):
             values = layer.cpu().numpy() if isinstance(layer, torch.Tensor) else layer
             with np.errstate(over="ignore"):
                 if (np.isfinite(values) & ~np.isfinite(values.astype(np.float32))).any():
                     top = np.abs(values[np.isfinite(values)]).max()
-                    raise FeatureError(f"{where}: values up to {top:.2g} are too large for float32; scale the features.")
+                    raise FeatureError(
+                        f"{where}: values up to {top:.2g} are too large for float32; scale the features."
+                    )
                 self.losses[index] = _loss(values)
         if isinstance(layer, np.ndarray):
-            native = np.float32 if layer.dtype.kind == "f" and layer.dtype.itemsize > 8 else layer.dtype.newbyteorder("=")
+            native = (
+                np.float32 if layer.dtype.kind == "f" and layer.dtype.itemsize > 8 else layer.dtype.newbyteorder("=")
+            )
             layer = torch.from_numpy(np.ascontiguousarray(layer, native))
         return layer
 
     def _content(self) -> str:
         code = hashlib.sha256()
         for tensor in self.tensors:
-            code.update(repr(tuple(tensor.shape)).encode() + tensor.to("cpu", torch.float32).contiguous().numpy().tobytes())
+            code.update(
+                repr(tuple(tensor.shape)).encode() + tensor.to("cpu", torch.float32).contiguous().numpy().tobytes()
+            )
         return code.hexdigest()[:12]

@@ -60,7 +60,9 @@ class Decoding:
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.temperature < 0:
-            raise SpecError(f"captions: batch is {self.batch} and temperature {self.temperature}; expected at least 1 and at least 0.")
+            raise SpecError(
+                f"captions: batch is {self.batch} and temperature {self.temperature}; expected at least 1 and at least 0."
+            )
 
 
 def summarise(
@@ -110,7 +112,9 @@ def summarise(
     write_json(folder / "recipe.json", recipe)
     originals = [own[0] for own in pairs.samples.captions]
     starts = range(0, len(originals), decoding.batch)
-    parts = {(count, start): folder / "parts" / f"words_{count}-{start:06d}.json" for count in words for start in starts}
+    parts = {
+        (count, start): folder / "parts" / f"words_{count}-{start:06d}.json" for count in words for start in starts
+    }
     missing = [job for job, path in parts.items() if not path.is_file()]
     writer = _Writer(spec, decoding, device) if missing else None
     for done, (count, start) in enumerate(missing, 1):
@@ -122,7 +126,12 @@ def summarise(
     for count in words:
         frame[f"words_{count}"] = [text for start in starts for text in read_json(parts[count, start])]
         if empty := int((frame[f"words_{count}"] == "").sum()):
-            log.warning("%d of %d summaries of %d words are empty; extract with dataset.on_bad_sample=drop", empty, len(frame), count)
+            log.warning(
+                "%d of %d summaries of %d words are empty; extract with dataset.on_bad_sample=drop",
+                empty,
+                len(frame),
+                count,
+            )
     write_atomically(folder / "metadata.parquet", lambda p: frame.to_parquet(p, index=False, compression="zstd"))
     return folder
 
@@ -164,7 +173,9 @@ class _Writer:
     def __call__(self, captions: Sequence[str], words: int, seed: int) -> list[str]:
         ids = [self._prompt(caption, words) for caption in captions]
         width, device = max(map(len, ids)), self.model.device
-        tokens = torch.tensor([[self.pad] * (width - len(row)) + row for row in ids], device=device)  # answers follow: pad on the left
+        tokens = torch.tensor(
+            [[self.pad] * (width - len(row)) + row for row in ids], device=device
+        )  # answers follow: pad on the left
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in ids], device=device)
         how: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if self.decoding.temperature > 0:

@@ -41,13 +41,27 @@ def _command(task: str, summary: str) -> None:
 _command("run", "Extract, measure competence, align and plot: the whole experiment (suite=offline dataset=stamps).")
 _command("extract", "Run models over a dataset and store pooled features of every layer.")
 _command("align", "Score every layer of every model against every other, from stored features.")
-_command("gallery", "Search the same queries in growing galleries: gallery.sizes=[1024,4096,16384] gallery.queries=1024 shard=0/4.")
-_command("competence", "Bits per byte of a corpus, linear probes, and scores of others: corpus=, probe=, scores=[FILE].")
+_command(
+    "gallery",
+    "Search the same queries in growing galleries: gallery.sizes=[1024,4096,16384] gallery.queries=1024 shard=0/4.",
+)
+_command(
+    "competence", "Bits per byte of a corpus, linear probes, and scores of others: corpus=, probe=, scores=[FILE]."
+)
 _command("plot", "Draw figures from stored scores.")
-_command("captions", "Summarise a dataset's captions to 5, 10, 20 and 30 words with a local model, as a dataset: captions=smollm2_135m.")
-_command("reproduce", "One figure of the paper, its data, and measured against published values: platorep reproduce fig3 offline=true.")
+_command(
+    "captions",
+    "Summarise a dataset's captions to 5, 10, 20 and 30 words with a local model, as a dataset: captions=smollm2_135m.",
+)
+_command(
+    "reproduce",
+    "One figure of the paper, its data, and measured against published values: platorep reproduce fig3 offline=true.",
+)
 _command("simulate", "Worlds whose answer is known: platorep simulate gram, or all.")
-_command("report", "Write one HTML page of the run: figures, statistics, warnings, provenance, and an explorer of neighbours.")
+_command(
+    "report",
+    "Write one HTML page of the run: figures, statistics, warnings, provenance, and an explorer of neighbours.",
+)
 _command("ls", "List suites, datasets, models, metrics, figures or stored features: platorep ls models suite=prh.")
 _command("doctor", "Say what would run, how large it is and what is missing, before anything is fetched.")
 
@@ -59,7 +73,9 @@ Root = typer.Option(Path("outputs"), "--root", help="The folder that holds featu
 
 
 @store.command()
-def verify(pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root) -> None:
+def verify(
+    pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root
+) -> None:
     """Read every byte and compare it with the manifests."""
     from platorep import storage
 
@@ -77,7 +93,9 @@ def import_(
     modality: str = typer.Option(..., help="vision, language, audio, brain, ..."),
     dataset: str = typer.Option(..., help="Name of a stored dataset, or of a new one."),
     family: str = typer.Option("", help="Models of one family are no independent witnesses."),
-    ids: Path = typer.Option(None, help="Sample ids in row order, one a line or a JSON list, where the file holds none."),
+    ids: Path = typer.Option(
+        None, help="Sample ids in row order, one a line or a JSON list, where the file holds none."
+    ),
     root: Path = Root,
 ) -> None:
     """Put features of your own beside the extracted ones."""
@@ -87,7 +105,9 @@ def import_(
     with _errors():
         at = storage.store_at(root)
         spec = storage.dataset_named(at, dataset)
-        typer.echo(store_import(file, store=at, dataset=spec, name=name, modality=modality, family=family, ids=ids).path)
+        typer.echo(
+            store_import(file, store=at, dataset=spec, name=name, modality=modality, family=family, ids=ids).path
+        )
 
 
 @store.command()
@@ -139,7 +159,9 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version.")) -> None:
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
     pass
 
 

@@ -49,7 +49,9 @@ class Recipe:
     """What an experiment of `platorep reproduce` is, beside the stages' settings: configs/reproduce/NAME.yaml."""
 
     name: str = ""
-    variants: dict[str, Any] = field(default_factory=dict)  # name -> changes of the dataset that concern its captions only
+    variants: dict[str, Any] = field(
+        default_factory=dict
+    )  # name -> changes of the dataset that concern its captions only
     shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
     galleries: list[int] = field(default_factory=list)  # the first metric is also scored on n random samples, nested
 
@@ -84,7 +86,9 @@ class Config:
     dataset: dict[str, Any] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)
     figure: dict[str, Any] = field(default_factory=dict)
-    corpus: dict[str, Any] = field(default_factory=dict)  # documents for bits per byte; empty: as extraction measured the captions
+    corpus: dict[str, Any] = field(
+        default_factory=dict
+    )  # documents for bits per byte; empty: as extraction measured the captions
     probe: dict[str, Any] = field(default_factory=dict)  # tasks for linear probes
     scores: list[str] = field(default_factory=list)  # files of downstream scores: lm-evaluation-harness JSON, or CSV
     protocol: Protocol = field(default_factory=Protocol)
@@ -107,7 +111,9 @@ class Config:
     max_tokens: int | None = None
     overlong: str = "truncate"
     storage_dtype: str = "float32"
-    shard: str | None = None  # i/m: the i-th of m shares of the work: stored shards, pairs of models, or queries of a gallery
+    shard: str | None = (
+        None  # i/m: the i-th of m shares of the work: stored shards, pairs of models, or queries of a gallery
+    )
     only: str | None = None  # one model of the suite, or several: only='"a,b"' (Hydra takes bare commas for a sweep)
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # make again what is there

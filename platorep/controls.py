@@ -74,14 +74,18 @@ def shuffled_pairs(
     if not x or not y:
         raise DataError(f"shuffled pairs need models on both sides; got {len(x)} and {len(y)}.")
     if len(digests := {one.digest for one in (*x, *y)}) > 1:
-        raise DataError(f"the models have {len(digests)} different sets of samples; extract all of them from one dataset.")
+        raise DataError(
+            f"the models have {len(digests)} different sets of samples; extract all of them from one dataset."
+        )
     n, models = x[0].n, list({one.key: one for one in (*x, *y)}.values())
     metric.check(n)
     draws = [(share, seed) for share in shares for seed in range(seeds if share > 0 else 1)]
     total, prepared = len(models) + len(draws), {}
     for number, one in enumerate(models, 1):
         layers = ModelLayers(one, clip=clip, quantile=quantile, memory=memory // 2, device=str(device))
-        prepared[one.key] = [metric.prepare(made[metric.similarity]) for _, made in layers.geometries([metric.similarity])]
+        prepared[one.key] = [
+            metric.prepare(made[metric.similarity]) for _, made in layers.geometries([metric.similarity])
+        ]
         if progress is not None:
             progress(number, total, one.name)
     xs, ys = ([state for one in side for state in prepared[one.key]] for side in (x, y))

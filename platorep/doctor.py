@@ -72,7 +72,9 @@ def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) 
     n = dataset.n or 1024
     models = [examine_model(spec, cfg, settings, machine, throughput, n) for spec in pipeline.model_specs(cfg)]
     if as_json:
-        sys.stdout.write(json.dumps({"machine": asdict(machine), "models": [asdict(one) for one in models]}, indent=1) + "\n")
+        sys.stdout.write(
+            json.dumps({"machine": asdict(machine), "models": [asdict(one) for one in models]}, indent=1) + "\n"
+        )
         return
     console = console_for_tables()
     console.print(_machine_table(machine))
@@ -148,7 +150,9 @@ def hub_state() -> str:
     return "reachable"
 
 
-def examine_model(spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Settings, machine: Machine, throughput: float, n: int) -> Model:
+def examine_model(
+    spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Settings, machine: Machine, throughput: float, n: int
+) -> Model:
     """One row: where the weights come from, whether they can be had, how large, how long."""
     local = spec.source in ("pixels", "tfidf") or (spec.weights == "random" and spec.source == "timm")
     source = f"{spec.asset.source}: {spec.asset.id}" if spec.asset else "none needed" if local else "hub"
@@ -156,7 +160,9 @@ def examine_model(spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Setti
     stored = any(settings.store.find(f"*/{pipeline.slug(spec.name)}--*"))
     if stored:
         try:
-            features = pipeline.find_features(settings.store, pipeline.extract_spec(cfg, spec, pipeline.dataset_spec(cfg)))
+            features = pipeline.find_features(
+                settings.store, pipeline.extract_spec(cfg, spec, pipeline.dataset_spec(cfg))
+            )
             row.found, row.revision = "stored", features.spec.model.revision
             row.parameters = features.scalars.get("parameters")
         except pipeline.StoreError:
@@ -175,7 +181,9 @@ def examine_model(spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Setti
         row.parameters = sum(_numbers(file) for file in files) or None
     if row.parameters is None and spec.source == "timm":
         row.parameters = _timm_parameters(spec.id)
-    dtype = spec.quantize or (spec.dtype if spec.dtype != "auto" else "float32" if machine.device == "cpu" else "bfloat16")
+    dtype = spec.quantize or (
+        spec.dtype if spec.dtype != "auto" else "float32" if machine.device == "cpu" else "bfloat16"
+    )
     if row.parameters:
         row.memory = int(row.parameters * BYTES_A_WEIGHT[dtype])
         row.fits = row.memory < 0.9 * machine.device_memory
@@ -275,7 +283,18 @@ def _machine_table(machine: Machine) -> Table:
 
 def _model_table(models: list[Model]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("model", "weights from", "found", "revision", "parameters", "on disk", "in memory", "fits", "expected", "note"):
+    for column in (
+        "model",
+        "weights from",
+        "found",
+        "revision",
+        "parameters",
+        "on disk",
+        "in memory",
+        "fits",
+        "expected",
+        "note",
+    ):
         table.add_column(column, overflow="fold")
 
     def size(value: int | None) -> str:

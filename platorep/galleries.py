@@ -51,7 +51,9 @@ def search_galleries(cfg: dict[str, Any], settings: Settings) -> Path | None:
     console_for_tables().print(_shown(table))
     paths = [path]
     if len(design.sizes) > 1:
-        paths += save(draw("gallery", None, scores=table), settings.root / "figures" / pipeline.run_name(cfg) / "gallery")
+        paths += save(
+            draw("gallery", None, scores=table), settings.root / "figures" / pipeline.run_name(cfg) / "gallery"
+        )
     for one in paths:
         log.info("%s", one)
     return path
@@ -71,7 +73,9 @@ def gallery_design(cfg: dict[str, Any]) -> Design:
         raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(other)}. Say metric=mutual_knn.")
     similarities = {metric.similarity for metric in metrics}
     if len(similarities) != 1:
-        raise SpecError(f"a gallery is searched by one similarity; got {' and '.join(sorted(similarities)) or 'no metric'}.")
+        raise SpecError(
+            f"a gallery is searched by one similarity; got {' and '.join(sorted(similarities)) or 'no metric'}."
+        )
     return Design(
         sizes=tuple(words["sizes"]),
         queries=words["queries"],

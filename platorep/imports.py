@@ -24,7 +24,9 @@ from platorep.core.writer import FeatureWriter
 READERS = {}
 """Suffix -> function from a path to ({layer name: tensor}, ids or None)."""
 
-_NO_PLAIN_ARRAYS = "damaged, or holds Python objects: pickled objects are not read. Save arrays of numbers, and ids as texts."
+_NO_PLAIN_ARRAYS = (
+    "damaged, or holds Python objects: pickled objects are not read. Save arrays of numbers, and ids as texts."
+)
 
 Contents = tuple[dict[str, torch.Tensor], list[str] | None]
 
@@ -79,7 +81,9 @@ def store_import(
         raise DataError(f"{path} has {n} rows, but there are {len(rows)} ids.")
     samples, order = _placed(store, dataset, rows, path)
     spec = ExtractSpec(
-        model=ModelSpec(name=name, modality=modality, source="imported", id=path.name, revision=sha256_file(path), family=family),
+        model=ModelSpec(
+            name=name, modality=modality, source="imported", id=path.name, revision=sha256_file(path), family=family
+        ),
         dataset=dataset,
     )
     store.write_samples(dataset, samples)

@@ -40,11 +40,15 @@ def launch(task: str, argv: Sequence[str]) -> None:
     from platorep.core.errors import PlatorepError
 
     words = [FLAGS.get(task, {}).get(word, word) for word in argv]
-    words.sort(key=lambda word: word not in ("-m", "--multirun"))  # Hydra's parser takes no option between two overrides
+    words.sort(
+        key=lambda word: word not in ("-m", "--multirun")
+    )  # Hydra's parser takes no option between two overrides
     if task in POSITIONAL and words and re.fullmatch(r"[a-z_0-9]+", words[0]):
         words[0] = f"{POSITIONAL[task]}={words[0]}"
     if task == "reproduce" and "offline=true" in words:  # an experiment's offline twin is a configuration of its own
-        words = [f"{word}_offline" if word.startswith("reproduce=") else word for word in words if word != "offline=true"]
+        words = [
+            f"{word}_offline" if word.startswith("reproduce=") else word for word in words if word != "offline=true"
+        ]
     try:
         check_choices(words)
     except PlatorepError as error:
@@ -75,7 +79,9 @@ def check_choices(words: Sequence[str]) -> None:
     from platorep.core.errors import SpecError, unknown_name
 
     if "sweep=per_model" in words and any(word.startswith("suite=") and "," in word for word in words):
-        raise SpecError("sweep=per_model runs through the models of one suite; with several suites it would run the first one's for all.")
+        raise SpecError(
+            "sweep=per_model runs through the models of one suite; with several suites it would run the first one's for all."
+        )
     folders = config_folders(words)
     for word in words:
         match = re.fullmatch(r"\+?(\w+)=(.+)", word)

@@ -70,5 +70,7 @@ def _features(settings: pipeline.Settings) -> Table:
     for one in settings.store.find():
         size = sum(shard.bytes for shard in one.shards)
         revision = (one.spec.model.revision or "")[:20]
-        table.add_row(one.name, one.spec.dataset.name, str(one.n), str(len(one.layers)), f"{size / 1e6:.1f} MB", one.key, revision)
+        table.add_row(
+            one.name, one.spec.dataset.name, str(one.n), str(len(one.layers)), f"{size / 1e6:.1f} MB", one.key, revision
+        )
     return table

@@ -80,11 +80,19 @@ def corpus_tables(cfg: dict[str, Any], settings: Settings, failed: list[Failure]
     corpus = read_corpus(spec, samples)
     log.info("%s, windows of %d tokens, %d apart", corpus, spec.context, spec.stride)
     device = pick_device(settings.device)
-    models = [model for model in pipeline.model_specs(cfg) if model.modality == "language" and model.source == "transformers"]
+    models = [
+        model for model in pipeline.model_specs(cfg) if model.modality == "language" and model.source == "transformers"
+    ]
     for number, model in enumerate(models, 1):
         try:
             model = resolve(model, device)
-            what = {"version": VERSION, "model": model.key(), "text": corpus.digest, "context": spec.context, "stride": spec.stride}
+            what = {
+                "version": VERSION,
+                "model": model.key(),
+                "text": corpus.digest,
+                "context": spec.context,
+                "stride": spec.stride,
+            }
             what |= {"released": spec.released}
             with bar(f"[{number}/{len(models)}] {model.name}") as report:
                 yield _kept(
@@ -94,7 +102,9 @@ def corpus_tables(cfg: dict[str, Any], settings: Settings, failed: list[Failure]
             failed.append(failure(model.name, error))
 
 
-def _bits(model: ModelSpec, spec: CorpusSpec, corpus: Any, settings: Settings, device: Any, report: Any) -> CompetenceTable:
+def _bits(
+    model: ModelSpec, spec: CorpusSpec, corpus: Any, settings: Settings, device: Any, report: Any
+) -> CompetenceTable:
     """Bits per byte of one model; no rows where it gives no probabilities."""
     from platorep.competence.bits import document_bits
     from platorep.extract.batches import Budget, free_memory
@@ -133,7 +143,9 @@ def probe_table(cfg: dict[str, Any], settings: Settings, failed: list[Failure]) 
     models = [model for model in pipeline.model_specs(cfg) if model.modality == "vision"]
     tasks = [TaskSpec.from_dict({"name": name, **entry}) for name, entry in cfg["probe"]["tasks"].items()]
     if not models or not tasks:
-        raise SpecError(f"probe={cfg['probe'].get('name')} wants vision models and tasks; got {len(models)} models and {len(tasks)} tasks.")
+        raise SpecError(
+            f"probe={cfg['probe'].get('name')} wants vision models and tasks; got {len(models)} models and {len(tasks)} tasks."
+        )
     parts, missing = [], set()
     with bar("Probing") as report:
         for number, task in enumerate(tasks):
@@ -167,7 +179,15 @@ def probe_table(cfg: dict[str, Any], settings: Settings, failed: list[Failure]) 
     note = f"without {', '.join(sorted(missing))}" if missing else ""
     by_name = {model.name: model for model in models}
     return CompetenceTable.concatenate(
-        [table, _table([_row(by_name[str(name)], "vtab_solved", share, float("nan"), words, note) for name, share in shares.items()])]
+        [
+            table,
+            _table(
+                [
+                    _row(by_name[str(name)], "vtab_solved", share, float("nan"), words, note)
+                    for name, share in shares.items()
+                ]
+            ),
+        ]
     )
 
 
@@ -183,7 +203,9 @@ def task_features(
         for model in models:
             for one in (words, {**words, "layers": layer}):
                 try:
-                    found[model.name] = pipeline.find_features(settings.store, pipeline.extract_spec(one, model, dataset))
+                    found[model.name] = pipeline.find_features(
+                        settings.store, pipeline.extract_spec(one, model, dataset)
+                    )
                 except StoreError:
                     continue
                 break
@@ -212,12 +234,17 @@ def probe_part(
 
     def make() -> CompetenceTable:
         classes = [
-            probes.labels(settings.store.read_samples(one.path.parent), task.label) for one in (train, validation) if one is not None
+            probes.labels(settings.store.read_samples(one.path.parent), task.label)
+            for one in (train, validation)
+            if one is not None
         ]
         if validation is None:
             rows, new = probes.split(classes[0], task.held_out)
         else:
-            rows, new = probes.subsample(probes.frequent(classes[0], probes.FOLDS)), probes.subsample(range(len(classes[1])))
+            rows, new = (
+                probes.subsample(probes.frequent(classes[0], probes.FOLDS)),
+                probes.subsample(range(len(classes[1]))),
+            )
         x, x_new = (one.load(layer_of(one, layer)).numpy() for one in (train, validation or train))
         found = probes.probe(x[rows], [classes[0][i] for i in rows], x_new[new], [classes[-1][i] for i in new])
         words = (
@@ -249,7 +276,12 @@ def layer_of(features: FeatureSet, layer: str) -> int:
 
 
 def _kept(
-    cfg: dict[str, Any], settings: Settings, name: str, what: dict[str, Any], make: Callable[[], CompetenceTable], model: ModelSpec
+    cfg: dict[str, Any],
+    settings: Settings,
+    name: str,
+    what: dict[str, Any],
+    make: Callable[[], CompetenceTable],
+    model: ModelSpec,
 ) -> CompetenceTable:
     """A part of the table from disk, or made and written; under the model's present name and family, which no key covers."""
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:12]

@@ -25,7 +25,17 @@ from platorep.core.store import FeatureSet, FeatureStore
 
 log = logging.getLogger(__name__)
 
-EXTRACT_FIELDS = ("layers", "prompt", "span", "caption", "picture", "combine", "max_tokens", "overlong", "storage_dtype")
+EXTRACT_FIELDS = (
+    "layers",
+    "prompt",
+    "span",
+    "caption",
+    "picture",
+    "combine",
+    "max_tokens",
+    "overlong",
+    "storage_dtype",
+)
 """Configuration keys that are fields of ExtractSpec under the same name."""
 
 
@@ -126,7 +136,9 @@ def model_specs(cfg: dict[str, Any]) -> list[ModelSpec]:
             raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
         made[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
     if not made:
-        raise SpecError("no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...).")
+        raise SpecError(
+            "no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...)."
+        )
     if cfg["only"]:
         wanted = str(cfg["only"]).split(",")
         for name in wanted:
@@ -159,7 +171,9 @@ def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
             f"Run `platorep extract` with the same words first, or leave the model out of the suite (~models.NAME)."
         )
     if len(fits) > 1:
-        keys = ", ".join(sorted(f"{one.key} (revision {one.spec.model.revision}, {one.spec.model.dtype})" for one in fits))
+        keys = ", ".join(
+            sorted(f"{one.key} (revision {one.spec.model.revision}, {one.spec.model.dtype})" for one in fits)
+        )
         raise StoreError(
             f"{len(fits)} extractions of {spec.model.name} on {spec.dataset.name} fit: {keys}. "
             "Say which: set the model's revision and dtype, or remove one with `platorep store rm`."
@@ -232,7 +246,11 @@ def model_pairs(cfg: dict[str, Any], settings: Settings) -> list[tuple[FeatureSe
     """The pairs of stored models that `protocol.pairs` means, each once, and no model with itself."""
     blocks = sides(stored(cfg, settings), cfg["protocol"]["pairs"])
     return [
-        (a, b) for x, y, kind in blocks for i, a in enumerate(x) for j, b in enumerate(y) if kind == "all" or (i < j and a.key != b.key)
+        (a, b)
+        for x, y, kind in blocks
+        for i, a in enumerate(x)
+        for j, b in enumerate(y)
+        if kind == "all" or (i < j and a.key != b.key)
     ]
 
 
@@ -247,7 +265,9 @@ def strata(kind: str | None, samples: Samples) -> Sequence[Any] | None:
         return None
     if kind == "category":
         if samples.categories is None:
-            raise DataError("statistics.strata=category needs a dataset whose samples have categories; this one has none.")
+            raise DataError(
+                "statistics.strata=category needs a dataset whose samples have categories; this one has none."
+            )
         return samples.categories
     if kind == "caption_length":
         from platorep.stats.permutations import quantile_bins
@@ -308,7 +328,9 @@ def dataset_folder(cfg: dict[str, Any], settings: Settings) -> str:
     if len(fits) == 1:
         return fits[0]
     if not fits:
-        raise StoreError(f"no samples of {asked.name} under {settings.store.root} with these settings. Run `platorep extract` first.")
+        raise StoreError(
+            f"no samples of {asked.name} under {settings.store.root} with these settings. Run `platorep extract` first."
+        )
     raise StoreError(f"several stored datasets fit {asked.name}: {', '.join(fits)}. Say which by dataset.revision.")
 
 
@@ -328,9 +350,13 @@ def stored_alignment(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
     names = [spec.name for spec in model_specs(cfg)]
     metrics = [metric.id for metric in built_metrics(cfg)]
     clip = clip_id(cfg["protocol"]["clip"], cfg["protocol"]["quantile"])
-    chosen = frame[frame.x_model.isin(names) & frame.y_model.isin(names) & frame.metric.isin(metrics) & (frame["clip"] == clip)]
+    chosen = frame[
+        frame.x_model.isin(names) & frame.y_model.isin(names) & frame.metric.isin(metrics) & (frame["clip"] == clip)
+    ]
     if chosen.empty:
-        raise StoreError(f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. Run `platorep align` first.")
+        raise StoreError(
+            f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. Run `platorep align` first."
+        )
     order = {name: place for place, name in enumerate(names)}
     rows = chosen.assign(_x=chosen.x_model.map(order), _y=chosen.y_model.map(order))
     rows = rows.sort_values(["metric", "_x", "_y"], kind="stable").drop(columns=["_x", "_y"])

@@ -159,13 +159,24 @@ def score_models(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
     return AlignmentTable.concatenate([score_block(cfg, settings, x, y, pairs=kind) for x, y, kind in blocks])
 
 
-def score_block(cfg: dict[str, Any], settings: Settings, x: list[FeatureSet], y: list[FeatureSet], *, pairs: str = "all") -> AlignmentTable:
+def score_block(
+    cfg: dict[str, Any], settings: Settings, x: list[FeatureSet], y: list[FeatureSet], *, pairs: str = "all"
+) -> AlignmentTable:
     """Scores of x models against y models under the configured metrics and clamp, kept with the configured dataset's."""
     from platorep.align import align
 
     out, metrics = pipeline.alignment_folder(cfg, settings), pipeline.built_metrics(cfg)
     with bar("Aligning") as report:
-        return align(x, y, metrics, out_dir=out, pairs=pairs, shard=settings.shard, progress=report, **how_to_score(cfg, settings))
+        return align(
+            x,
+            y,
+            metrics,
+            out_dir=out,
+            pairs=pairs,
+            shard=settings.shard,
+            progress=report,
+            **how_to_score(cfg, settings),
+        )
 
 
 def how_to_score(cfg: dict[str, Any], settings: Settings) -> dict[str, Any]:
@@ -225,7 +236,9 @@ def draw_figures(cfg: dict[str, Any], settings: Settings) -> list[Path]:
             else:
                 paths += save(figure, out / name)
     if not paths:
-        raise StoreError(f"none of the figures {', '.join(cfg['figure'])} can be drawn from these tables; the lines above say why.")
+        raise StoreError(
+            f"none of the figures {', '.join(cfg['figure'])} can be drawn from these tables; the lines above say why."
+        )
     console_for_tables().print(matrix_table(table))
     for path in paths:
         log.info("%s", path)
@@ -259,7 +272,9 @@ def write_report(cfg: dict[str, Any], settings: Settings, words: Sequence[str] =
         figures={path.stem: path for path in sorted((settings.root / "figures" / name).glob("*.png"))},
         missing=[model.name for model in pipeline.model_specs(cfg) if model.name not in found],
         words=words,
-        configuration=json.dumps({key: value for key, value in cfg.items() if key != "root"}, indent=2, ensure_ascii=False),
+        configuration=json.dumps(
+            {key: value for key, value in cfg.items() if key != "root"}, indent=2, ensure_ascii=False
+        ),
         clip=cfg["protocol"]["clip"],
         quantile=cfg["protocol"]["quantile"],
         memory=settings.memory,
@@ -278,7 +293,9 @@ def figure_data(name: str, table: AlignmentTable, cfg: dict[str, Any], settings:
         chosen = chosen[chosen.metric == table.frame.metric.iloc[0]]
         named = chosen[["x_model", "y_model"]]
         more = {"intervals": named.assign(low=chosen.low, high=chosen.high).dropna()}
-        return more | ({"bands": named.assign(low=chosen.null_low, high=chosen.null_high)} if chosen.null_low.notna().all() else {})
+        return more | (
+            {"bands": named.assign(low=chosen.null_low, high=chosen.null_high)} if chosen.null_low.notna().all() else {}
+        )
     if name == "hubness":
         return {"layers": hubness_of_layers(cfg, settings)}
     if name == "gallery":
@@ -306,7 +323,9 @@ def hubness_of_layers(cfg: dict[str, Any], settings: Settings) -> pd.DataFrame:
     with bar("Counting hubs") as report:
         for number, one in enumerate(features):
             report(number, len(features), one.name)
-            graphs = neighbour_graphs(one, metric.k, similarity=metric.similarity, concatenation=False, memory=settings.memory)
+            graphs = neighbour_graphs(
+                one, metric.k, similarity=metric.similarity, concatenation=False, memory=settings.memory
+            )
             depth = [layer / max(1, len(graphs) - 1) for layer in range(len(graphs))]
             found.append(hubness(torch.stack(graphs)).assign(model=one.name, depth=depth))
     return pd.concat(found, ignore_index=True)
@@ -325,7 +344,9 @@ def simulate(cfg: dict[str, Any], settings: Settings) -> list[Path]:
         if name not in EXPERIMENTS:
             raise unknown_name("experiment", name, EXPERIMENTS)
         if not isinstance(options or {}, dict):
-            raise SpecError(f"experiment.{name} is {options!r}; expected its options, such as +experiment.{name}.seeds=20.")
+            raise SpecError(
+                f"experiment.{name} is {options!r}; expected its options, such as +experiment.{name}.seeds=20."
+            )
     paths: list[Path] = []
     with bar("Simulating") as report:
         for number, (name, options) in enumerate(cfg["experiment"].items()):

@@ -24,7 +24,9 @@ def found(store: FeatureStore, pattern: str) -> list[FeatureSet]:
     """
     matches = list(store.find(pattern)) or list(store.find(f"{pattern}--*"))
     if not matches:
-        raise StoreError(f"no features under {store.root} match {pattern!r}. `platorep ls features` lists what there is.")
+        raise StoreError(
+            f"no features under {store.root} match {pattern!r}. `platorep ls features` lists what there is."
+        )
     return matches
 
 
@@ -46,7 +48,9 @@ def dataset_named(store: FeatureStore, name: str) -> DatasetSpec:
     Raises:
         StoreError: several stored datasets have the name.
     """
-    folders = sorted(store.root.glob(f"{slug(name)}--*/samples.json")) or sorted(store.root.glob(f"{slug(name)}/samples.json"))
+    folders = sorted(store.root.glob(f"{slug(name)}--*/samples.json")) or sorted(
+        store.root.glob(f"{slug(name)}/samples.json")
+    )
     if len(folders) > 1:
         raise StoreError(
             f"several stored datasets are named {name}: {', '.join(f.parent.name for f in folders)}. Give the whole folder name."
@@ -64,7 +68,9 @@ def export(store: FeatureStore, pattern: str, out: Path) -> Path:
     """
     matches = found(store, pattern)
     if len(matches) > 1:
-        raise StoreError(f"{len(matches)} extractions match {pattern!r}: {', '.join(one.path.name for one in matches)}. Name one.")
+        raise StoreError(
+            f"{len(matches)} extractions match {pattern!r}: {', '.join(one.path.name for one in matches)}. Name one."
+        )
     layers = {layer.name: matches[0].load(layer.name).contiguous() for layer in matches[0].layers}
     if out.suffix == ".safetensors":
         from safetensors.torch import save_file

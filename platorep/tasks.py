@@ -36,7 +36,11 @@ def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], 
         hydra = HydraConfig.get()
         sweep = hydra.mode == RunMode.MULTIRUN
         folder = Path(hydra.runtime.output_dir)
-        status: dict[str, Any] = {"task": body.__name__, "overrides": list(hydra.overrides.task), "provenance": provenance()}
+        status: dict[str, Any] = {
+            "task": body.__name__,
+            "overrides": list(hydra.overrides.task),
+            "provenance": provenance(),
+        }
         start = time.perf_counter()
         try:
             plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)

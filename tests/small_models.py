@@ -23,10 +23,17 @@ from transformers import (
 from platorep.core.specs import AssetSpec, ModelSpec
 
 
-LINES = ["A Sumatran tiger.", "An adjustable wrench, of steel.", "A red square in the upper left.", "Ein Bär im Schnee, naïve 猫."]
+LINES = [
+    "A Sumatran tiger.",
+    "An adjustable wrench, of steel.",
+    "A red square in the upper left.",
+    "Ein Bär im Schnee, naïve 猫.",
+]
 
 
-def byte_tokenizer(*, specials: tuple[str, ...] = (), adds_bos: bool = False, merges: bool = True, **named: str) -> PreTrainedTokenizerFast:
+def byte_tokenizer(
+    *, specials: tuple[str, ...] = (), adds_bos: bool = False, merges: bool = True, **named: str
+) -> PreTrainedTokenizerFast:
     """Byte-level BPE: 256 bytes, the specials, and some merges learnt from a few lines."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -41,7 +48,9 @@ def byte_tokenizer(*, specials: tuple[str, ...] = (), adds_bos: bool = False, me
     tokenizer.train_from_iterator(LINES, trainer)
     if adds_bos:
         bos = named["bos_token"]
-        tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))])
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", special_tokens=[(bos, tokenizer.token_to_id(bos))]
+        )
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
 
 
@@ -52,8 +61,12 @@ def word_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=specials, show_progress=False)
     tokenizer.train_from_iterator(LINES, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]"
+    )
 
 
 def _language(folder: Path, model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, **more: object) -> ModelSpec:
@@ -66,7 +79,9 @@ def _language(folder: Path, model: torch.nn.Module, tokenizer: PreTrainedTokeniz
     return ModelSpec(name=folder.name, modality="language", source="transformers", id=folder.name, asset=asset, **more)
 
 
-def llama(folder: Path, *, seed: int = 0, layers: int = 3, width: int = 32, context: int = 64, **more: object) -> ModelSpec:
+def llama(
+    folder: Path, *, seed: int = 0, layers: int = 3, width: int = 32, context: int = 64, **more: object
+) -> ModelSpec:
     tokenizer = byte_tokenizer(specials=("<s>", "</s>"), adds_bos=True, bos_token="<s>", eos_token="</s>")
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -78,7 +93,9 @@ def llama(folder: Path, *, seed: int = 0, layers: int = 3, width: int = 32, cont
 
 def bloom(folder: Path, **more: object) -> ModelSpec:
     """Adds no start token, has one to give, and pads on the left by its tokenizer's word."""
-    tokenizer = byte_tokenizer(specials=("<s>", "</s>", "<pad>"), bos_token="<s>", eos_token="</s>", pad_token="<pad>", padding_side="left")
+    tokenizer = byte_tokenizer(
+        specials=("<s>", "</s>", "<pad>"), bos_token="<s>", eos_token="</s>", pad_token="<pad>", padding_side="left"
+    )
     torch.manual_seed(1)
     config = BloomConfig(vocab_size=len(tokenizer), hidden_size=24, n_layer=2, n_head=3)
     return _language(folder, BloomForCausalLM(config), tokenizer, **more)
@@ -109,7 +126,12 @@ def uniform_over_bytes(folder: Path) -> ModelSpec:
     """A vocabulary of the 256 bytes, and output embeddings of zero: every byte costs eight bits."""
     tokenizer = byte_tokenizer(merges=False)
     config = LlamaConfig(
-        vocab_size=256, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, tie_word_embeddings=False
+        vocab_size=256,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        tie_word_embeddings=False,
     )
     model = LlamaForCausalLM(config)
     torch.nn.init.zeros_(model.lm_head.weight)
@@ -133,7 +155,9 @@ def clip(folder: Path, modality: str, **more: object) -> ModelSpec:
         torch.manual_seed(4)
         model = open_clip.model.CustomTextCLIP(**config)
         folder.mkdir(parents=True)
-        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config | {"custom_text": True}, "preprocess_cfg": {}}))
+        (folder / "open_clip_config.json").write_text(
+            json.dumps({"model_cfg": config | {"custom_text": True}, "preprocess_cfg": {}})
+        )
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "open_clip_model.safetensors")
     asset = AssetSpec(source="path", id=str(folder))
     return ModelSpec(name=f"clip_{modality}", modality=modality, source="open_clip", id="small", asset=asset, **more)

@@ -60,8 +60,16 @@ def test_compare_gives_every_pair_of_models_once():
     ("call", "error", "message"),
     [
         (lambda x: platorep.score(x, x[:-1]), DataError, r"x has 80 samples \(rows\) and y has 79; .*Drop the rows"),
-        (lambda x: platorep.score(x, x, "mutual_kn"), UnknownNameError, "unknown metric 'mutual_kn'. Did you mean 'mutual_knn'"),
-        (lambda x: platorep.score(x, x, n_neighbours=5), UnknownNameError, "unknown parameter of mutual_knn 'n_neighbours'"),
+        (
+            lambda x: platorep.score(x, x, "mutual_kn"),
+            UnknownNameError,
+            "unknown metric 'mutual_kn'. Did you mean 'mutual_knn'",
+        ),
+        (
+            lambda x: platorep.score(x, x, n_neighbours=5),
+            UnknownNameError,
+            "unknown parameter of mutual_knn 'n_neighbours'",
+        ),
         (lambda x: platorep.score(x, x, k=80), FeatureError, "k = 80 neighbours of 80 samples"),
         (lambda x: platorep.score(x[0], x), FeatureError, r"x, layer 0: shape \(12,\)"),
         (lambda x: platorep.score(x.tolist(), x), FeatureError, "got list, expected a numpy array or a torch tensor"),
@@ -70,29 +78,73 @@ def test_compare_gives_every_pair_of_models_once():
         (lambda x: platorep.score_layers([], [x]), FeatureError, "x has no layers"),
         (lambda x: platorep.score(np.where(x > 2, np.nan, x), x), FeatureError, "not finite"),
         (lambda x: platorep.compare({"a": x, "b": x[:50]}), DataError, r"a has 80 samples \(rows\) and b has 50"),
-        (lambda x: platorep.score(x, np.ma.masked_greater(x, 2)), FeatureError, "y, layer 0: got a masked array.*Fill it.*or drop"),
-        (lambda x: platorep.score(x > 0, x), FeatureError, "dtype bool holds no real numbers; expected floating or whole ones"),
+        (
+            lambda x: platorep.score(x, np.ma.masked_greater(x, 2)),
+            FeatureError,
+            "y, layer 0: got a masked array.*Fill it.*or drop",
+        ),
+        (
+            lambda x: platorep.score(x > 0, x),
+            FeatureError,
+            "dtype bool holds no real numbers; expected floating or whole ones",
+        ),
         (lambda x: platorep.score(torch.from_numpy(x > 0), x), FeatureError, "dtype torch.bool holds no real numbers"),
-        (lambda x: platorep.score(torch.from_numpy(x * 1j), x), FeatureError, "dtype torch.complex128 holds no real numbers"),
-        (lambda x: platorep.score(torch.from_numpy(x).to_sparse(), x), FeatureError, r"layout torch.sparse_coo.*x\.to_dense\(\)"),
-        (lambda x: platorep.score(torch.from_numpy(x).to("meta"), x), FeatureError, "meta device, which has a shape and no values"),
+        (
+            lambda x: platorep.score(torch.from_numpy(x * 1j), x),
+            FeatureError,
+            "dtype torch.complex128 holds no real numbers",
+        ),
+        (
+            lambda x: platorep.score(torch.from_numpy(x).to_sparse(), x),
+            FeatureError,
+            r"layout torch.sparse_coo.*x\.to_dense\(\)",
+        ),
+        (
+            lambda x: platorep.score(torch.from_numpy(x).to("meta"), x),
+            FeatureError,
+            "meta device, which has a shape and no values",
+        ),
         (lambda x: platorep.score(quantised(x), x), FeatureError, r"quantised tensor.*x\.dequantize\(\)"),
-        (lambda x: platorep.score(x * 1e300, x), FeatureError, r"values up to \d.*e\+300 are too large for float32; scale the features"),
+        (
+            lambda x: platorep.score(x * 1e300, x),
+            FeatureError,
+            r"values up to \d.*e\+300 are too large for float32; scale the features",
+        ),
         (lambda x: platorep.score(torch.from_numpy(x * 1e40), x), FeatureError, "too large for float32"),
         (lambda x: platorep.score(x.astype(np.longdouble) * 1e40, x), FeatureError, "too large for float32"),
         (lambda x: platorep.score(x, x, None), SpecError, "metric is None; expected a word such as 'mutual_knn'"),
-        (lambda x: platorep.score(x, x, ["mutual_knn"]), SpecError, r"metric is \['mutual_knn'\]; .*`compare` takes .* a list of them"),
+        (
+            lambda x: platorep.score(x, x, ["mutual_knn"]),
+            SpecError,
+            r"metric is \['mutual_knn'\]; .*`compare` takes .* a list of them",
+        ),
         (lambda x: platorep.score(x, x, MutualKNN), SpecError, "metric is <class .*MutualKNN'>; expected a word"),
-        (lambda x: platorep.compare({"a": x, "b": x}, None), SpecError, "metric is None; expected a word such as 'mutual_knn'"),
-        (lambda x: platorep.compare({"a": x, "b": x}, MutualKNN), SpecError, "metric is <class .*MutualKNN'>; expected a word"),
-        (lambda x: platorep.score(x, x, "mutual_knn(k=3)", k=5), SpecError, r"given twice: in 'mutual_knn\(k=3\)', and k beside it"),
+        (
+            lambda x: platorep.compare({"a": x, "b": x}, None),
+            SpecError,
+            "metric is None; expected a word such as 'mutual_knn'",
+        ),
+        (
+            lambda x: platorep.compare({"a": x, "b": x}, MutualKNN),
+            SpecError,
+            "metric is <class .*MutualKNN'>; expected a word",
+        ),
+        (
+            lambda x: platorep.score(x, x, "mutual_knn(k=3)", k=5),
+            SpecError,
+            r"given twice: in 'mutual_knn\(k=3\)', and k beside it",
+        ),
         (lambda x: platorep.score(x, x, k=True), SpecError, "k is True; expected a whole number"),
         (lambda x: platorep.score(x, x, k=torch.tensor(True)), SpecError, "expected a whole number"),
         (lambda x: platorep.score(x, x, k=5.0), SpecError, "k is 5.0; expected a whole number"),
         (lambda x: platorep.compare([x, x]), SpecError, "models is a list; expected a dict from a name"),
         (lambda x: platorep.compare({1: x, "b": x}), SpecError, "a model is named 1 .int.; expected a text. Write '1'"),
         (lambda x: platorep.compare({"a": None, "b": x}), FeatureError, "a: got NoneType, expected an array"),
-        (lambda x: platorep.compare({"a": x, "b": x}, device="foo"), SpecError, "device 'foo' cannot be used: .*Expected 'cpu'"),
+        (
+            lambda x: platorep.compare({"a": x, "b": x}, device="foo"),
+            SpecError,
+            "device 'foo' cannot be used: .*Expected 'cpu'",
+        ),
         (lambda x: platorep.score_layers([x], [x], device="meta"), SpecError, "device 'meta' cannot be used"),
         (lambda x: platorep.score(x, x, quantile="a"), SpecError, "quantile is 'a'; expected a number between 0 and 1"),
         (lambda x: platorep.compare({"a": x, "b": x}, quantile=None), SpecError, "quantile is None; expected a number"),
@@ -114,7 +166,9 @@ def test_arrays_of_every_width_and_byte_order_score_as_float32_does(dtype):
     x, y = (np.abs(side).round(1) * 10 // 1 for side in views())
     expected = platorep.score(x.astype(np.float32), y.astype(np.float32), k=5)
     assert platorep.score(x.astype(dtype), y.astype(dtype), k=5) == expected
-    assert platorep.score(x.astype(dtype)[:, ::-1], y.astype(np.float32), k=5) == expected  # columns in another order in memory
+    assert (
+        platorep.score(x.astype(dtype)[:, ::-1], y.astype(np.float32), k=5) == expected
+    )  # columns in another order in memory
 
 
 @pytest.mark.parametrize("k", [np.int64(5), np.uint8(5), torch.tensor(5)])
@@ -143,7 +197,9 @@ def test_differences_lost_in_float32_are_warned_of_once_a_call(x):
     for call in (
         lambda: platorep.score(x, y, "mutual_knn(k=5,similarity=euclidean)", clip="none"),
         lambda: platorep.score_layers([y, x, x], [x], "mutual_knn(k=5,similarity=euclidean)", clip="none"),
-        lambda: platorep.compare({"a": [y, x], "b": x}, "mutual_knn(k=5,similarity=euclidean)", clip="none", concatenation=False),
+        lambda: platorep.compare(
+            {"a": [y, x], "b": x}, "mutual_knn(k=5,similarity=euclidean)", clip="none", concatenation=False
+        ),
     ):
         with pytest.warns(UserWarning, match="scored in float32.*Centre them first") as caught:
             call()

@@ -18,7 +18,11 @@ from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import AssetSpec
 
 
-FILES = {"pkg/data/a.txt": b"alpha", "pkg/data/deep/b.txt": b"beta", "pkg/__init__.py": b"raise SystemExit('never imported')"}
+FILES = {
+    "pkg/data/a.txt": b"alpha",
+    "pkg/data/deep/b.txt": b"beta",
+    "pkg/__init__.py": b"raise SystemExit('never imported')",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +39,9 @@ def make_wheel(path: Path, files: dict[str, bytes] = FILES) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def make_deb(path: Path, files: dict[str, bytes] = FILES, compression: str = "xz", link: tuple[str, str] | None = None) -> str:
+def make_deb(
+    path: Path, files: dict[str, bytes] = FILES, compression: str = "xz", link: tuple[str, str] | None = None
+) -> str:
     def tar(content: dict[str, bytes]) -> bytes:
         raw = io.BytesIO()
         with tarfile.open(fileobj=raw, mode=f"w:{compression}" if compression in ("xz", "gz") else "w") as packed:
@@ -51,12 +57,18 @@ def make_deb(path: Path, files: dict[str, bytes] = FILES, compression: str = "xz
 
     ending = f".{compression}" if compression else ""
     data = tar(files)
-    parts = {"debian-binary": b"2.0\n", f"control.tar{ending}": tar({"control": b"Package: x\n"}), f"data.tar{ending}": data}
+    parts = {
+        "debian-binary": b"2.0\n",
+        f"control.tar{ending}": tar({"control": b"Package: x\n"}),
+        f"data.tar{ending}": data,
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as out:
         out.write(b"!<arch>\n")
         for name, raw in parts.items():
-            out.write(f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(raw):<10}`\n".encode() + raw + b"\n" * (len(raw) % 2))
+            out.write(
+                f"{name:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(raw):<10}`\n".encode() + raw + b"\n" * (len(raw) % 2)
+            )
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -109,7 +121,11 @@ def test_members_may_be_files_folders_or_patterns(pip):
     sha = make_wheel(shelf / "pkg-1.0-py3-none-any.whl")
     assert sorted(p.name for p in fetch(wheel_asset(sha, "pkg/*.txt")).rglob("*.txt")) == ["a.txt", "b.txt"]
     assert sorted(p.name for p in fetch(wheel_asset(sha, "pkg/data/a.txt")).rglob("*.txt")) == ["a.txt"]
-    assert sorted(p.name for p in fetch(wheel_asset(sha)).rglob("*.*") if not p.name.startswith(".")) == ["__init__.py", "a.txt", "b.txt"]
+    assert sorted(p.name for p in fetch(wheel_asset(sha)).rglob("*.*") if not p.name.startswith(".")) == [
+        "__init__.py",
+        "a.txt",
+        "b.txt",
+    ]
 
 
 def test_wrong_sha256_names_both_and_unpacks_nothing(pip, cache):
@@ -241,11 +257,15 @@ def test_debian_package_is_unpacked_without_its_links(tmp_path, monkeypatch, com
     assert (folder / "pkg/data/deep/b.txt").read_bytes() == b"beta"
 
 
-@pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="the only packages that need dpkg-deb are those compressed by zstd")
+@pytest.mark.skipif(
+    shutil.which("dpkg-deb") is None, reason="the only packages that need dpkg-deb are those compressed by zstd"
+)
 def test_debian_package_compressed_by_zstd_is_unpacked_by_dpkg(tmp_path, cache):
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
-    (tree / "DEBIAN/control").write_text("Package: pkg\nVersion: 1:1.0-1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n")
+    (tree / "DEBIAN/control").write_text(
+        "Package: pkg\nVersion: 1:1.0-1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: d\n"
+    )
     for name, raw in FILES.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_bytes(raw)
@@ -305,20 +325,30 @@ else:
 """
     calls = fake_apt(tmp_path, monkeypatch, text)
     assert (fetch(deb_asset(sha, "pkg/data")) / "pkg/data/a.txt").is_file()
-    kinds = [next(word for word in line.split() if word in ("download", "update")) for line in calls.read_text().splitlines()]
+    kinds = [
+        next(word for word in line.split() if word in ("download", "update")) for line in calls.read_text().splitlines()
+    ]
     assert kinds == ["download", "update", "download"]
     assert "APT::Sandbox::User=root" in calls.read_text()
 
 
 def test_apt_that_does_not_know_the_version_is_explained(tmp_path, monkeypatch):
-    fake_apt(tmp_path, monkeypatch, "sys.exit(\"E: Version '1:1.0-1' for 'pkg' was not found\" if 'download' in sys.argv else 0)")
-    with pytest.raises(AssetError, match=r"(?s)was not found.*apt-get update.*apt-cache policy pkg.*pkg_1%3a1.0-1_\*.deb by hand"):
+    fake_apt(
+        tmp_path,
+        monkeypatch,
+        "sys.exit(\"E: Version '1:1.0-1' for 'pkg' was not found\" if 'download' in sys.argv else 0)",
+    )
+    with pytest.raises(
+        AssetError, match=r"(?s)was not found.*apt-get update.*apt-cache policy pkg.*pkg_1%3a1.0-1_\*.deb by hand"
+    ):
         fetch(deb_asset("0" * 64))
 
 
 def test_machine_without_apt_is_told_to_download_by_hand(monkeypatch):
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(AssetError, match=r"no apt-get here. Download pkg_1%3a1.0-1_\*.deb by hand and put it into .*downloads"):
+    with pytest.raises(
+        AssetError, match=r"no apt-get here. Download pkg_1%3a1.0-1_\*.deb by hand and put it into .*downloads"
+    ):
         fetch(deb_asset("0" * 64))
 
 
@@ -336,7 +366,9 @@ def test_path_is_given_as_it_is_and_resolved_to_its_content(tmp_path):
     assert resolve(path_asset(file)).sha256 == hashlib.sha256(b"one").hexdigest()
     assert fetch(resolve(path_asset(file))) == file
     file.write_bytes(b"two")
-    with pytest.raises(AssetError, match=f"{hashlib.sha256(b'two').hexdigest()}, expected {hashlib.sha256(b'one').hexdigest()}"):
+    with pytest.raises(
+        AssetError, match=f"{hashlib.sha256(b'two').hexdigest()}, expected {hashlib.sha256(b'one').hexdigest()}"
+    ):
         fetch(path_asset(file, hashlib.sha256(b"one").hexdigest()))
 
 
@@ -434,7 +466,9 @@ def test_unreachable_hub_gives_the_cached_commit_or_says_what_to_do(monkeypatch,
         raise FileNotFoundError("no snapshot")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", nothing_cached)
-    with pytest.raises(AssetError, match=r"could not be had from the Hub .*HF_HUB_OFFLINE.*HF_HOME, or name a local folder"):
+    with pytest.raises(
+        AssetError, match=r"could not be had from the Hub .*HF_HUB_OFFLINE.*HF_HOME, or name a local folder"
+    ):
         resolve_revision("someone/something")
     with pytest.raises(AssetError, match="HF_HOME"):
         fetch(AssetSpec(source="hub", id=f"someone/something@{'a' * 40}"))
@@ -444,7 +478,9 @@ def test_hub_file_is_checked_against_its_sha256(monkeypatch, tmp_path):
     (tmp_path / "weights.bin").write_bytes(b"w")
     monkeypatch.setattr(hub, "snapshot", lambda *a, **k: tmp_path)
     commit = "a" * 40
-    good = AssetSpec(source="hub", id=f"a/b@{commit}", sha256=hashlib.sha256(b"w").hexdigest(), members=("weights.bin",))
+    good = AssetSpec(
+        source="hub", id=f"a/b@{commit}", sha256=hashlib.sha256(b"w").hexdigest(), members=("weights.bin",)
+    )
     assert fetch(good) == tmp_path
     with pytest.raises(AssetError, match=f"expected {'0' * 64}"):
         fetch(good.replace(sha256="0" * 64))

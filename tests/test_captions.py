@@ -77,7 +77,9 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(made, model, pairs, tmp_
         summarise(model, pairs, WORDS, tmp_path, decoding=Decoding(batch=4), device=CPU, progress=stop)
     assert not (tmp_path / "metadata.parquet").exists()
     steps = []
-    summarise(model, pairs, WORDS, tmp_path, decoding=Decoding(batch=4), device=CPU, progress=lambda *a: steps.append(a))
+    summarise(
+        model, pairs, WORDS, tmp_path, decoding=Decoding(batch=4), device=CPU, progress=lambda *a: steps.append(a)
+    )
     assert [step[:2] for step in steps] == [(1, 2), (2, 2)]  # of 4 batches
     assert contents(tmp_path) == contents(made)
 
@@ -85,7 +87,9 @@ def test_a_stopped_run_goes_on_and_gives_the_same_bytes(made, model, pairs, tmp_
 def test_a_finished_folder_is_left_alone_and_more_lengths_can_be_added(model, pairs, tmp_path):
     steps = []
     summarise(model, pairs, [2], tmp_path, decoding=Decoding(batch=6), device=CPU)
-    summarise(model, pairs, [2, 4], tmp_path, decoding=Decoding(batch=6), device=CPU, progress=lambda *a: steps.append(a))
+    summarise(
+        model, pairs, [2, 4], tmp_path, decoding=Decoding(batch=6), device=CPU, progress=lambda *a: steps.append(a)
+    )
     assert steps == [(1, 1, "4 words")]
 
 
@@ -99,7 +103,9 @@ def test_the_recipe_is_recorded_and_another_one_is_refused(made, model, pairs):
 
 def test_drawn_summaries_follow_their_seed_and_leave_the_global_generator_alone(model, pairs, tmp_path):
     def drawn(name, seed):
-        folder = summarise(model, pairs, [2], tmp_path / name, decoding=Decoding(batch=6, temperature=1.0, seed=seed), device=CPU)
+        folder = summarise(
+            model, pairs, [2], tmp_path / name, decoding=Decoding(batch=6, temperature=1.0, seed=seed), device=CPU
+        )
         return pd.read_parquet(folder / "metadata.parquet").words_2.tolist()
 
     torch.manual_seed(5)
@@ -137,7 +143,14 @@ def test_refusals(model, pairs, tmp_path):
 
 def test_the_command_writes_the_dataset(model, tmp_path):
     asset = f"{{source: path, id: '{model.asset.id}'}}"
-    command = ["captions", "dataset=synthetic", "dataset.n=4", f"root={tmp_path}", "captions.words=[2]", "compute.device=cpu"]
+    command = [
+        "captions",
+        "dataset=synthetic",
+        "dataset.n=4",
+        f"root={tmp_path}",
+        "captions.words=[2]",
+        "compute.device=cpu",
+    ]
     command += ["captions.model.name=small", f"+captions.model.asset={asset}"]
     cli.app(command, standalone_mode=False)
     frame = pd.read_parquet(tmp_path / "captions" / "synthetic--small" / "metadata.parquet")

@@ -36,7 +36,10 @@ def test_each_level_equals_scores_of_features_whose_rows_were_moved(metric, side
     found = scores(shuffled_pairs(x, y, parse(metric), shares=[0, 0.4], seeds=2))
     assert len(found) == 4 * (1 + 2)
     order = torch.from_numpy(mismatched(x[0].n, 0.4, 1))
-    moved = [stored(one.name + "moved", [one.load(i)[order] for i in range(len(one.layers))], modality="vision", ids=None) for one in y]
+    moved = [
+        stored(one.name + "moved", [one.load(i)[order] for i in range(len(one.layers))], modality="vision", ids=None)
+        for one in y
+    ]
     slow = align(x, moved, [parse(metric)], out_dir=None).best()
     fast = found[(found.share == 0.4) & (found.seed == 1)]
     np.testing.assert_allclose(fast.score, slow.score, rtol=1e-5, atol=1e-7)

@@ -103,7 +103,9 @@ def test_what_cannot_be_imported_says_why(tmp_path):
     with pytest.raises(DataError, match="'item-3' occurs twice"):
         load(path, store, [*IDS[:11], "item-3"])
     load(path, store, IDS)
-    with pytest.raises(DataError, match=r"1 of the dataset's are missing in the file \(first 'item-11'\), 1 of the file's are not"):
+    with pytest.raises(
+        DataError, match=r"1 of the dataset's are missing in the file \(first 'item-11'\), 1 of the file's are not"
+    ):
         load(path, store, [*IDS[:11], "stranger"])
     np.save(path, np.array([{"a": 1}] * 12, dtype=object), allow_pickle=True)
     with pytest.raises(FeatureError, match="pickled objects are not read"):
@@ -119,7 +121,9 @@ def test_what_cannot_be_imported_says_why(tmp_path):
 @pytest.mark.parametrize("kind", ["npz", "npy"])
 def test_files_that_are_not_numpy_s_are_said_to_be_none_and_nothing_unsafe_is_advised(kind, tmp_path):
     path, store = tmp_path / f"bad.{kind}", FeatureStore(tmp_path / "store")
-    made = {"npz": lambda: np.savez(path, first=X.numpy(), ids=np.array(IDS)), "npy": lambda: np.save(path, X.numpy())}[kind]
+    made = {"npz": lambda: np.savez(path, first=X.numpy(), ids=np.array(IDS)), "npy": lambda: np.save(path, X.numpy())}[
+        kind
+    ]
     made()
     whole = path.read_bytes()
     broken = [b"", b"junk" * 100, whole[: len(whole) // 2]]

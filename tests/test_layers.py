@@ -16,7 +16,19 @@ LAYERS = [
     {"core"},
     {"metrics", "stats"},
     {"assets", "models", "data"},
-    {"extract", "align", "competence", "figures", "theory", "report", "imports", "captions", "controls", "api", "progress"},
+    {
+        "extract",
+        "align",
+        "competence",
+        "figures",
+        "theory",
+        "report",
+        "imports",
+        "captions",
+        "controls",
+        "api",
+        "progress",
+    },
     {
         "config",
         "pipeline",
@@ -74,11 +86,18 @@ def test_the_check_above_finds_an_upward_import():
     assert upward("align", "from platorep import stages, __version__") == {"stages"}
 
 
-@pytest.mark.parametrize("module", ["platorep", "platorep.core.specs", "platorep.core.store", "platorep.core.results", "platorep.config"])
+@pytest.mark.parametrize(
+    "module", ["platorep", "platorep.core.specs", "platorep.core.store", "platorep.core.results", "platorep.config"]
+)
 def test_the_core_loads_without_torch(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_check_above_can_fail():
-    assert subprocess.run([sys.executable, "-c", "import torch, sys; sys.exit('torch' in sys.modules)"], check=False).returncode == 1
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", "import torch, sys; sys.exit('torch' in sys.modules)"], check=False
+        ).returncode
+        == 1
+    )

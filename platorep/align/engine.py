@@ -100,7 +100,9 @@ def align(
             states[key] = _prepare(layers, needed, concatenation, report)
         here = [(a, b, m) for a, b, m in missing if (a.key, b.key) in block.pairs]
         for metric in needed:
-            if wanting := [(a, b) for a, b, m in here if m is metric]:  # none where a run that was killed had come further
+            if wanting := [
+                (a, b) for a, b, m in here if m is metric
+            ]:  # none where a run that was killed had come further
                 store.write(metric, _scores(metric, wanting, states), report)
     return AlignmentTable.concatenate([store.get(a, b, m) for a, b in wanted for m in metrics])
 
@@ -108,7 +110,9 @@ def align(
 def _check(x: Sequence[Features], y: Sequence[Features], metrics: Sequence[Metric]) -> None:
     """Refuses nothing to do, samples that differ, and a number of samples for which a metric is undefined."""
     if not x or not y or not metrics:
-        raise DataError(f"nothing to align: {len(x)} x models, {len(y)} y models, {len(metrics)} metrics; each must be at least 1.")
+        raise DataError(
+            f"nothing to align: {len(x)} x models, {len(y)} y models, {len(metrics)} metrics; each must be at least 1."
+        )
     first = x[0]
     for other in (*x, *y):
         if other.digest != first.digest:
@@ -142,7 +146,9 @@ def _shared_out(pairs: list[tuple[Features, Features]], shard: tuple[int, int]) 
     if not 0 <= i < m:
         raise SpecError(f"shard {i}/{m}: the first number must be at least 0 and less than the second.")
     if m > len(pairs):
-        raise SpecError(f"shard {i}/{m}: there are only {len(pairs)} pairs of models to share out. Use at most {len(pairs)} shards.")
+        raise SpecError(
+            f"shard {i}/{m}: there are only {len(pairs)} pairs of models to share out. Use at most {len(pairs)} shards."
+        )
     return pairs[len(pairs) * i // m : len(pairs) * (i + 1) // m]
 
 
@@ -153,7 +159,10 @@ def _state_bytes(features: Features, metrics: Sequence[Metric]) -> int:
 def _prepare(layers: ModelLayers, metrics: Sequence[Metric], concatenation: bool, report: _Counter) -> States:
     """The states of every layer by metric id; one geometry a layer and similarity serves all metrics."""
     states: States = {metric.id: [] for metric in metrics}
-    widest = {s: max((m.k for m in metrics if m.similarity == s and hasattr(m, "k")), default=0) for s in {m.similarity for m in metrics}}
+    widest = {
+        s: max((m.k for m in metrics if m.similarity == s and hasattr(m, "k")), default=0)
+        for s in {m.similarity for m in metrics}
+    }
     name = layers.features.name
     for index, made in layers.geometries(sorted(widest), concatenation=concatenation):
         try:
@@ -190,7 +199,11 @@ def _scores(metric: Metric, pairs: list[tuple[Features, Features]], states: dict
             left = 0
             for b in others:
                 across = slice(left, left := left + len(states[b.key][metric.id]))
-                moments = None if null is None else NullMoments(*(None if part is None else part[down, across] for part in null))
+                moments = (
+                    None
+                    if null is None
+                    else NullMoments(*(None if part is None else part[down, across] for part in null))
+                )
                 yield Scored(a, b, scores[down, across], moments, xs[down], ys[across])
 
 

@@ -76,7 +76,11 @@ def score_galleries(
     """
     order, word = _check(pairs, design, shard), clip_id(clip, quantile)
     parts = [[part_path(out_dir, a, b, design, word, (i, shard[1])) for i in range(shard[1])] for a, b in pairs]
-    missing = [(a, b, own[shard[0]]) for (a, b), own in zip(pairs, parts, strict=True) if overwrite or not own[shard[0]].is_file()]
+    missing = [
+        (a, b, own[shard[0]])
+        for (a, b), own in zip(pairs, parts, strict=True)
+        if overwrite or not own[shard[0]].is_file()
+    ]
     models = {one.key: one for a, b, _ in missing for one in (a, b)}
     start, stop = knn.share(design.queries, shard, design.rows)
     held = {key: 4 * (stop - start) * sum(design.widest) * len(one.layers) for key, one in models.items()}
@@ -95,7 +99,9 @@ def score_galleries(
         room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
         for key in block.reads:
             one = models[key]
-            beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)  # a layer as it is read, normalised, and in the order
+            beside = (
+                3 * 4 * one.n * max(layer.dim for layer in one.layers)
+            )  # a layer as it is read, normalised, and in the order
             layers = ModelLayers(one, clip=clip, quantile=quantile, memory=room - beside, device=str(device))
             searched[key] = []
             for layer in _search(layers, order, design, shard):
@@ -147,13 +153,22 @@ def _search(layers: ModelLayers, order: torch.Tensor, design: Design, shard: tup
         else:
             tile, similarity = (design.rows, COLUMNS), design.similarity
             graphs = knn.growing_neighbours(
-                x[: len(own)], design.widest, design.sizes, gallery=x, own=own, similarity=similarity, shard=shard, tile=tile
+                x[: len(own)],
+                design.widest,
+                design.sizes,
+                gallery=x,
+                own=own,
+                similarity=similarity,
+                shard=shard,
+                tile=tile,
             )
             tested = found = [(stop - start) * setting.k for setting in design.settings]
         yield Searched([graph.to(torch.int32) for graph in graphs], tested, found)
 
 
-def _recall(graphs: list[torch.Tensor], x: torch.Tensor, queries: torch.Tensor, design: Design) -> tuple[list[int], list[int]]:
+def _recall(
+    graphs: list[torch.Tensor], x: torch.Tensor, queries: torch.Tensor, design: Design
+) -> tuple[list[int], list[int]]:
     """True neighbours looked up for some of the queries, and those of them that an approximate search found, by setting.
 
     These are the first few of each tile, so that the exact search has the same tiles, and the same bytes, whatever the shares.
@@ -161,7 +176,9 @@ def _recall(graphs: list[torch.Tensor], x: torch.Tensor, queries: torch.Tensor, 
     few = -(-design.rows // TESTED)
     test = queries[queries % design.rows < few]
     tile, at = (few, COLUMNS), (test - queries[0]).cpu()
-    true = knn.growing_neighbours(x[test], design.widest, design.sizes, gallery=x, own=test, similarity=design.similarity, tile=tile)
+    true = knn.growing_neighbours(
+        x[test], design.widest, design.sizes, gallery=x, own=test, similarity=design.similarity, tile=tile
+    )
     found = []
     for n, k, _ in design.settings:
         size = design.sizes.index(n)

@@ -76,7 +76,9 @@ class Design:
 
     def __post_init__(self) -> None:
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes)) or self.sizes[0] < 2:
-            raise SpecError(f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, from 2 on, such as [1024,4096,16384].")
+            raise SpecError(
+                f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, from 2 on, such as [1024,4096,16384]."
+            )
         if self.seed < 0:
             raise SpecError(f"gallery.seed is {self.seed}; expected 0 or more.")
         if not 2 <= self.queries <= self.sizes[0]:
@@ -96,7 +98,9 @@ class Design:
     def settings(self) -> list[Setting]:
         """Fixed k first; within a rule the galleries in order."""
         fixed = [Setting(n, k, math.nan) for k in self.ks for n in self.sizes]
-        return fixed + ([] if self.share is None else [Setting(n, max(1, round(self.share * n)), self.share) for n in self.sizes])
+        return fixed + (
+            [] if self.share is None else [Setting(n, max(1, round(self.share * n)), self.share) for n in self.sizes]
+        )
 
     @property
     def widest(self) -> list[int]:
@@ -172,7 +176,9 @@ def write_part(path: Path, xs: list[Searched], ys: list[Searched], design: Desig
         size = design.sizes.index(n)
         counts.append(shared_by_query(*([layer.graphs[size][:, :k] for layer in side] for side in (xs, ys)), n))
     flat = np.concatenate([one.reshape(pairs, -1) for one in counts])
-    columns: dict[str, Any] = {name: np.repeat([getattr(one, name) for one in settings], pairs) for name in Setting._fields}
+    columns: dict[str, Any] = {
+        name: np.repeat([getattr(one, name) for one in settings], pairs) for name in Setting._fields
+    }
     for side, layers in (("x", xs), ("y", ys)):
         index = np.repeat(np.arange(len(xs)), len(ys)) if side == "x" else np.tile(np.arange(len(ys)), len(xs))
         columns[f"{side}_layer"] = np.tile(index, len(settings)).astype(np.int32)
@@ -195,9 +201,13 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
     expected = [setting.n for setting in design.settings for _ in x.layers for _ in y.layers]
     for path, one in zip(parts, read, strict=True):
         if one["n"].to_pylist() != expected or one["k"].to_pylist() != read[0]["k"].to_pylist():
-            raise StoreError(f"{path} holds other layers or galleries than its name says. Remove it and run `platorep gallery` again.")
+            raise StoreError(
+                f"{path} holds other layers or galleries than its name says. Remove it and run `platorep gallery` again."
+            )
     overlaps = np.concatenate(
-        [one["overlaps"].combine_chunks().flatten().to_numpy().reshape(len(one), -1) for one in read], axis=1, dtype=np.int64
+        [one["overlaps"].combine_chunks().flatten().to_numpy().reshape(len(one), -1) for one in read],
+        axis=1,
+        dtype=np.int64,
     )
     sums = {name: sum(one[name].to_numpy() for one in read) for name in ("x_tested", "x_found", "y_tested", "y_found")}
     keys = read[0].select([*Setting._fields, "x_layer", "y_layer"]).to_pandas()
@@ -205,7 +215,9 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
     scores, pairs = [], len(x.layers) * len(y.layers)
     for at, setting in enumerate(design.settings):
         scores.append(query_scores(overlaps[at * pairs : (at + 1) * pairs], setting.k, setting.n))
-    columns: dict[str, Any] = {name: np.concatenate([getattr(one, name) for one in scores]) for name in scores[0]._fields}
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name) for one in scores]) for name in scores[0]._fields
+    }
     chance = keys.k / (keys.n - 1)
     metrics = {k: MutualKNN(k=k, similarity=design.similarity).id for k in {setting.k for setting in design.settings}}
     columns |= {

@@ -60,7 +60,9 @@ class ModelLayers:
         device: where layers are loaded to.
     """
 
-    def __init__(self, features: Features, *, clip: ClipRule, quantile: float, memory: int, device: str = "cpu") -> None:
+    def __init__(
+        self, features: Features, *, clip: ClipRule, quantile: float, memory: int, device: str = "cpu"
+    ) -> None:
         self.features, self.clip, self.quantile, self.device = features, clip, quantile, device
         self.holds = feature_bytes(features) <= memory
 
@@ -80,11 +82,15 @@ class ModelLayers:
             found = clip_threshold(layers, self.features.n, rule=self.clip, quantile=self.quantile)
         except FeatureError as error:
             names = [layer.name for layer in self.features.layers]
-            bad = next((name for i, name in enumerate(names) if not torch.isfinite(self._rows(i, slice(None))).all()), None)
+            bad = next(
+                (name for i, name in enumerate(names) if not torch.isfinite(self._rows(i, slice(None))).all()), None
+            )
             raise FeatureError(f"{self.features.name}{f', layer {bad}' if bad else ''}: {error}") from error
         if found == 0:
             # word counts and their like: a clamp at 0 would leave nothing of them, and they have no outlier dimensions
-            log.warning("%s: more than %g of its features are 0; they are not clamped.", self.features.name, self.quantile)
+            log.warning(
+                "%s: more than %g of its features are 0; they are not clamped.", self.features.name, self.quantile
+            )
             return None
         return found
 
@@ -116,12 +122,19 @@ class ModelLayers:
                     sums[similarity] = sums[similarity].add_(products) if similarity in sums else products.clone()
         if concatenation:
             if dense:
-                yield CONCATENATION, self._made("concatenation", similarities, lambda s: Geometry.concatenation(sums[s], self._joined, s))
+                yield (
+                    CONCATENATION,
+                    self._made(
+                        "concatenation", similarities, lambda s: Geometry.concatenation(sums[s], self._joined, s)
+                    ),
+                )
             else:
                 joined = self._joined()
                 yield CONCATENATION, self._made("concatenation", similarities, lambda s: Geometry(joined, s))
 
-    def _made(self, layer: str, similarities: Sequence[Similarity], make: Callable[[Similarity], Geometry]) -> dict[Similarity, Geometry]:
+    def _made(
+        self, layer: str, similarities: Sequence[Similarity], make: Callable[[Similarity], Geometry]
+    ) -> dict[Similarity, Geometry]:
         try:
             return {similarity: make(similarity) for similarity in similarities}
         except FeatureError as error:
@@ -157,4 +170,6 @@ def neighbour_graphs(
         One (n, k) int64 tensor a layer, on the CPU, in depth order; the concatenation last.
     """
     layers = ModelLayers(features, clip=clip, quantile=quantile, memory=memory, device=device)
-    return [made[similarity].neighbours(k).cpu() for _, made in layers.geometries([similarity], concatenation=concatenation)]
+    return [
+        made[similarity].neighbours(k).cpu() for _, made in layers.geometries([similarity], concatenation=concatenation)
+    ]

@@ -111,10 +111,15 @@ def tables(parts: Sequence[dict[str, object]]) -> list[AlignmentTable]:
     }
     frame = AlignmentTable.from_frame(pd.DataFrame(joined)).frame
     ends = np.cumsum(sizes)
-    return [AlignmentTable(frame.iloc[end - size : end].reset_index(drop=True)) for size, end in zip(sizes, ends, strict=True)]
+    return [
+        AlignmentTable(frame.iloc[end - size : end].reset_index(drop=True))
+        for size, end in zip(sizes, ends, strict=True)
+    ]
 
 
 def write_samples(path: Path, x_layer: int, y_layer: int, overlap: torch.Tensor) -> None:
     """What each sample contributes to the best layer pair's score: columns sample (place in the dataset's order), overlap."""
-    frame = pd.DataFrame({"sample": np.arange(len(overlap)), "overlap": overlap.numpy(), "x_layer": x_layer, "y_layer": y_layer})
+    frame = pd.DataFrame(
+        {"sample": np.arange(len(overlap)), "overlap": overlap.numpy(), "x_layer": x_layer, "y_layer": y_layer}
+    )
     write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False))

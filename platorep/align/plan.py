@@ -43,8 +43,15 @@ def plan_blocks(pairs: Sequence[tuple[str, str]], sizes: Mapping[str, int], budg
             if here:
                 need = [key for key in dict.fromkeys([*down, *group]) if any(key in pair for pair in here)]
                 if (size := sum(sizes[key] for key in need)) > budget:
-                    log.warning("prepared layers of %s take %.1f GB; the budget leaves %.1f GB", ", ".join(need), size / 1e9, budget / 1e9)
-                blocks.append(Block([key for key in held if key in need], [key for key in need if key not in held], here))
+                    log.warning(
+                        "prepared layers of %s take %.1f GB; the budget leaves %.1f GB",
+                        ", ".join(need),
+                        size / 1e9,
+                        budget / 1e9,
+                    )
+                blocks.append(
+                    Block([key for key in held if key in need], [key for key in need if key not in held], here)
+                )
                 held = need
         across.reverse()
     return blocks

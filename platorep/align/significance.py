@@ -93,7 +93,9 @@ def significance(
     _check_select(select)
     models = {one.key: one for pair in pairs for one in pair}
     n = next(iter(models.values())).n
-    needed = sum(metric.state_bytes(n, layer.dim) for metric in metrics for one in models.values() for layer in one.layers)
+    needed = sum(
+        metric.state_bytes(n, layer.dim) for metric in metrics for one in models.values() for layer in one.layers
+    )
     if needed > memory:
         raise SpecError(
             f"the prepared layers of {len(models)} models take {needed / 1e9:.1f} GB, compute.memory allows {memory / 1e9:.1f} GB. "
@@ -110,9 +112,20 @@ def significance(
     rows: list[dict[str, Any]] = []
     for metric in metrics:
         of = {key: states[metric.id] for key, states in prepared.items()}
-        common = {"n": n, "metric": metric.id, "clip": clip_id(clip, quantile), "select": select, "seed": seed, "strata": strata_name}
+        common = {
+            "n": n,
+            "metric": metric.id,
+            "clip": clip_id(clip, quantile),
+            "select": select,
+            "seed": seed,
+            "strata": strata_name,
+        }
         keys = [(a.key, b.key) for a, b in pairs]
-        found = _held_out(metric, keys, of) if select == "heldout" else _chosen(metric, keys, of, n, permutations, seed, strata)
+        found = (
+            _held_out(metric, keys, of)
+            if select == "heldout"
+            else _chosen(metric, keys, of, n, permutations, seed, strata)
+        )
         rows += [common | _names(a, b) | row for (a, b), row in zip(pairs, found, strict=True)]
         done += 1
         if progress is not None:
@@ -124,7 +137,9 @@ def significance(
 def _check_select(select: str) -> None:
     depth = re.fullmatch(r"depth:([0-9.]+)", select)
     if select not in ("max", "heldout", "last") and not (depth and 0 <= float(depth[1]) <= 1):
-        raise SpecError(f"protocol.select is {select!r}; expected max, heldout, last, or depth:FRACTION with a fraction in [0, 1].")
+        raise SpecError(
+            f"protocol.select is {select!r}; expected max, heldout, last, or depth:FRACTION with a fraction in [0, 1]."
+        )
 
 
 def _names(a: Features, b: Features) -> dict[str, Any]:
@@ -161,7 +176,10 @@ def _layers(layers: ModelLayers, metrics: Sequence[Metric], select: str) -> dict
             if isinstance(metric, MutualKNN) and metric.k + 1 < geometry.n:
                 graphs[metric.id].append(geometry.neighbours(metric.k + 1).to("cpu", torch.int32))
             made[metric.id].states.append(metric.prepare(geometry))
-    return {name: one if not graphs[name] else _Prepared(one.indices, one.states, torch.stack(graphs[name])) for name, one in made.items()}
+    return {
+        name: one if not graphs[name] else _Prepared(one.indices, one.states, torch.stack(graphs[name]))
+        for name, one in made.items()
+    }
 
 
 def _chosen(
@@ -180,7 +198,9 @@ def _chosen(
             graphs = {key: one.graphs[:, :, : metric.k] for key, one in of.items()}  # type: ignore[index, attr-defined]
             null = max_null(graphs, keys, permutations, seed, strata)
         else:
-            null = max_null_prepared(metric, {key: one.states for key, one in of.items()}, keys, permutations, seed, strata)
+            null = max_null_prepared(
+                metric, {key: one.states for key, one in of.items()}, keys, permutations, seed, strata
+            )
     best = metric.bounds[1]
     rows = []
     for number, (x, y) in enumerate(keys):
@@ -205,7 +225,9 @@ def _chosen(
     return rows
 
 
-def _interval(metric: Metric, score: float, x_layer: tuple[_Prepared, int], y_layer: tuple[_Prepared, int], n: int) -> dict[str, Any]:
+def _interval(
+    metric: Metric, score: float, x_layer: tuple[_Prepared, int], y_layer: tuple[_Prepared, int], n: int
+) -> dict[str, Any]:
     """95 % interval of the chosen pair, for another draw of all samples: by the influence of samples, or a block jackknife."""
     (x, i), (y, j) = x_layer, y_layer
     if x.graphs is not None and y.graphs is not None:
@@ -239,12 +261,22 @@ def _folds(layers: ModelLayers, metrics: Sequence[Metric], seed: int) -> dict[st
     return {metric.id: (indices, states[metric.id]) for metric in metrics}
 
 
-def _held_out(metric: Metric, keys: list[tuple[str, str]], of: dict[str, tuple[list[int], list[list[Any]]]]) -> list[dict[str, Any]]:
+def _held_out(
+    metric: Metric, keys: list[tuple[str, str]], of: dict[str, tuple[list[int], list[list[Any]]]]
+) -> list[dict[str, Any]]:
     """Rows of all pairs under one metric with the layers chosen on one half and scored on the other."""
     rows = []
     for x, y in keys:
         (xi, xs), (yi, ys) = of[x], of[y]
         scores = torch.stack([metric.score_all(a, b) for a, b in zip(xs, ys, strict=True)])
         found: HeldOut = held_out(scores.unflatten(0, (SPLITS, 2)))
-        rows.append({"x_layer": xi[found.x_layer], "y_layer": yi[found.y_layer], "score": found.score, "permutations": 0, "interval": ""})
+        rows.append(
+            {
+                "x_layer": xi[found.x_layer],
+                "y_layer": yi[found.y_layer],
+                "score": found.score,
+                "permutations": 0,
+                "interval": "",
+            }
+        )
     return rows

@@ -71,7 +71,9 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None) -> Path:
         return _joined(asset, progress)
     separator = "==" if asset.source == "wheel" else "="
     if separator not in asset.id:
-        raise SpecError(f"asset {asset.id!r} names no version; expected NAME{separator}VERSION for source={asset.source}.")
+        raise SpecError(
+            f"asset {asset.id!r} names no version; expected NAME{separator}VERSION for source={asset.source}."
+        )
     return _unpacked(asset, asset.sha256, lambda temporary, report: _download(asset, temporary, report), progress)
 
 
@@ -111,13 +113,19 @@ def content_hash(path: Path) -> str:
 
 
 def _visible_files(path: Path) -> Iterator[Path]:
-    return (f for f in path.rglob("*") if f.is_file() and not any(part.startswith(".") for part in f.relative_to(path).parts))
+    return (
+        f
+        for f in path.rglob("*")
+        if f.is_file() and not any(part.startswith(".") for part in f.relative_to(path).parts)
+    )
 
 
 def _local(asset: AssetSpec) -> Path:
     path = Path(asset.id).expanduser()
     if not path.exists():
-        raise AssetError(f"{path} does not exist (source=path). Check the spelling; relative paths start at {Path.cwd()}.")
+        raise AssetError(
+            f"{path} does not exist (source=path). Check the spelling; relative paths start at {Path.cwd()}."
+        )
     return path
 
 
@@ -126,7 +134,9 @@ def _fetch_hub(asset: AssetSpec) -> Path:
     folder = hub.snapshot(repo, hub.resolve_revision(repo, revision or None), asset.members)
     if asset.sha256 is not None:
         if len(asset.members) != 1:
-            raise SpecError(f"asset {asset.id!r}: sha256 of a Hub repository needs exactly one member, its file; got {len(asset.members)}.")
+            raise SpecError(
+                f"asset {asset.id!r}: sha256 of a Hub repository needs exactly one member, its file; got {len(asset.members)}."
+            )
         file = folder / asset.members[0]
         _check(file, sha256_file(file), asset.sha256, "The repository's file is another; check the revision.")
     return folder
@@ -160,7 +170,9 @@ def _bytes_below(folder: Path) -> int:
     return total
 
 
-def _unpacked(asset: AssetSpec, sha256: str | None, archive: Callable[[Path, Report], Path], progress: Report | None) -> Path:
+def _unpacked(
+    asset: AssetSpec, sha256: str | None, archive: Callable[[Path, Report], Path], progress: Report | None
+) -> Path:
     """The folder of an archive's members in the cache, made if need be."""
     report = progress or (lambda done, total, what: None)
     final = _folder(asset, sha256) if sha256 else None
@@ -191,7 +203,9 @@ def _unpacked(asset: AssetSpec, sha256: str | None, archive: Callable[[Path, Rep
 def _joined(asset: AssetSpec, progress: Report | None) -> Path:
     """The folder of a file that comes in pieces, each the one member of a part."""
     if asset.sha256 is None or not asset.parts or any(len(part.members) != 1 for part in asset.parts):
-        raise SpecError(f"asset {asset.id!r}: source=parts needs a sha256 of the joined file, and parts with one member each.")
+        raise SpecError(
+            f"asset {asset.id!r}: source=parts needs a sha256 of the joined file, and parts with one member each."
+        )
     final = _folder(asset, asset.sha256)
     if final.is_dir():
         _check_contents(final)
@@ -203,7 +217,12 @@ def _joined(asset: AssetSpec, progress: Report | None) -> Path:
             for part in asset.parts:
                 with open(fetch(part, progress=progress) / part.members[0], "rb") as piece:
                     shutil.copyfileobj(piece, whole)
-        _check(Path(asset.id), sha256_file(fresh / asset.id), asset.sha256, "The parts are not those of the pinned file, or not in order.")
+        _check(
+            Path(asset.id),
+            sha256_file(fresh / asset.id),
+            asset.sha256,
+            "The parts are not those of the pinned file, or not in order.",
+        )
         _settle(asset, fresh, [asset.id], final)
     return final
 

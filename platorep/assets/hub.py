@@ -92,9 +92,13 @@ def _explain(repo: str, revision: str | None, repo_type: str, error: Exception) 
 
     what = f"{repo_type} {repo!r} at revision {revision or 'main'!r}"
     if isinstance(error, GatedRepoError):
-        return AssetError(f"{what} is gated. Accept its terms on its Hub page, then log in with `hf auth login` or set HF_TOKEN.")
+        return AssetError(
+            f"{what} is gated. Accept its terms on its Hub page, then log in with `hf auth login` or set HF_TOKEN."
+        )
     if isinstance(error, RevisionNotFoundError):
-        return AssetError(f"{what}: the repository has no such revision. Look at its branches and tags, and set `revision`.")
+        return AssetError(
+            f"{what}: the repository has no such revision. Look at its branches and tags, and set `revision`."
+        )
     if isinstance(error, (RepositoryNotFoundError, HFValidationError)):
         return AssetError(
             f"{what} is not on the Hub, or it is private and you are not logged in (`hf auth login`). Check the spelling: owner/name."

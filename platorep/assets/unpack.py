@@ -24,7 +24,9 @@ ARCHIVES = (".whl", ".zip", ".deb")
 
 def wanted(name: str, members: Sequence[str]) -> bool:
     """Whether an archive's file is asked for: by its name, by a folder above it, or by a pattern (`*` crosses folders)."""
-    return not members or any(name == m or name.startswith(m.rstrip("/") + "/") or fnmatchcase(name, m) for m in members)
+    return not members or any(
+        name == m or name.startswith(m.rstrip("/") + "/") or fnmatchcase(name, m) for m in members
+    )
 
 
 def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
@@ -56,7 +58,9 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
                     shutil.copyfileobj(stream, out, 1 << 20)
                 written.append(name)
     except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        raise AssetError(f"{archive} cannot be read as {archive.suffix}: {error}. Remove it and fetch it again.") from error
+        raise AssetError(
+            f"{archive} cannot be read as {archive.suffix}: {error}. Remove it and fetch it again."
+        ) from error
     for member in members:
         if not any(wanted(name, [member]) for name in written):
             near = difflib.get_close_matches(member, seen, n=3, cutoff=0.4) or seen[:3]
@@ -107,7 +111,10 @@ def _deb_data(archive: Path) -> Iterator[tarfile.TarFile]:
             "Install dpkg, or unpack the package elsewhere and name the folder with source=path."
         )
     command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process, tarfile.open(fileobj=process.stdout, mode="r|") as packed:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as process,
+        tarfile.open(fileobj=process.stdout, mode="r|") as packed,
+    ):
         yield packed
 
 

@@ -111,7 +111,9 @@ def document_bits(
     Cost: about (context / stride) forward passes over the corpus; memory: one batch and `LOGITS_AT_ONCE` logits.
     """
     if not 1 <= stride < context:
-        raise SpecError(f"corpus.stride is {stride}; expected 1 to corpus.context - 1 = {context - 1}, so that every token is scored.")
+        raise SpecError(
+            f"corpus.stride is {stride}; expected 1 to corpus.context - 1 = {context - 1}, so that every token is scored."
+        )
     limit = encoder.limit(None)
     if limit is not None and context > limit:
         raise SpecError(
@@ -126,7 +128,9 @@ def document_bits(
     for number, text in enumerate(texts):
         ids = encoder.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
         if not ids:
-            raise DataError(f"{encoder.spec.name}: document {number} ({text[:40]!r}) gives no tokens. Leave it out of the corpus.")
+            raise DataError(
+                f"{encoder.spec.name}: document {number} ({text[:40]!r}) gives no tokens. Leave it out of the corpus."
+            )
         lossy += encoder.tokenizer.decode(ids, clean_up_tokenization_spaces=False).strip() != text.strip()
         tokens += len(ids)
         waiting += [(number, window) for window in windows(ids, prefix, context=context, stride=stride)]
@@ -151,7 +155,9 @@ def own_prefix(tokenizer: object) -> tuple[int, ...]:
     return tuple(made["input_ids"][: special.index(0)])
 
 
-def _score(encoder: LanguageEncoder, waiting: list[tuple[int, Tokens]], which: str, budget: Budget, bits: np.ndarray) -> None:
+def _score(
+    encoder: LanguageEncoder, waiting: list[tuple[int, Tokens]], which: str, budget: Budget, bits: np.ndarray
+) -> None:
     """Adds the bits of windows to their documents' in place."""
     for batch in pack([len(tokens) for _, tokens in waiting], budget.tokens):
         longest = len(waiting[batch[0]][1])

@@ -52,7 +52,10 @@ def read_corpus(spec: CorpusSpec, samples: Samples | None = None) -> Corpus:
     if spec.source == "captions":
         if samples is None:
             raise SpecError("corpus=captions needs the samples of a dataset. Run `platorep extract` first.")
-        name, found = spec.name, ((one, captions[0]) for one, captions in zip(samples.ids, samples.captions, strict=True))
+        name, found = (
+            spec.name,
+            ((one, captions[0]) for one, captions in zip(samples.ids, samples.captions, strict=True)),
+        )
     elif spec.source == "folder":
         name, found = spec.name, _files(spec)
     else:
@@ -79,12 +82,16 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
         raise SpecError("corpus=folder has no folder: set corpus.id=/path/to/text/files.")
     root = Path(spec.id).expanduser()
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder; relative paths start at {Path.cwd()}. Set corpus.id to a folder with .txt files.")
+        raise DataError(
+            f"{root} is not a folder; relative paths start at {Path.cwd()}. Set corpus.id to a folder with .txt files."
+        )
     for path in sorted(root.rglob("*.txt"), key=lambda path: path.relative_to(root).as_posix()):
         try:
             yield str(path), path.read_bytes().decode()
         except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Convert it, or leave it out.") from error
+            raise DataError(
+                f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Convert it, or leave it out."
+            ) from error
 
 
 def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
@@ -105,4 +112,6 @@ def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
         ) from error
     if spec.column not in columns:
         raise unknown_name(f"column of corpus {spec.id}", spec.column, columns)
-    return f"{spec.name}@{revision[:12]}" if revision else spec.name, ((f"row {i}", row[spec.column]) for i, row in enumerate(rows))
+    return f"{spec.name}@{revision[:12]}" if revision else spec.name, (
+        (f"row {i}", row[spec.column]) for i, row in enumerate(rows)
+    )

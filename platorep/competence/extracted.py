@@ -37,7 +37,9 @@ def from_features(features: Iterable[FeatureSet]) -> CompetenceTable:
                     "measure": measure,
                     "value": float(value),
                     "standard_error": one.scalars.get(f"{measure}_standard_error", math.nan),
-                    "task": "" if measure == "parameters" else f"captions of {spec.dataset.name} ({one.n}, {one.digest[:12]})",
+                    "task": ""
+                    if measure == "parameters"
+                    else f"captions of {spec.dataset.name} ({one.n}, {one.digest[:12]})",
                     "source": "measured",
                     "provenance": "",
                 }

@@ -80,14 +80,22 @@ def probe(x: np.ndarray, y: Sequence[str], x_new: np.ndarray, y_new: Sequence[st
     counts = Counter(y)
     if len(counts) < 2 or min(counts.values()) < FOLDS:
         rarest = min(counts, key=counts.__getitem__, default=None)
-        raise DataError(f"a probe needs two classes of at least {FOLDS} training samples; got {len(counts)}, rarest {rarest!r}.")
+        raise DataError(
+            f"a probe needs two classes of at least {FOLDS} training samples; got {len(counts)}, rarest {rarest!r}."
+        )
     train, new = standardised(x, x_new)
     if train.shape[1] > len(train):
         _, _, axes = np.linalg.svd(train, full_matrices=False)
         train, new = train @ axes.T, new @ axes.T
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     model = LogisticRegressionCV(
-        Cs=list(GRID), cv=folds, solver="lbfgs", scoring="accuracy", max_iter=1000, l1_ratios=(0.0,), use_legacy_attributes=False
+        Cs=list(GRID),
+        cv=folds,
+        solver="lbfgs",
+        scoring="accuracy",
+        max_iter=1000,
+        l1_ratios=(0.0,),
+        use_legacy_attributes=False,
     )
     with warnings.catch_warnings():
         warnings.simplefilter(
@@ -149,7 +157,9 @@ def split(classes: Sequence[str], held_out: float, *, seed: int = 0) -> tuple[li
     rows = frequent(classes)
     chosen = [classes[row] for row in rows]
     if len(set(chosen)) < 2:
-        raise DataError(f"fewer than two classes have {LEAST} samples: {dict(Counter(classes).most_common(5))}. Take more samples.")
+        raise DataError(
+            f"fewer than two classes have {LEAST} samples: {dict(Counter(classes).most_common(5))}. Take more samples."
+        )
     train, validation = train_test_split(rows, test_size=held_out, random_state=seed, stratify=chosen)
     return subsample(train, seed), subsample(validation, seed)
 

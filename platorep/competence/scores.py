@@ -58,7 +58,9 @@ def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
         DataError: a file that is neither, that names no model of the suite, or a value that is no number.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist; relative paths start at {Path.cwd()}. Set scores to harness JSON or CSV files.")
+        raise DataError(
+            f"{path} does not exist; relative paths start at {Path.cwd()}. Set scores to harness JSON or CSV files."
+        )
     if path.suffix == ".csv":
         found = list(_from_csv(path))
     elif path.suffix == ".json":
@@ -67,7 +69,9 @@ def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
         raise DataError(f"{path} is neither .json of lm-evaluation-harness nor .csv.")
     rows, strangers = [], set()
     for name, measure, value, error, task, provenance in found:
-        fits = [spec for spec in models if name == spec.name] or [spec for spec in models if name == spec.id and _unchanged(spec)]
+        fits = [spec for spec in models if name == spec.name] or [
+            spec for spec in models if name == spec.id and _unchanged(spec)
+        ]
         strangers |= set() if fits else {name}
         rows += [_row(spec, measure, value, error, task, "imported", provenance) for spec in fits]
     if not rows:
@@ -102,7 +106,9 @@ def _from_csv(path: Path) -> Iterator[Found]:
     for line, row in enumerate(frame.to_dict("records"), 2):
         value = _number(row["value"])
         if math.isnan(value):
-            raise DataError(f"{path}, line {line}: the value of {row['measure']} of {row['model']} is {row['value']!r}; expected a number.")
+            raise DataError(
+                f"{path}, line {line}: the value of {row['measure']} of {row['model']} is {row['value']!r}; expected a number."
+            )
         error = _number(row.get("standard_error"))
         yield row["model"], row["measure"], value, error, row.get("task", ""), row.get("provenance", "") or path.name
 
@@ -111,12 +117,18 @@ def _from_harness(path: Path) -> Iterator[Found]:
     """Rows of a result file of lm-evaluation-harness: 0.4 and later, 0.3 and earlier, or the Open LLM Leaderboard's."""
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
-        results = {name: values for name, values in read["results"].items() if isinstance(values, dict) and name != "all"}
+        results = {
+            name: values for name, values in read["results"].items() if isinstance(values, dict) and name != "all"
+        }
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise DataError(f"{path} is no result file of lm-evaluation-harness ({type(error).__name__}: {str(error)[:120]}).") from error
+        raise DataError(
+            f"{path} is no result file of lm-evaluation-harness ({type(error).__name__}: {str(error)[:120]})."
+        ) from error
     model = _harness_model(read)
     if model is None:
-        raise DataError(f"{path} does not say which model it is of (model_name, or pretrained=... in config.model_args).")
+        raise DataError(
+            f"{path} does not say which model it is of (model_name, or pretrained=... in config.model_args)."
+        )
     for key, values in results.items():
         task, shots = _harness_task(key, read)
         version = read.get("versions", {}).get(key)
@@ -125,7 +137,9 @@ def _from_harness(path: Path) -> Iterator[Found]:
         for name, (value, error) in figures.items():
             measure = task if name == main else re.sub(r"\W+", "_", f"{task}_{name}")
             words = (
-                [task, name] + ([f"{shots}-shot"] if shots is not None else []) + ([f"version {version}"] if version is not None else [])
+                [task, name]
+                + ([f"{shots}-shot"] if shots is not None else [])
+                + ([f"version {version}"] if version is not None else [])
             )
             yield model, measure, value, error, ", ".join(words), f"lm-evaluation-harness, {path.name}"
 
@@ -173,7 +187,9 @@ def _unchanged(spec: ModelSpec) -> bool:
     return spec.weights == "pretrained" and not spec.weight_noise
 
 
-def _row(spec: ModelSpec, measure: str, value: float, error: float, task: str, source: str, provenance: str) -> dict[str, Any]:
+def _row(
+    spec: ModelSpec, measure: str, value: float, error: float, task: str, source: str, provenance: str
+) -> dict[str, Any]:
     return {
         "model": spec.name, "key": spec.key(), "modality": spec.modality, "family": spec.family, "measure": measure, "value": value,
         "standard_error": error, "task": task, "source": source, "provenance": provenance,

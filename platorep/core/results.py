@@ -186,7 +186,8 @@ class AlignmentTable(_Table):
         """
         by = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
         order = self.frame.assign(
-            _x=self.frame.x_layer.where(self.frame.x_layer >= 0, 1 << 30), _y=self.frame.y_layer.where(self.frame.y_layer >= 0, 1 << 30)
+            _x=self.frame.x_layer.where(self.frame.x_layer >= 0, 1 << 30),
+            _y=self.frame.y_layer.where(self.frame.y_layer >= 0, 1 << 30),
         ).sort_values(["score", "_x", "_y"], ascending=[False, True, True], kind="stable")
         top = order.drop_duplicates(by).drop(columns=["_x", "_y"])
         return top.sort_index().reset_index(drop=True)

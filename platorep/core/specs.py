@@ -52,9 +52,15 @@ class _Spec:
             if name not in fields:
                 raise unknown_name(f"field of {cls.__name__}", name, fields)
             made[name] = _read(f"{cls.__name__}.{name}", hints[name], value)
-        required = {n for n, f in fields.items() if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING}
+        required = {
+            n
+            for n, f in fields.items()
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        }
         if missing := sorted(required - set(made)):
-            raise SpecError(f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(made)) or 'nothing'}.")
+            raise SpecError(
+                f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(made)) or 'nothing'}."
+            )
         return cls(**made)
 
     def identity(self) -> dict[str, Any]:

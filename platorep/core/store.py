@@ -111,9 +111,13 @@ class FeatureStore:
             StoreError: the file is missing, is not JSON, or its ids do not have the digest that it states.
         """
         values = read_json(folder / "samples.json")
-        samples = Samples(values["ids"], values["captions"], values["categories"], values["dropped"], values.get("pictures"))
+        samples = Samples(
+            values["ids"], values["captions"], values["categories"], values["dropped"], values.get("pictures")
+        )
         if samples.digest != values["digest"]:
-            raise StoreError(f"{folder / 'samples.json'}: the ids do not have the digest that the file states; it was edited.")
+            raise StoreError(
+                f"{folder / 'samples.json'}: the ids do not have the digest that the file states; it was edited."
+            )
         return samples
 
 
@@ -140,7 +144,9 @@ class FeatureSet:
             size = file.stat().st_size if file.is_file() else None
             if size != shard.bytes:
                 got = "is missing" if size is None else f"has {size} bytes"
-                raise StoreError(f"{file} {got}, but its manifest says {shard.bytes} bytes. Remove {path} and extract it again.")
+                raise StoreError(
+                    f"{file} {got}, but its manifest says {shard.bytes} bytes. Remove {path} and extract it again."
+                )
 
     @cached_property
     def spec(self) -> ExtractSpec:
@@ -176,7 +182,9 @@ class FeatureSet:
         """Refuses features that were made from another spec, and names the fields that differ."""
         if self.key != spec.key():
             differ = ", ".join(_differences(self.manifest["spec"], spec.to_dict())) or "the spec version"
-            raise StoreError(f"{self.path} was made from another spec; they differ in {differ}. Remove it, or extract under a new name.")
+            raise StoreError(
+                f"{self.path} was made from another spec; they differ in {differ}. Remove it, or extract under a new name."
+            )
 
     def load(self, layer: int | str, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
         """One layer as float32, shape (n, dim), or the given rows of it. Reads that layer's bytes only."""

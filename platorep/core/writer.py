@@ -43,7 +43,9 @@ class FeatureWriter:
         """Indices of the shards that are not there yet."""
         return [i for i in range(len(self.bounds)) if not self._is_whole(i)]
 
-    def write(self, index: int, layers: Mapping[str, torch.Tensor], scalars: Mapping[str, Sequence[float]] = {}) -> None:
+    def write(
+        self, index: int, layers: Mapping[str, torch.Tensor], scalars: Mapping[str, Sequence[float]] = {}
+    ) -> None:
         """Writes shard `index`: for every layer, in depth order, the rows of that shard, shape (rows, dim).
 
         Args:
@@ -67,7 +69,11 @@ class FeatureWriter:
                 )
             stored = values.detach().to("cpu", dtype).contiguous()
             if bad := (~torch.isfinite(stored).all(dim=1)).nonzero().flatten().tolist():
-                cause = "the model's output is not finite" if not torch.isfinite(values[bad[0]]).all() else f"it overflows {dtype}"
+                cause = (
+                    "the model's output is not finite"
+                    if not torch.isfinite(values[bad[0]]).all()
+                    else f"it overflows {dtype}"
+                )
                 raise FeatureError(
                     f"{self.spec.model.name}, layer {name}: NaN or infinity for sample {self.samples.ids[start + bad[0]]!r} "
                     f"({len(bad)} of {stop - start} rows): {cause}. Try dtype=float32, or on_bad_sample=drop after finding the cause."
@@ -91,14 +97,18 @@ class FeatureWriter:
             StoreError: a shard is missing, or shards have different layers.
         """
         if missing := self.missing():
-            raise StoreError(f"{self.path}: shards {missing} are not written yet; the extraction cannot be declared complete.")
+            raise StoreError(
+                f"{self.path}: shards {missing} are not written yet; the extraction cannot be declared complete."
+            )
         shards, layers = [], None
         for i, (start, stop) in enumerate(self.bounds):
             file = self._file(i)
             shards.append(Shard(file.name, start, stop, file.stat().st_size, sha256_file(file)))
             found = self._layers(file)
             if layers is not None and found != layers:
-                raise StoreError(f"{file} holds other layers than the shards before it; remove {self.path} and extract it again.")
+                raise StoreError(
+                    f"{file} holds other layers than the shards before it; remove {self.path} and extract it again."
+                )
             layers = found
         manifest = {
             "schema": SCHEMA,

@@ -42,7 +42,8 @@ def transform(ids: Sequence[str], captions: list[list[str]], options: Mapping[st
     chosen = DEFAULTS | _checked(options)
     vocabulary = [word for own in captions for caption in own for word in caption.split()]
     made = [
-        [_words(caption, chosen, vocabulary, f"{one}#{i}") for i, caption in enumerate(own)] for one, own in zip(ids, captions, strict=True)
+        [_words(caption, chosen, vocabulary, f"{one}#{i}") for i, caption in enumerate(own)]
+        for one, own in zip(ids, captions, strict=True)
     ]
     return [made[i] for i in mismatched(len(made), chosen["permute"], chosen["seed"])]
 
@@ -79,7 +80,9 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
         }[name]
         if not fits:
             expected = {"words": "a whole number of at least 1", "shuffle": "true or false", "seed": "a whole number"}
-            raise SpecError(f"dataset.options.captions.{name} is {value!r}; expected {expected.get(name, 'a share in [0, 1]')}.")
+            raise SpecError(
+                f"dataset.options.captions.{name} is {value!r}; expected {expected.get(name, 'a share in [0, 1]')}."
+            )
     return dict(options)
 
 

@@ -38,7 +38,12 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         file = pictures / f"{points}.png"
         if entry["category"] not in LEFT_OUT and "-" not in points and file.is_file():
             found.append(
-                Pair(points, [entry["name"].lower()], f"{entry['category']}/{entry['subcategory']}", [partial(read_picture, file)])
+                Pair(
+                    points,
+                    [entry["name"].lower()],
+                    f"{entry['category']}/{entry['subcategory']}",
+                    [partial(read_picture, file)],
+                )
             )
     revision = "-".join((asset.sha256 or "")[:12] for asset in spec.assets)
     return pin(spec, revision, "Leave dataset.revision open: the assets' SHA-256 pin it."), found

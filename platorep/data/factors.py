@@ -19,7 +19,9 @@ from platorep.data.synthetic import COLOURS
 
 FACTORS: dict[str, tuple[str, ...]] = {
     "count": tuple(str(n) for n in range(1, 7)),
-    "position": tuple(f"{row} {column}" for row in ("upper", "middle", "lower") for column in ("left", "centre", "right")),
+    "position": tuple(
+        f"{row} {column}" for row in ("upper", "middle", "lower") for column in ("left", "centre", "right")
+    ),
     "orientation": ("east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east"),
     "size": ("tiny", "small", "large", "huge"),
     "colour": tuple(COLOURS),
@@ -47,7 +49,9 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         chance = random.Random(f"factors {seed}")
         own = {name: chance.choice(values) for name, values in FACTORS.items()}
         dots = f"{own['count']} dot{'s' if own['count'] != '1' else ''}"
-        caption = f"A {own['size']} {own['colour']} arrow in the {own['position']} points {own['orientation']}, with {dots}."
+        caption = (
+            f"A {own['size']} {own['colour']} arrow in the {own['position']} points {own['orientation']}, with {dots}."
+        )
         category = ",".join(f"{name}={value}" for name, value in own.items())
         found.append(Pair(f"{i:05d}", [caption], category, [partial(draw, seed=seed, **own)]))
     return pin(spec, VERSION, "Leave dataset.revision open."), found
@@ -57,7 +61,9 @@ def draw(*, count: str, position: str, orientation: str, size: str, colour: str,
     """One picture, 96 x 96 RGB; the same arguments give the same pixels."""
     chance = random.Random(f"picture {seed}")
     ground, grain = chance.randrange(190, 230), Image.frombytes("L", (SIDE, SIDE), chance.randbytes(SIDE * SIDE))
-    image = grain.point([ground + value * 25 // 255 for value in range(256)]).convert("RGB").resize((2 * SIDE, 2 * SIDE))
+    image = (
+        grain.point([ground + value * 25 // 255 for value in range(256)]).convert("RGB").resize((2 * SIDE, 2 * SIDE))
+    )
     pen, side = ImageDraw.Draw(image), 2 * SIDE  # drawn at twice the size and reduced: smooth edges
     row, column = divmod(FACTORS["position"].index(position), 3)
     x, y = ((0.25 + 0.25 * step + chance.uniform(-0.03, 0.03)) * side for step in (column, row))
@@ -71,5 +77,8 @@ def draw(*, count: str, position: str, orientation: str, size: str, colour: str,
         dot = chance.uniform(0.06, 0.94) * side, chance.uniform(0.06, 0.94) * side
         if math.dist(dot, (x, y)) > r + 0.06 * side and all(math.dist(dot, other) > 0.11 * side for other in placed):
             placed.append(dot)
-            pen.ellipse([dot[0] - 0.035 * side, dot[1] - 0.035 * side, dot[0] + 0.035 * side, dot[1] + 0.035 * side], fill=(60, 60, 60))
+            pen.ellipse(
+                [dot[0] - 0.035 * side, dot[1] - 0.035 * side, dot[0] + 0.035 * side, dot[1] + 0.035 * side],
+                fill=(60, 60, 60),
+            )
     return image.reduce(2)

@@ -31,7 +31,9 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         raise SpecError(f"dataset {spec.name!r} (source=hub) has no id: set dataset.id=owner/name, or a local folder.")
     local = Path(spec.id).expanduser()
     if local.is_dir():
-        spec = pin(spec, content_hash(local)[:40], "The folder changed: leave dataset.revision open to use it as it is.")
+        spec = pin(
+            spec, content_hash(local)[:40], "The folder changed: leave dataset.revision open to use it as it is."
+        )
         rows = _load(spec, str(local), None)
     else:
         spec = spec.replace(revision=resolve_revision(spec.id, spec.revision, repo_type="dataset"))
@@ -49,7 +51,9 @@ def _load(spec: DatasetSpec, path: str, revision: str | None) -> datasets.Datase
         if spec.config is not None and spec.config not in configs:
             raise unknown_name(f"config of dataset {spec.id}", spec.config, configs) from error
         if spec.config is None and len(configs) > 1 and "default" not in configs:
-            raise SpecError(f"dataset {spec.id} has several configs: {', '.join(configs)}. Choose one with dataset.config.") from error
+            raise SpecError(
+                f"dataset {spec.id} has several configs: {', '.join(configs)}. Choose one with dataset.config."
+            ) from error
         splits = datasets.get_dataset_split_names(path, spec.config, revision=revision)
         if spec.split.partition("[")[0] not in splits:
             raise unknown_name(f"split of dataset {spec.id}", spec.split, splits) from error
@@ -62,7 +66,10 @@ def _load(spec: DatasetSpec, path: str, revision: str | None) -> datasets.Datase
 
 
 def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
-    image, text = column_of(spec, "image", rows.column_names, "image"), column_of(spec, "text", rows.column_names, "text")
+    image, text = (
+        column_of(spec, "image", rows.column_names, "image"),
+        column_of(spec, "text", rows.column_names, "text"),
+    )
     ids = _cells(spec, rows, "id")
     categories = _cells(spec, rows, "category")
     try:
@@ -107,7 +114,11 @@ def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
     cells, feature = rows.select_columns([name])[:][name], rows.features[name]
     if hasattr(feature, "int2str"):
         return feature.int2str(cells)
-    return [str(cell) if cell is not None else None for cell in cells] if "int" in str(getattr(feature, "dtype", "")) else cells
+    return (
+        [str(cell) if cell is not None else None for cell in cells]
+        if "int" in str(getattr(feature, "dtype", ""))
+        else cells
+    )
 
 
 def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | None:

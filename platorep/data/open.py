@@ -109,7 +109,13 @@ def open_dataset(
         pictures=[len(pair.pictures) for pair in kept] if any(len(pair.pictures) > 1 for pair in kept) else None,
     )
     repeated = len(kept) - len({tuple(own) for own in samples.captions})
-    log.info("%s: %d pairs, %d dropped, %d with a caption that an earlier pair has", spec.name, len(kept), len(dropped), repeated)
+    log.info(
+        "%s: %d pairs, %d dropped, %d with a caption that an earlier pair has",
+        spec.name,
+        len(kept),
+        len(dropped),
+        repeated,
+    )
     return PairedDataset(spec, samples, [pair.pictures for pair in kept])
 
 
@@ -150,7 +156,9 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
     """The first n good pairs, and the bad ones met on the way with their reasons."""
     wanted = len(pairs) if spec.n is None else spec.n
     if len(pairs) < max(wanted, 2):
-        raise DataError(f"dataset {spec.name!r} has {len(pairs)} pairs; {max(wanted, 2)} are asked for. Lower n, or take a larger split.")
+        raise DataError(
+            f"dataset {spec.name!r} has {len(pairs)} pairs; {max(wanted, 2)} are asked for. Lower n, or take a larger split."
+        )
     kept: list[Pair] = []
     dropped: list[dict[str, str]] = []
     seen: dict[bytes, str] = {}
@@ -177,7 +185,9 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
         log.warning("%s: %s They are left out for every model alike.", spec.name, _summary(dropped, start))
     if len(kept) < (least := max(spec.n or 2, 2)):
         bad = _summary(dropped, start)
-        raise DataError(f"dataset {spec.name!r} has {len(kept)} good pairs; {least} are asked for. {bad} Lower n or mend them.")
+        raise DataError(
+            f"dataset {spec.name!r} has {len(kept)} good pairs; {least} are asked for. {bad} Lower n or mend them."
+        )
     return kept, dropped
 
 

@@ -71,7 +71,9 @@ def _render(raw: bytes) -> bytes:
 
     # given both sides, the drawing is fitted into them and not stretched
     return bytes(
-        resvg_py.svg_to_bytes(svg_string=_without_references(raw), width=DRAWING_SIDE, height=DRAWING_SIDE, dpi=96, skip_system_fonts=True)
+        resvg_py.svg_to_bytes(
+            svg_string=_without_references(raw), width=DRAWING_SIDE, height=DRAWING_SIDE, dpi=96, skip_system_fonts=True
+        )
     )
 
 
@@ -80,7 +82,11 @@ def _without_references(raw: bytes) -> str:
     root, changed = ElementTree.fromstring(raw), False
     for element in root.iter():
         if str(element.tag).rpartition("}")[2].lower() in ("image", "feimage"):
-            for name in [n for n, value in element.attrib.items() if n.rpartition("}")[2] == "href" and not value.startswith("data:")]:
+            for name in [
+                n
+                for n, value in element.attrib.items()
+                if n.rpartition("}")[2] == "href" and not value.startswith("data:")
+            ]:
                 del element.attrib[name]
                 changed = True
     return ElementTree.tostring(root, encoding="unicode") if changed else raw.decode()

@@ -39,5 +39,9 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         if picture is None or name.parts[0] == LEFT_OUT:
             continue
         caption = text.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0].strip()
-        found.append(Pair(name.as_posix(), [caption], name.parent.as_posix(), [partial(read_picture, picture, square=True)]))
-    return pin(spec, (spec.assets[0].sha256 or "")[:12], "Leave dataset.revision open: the asset's SHA-256 pins it."), found
+        found.append(
+            Pair(name.as_posix(), [caption], name.parent.as_posix(), [partial(read_picture, picture, square=True)])
+        )
+    return pin(
+        spec, (spec.assets[0].sha256 or "")[:12], "Leave dataset.revision open: the asset's SHA-256 pins it."
+    ), found

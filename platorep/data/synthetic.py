@@ -43,7 +43,9 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         place, size = divmod(rest, len(SIZES))
         words = (list(SIZES)[size], list(COLOURS)[colour], SHAPES[shape], list(PLACES)[place])
         caption = "A {} {} {} in the {}.".format(*words)
-        found.append(Pair(f"{i:04d}", [caption], words[2], [partial(draw, *words, f"{spec.options.get('seed', 0)}:{i}")]))
+        found.append(
+            Pair(f"{i:04d}", [caption], words[2], [partial(draw, *words, f"{spec.options.get('seed', 0)}:{i}")])
+        )
     return pin(spec, VERSION, "Leave dataset.revision open."), found
 
 

@@ -73,7 +73,9 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
-def encode_within(encode: Callable[[Any], Encoded], batch: Any, tokens_each: int, budget: Budget) -> Iterator[tuple[slice, Encoded]]:
+def encode_within(
+    encode: Callable[[Any], Encoded], batch: Any, tokens_each: int, budget: Budget
+) -> Iterator[tuple[slice, Encoded]]:
     """Encodes a batch in parts that fit the budget; out of memory halves the budget and goes on.
 
     Args:
@@ -113,7 +115,11 @@ def encode_within(encode: Callable[[Any], Encoded], batch: Any, tokens_each: int
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "not enough memory" in str(error)
+        or "can't allocate memory" in str(error)
+    )
 
 
 def free_memory() -> None:
@@ -144,7 +150,12 @@ def _stack(parts: list[torch.Tensor | str]) -> torch.Tensor | str:
 
 
 def picture_batches(
-    dataset: Any, transform: Callable[[Any], torch.Tensor], batches: Sequence[list[tuple[int, int]]], workers: int, *, pinned: bool
+    dataset: Any,
+    transform: Callable[[Any], torch.Tensor],
+    batches: Sequence[list[tuple[int, int]]],
+    workers: int,
+    *,
+    pinned: bool,
 ) -> Iterator[torch.Tensor]:
     """The pictures of every batch, decoded and transformed by worker processes, in order.
 

@@ -111,7 +111,9 @@ def extract(
                 stream = _text_shards(encoder, spec, items, [writer.bounds[i] for i in mine], budget, bits)
             else:
                 workers = default_workers(device) if workers is None else workers
-                stream = _picture_shards(encoder, dataset, items, [writer.bounds[i] for i in mine], budget, workers, device)
+                stream = _picture_shards(
+                    encoder, dataset, items, [writer.bounds[i] for i in mine], budget, workers, device
+                )
             for i, (features, scalars, count) in zip(mine, stream, strict=True):
                 with clock("writing"):
                     writer.write(i, dict(zip(encoder.layers, features, strict=True)), scalars)
@@ -159,7 +161,10 @@ def _text_shards(
                     yield batch[part], encoded
 
         layers, scalars = _gather(on_host(parts()), rows, len(own))
-        scalars |= {"tokens": [float(len(one)) for one in tokens], "truncated": [float(one.truncated) for one in tokens]}
+        scalars |= {
+            "tokens": [float(len(one)) for one in tokens],
+            "truncated": [float(one.truncated) for one in tokens],
+        }
         if "bits" in scalars:
             scalars["bytes"] = [float(one.bytes) for one in tokens]
         if any(len(row) > 1 for row in rows) or len(own) < len(rows):
@@ -222,7 +227,11 @@ def _gather(
             layers = [make(len(rows), feature.shape[1]) for feature in encoded.features]
             scalars = {name: torch.empty(count) for name in encoded.scalars}
         at = torch.tensor([row for place in places for row in within[place]])
-        repeated = torch.tensor([i for i, place in enumerate(places) for _ in within[place]]) if len(at) > len(places) else None
+        repeated = (
+            torch.tensor([i for i, place in enumerate(places) for _ in within[place]])
+            if len(at) > len(places)
+            else None
+        )
         for layer, feature in zip(layers, encoded.features, strict=True):
             values = feature if repeated is None else feature[repeated]
             if summed:
@@ -280,7 +289,9 @@ class _Clock:
 
     def device_name(self) -> str:
         return (
-            torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else f"{self.device} ({torch.get_num_threads()} threads)"
+            torch.cuda.get_device_name(self.device)
+            if self.device.type == "cuda"
+            else f"{self.device} ({torch.get_num_threads()} threads)"
         )
 
     def peak_memory(self) -> int:

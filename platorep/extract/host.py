@@ -48,4 +48,6 @@ class _Copy:
             self.event.synchronize()
         parts = self.host.split(self.widths, dim=1)
         count = len(parts) - len(self.names)
-        return self.place, Encoded(list(parts[:count]), {name: parts[count + i].squeeze(1) for i, name in enumerate(self.names)})
+        return self.place, Encoded(
+            list(parts[:count]), {name: parts[count + i].squeeze(1) for i, name in enumerate(self.names)}
+        )

@@ -69,7 +69,9 @@ def _groups(spec: ExtractSpec, what: str, count: int, sample: str) -> list[list[
     if index < 0:
         raise SpecError(f"{what} is {which!r}; expected first, all or an index from 0.")
     if index >= count:
-        raise DataError(f"sample {sample!r} has {count} {what}s; {what}={which} does not exist. Use {what}=first or all.")
+        raise DataError(
+            f"sample {sample!r} has {count} {what}s; {what}={which} does not exist. Use {what}=first or all."
+        )
     return [[index]]
 
 
@@ -79,7 +81,10 @@ def _multiplied(spec: ExtractSpec, samples: Samples, rows: list[tuple[int, list[
     if not (captions or pictures):
         return samples
     return Samples(
-        ids=[f"{samples.ids[i]}#" + (str(own[0]) if captions else "") + (f".{views[0]}" if pictures else "") for i, own, views in rows],
+        ids=[
+            f"{samples.ids[i]}#" + (str(own[0]) if captions else "") + (f".{views[0]}" if pictures else "")
+            for i, own, views in rows
+        ],
         captions=[[samples.captions[i][j] for j in own] if captions else samples.captions[i] for i, own, _ in rows],
         categories=None if samples.categories is None else [samples.categories[i] for i, _, _ in rows],
         dropped=samples.dropped,

@@ -49,7 +49,11 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
     positions = np.sort(table.position.unique())
     pad = (positions[-1] / positions[0]) ** 0.06 if len(positions) > 1 else 1.5
     for panel, (column, title) in zip(axes, PANELS.items(), strict=True):
-        lines = table.pivot_table(index="position", columns="language", values=column)[models] if table[column].notna().any() else None
+        lines = (
+            table.pivot_table(index="position", columns="language", values=column)[models]
+            if table[column].notna().any()
+            else None
+        )
         panel.set_xscale("log")
         panel.set_xlim(positions[0] / pad, positions[-1] * pad)
         panel.set_xticks(ticks, thinned(panel, ticks, names))
@@ -57,7 +61,15 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
         panel.set_xlabel(label)
         panel.set_title(title, loc="left")
         if lines is None:
-            panel.text(0.5, 0.5, "no chance level known", transform=panel.transAxes, fontsize=style.SMALL, color=style.MUTED, ha="center")
+            panel.text(
+                0.5,
+                0.5,
+                "no chance level known",
+                transform=panel.transAxes,
+                fontsize=style.SMALL,
+                color=style.MUTED,
+                ha="center",
+            )
             panel.set_yticks([])
             continue
         level = {"score": None, "corrected": 0.0, "lift": 1.0}[column]
@@ -78,7 +90,9 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
     data = ", ".join(dict.fromkeys(views.title_of(d) for d in table.dataset))
     if len(data) > 60:
         data = f"{table.dataset.nunique()} datasets"
-    style.note(figure, f"Best layer pair, mean over {vision} vision model{'s' * (vision > 1)}, {data}. Dotted: chance.", LEFT)
+    style.note(
+        figure, f"Best layer pair, mean over {vision} vision model{'s' * (vision > 1)}, {data}. Dotted: chance.", LEFT
+    )
     return figure
 
 

@@ -53,8 +53,13 @@ def fig10(
     available = alignment.frame.metric.unique()
     variants = {name: ids for name in VARIANTS if len(ids := views.find_metrics(available, name)) > 1}
     if not variants:
-        raise StoreError(f"the figure shows cknna or cknna_prh at two or more k; the alignment table has {', '.join(available)}.")
-    pairs = {name: [views.cross_modal(views.best_pairs(alignment, i, dataset)) for i in ids] for name, ids in variants.items()}
+        raise StoreError(
+            f"the figure shows cknna or cknna_prh at two or more k; the alignment table has {', '.join(available)}."
+        )
+    pairs = {
+        name: [views.cross_modal(views.best_pairs(alignment, i, dataset)) for i in ids]
+        for name, ids in variants.items()
+    }
     first = next(iter(pairs.values()))[0]
     everyone = [*first.language.unique(), *first.vision.unique()]
     degraded = {m: Dose(*d) for m, d in (views.doses(everyone) if doses is None else doses).items()}
@@ -64,21 +69,36 @@ def fig10(
         known = (1 - views.measure(competence, measure, task).reindex(first.language.unique())).dropna()
         x = known.drop(views.untrained(alignment), errors="ignore").sort_values(kind="stable")
         if len(x) < 2:
-            raise StoreError(f"the figure needs two or more language models with {measure}; {len(x)} of the table's have it.")
+            raise StoreError(
+                f"the figure needs two or more language models with {measure}; {len(x)} of the table's have it."
+            )
     else:
         groups = {title: members for title, members in groups.items() if len(members) > 1}
         if not groups:
             raise StoreError("axis=vision needs a family of two or more vision models; the table has none.")
 
-    curves = {(name, title): _curves(parts, members, x) for name, parts in pairs.items() for title, members in groups.items()}
+    curves = {
+        (name, title): _curves(parts, members, x) for name, parts in pairs.items() for title, members in groups.items()
+    }
     ks = sorted({k for lines in curves.values() for k in lines})
     looks = dict(zip(ks, reversed(style.ordinal(len(ks))), strict=True))  # small k dark
     columns = len(groups)
     margin = style.tag_width([f"k = {k:,}" for k in ks])
     width = max(1.0, min(2.2, (style.PAGE - LEFT - margin - 0.15 * (columns - 1)) / columns))
-    below = 0.65 if axis == "language" else 0.4 + style.widest([c for m in groups.values() for c in views.captions(m, degraded)])
+    below = (
+        0.65
+        if axis == "language"
+        else 0.4 + style.widest([c for m in groups.values() for c in views.captions(m, degraded)])
+    )
     figure, axes = style.panels(
-        len(variants), columns, panel=(width, 1.45), left=LEFT, right=margin + 0.05, bottom=below, top=0.42, gap=(0.15, 0.35)
+        len(variants),
+        columns,
+        panel=(width, 1.45),
+        left=LEFT,
+        right=margin + 0.05,
+        bottom=below,
+        top=0.42,
+        gap=(0.15, 0.35),
     )
     every = np.concatenate([line.to_numpy() for lines in curves.values() for line in lines.values()])
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
@@ -103,11 +123,17 @@ def fig10(
             panel.set_title(title, loc="left", pad=14)
         if column == 0:
             panel.set_ylabel("centred, in SDs")
-            panel.text(0, 1.02, f"CKNNA, {VARIANTS[name]}", transform=panel.transAxes, fontsize=style.SMALL, va="bottom")
+            panel.text(
+                0, 1.02, f"CKNNA, {VARIANTS[name]}", transform=panel.transAxes, fontsize=style.SMALL, va="bottom"
+            )
         if index == columns - 1:
             style.key_right(panel, [(f"k = {k:,}", looks[k]) for k in ks])
     start = "weakest language model" if x is not None else "first vision model"
-    style.note(figure, f"Each curve less its value at the {start}, divided by its standard deviation. n = {first.n.max():,}.", LEFT)
+    style.note(
+        figure,
+        f"Each curve less its value at the {start}, divided by its standard deviation. n = {first.n.max():,}.",
+        LEFT,
+    )
     return figure
 
 
@@ -118,5 +144,7 @@ def _curves(parts: list[pd.DataFrame], members: list[str], x: pd.Series | None) 
         scores = pairs.pivot(index="language", columns="vision", values="score")[members]
         line = scores.mean(axis=1).reindex(x.index).set_axis(x.to_numpy()) if x is not None else scores.mean(axis=0)
         deviation = line.std(ddof=0)
-        made[int(views.metric_parameters(pairs.metric.iloc[0])[1]["k"])] = (line - line.iloc[0]) / (deviation if deviation > 0 else 1.0)
+        made[int(views.metric_parameters(pairs.metric.iloc[0])[1]["k"])] = (line - line.iloc[0]) / (
+            deviation if deviation > 0 else 1.0
+        )
     return made

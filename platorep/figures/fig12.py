@@ -51,7 +51,9 @@ def fig12(
             columns[key] = _pairs(best, modality)
     table = pd.DataFrame(columns).dropna()
     if table.shape[1] < 2 or len(table) < 3:
-        raise StoreError(f"agreement needs at least 2 metrics and 3 pairs that all of them scored; got {table.shape[1]} and {len(table)}.")
+        raise StoreError(
+            f"agreement needs at least 2 metrics and 3 pairs that all of them scored; got {table.shape[1]} and {len(table)}."
+        )
     keys = sorted(table.columns, key=_place)
     names = [f"{views.metric_label(m)}{f', n = {n:,}' if len({k[1] for k in keys}) > 1 else ''}" for m, n in keys]
     agreement = table[keys].corr(method="spearman").to_numpy()
@@ -60,19 +62,34 @@ def fig12(
     cell = min(0.34, max(0.2, 5.0 / count))
     left, above = style.widest(names) + 0.15, style.names_height(names)
     right = max(0.75, style.text_width(names[-1]) * np.cos(np.radians(60)))
-    figure, (axes,) = style.panels(1, 1, panel=(cell * count, 0.8 * cell * count), left=left, right=right, bottom=0.42, top=above)
+    figure, (axes,) = style.panels(
+        1, 1, panel=(cell * count, 0.8 * cell * count), left=left, right=right, bottom=0.42, top=above
+    )
     low = min(0.0, float(np.nanmin(agreement)))
     image = heat(axes, agreement, low, 1.0, size=min(style.SMALL, cell * 72 / 2.9), digits=2)
     axes.set_yticks(range(count), names)
     axes.set_xticks([])
     axes.tick_params(length=0)
     for position, name in enumerate(names):
-        axes.text(position, -0.65, name, fontsize=style.SMALL, rotation=60, rotation_mode="anchor", ha="left", va="center_baseline")
+        axes.text(
+            position,
+            -0.65,
+            name,
+            fontsize=style.SMALL,
+            rotation=60,
+            rotation_mode="anchor",
+            ha="left",
+            va="center_baseline",
+        )
     color_bar(figure, axes, image)
     weakest = agreement[~np.eye(count, dtype=bool)].min()
     models = len({m for pair in table.index for m in pair})
     kind = {"cross": "language and vision"}.get(modality, modality)
-    text = f"Spearman correlation over {len(table):,} pairs of {models} {kind} models.\nWeakest: {weakest:.2f}.".replace("-", "−")
+    text = (
+        f"Spearman correlation over {len(table):,} pairs of {models} {kind} models.\nWeakest: {weakest:.2f}.".replace(
+            "-", "−"
+        )
+    )
     style.note(figure, text, min(left, 0.6))
     return figure
 

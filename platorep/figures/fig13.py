@@ -70,8 +70,13 @@ def by_language_model(
             if not found:
                 missing.append(views.metric_label(f"{name}({','.join(f'{k}={v}' for k, v in parameters.items())})"))
         if not metrics:
-            raise StoreError(f"the figure shows {', '.join(missing)}; the alignment table has only {', '.join(available)}.")
-    tables = [views.cross_modal(views.best_pairs(alignment, views.pick_metric(available, metric), dataset)) for metric in metrics]
+            raise StoreError(
+                f"the figure shows {', '.join(missing)}; the alignment table has only {', '.join(available)}."
+            )
+    tables = [
+        views.cross_modal(views.best_pairs(alignment, views.pick_metric(available, metric), dataset))
+        for metric in metrics
+    ]
     languages = list(dict.fromkeys(name for pairs in tables for name in pairs.language))
     everyone = pd.concat(tables)
     named = views.doses([*languages, *everyone.vision.unique()]) if doses is None else doses
@@ -81,9 +86,18 @@ def by_language_model(
 
     above = 0.5 + LINE * max(len(members) for members in groups.values())
     below = style.widest(labels) + 0.3
-    width = max(0.85, min(1.5, (style.PAGE - LEFT - 0.1 - 0.15 * (len(groups) - 1)) / len(groups)), 0.1 * len(languages))
+    width = max(
+        0.85, min(1.5, (style.PAGE - LEFT - 0.1 - 0.15 * (len(groups) - 1)) / len(groups)), 0.1 * len(languages)
+    )
     figure, axes = style.panels(
-        len(metrics), len(groups), panel=(width, 1.05), left=LEFT, right=0.15, bottom=below + 0.08, top=above, gap=(0.17, 0.32)
+        len(metrics),
+        len(groups),
+        panel=(width, 1.05),
+        left=LEFT,
+        right=0.15,
+        bottom=below + 0.08,
+        top=above,
+        gap=(0.17, 0.32),
     )
     for row, pairs in enumerate(tables):
         scores = pairs.pivot(index="language", columns="vision", values="score").reindex(languages)
@@ -94,7 +108,12 @@ def by_language_model(
             looks = style.ordinal(len(members))
             for vision, look in zip(members, looks, strict=True):
                 if vision in scores:
-                    panel.plot(range(len(languages)), scores[vision], label=vision, **(look.line() | {"markersize": 3, "linewidth": 0.9}))
+                    panel.plot(
+                        range(len(languages)),
+                        scores[vision],
+                        label=vision,
+                        **(look.line() | {"markersize": 3, "linewidth": 0.9}),
+                    )
             if chance is not None:
                 panel.axhline(chance, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
             panel.set_xlim(-0.5, len(languages) - 0.5)
@@ -105,7 +124,14 @@ def by_language_model(
             if row == 0:
                 _key(panel, title, views.captions(members, degraded), looks, above)
             if column == 0:
-                panel.text(0, 1.03, views.metric_label(pairs.metric.iloc[0]), transform=panel.transAxes, fontsize=style.SMALL, va="bottom")
+                panel.text(
+                    0,
+                    1.03,
+                    views.metric_label(pairs.metric.iloc[0]),
+                    transform=panel.transAxes,
+                    fontsize=style.SMALL,
+                    va="bottom",
+                )
                 panel.set_ylabel("alignment")
     first = tables[0]
     text = f"Best layer pair, n = {first.n.max():,}, {views.title_of(first.dataset.iloc[0])}. Dotted: chance."
@@ -120,5 +146,7 @@ def _key(panel: Axes, title: str, captions: Sequence[str], looks: Sequence[style
     for line, (caption, look) in enumerate(zip(reversed(captions), reversed(looks), strict=True)):
         y = 1 + (above - 0.3 - LINE * line) / height
         x = np.array([0.0, 0.09, 0.18]) / width
-        panel.plot(x, [y] * 3, transform=panel.transAxes, clip_on=False, markevery=[1], **(look.line() | {"markersize": 3}))
+        panel.plot(
+            x, [y] * 3, transform=panel.transAxes, clip_on=False, markevery=[1], **(look.line() | {"markersize": 3})
+        )
         panel.text(0.23 / width, y, caption, transform=panel.transAxes, fontsize=style.SMALL, va="center_baseline")

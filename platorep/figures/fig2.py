@@ -66,7 +66,9 @@ def fig2(
     scores = views.within(best, modality)
     solved = views.measure(competence, measure, task).reindex(scores.index)
     if solved.isna().any():
-        raise StoreError(f"no {measure} for {', '.join(solved.index[solved.isna()])}: measure it, or leave the model out of the alignment.")
+        raise StoreError(
+            f"no {measure} for {', '.join(solved.index[solved.isna()])}: measure it, or leave the model out of the alignment."
+        )
     if not solved.between(0, 1).all():
         raise StoreError(f"{measure} is a share of tasks, in [0, 1]; got {solved.min():g} to {solved.max():g}.")
     families = pd.concat(
@@ -78,7 +80,9 @@ def fig2(
     family = families.drop_duplicates("model").set_index("model").family.reindex(scores.index)
 
     legend = style.tag_width(list(family.unique()))
-    figure, (bars, space) = style.panels(1, 2, panel=(2.75, 2.5), left=LEFT, right=max(legend, 0.9), bottom=0.78, top=0.32, gap=(0.5, 0))
+    figure, (bars, space) = style.panels(
+        1, 2, panel=(2.75, 2.5), left=LEFT, right=max(legend, 0.9), bottom=0.78, top=0.32, gap=(0.5, 0)
+    )
     _bars(bars, scores, solved, list(edges), views.chance(best))
     bars.set_ylabel(f"alignment within the bucket,\n{views.metric_label(best.metric.iloc[0])}")
     bars.set_xlabel("share of tasks solved")
@@ -88,12 +92,20 @@ def fig2(
     height = figure.get_size_inches()[1]
     box = space.get_position()
     bar = figure.add_axes((box.x0, 0.52 / height, box.width * 0.6, 0.08 / height))
-    figure.colorbar(matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), f"{style.HEAT}_r"), cax=bar, orientation="horizontal")
+    figure.colorbar(
+        matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), f"{style.HEAT}_r"),
+        cax=bar,
+        orientation="horizontal",
+    )
     bar.tick_params(labelsize=style.SMALL - 0.5)
     figure.text(box.x0 + box.width * 0.63, 0.56 / height, "share of tasks solved", fontsize=style.SMALL, va="center")
-    named = task or next((one for one in competence.frame.task[competence.frame.measure == measure].dropna() if one), "")
+    named = task or next(
+        (one for one in competence.frame.task[competence.frame.measure == measure].dropna() if one), ""
+    )
     data = f"n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
-    words = f"{len(scores)} {modality} models, best layer pair, {data}. Whiskers: standard error (jackknife over models)."
+    words = (
+        f"{len(scores)} {modality} models, best layer pair, {data}. Whiskers: standard error (jackknife over models)."
+    )
     style.note(figure, words + (f" Tasks: {named}." if named else ""), LEFT)
     return figure
 
@@ -135,7 +147,15 @@ def _bars(axes: Axes, scores: pd.DataFrame, solved: pd.Series, edges: list[float
                 error_kw={"linewidth": 0.8},
             )
         else:
-            axes.text(position, 0.02, "no pair", transform=axes.get_xaxis_transform(), fontsize=style.SMALL, color=style.MUTED, ha="center")
+            axes.text(
+                position,
+                0.02,
+                "no pair",
+                transform=axes.get_xaxis_transform(),
+                fontsize=style.SMALL,
+                color=style.MUTED,
+                ha="center",
+            )
     axes.set_xticks(range(len(names)), names, fontsize=style.SMALL - 0.8)
     axes.set_xlim(-0.6, len(names) - 0.4)
     if chance is not None:
@@ -156,7 +176,9 @@ def _map(axes: Axes, scores: pd.DataFrame, solved: pd.Series, family: pd.Series,
         )
     distances = np.where(off, -np.log(np.where(off, values, 1.0)), 0.0)
     if distances.min() < 0:
-        raise StoreError("the map's distance -log(alignment) needs scores of at most 1: this metric is not bounded by 1.")
+        raise StoreError(
+            "the map's distance -log(alignment) needs scores of at most 1: this metric is not bounded by 1."
+        )
     points, how = layout(distances, projection)
     span = np.ptp(points, axis=0).max() * 1.25 or 1.0
     middle = (points.max(0) + points.min(0)) / 2
@@ -200,13 +222,19 @@ def layout(distances: np.ndarray, projection: str) -> tuple[np.ndarray, str]:
     """
     there = importlib.util.find_spec("umap") is not None
     if projection == "umap" and not there:
-        raise StoreError("projection=umap needs umap-learn: install platorep with its extra umap, or use projection=mds.")
+        raise StoreError(
+            "projection=umap needs umap-learn: install platorep with its extra umap, or use projection=mds."
+        )
     if there and projection != "mds" and len(distances) > 4:  # UMAP's spectral start needs more than 4 points
         import umap
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a precomputed metric has no inverse, and that a seed means one thread
-            made = umap.UMAP(metric="precomputed", random_state=0, n_neighbors=min(15, len(distances) - 1)).fit_transform(distances)
+            warnings.simplefilter(
+                "ignore"
+            )  # that a precomputed metric has no inverse, and that a seed means one thread
+            made = umap.UMAP(
+                metric="precomputed", random_state=0, n_neighbors=min(15, len(distances) - 1)
+            ).fit_transform(distances)
         return np.asarray(made, dtype=float), "UMAP"
     if projection == "auto" and not there:
         log.warning("umap-learn is not installed: the map of models is made by multidimensional scaling.")

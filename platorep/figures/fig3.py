@@ -102,13 +102,17 @@ def fig3(
             panel.set_ylabel(f"alignment, {views.metric_label(pairs.metric.iloc[0])}")
     note = f"Best layer pair, n = {pairs.n.max():,}, {views.title_of(pairs.dataset.iloc[0])}."
     if without:
-        what = f"no {measure.replace('_', ' ')}" + (" or random weights" if any(m in untrained for m in without) else "")
+        what = f"no {measure.replace('_', ' ')}" + (
+            " or random weights" if any(m in untrained for m in without) else ""
+        )
         note += f" Dashed: {what}; with the panel's best vision model."
     style.note(figure, note, LEFT)
     return figure
 
 
-def _panel(panel: Axes, scores: pd.DataFrame, x: pd.Series, without: list[str], chance: float | None, captions: list[str]) -> None:
+def _panel(
+    panel: Axes, scores: pd.DataFrame, x: pd.Series, without: list[str], chance: float | None, captions: list[str]
+) -> None:
     looks = style.ordinal(len(scores.columns))
     tags = []
     for vision, caption, look in zip(scores.columns, captions, looks, strict=True):

@@ -63,19 +63,35 @@ def fig4(
         raise unknown_name("vision model in the alignment table", vision, pairs.vision.unique())
     pairs = pairs[pairs.vision == vision].set_index("language")
     known = set() if competence is None else set(competence.frame.measure)
-    size = views.measure(competence, "parameters").reindex(pairs.index) if "parameters" in known else pd.Series(np.nan, pairs.index)
-    bits = views.measure(competence, rank, task).reindex(pairs.index) if rank in known else pd.Series(np.nan, pairs.index)
+    size = (
+        views.measure(competence, "parameters").reindex(pairs.index)
+        if "parameters" in known
+        else pd.Series(np.nan, pairs.index)
+    )
+    bits = (
+        views.measure(competence, rank, task).reindex(pairs.index) if rank in known else pd.Series(np.nan, pairs.index)
+    )
     ranks = (-bits).rank()  # 1 is the worst
     shade = matplotlib.colors.Normalize(1, max(ranks.max(), 2) if ranks.notna().any() else 2)
 
-    figure, axes = style.panels(1, len(measures), panel=(2.7, 2.3), left=0.55, right=0.95, bottom=0.72, top=0.58, gap=(0.5, 0))
+    figure, axes = style.panels(
+        1, len(measures), panel=(2.7, 2.3), left=0.55, right=0.95, bottom=0.72, top=0.58, gap=(0.5, 0)
+    )
     for panel, name in zip(axes, measures, strict=True):
         y = views.measure(competence, name).reindex(pairs.index).dropna()
         if len(y) < 3:
-            raise StoreError(f"{name} is known of {len(y)} of the {len(pairs)} language models; a trend needs at least 3.")
+            raise StoreError(
+                f"{name} is known of {len(y)} of the {len(pairs)} language models; a trend needs at least 3."
+            )
         y = y.loc[size[y.index].fillna(0).sort_values(ascending=False, kind="stable").index]  # small markers on top
         data = pd.DataFrame(
-            {"x": pairs.score[y.index], "y": y, "family": pairs.language_family[y.index], "size": size[y.index], "rank": ranks[y.index]}
+            {
+                "x": pairs.score[y.index],
+                "y": y,
+                "family": pairs.language_family[y.index],
+                "size": size[y.index],
+                "rank": ranks[y.index],
+            }
         )
         _panel(panel, data, shade)
         panel.set_title(TITLES.get(name, name.replace("_", " ")), loc="left", pad=22)
@@ -83,12 +99,16 @@ def fig4(
         panel.set_ylabel("score")
     _keys(figure, axes[-1], size, ranks, shade)
     style.note(
-        figure, f"Best layer pair, n = {pairs.n.max():,}, {views.title_of(pairs.dataset.iloc[0])}. Band: 95 %, families resampled.", 0.55
+        figure,
+        f"Best layer pair, n = {pairs.n.max():,}, {views.title_of(pairs.dataset.iloc[0])}. Band: 95 %, families resampled.",
+        0.55,
     )
     return figure
 
 
-def family_band(x: np.ndarray, y: np.ndarray, families: np.ndarray, grid: np.ndarray, draws: int = 2000) -> tuple[np.ndarray, np.ndarray]:
+def family_band(
+    x: np.ndarray, y: np.ndarray, families: np.ndarray, grid: np.ndarray, draws: int = 2000
+) -> tuple[np.ndarray, np.ndarray]:
     """Least-squares lines of `draws` resamples of whole families (seed 0): slopes, shape (draws,), and lines, (draws, len(grid)).
 
     A draw whose points all have one x has no line and is drawn again.
@@ -108,7 +128,9 @@ def family_band(x: np.ndarray, y: np.ndarray, families: np.ndarray, grid: np.nda
     return slopes, sy[:, None] / n[:, None] + slopes[:, None] * (grid - centre - (sx / n)[:, None])
 
 
-def family_interval(estimate: np.ndarray | float, draws: np.ndarray, families: int, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def family_interval(
+    estimate: np.ndarray | float, draws: np.ndarray, families: int, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
     """Percentiles of a bootstrap over families, stretched around the estimate for few families.
 
     The percentiles of F resampled families are too narrow: they are stretched by sqrt(F / (F - 1)) and by the ratio of
@@ -139,7 +161,9 @@ def _panel(axes: Axes, data: pd.DataFrame, shade: matplotlib.colors.Normalize) -
     for limits, values in ((axes.set_xlim, x), (axes.set_ylim, y)):
         pad = 0.14 * np.ptp(values) or 0.05
         limits(values.min() - pad, values.max() + pad)
-    colors = [matplotlib.colormaps[f"{style.HEAT}_r"](shade(r)) if np.isfinite(r) else style.FAINT for r in data["rank"]]
+    colors = [
+        matplotlib.colormaps[f"{style.HEAT}_r"](shade(r)) if np.isfinite(r) else style.FAINT for r in data["rank"]
+    ]
     axes.scatter(x, y, s=(2 * 72 * radii) ** 2, c=colors, edgecolors=style.INK, linewidths=0.5, alpha=0.9, zorder=3)
     if np.ptp(x) > 0:
         grid = np.linspace(x.min(), x.max(), 50)
@@ -161,8 +185,19 @@ def _panel(axes: Axes, data: pd.DataFrame, shade: matplotlib.colors.Normalize) -
             )
             low, high = family_interval(slope, slopes, families)
             text += f" [{low:.1f}, {high:.1f}]".replace("-", "−")
-        text += f", $R^2$ = {explained:.2f}\n{len(data)} models of {families} {'family' if families == 1 else 'families'}"
-        axes.text(0, 1.01, text, transform=axes.transAxes, fontsize=style.SMALL, color=style.MUTED, va="bottom", linespacing=1.1)
+        text += (
+            f", $R^2$ = {explained:.2f}\n{len(data)} models of {families} {'family' if families == 1 else 'families'}"
+        )
+        axes.text(
+            0,
+            1.01,
+            text,
+            transform=axes.transAxes,
+            fontsize=style.SMALL,
+            color=style.MUTED,
+            va="bottom",
+            linespacing=1.1,
+        )
     label_points(axes, x, y, list(data.index), radii=radii, size=style.SMALL - 1)
 
 
@@ -184,5 +219,11 @@ def _keys(figure: Figure, axes: Axes, size: pd.Series, ranks: pd.Series, shade: 
         key.axis("off")
         for value, r, y in zip(shown, radius(size)[[size.argmin(), size.argmax()]], (0.42, 0.15), strict=True):
             key.scatter([0.15], [y], s=(2 * 72 * r) ** 2, facecolors="none", edgecolors=style.INK, linewidths=0.5)
-            key.text(0.32, y, f"{value / 1e9:.2g} B" if value >= 1e9 else f"{value / 1e6:.3g} M", fontsize=style.SMALL, va="center")
+            key.text(
+                0.32,
+                y,
+                f"{value / 1e9:.2g} B" if value >= 1e9 else f"{value / 1e6:.3g} M",
+                fontsize=style.SMALL,
+                va="center",
+            )
         key.text(0.02, 0.62, "parameters", fontsize=style.SMALL, va="center")

@@ -42,12 +42,20 @@ def fig9(
     chance = views.chance(pairs)
     names = list(table.columns)
     figure, (axes,) = style.panels(
-        1, 1, panel=(2.7, 2.1), left=LEFT, right=style.tag_width(["mean of all pairs", *names]) + 0.1, bottom=0.72, top=0.15
+        1,
+        1,
+        panel=(2.7, 2.1),
+        left=LEFT,
+        right=style.tag_width(["mean of all pairs", *names]) + 0.1,
+        bottom=0.72,
+        top=0.15,
     )
     x = table.index.to_numpy()
     mean, spread = table.mean(axis=1), table.std(axis=1, ddof=1) if len(names) > 1 else None
     axes.set_xlim(x.min() - 0.06 * (np.ptp(x) or 1), x.max() + 0.06 * (np.ptp(x) or 1))
-    tallest = max(float(np.nanmax(table.to_numpy())), float((mean + (0 if spread is None else spread)).max()), chance or 0.0)
+    tallest = max(
+        float(np.nanmax(table.to_numpy())), float((mean + (0 if spread is None else spread)).max()), chance or 0.0
+    )
     axes.set_ylim(min(0.0, 1.1 * float(np.nanmin(table.to_numpy()))), 1.08 * tallest)
     axes.set_xticks(x, [f"{v:g}" for v in x])
     tags = []
@@ -57,7 +65,14 @@ def fig9(
         tags.append(Tag(y.iloc[-1], name, look))
     whole = style.Look(style.INK, "o", "-")
     axes.errorbar(
-        x, mean, yerr=spread, label="mean of all pairs", capsize=2.5, elinewidth=0.9, zorder=4, **(whole.line() | {"linewidth": 1.8})
+        x,
+        mean,
+        yerr=spread,
+        label="mean of all pairs",
+        capsize=2.5,
+        elinewidth=0.9,
+        zorder=4,
+        **(whole.line() | {"linewidth": 1.8}),
     )
     tags.append(Tag(mean.iloc[-1], "mean of all pairs", whole))
     if chance is not None:
@@ -66,5 +81,9 @@ def fig9(
     style.tag_right(axes, tags)
     axes.set_xlabel("words a caption")
     axes.set_ylabel(f"alignment, {views.metric_label(pairs.metric.iloc[0])}")
-    style.note(figure, f"{pairs.vision.nunique()} vision models, n = {pairs.n.max():,}. Whiskers: SD over language models.", LEFT)
+    style.note(
+        figure,
+        f"{pairs.vision.nunique()} vision models, n = {pairs.n.max():,}. Whiskers: SD over language models.",
+        LEFT,
+    )
     return figure

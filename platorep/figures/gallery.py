@@ -22,7 +22,10 @@ LINES = 10
 
 @style.styled
 def gallery(
-    alignment: AlignmentTable | None = None, competence: CompetenceTable | None = None, *, scores: GalleryTable | None = None
+    alignment: AlignmentTable | None = None,
+    competence: CompetenceTable | None = None,
+    *,
+    scores: GalleryTable | None = None,
 ) -> Figure:
     """mutual_knn of fixed queries over the size of the gallery: one panel a rule for k, one line a pair of models.
 
@@ -49,9 +52,18 @@ def gallery(
         best["line"], lines = best.x_model, f"mean over {best.y_model.nunique()} y models"
     names = list(best.line.unique())
     looks = style.categorical(len(names))
-    rules = [(rule, part) for (_, rule), part in best.groupby([best.share.notna(), best.share.fillna(best.k)], sort=True)]
+    rules = [
+        (rule, part) for (_, rule), part in best.groupby([best.share.notna(), best.share.fillna(best.k)], sort=True)
+    ]
     figure, axes = style.panels(
-        1, len(rules), panel=(2.2, 1.9), left=LEFT, right=style.tag_width(names) + 0.05, bottom=0.78, top=0.3, gap=(0.55, 0)
+        1,
+        len(rules),
+        panel=(2.2, 1.9),
+        left=LEFT,
+        right=style.tag_width(names) + 0.05,
+        bottom=0.78,
+        top=0.3,
+        gap=(0.55, 0),
     )
     for panel, (rule, part) in zip(axes, rules, strict=True):
         fixed = part.share.isna().all()
@@ -61,7 +73,9 @@ def gallery(
         panel.minorticks_off()
         panel.set_xlabel("samples in the gallery")
     axes[0].set_ylabel("score")
-    order = best[best.share.isna() & (best.n == sizes[-1])].groupby("line").score.mean().sort_values(ascending=False).index
+    order = (
+        best[best.share.isna() & (best.n == sizes[-1])].groupby("line").score.mean().sort_values(ascending=False).index
+    )
     style.key_right(axes[-1], [(name, looks[names.index(name)]) for name in order])
     data = ", ".join(dict.fromkeys(views.title_of(d) for d in best.dataset))
     searched = sorted({backend.partition(", ")[2] for backend in best.backend} - {""})
@@ -82,11 +96,15 @@ def _draw(panel: Axes, part: pd.DataFrame, looks: dict[str, style.Look], logarit
     alone = part.groupby(["line", "n"]).size().max() == 1
     for place, (name, look) in enumerate(looks.items()):
         own = part[part.line == name]
-        aside = pad ** (0.15 * (place - (len(looks) - 1) / 2)) if alone else 1.0  # bars of several lines do not hide each other
+        aside = (
+            pad ** (0.15 * (place - (len(looks) - 1) / 2)) if alone else 1.0
+        )  # bars of several lines do not hide each other
         line = own.groupby("n")[["score", "low", "high"]].mean()
         panel.plot(line.index * aside, line.score, label=name, zorder=3, **look.line())
         if alone:
-            panel.vlines(line.index * aside, line.low.clip(lower=0), line.high, color=look.color, linewidth=0.8, zorder=2)
+            panel.vlines(
+                line.index * aside, line.low.clip(lower=0), line.high, color=look.color, linewidth=0.8, zorder=2
+            )
     chance = part.groupby("n").chance.first()
     panel.plot(chance.index, chance, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
     top = max(part.high.max() if alone else part.groupby(["line", "n"]).score.mean().max(), chance.max())

@@ -14,7 +14,11 @@ from platorep.figures.style import Tag
 
 
 LEFT = 0.55
-TITLES = {"in_degree_skewness": "in-degree skewness", "max_in_degree": "largest in-degree", "never_neighbours": "never a neighbour (share)"}
+TITLES = {
+    "in_degree_skewness": "in-degree skewness",
+    "max_in_degree": "largest in-degree",
+    "never_neighbours": "never a neighbour (share)",
+}
 
 
 @style.styled
@@ -40,14 +44,23 @@ def hubness(
         StoreError: a column is missing.
     """
     if layers is None:
-        raise StoreError("hubness is a property of neighbour graphs, which the alignment table does not hold: pass layers=...")
+        raise StoreError(
+            "hubness is a property of neighbour graphs, which the alignment table does not hold: pass layers=..."
+        )
     shown = dict(titles) if titles is not None else {c: t for c, t in TITLES.items() if c in layers.columns}
     if missing := sorted({"model", "depth", *shown} - set(layers.columns)) or ([] if shown else list(TITLES)):
         raise StoreError(f"the table of layers lacks {', '.join(missing)}; it has {', '.join(layers.columns)}.")
     models = list(layers.model.unique())
     looks = style.categorical(len(models))
     figure, axes = style.panels(
-        1, len(shown), panel=(1.75, 1.75), left=LEFT, right=style.tag_width(models) + 0.05, bottom=0.5, top=0.3, gap=(0.5, 0)
+        1,
+        len(shown),
+        panel=(1.75, 1.75),
+        left=LEFT,
+        right=style.tag_width(models) + 0.05,
+        bottom=0.5,
+        top=0.3,
+        gap=(0.5, 0),
     )
     for panel, (column, title) in zip(axes, shown.items(), strict=True):
         low, high = min(0.0, layers[column].min()), layers[column].max()

@@ -14,7 +14,11 @@ from platorep.figures.curves import draw_curves, three_views
 
 @style.styled
 def k_curve(
-    alignment: AlignmentTable, competence: CompetenceTable | None = None, *, metric: str = "mutual_knn", dataset: str | None = None
+    alignment: AlignmentTable,
+    competence: CompetenceTable | None = None,
+    *,
+    metric: str = "mutual_knn",
+    dataset: str | None = None,
 ) -> Figure:
     """A neighbour metric over k/n: score, corrected for chance, and lift over chance, side by side.
 
@@ -30,10 +34,14 @@ def k_curve(
     Raises:
         StoreError: fewer than two k.
     """
-    ids = [m for m in views.find_metrics(alignment.frame.metric.unique(), metric) if "k" in views.metric_parameters(m)[1]]
+    ids = [
+        m for m in views.find_metrics(alignment.frame.metric.unique(), metric) if "k" in views.metric_parameters(m)[1]
+    ]
     if len(ids) < 2:
         raise StoreError(f"a curve over k needs {metric} at two or more k; the table has {', '.join(ids) or 'none'}.")
-    table = three_views(pd.concat([views.cross_modal(views.best_pairs(alignment, i, dataset)) for i in ids], ignore_index=True))
+    table = three_views(
+        pd.concat([views.cross_modal(views.best_pairs(alignment, i, dataset)) for i in ids], ignore_index=True)
+    )
     k = table.metric.map(lambda i: int(views.metric_parameters(i)[1]["k"]))
     table["position"] = k / table.n
     ticks = 10.0 ** np.arange(np.floor(np.log10(table.position.min())), np.ceil(np.log10(table.position.max())) + 1)

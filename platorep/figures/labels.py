@@ -37,7 +37,9 @@ def label_points(
     """
     wide, tall = style.inches(axes)
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    points = np.column_stack([(np.asarray(x) - left) / (right - left) * wide, (np.asarray(y) - low) / (high - low) * tall])
+    points = np.column_stack(
+        [(np.asarray(x) - left) / (right - left) * wide, (np.asarray(y) - low) / (high - low) * tall]
+    )
     reach = np.broadcast_to(np.asarray(radii, dtype=float), len(points))
     taken = [(px - r, py - r, px + r, py + r) for (px, py), r in zip(points, reach, strict=True)]
     height = size * 1.05 / 72
@@ -64,9 +66,23 @@ def label_points(
         if step > 0:
             end = (min(max(px, box[0]), box[2]), min(max(py, box[1]), box[3]))
             axes.plot(
-                [px / wide, end[0] / wide], [py / tall, end[1] / tall], transform=axes.transAxes, color=style.MUTED, linewidth=0.4, zorder=2
+                [px / wide, end[0] / wide],
+                [py / tall, end[1] / tall],
+                transform=axes.transAxes,
+                color=style.MUTED,
+                linewidth=0.4,
+                zorder=2,
             )
-        axes.text(middle[0] / wide, middle[1] / tall, name, transform=axes.transAxes, fontsize=size, ha="center", va="center", zorder=6)
+        axes.text(
+            middle[0] / wide,
+            middle[1] / tall,
+            name,
+            transform=axes.transAxes,
+            fontsize=size,
+            ha="center",
+            va="center",
+            zorder=6,
+        )
 
 
 def _shared(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:

@@ -59,11 +59,22 @@ def ladder(
             f"got {', '.join(names['language'] + names['vision'])}."
         )
     variants = {m for members in ladders.values() for m in members}
-    partners = {side: [m for m in names["vision" if side == "language" else "language"] if m not in variants] for side, _, _ in ladders}
+    partners = {
+        side: [m for m in names["vision" if side == "language" else "language"] if m not in variants]
+        for side, _, _ in ladders
+    }
     chance = views.chance(pairs)
     margin = style.tag_width(["chance", *(m for models in partners.values() for m in models)]) + 0.1
     figure, axes = style.panels(
-        1, len(ladders), panel=(2.1, 1.9), left=LEFT, right=margin, bottom=0.66, top=0.3, gap=(margin + 0.12, 0), sharey=True
+        1,
+        len(ladders),
+        panel=(2.1, 1.9),
+        left=LEFT,
+        right=margin,
+        bottom=0.66,
+        top=0.3,
+        gap=(margin + 0.12, 0),
+        sharey=True,
     )
     axes[0].set_ylim(min(0.0, 1.1 * pairs.score.min()), 1.06 * max(pairs.score.max(), chance or 0.0))
     for panel, ((side, base, dial), members) in zip(axes, ladders.items(), strict=True):
@@ -93,7 +104,10 @@ def _panel(
     if base in scores.index:
         known = degraded[base].value if base in degraded else 0.0 if falling else None
         members, ticks = [*members, base], [*ticks, "full" if known is None else f"{known:g}"]
-        values = [*values, values[-1] * (values[-1] / values[-2] if len(values) > 1 else 2.0) if known is None else known]
+        values = [
+            *values,
+            values[-1] * (values[-1] / values[-2] if len(values) > 1 else 2.0) if known is None else known,
+        ]
     x = np.array(values) if falling else np.log2(values)
     pad = 0.06 * abs(x[-1] - x[0]) or 0.5
     panel.set_xlim(x[0] + pad if falling else x[0] - pad, x[-1] - pad if falling else x[-1] + pad)

@@ -91,7 +91,9 @@ def layers(
     main.set_xlabel(f"layer of {top.y_model}")
     main.set_ylabel(f"layer of {top.x_model}")
     for axis, inner in ((main.xaxis, inner_columns), (main.yaxis, inner_rows)):
-        shown = [int(t) for t in MaxNLocator(integer=True, nbins=8).tick_values(0, len(inner) - 1) if 0 <= t < len(inner)]
+        shown = [
+            int(t) for t in MaxNLocator(integer=True, nbins=8).tick_values(0, len(inner) - 1) if 0 <= t < len(inner)
+        ]
         axis.set_ticks(shown, [str(inner[t]) for t in shown])
     for axes, rows_, columns in parts[1:]:
         if rows_ == [CONCATENATION] and columns != [CONCATENATION]:
@@ -109,7 +111,10 @@ def _title(top: pd.Series) -> str:
 
 
 def _where(top: pd.Series) -> str:
-    layers_ = ("all layers" if top[f"{s}_layer"] == CONCATENATION else f"{top[f'{s}_layer']} ({top[f'{s}_layer_name']})" for s in "xy")
+    layers_ = (
+        "all layers" if top[f"{s}_layer"] == CONCATENATION else f"{top[f'{s}_layer']} ({top[f'{s}_layer_name']})"
+        for s in "xy"
+    )
     return f"Framed: the best pair, {' × '.join(layers_)}: {top.score:.3f}. all: concatenation of all layers."
 
 
@@ -120,4 +125,8 @@ def _what(top: pd.Series) -> str:
 def _frame(axes: Axes, row: int, column: int) -> None:
     """A frame that shows on light and on dark cells: white on black."""
     for color, line in (("black", 2.6), ("white", 1.2)):
-        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=line, clip_on=False, zorder=5))
+        axes.add_patch(
+            Rectangle(
+                (column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=line, clip_on=False, zorder=5
+            )
+        )

@@ -13,7 +13,11 @@ from platorep.figures import style, views
 
 @style.styled
 def matrix(
-    alignment: AlignmentTable, competence: CompetenceTable | None = None, *, metric: str | None = None, dataset: str | None = None
+    alignment: AlignmentTable,
+    competence: CompetenceTable | None = None,
+    *,
+    metric: str | None = None,
+    dataset: str | None = None,
 ) -> Figure:
     """Best score of every pair of models: x models down, y models across, in the table's order, values printed.
 
@@ -47,20 +51,41 @@ def matrix(
     axes.tick_params(length=0)
     axes.set_xticks([])
     for position, name in enumerate(table.columns):
-        axes.text(position, -0.65, name, fontsize=style.SMALL, rotation=60, rotation_mode="anchor", ha="left", va="center_baseline")
+        axes.text(
+            position,
+            -0.65,
+            name,
+            fontsize=style.SMALL,
+            rotation=60,
+            rotation_mode="anchor",
+            ha="left",
+            va="center_baseline",
+        )
     bar = color_bar(figure, axes, image)
     chance = views.chance(best)
     if chance is not None and low <= chance <= high:
         bar.axhline(chance, color=style.contrast(image.cmap(image.norm(chance))), linewidth=1, linestyle=":")
-        bar.text(-0.15, chance, "chance", transform=bar.get_yaxis_transform(), fontsize=style.SMALL - 1, ha="right", va="center")
+        bar.text(
+            -0.15,
+            chance,
+            "chance",
+            transform=bar.get_yaxis_transform(),
+            fontsize=style.SMALL - 1,
+            ha="right",
+            va="center",
+        )
     note = f"{views.metric_label(best.metric.iloc[0])}, best layer pair, n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
     style.note(figure, note, left)
     return figure
 
 
-def heat(axes: Axes, values: np.ndarray, low: float, high: float, size: float | None, digits: int = 3) -> matplotlib.image.AxesImage:
+def heat(
+    axes: Axes, values: np.ndarray, low: float, high: float, size: float | None, digits: int = 3
+) -> matplotlib.image.AxesImage:
     """A heatmap with white gaps; with a `size` in points each value is printed, in black or white by contrast, .123 for 0.123."""
-    image = axes.imshow(values, cmap=style.HEAT, vmin=low, vmax=high if high > low else low + 1, aspect="auto", interpolation="nearest")
+    image = axes.imshow(
+        values, cmap=style.HEAT, vmin=low, vmax=high if high > low else low + 1, aspect="auto", interpolation="nearest"
+    )
     for spine in axes.spines.values():
         spine.set_visible(False)
     if size is not None:

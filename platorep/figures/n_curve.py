@@ -12,7 +12,9 @@ from platorep.figures.curves import draw_curves, three_views
 
 
 @style.styled
-def n_curve(alignment: AlignmentTable, competence: CompetenceTable | None = None, *, metric: str | None = None) -> Figure:
+def n_curve(
+    alignment: AlignmentTable, competence: CompetenceTable | None = None, *, metric: str | None = None
+) -> Figure:
     """One metric over nested galleries of growing n: score, corrected for chance, and lift over chance, side by side.
 
     At fixed k the score falls with n and the lift rises: scores at different n are not comparable.
@@ -25,10 +27,14 @@ def n_curve(alignment: AlignmentTable, competence: CompetenceTable | None = None
     Raises:
         StoreError: fewer than two sizes, or two datasets of one size.
     """
-    parts = [views.cross_modal(views.best_pairs(alignment, metric, dataset)) for dataset in alignment.frame.dataset.unique()]
+    parts = [
+        views.cross_modal(views.best_pairs(alignment, metric, dataset)) for dataset in alignment.frame.dataset.unique()
+    ]
     sizes = sorted(int(part.n.iloc[0]) for part in parts)
     if len(set(sizes)) < 2 or len(set(sizes)) < len(sizes):
-        raise StoreError(f"a curve over n needs two or more datasets that differ in size; the table has n = {', '.join(map(str, sizes))}.")
+        raise StoreError(
+            f"a curve over n needs two or more datasets that differ in size; the table has n = {', '.join(map(str, sizes))}."
+        )
     table = three_views(pd.concat(parts, ignore_index=True))
     table["position"] = table.n
     label = f"samples, {views.metric_label(table.metric.iloc[0])}"

@@ -50,7 +50,9 @@ def significance(
     """
     best = views.best_pairs(alignment, metric, dataset)
     if bands is None:
-        table = best.assign(null_low=best.null_mean - 1.96 * best.null_sd, null_high=best.null_mean + 1.96 * best.null_sd)
+        table = best.assign(
+            null_low=best.null_mean - 1.96 * best.null_sd, null_high=best.null_mean + 1.96 * best.null_sd
+        )
     else:
         table = best.merge(_bounds(bands, "bands", "null"), on=PAIR, how="left")
     if (missing := table[table.null_low.isna()]).size:
@@ -98,10 +100,26 @@ def significance(
         panel.set_title(title, loc="left")
         if index + columns >= len(titles):
             panel.set_xlabel("alignment" if title else f"alignment, {views.metric_label(best.metric.iloc[0])}")
-    handles = [Line2D([], [], color=style.INK, marker="o", linewidth=0.9, label="score" + (", interval" if intervals is not None else ""))]
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=style.INK,
+            marker="o",
+            linewidth=0.9,
+            label="score" + (", interval" if intervals is not None else ""),
+        )
+    ]
     handles.append(Patch(color=style.FAINT, label="null, 95 %"))
     width, height = figure.get_size_inches()
-    figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.04 / width, 0.2 / height), ncols=2, borderaxespad=0, borderpad=0.1)
+    figure.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.04 / width, 0.2 / height),
+        ncols=2,
+        borderaxespad=0,
+        borderpad=0.1,
+    )
     kind = "the maximum over layers" if bands is not None else "fixed layers (the maximum's lies higher)"
     data = f"{views.metric_label(best.metric.iloc[0])}, n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
     style.note(figure, f"{data}. Null of {kind}.")
@@ -111,10 +129,22 @@ def significance(
 def _bounds(frame: pd.DataFrame, name: str, prefix: str) -> pd.DataFrame:
     if missing := sorted({*PAIR, "low", "high"} - set(frame.columns)):
         raise StoreError(f"{name} lacks {', '.join(missing)}; it has {', '.join(frame.columns)}.")
-    return frame[[*PAIR, "low", "high"]].rename(columns={"low": f"{prefix}_low".strip("_"), "high": f"{prefix}_high".strip("_")})
+    return frame[[*PAIR, "low", "high"]].rename(
+        columns={"low": f"{prefix}_low".strip("_"), "high": f"{prefix}_high".strip("_")}
+    )
 
 
 def _forest(axes: Axes, part: pd.DataFrame) -> None:
-    axes.barh(part.row, part.null_high - part.null_low, left=part.null_low, height=0.8, color=style.FAINT, zorder=1, label="null")
+    axes.barh(
+        part.row,
+        part.null_high - part.null_low,
+        left=part.null_low,
+        height=0.8,
+        color=style.FAINT,
+        zorder=1,
+        label="null",
+    )
     axes.hlines(part.row, part.low, part.high, color=style.INK, linewidth=0.9, zorder=2, label="interval")
-    axes.plot(part.score, part.row, linestyle="none", marker="o", markersize=3, color=style.INK, zorder=3, label="score")
+    axes.plot(
+        part.score, part.row, linestyle="none", marker="o", markersize=3, color=style.INK, zorder=3, label="score"
+    )

@@ -33,7 +33,14 @@ BASE, SMALL = 8.0, 6.5  # points
 INK, MUTED, FAINT = "#1a1a1a", "#6b6b6b", "#d0d0d0"
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
-DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1.2, 1)), (0, (7, 1.5, 1, 1.5)), (0, (4, 1, 1, 1, 1, 1)))
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (3, 1, 1, 1)),
+    (0, (1.2, 1)),
+    (0, (7, 1.5, 1, 1.5)),
+    (0, (4, 1, 1, 1, 1, 1)),
+)
 HEAT = "cividis"
 
 RC = {
@@ -96,7 +103,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(RC)
-            write_atomically(path, lambda p, kind=kind, entries=entries: figure.savefig(p, format=kind, dpi=DPI, metadata=entries))
+            write_atomically(
+                path, lambda p, kind=kind, entries=entries: figure.savefig(p, format=kind, dpi=DPI, metadata=entries)
+            )
         paths.append(path)
     return paths
 
@@ -130,7 +139,9 @@ def ordinal(count: int) -> list[Look]:
 
 def categorical(count: int) -> list[Look]:
     """Looks of `count` series without order."""
-    return [Look(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]) for i in range(count)]
+    return [
+        Look(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]) for i in range(count)
+    ]
 
 
 def panels(
@@ -187,7 +198,9 @@ def inches(axes: Axes) -> tuple[float, float]:
 def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
     """Width of a line of text in inches, in the house's font, without a renderer."""
     font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    return 1.07 * text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72  # hinting widens glyphs on screen
+    return (
+        1.07 * text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
+    )  # hinting widens glyphs on screen
 
 
 def widest(texts: Sequence[str], size: float = SMALL) -> float:
@@ -250,7 +263,15 @@ def tag_right(axes: Axes, tags: Sequence[Tag]) -> None:
             x = np.array([HANDLE - 0.08, HANDLE, HANDLE + 0.08]) / width + 1
             axes.plot(x, [end] * 3, transform=axes.transAxes, clip_on=False, markevery=[1], **tag.look.line())
         indent = INDENT if tag.look is not None else HANDLE - 0.04
-        axes.text(1 + indent / width, end, tag.text, transform=axes.transAxes, fontsize=SMALL, color=tag.color, va="center_baseline")
+        axes.text(
+            1 + indent / width,
+            end,
+            tag.text,
+            transform=axes.transAxes,
+            fontsize=SMALL,
+            color=tag.color,
+            va="center_baseline",
+        )
 
 
 def key_right(axes: Axes, entries: Sequence[tuple[str, Look]]) -> None:

@@ -20,7 +20,9 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
         tables: those of `platorep.theory.agreement.agreement`.
     """
     summary = tables["summary"]
-    figure, axes = style.panels(1, 3, panel=(1.85, 1.7), left=0.5, right=0.15, bottom=0.85, top=0.55, gap=(0.22, 0), sharey=True)
+    figure, axes = style.panels(
+        1, 3, panel=(1.85, 1.7), left=0.5, right=0.15, bottom=0.85, top=0.55, gap=(0.22, 0), sharey=True
+    )
     metrics = list(dict.fromkeys(summary.metric))
     looks = dict(zip(metrics, style.categorical(len(metrics)), strict=True))
     exact = summary[summary.kind == "bijection"]
@@ -28,7 +30,9 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
         rows = pd.concat([exact, summary[summary.kind == kind]]).sort_values("bits")
         for metric, look in looks.items():
             mine = rows[rows.metric == metric]
-            panel.plot(mine.bits, mine.score, **look.line() | {"linestyle": "-"}, label=METRIC_LABELS.get(metric, metric))
+            panel.plot(
+                mine.bits, mine.score, **look.line() | {"linestyle": "-"}, label=METRIC_LABELS.get(metric, metric)
+            )
             panel.fill_between(mine.bits, mine.score_low, mine.score_high, color=look.color, alpha=0.18, linewidth=0)
             panel.plot(mine.bits, mine.ceiling, color=look.color, linestyle="--", linewidth=0.8)
         panel.set_title(f"y is {kind}", loc="left")
@@ -42,7 +46,14 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
         at = np.arange(len(ends)) + offset
         error = np.array([mine.score - mine.score_low, mine.score_high - mine.score])
         axes[2].errorbar(
-            at, mine.score, yerror(error), fmt=look.marker, color=look.color, markeredgecolor=style.INK, markeredgewidth=0.4, capsize=1.5
+            at,
+            mine.score,
+            yerror(error),
+            fmt=look.marker,
+            color=look.color,
+            markeredgecolor=style.INK,
+            markeredgewidth=0.4,
+            capsize=1.5,
         )
     axes[2].set_xticks(range(len(ends)), [names[kind] for kind in ends])
     axes[2].set_xlim(-0.5, len(ends) - 0.5)
@@ -53,7 +64,13 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
         panel.set_ylim(-0.08, 1.05)
         panel.tick_params(labelleft=panel is axes[0])
     width, height = figure.get_size_inches()
-    figure.text(0.5 / width, 1 - 0.1 / height, "Agreement is capped by the information that both modalities keep", weight="bold", va="top")
+    figure.text(
+        0.5 / width,
+        1 - 0.1 / height,
+        "Agreement is capped by the information that both modalities keep",
+        weight="bold",
+        va="top",
+    )
     seeds = int(summary.seeds.iloc[0])
     text = f"Means over {seeds} seeds with 95 % t intervals. Dashed: the exact kernels of the two views in place of learned ones.\n"
     text += "x: bijection, table of vectors. y: network on random codes."

@@ -11,7 +11,11 @@ from platorep.figures import style
 from platorep.figures.theory_parts import METRIC_LABELS, chance, doubling, lines
 
 
-TITLES = {"dimension, tables": "dimension d, tables", "dimension": "dimension d, networks", "width": "hidden units, d = n"}
+TITLES = {
+    "dimension, tables": "dimension d, tables",
+    "dimension": "dimension d, networks",
+    "width": "hidden units, d = n",
+}
 
 
 @style.styled
@@ -54,7 +58,13 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
     names = axes[0].get_legend_handles_labels()
     figure.legend(*names, loc="lower left", bbox_to_anchor=(0.4 / width, 0.2 / height), ncols=len(names[0]))
     figure.text(
-        0.5 / width, 1 - 0.1 / height, f"Capacity below and above the rank of the {world.world} world's kernel", weight="bold", va="top"
+        0.5 / width,
+        1 - 0.1 / height,
+        f"Capacity below and above the rank of the {world.world} world's kernel",
+        weight="bold",
+        va="top",
     )
-    style.note(figure, f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals; {world.events} events, nce.", 0.5)
+    style.note(
+        figure, f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals; {world.events} events, nce.", 0.5
+    )
     return figure

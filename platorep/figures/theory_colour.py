@@ -34,7 +34,9 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for index, name in enumerate(names):
         row, column = divmod(index, columns)
         x, y = 0.05 + column * SHORT, height - top - (row + 1) * SHORT - row * foot
-        axes = figure.add_axes((x / width, y / height, SHORT / width, (SHORT - head) / height), projection="3d", computed_zorder=True)
+        axes = figure.add_axes(
+            (x / width, y / height, SHORT / width, (SHORT - head) / height), projection="3d", computed_zorder=True
+        )
         mine = points[points.panel == name]
         colours = mine[["red", "green", "blue"]].to_numpy().clip(0, 1)
         axes.scatter(mine.y, mine.z, mine.x, c=colours, s=26, edgecolors=style.INK, linewidths=0.25, depthshade=False)
@@ -59,7 +61,11 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
             text = _numbers(numbers.loc[name])
             figure.text((x + 0.25) / width, (y - 0.12) / height, text, fontsize=style.SMALL, va="top", linespacing=1.35)
     figure.text(
-        0.1 / width, 1 - 0.1 / height, "The shape of colour, aligned to CIELAB (three-dimensional scaling)", weight="bold", va="top"
+        0.1 / width,
+        1 - 0.1 / height,
+        "The shape of colour, aligned to CIELAB (three-dimensional scaling)",
+        weight="bold",
+        va="top",
     )
     return figure
 

@@ -26,10 +26,19 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for learner, look in zip(learners, style.categorical(len(learners)), strict=True):
         rows = residuals[residuals.learner == learner]
         left.plot(
-            rows.step + 1, rows.residual, **look.line() | {"markersize": 2.5}, label={"sgns": "sgns: two tables"}.get(learner, learner)
+            rows.step + 1,
+            rows.residual,
+            **look.line() | {"markersize": 2.5},
+            label={"sgns": "sgns: two tables"}.get(learner, learner),
         )
     for kind, text in (("loss", "least nce loss of any Gram matrix"), ("frobenius", "nearest Gram matrix")):
-        left.axhline(floors.loc[kind, "residual"], color=style.MUTED, linewidth=0.8, linestyle="--" if kind == "loss" else ":", label=text)
+        left.axhline(
+            floors.loc[kind, "residual"],
+            color=style.MUTED,
+            linewidth=0.8,
+            linestyle="--" if kind == "loss" else ":",
+            label=text,
+        )
     left.set_xscale("log")
     left.set_yscale("log")
     left.set_ylim(bottom=max(residuals.residual.min(), 1e-3) / 2)
@@ -38,7 +47,9 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
     left.set_title("no Gram matrix: the residual stays", loc="left")
     left.legend(loc="lower left")
     pairs, metrics = (list(dict.fromkeys(verdicts[c])) for c in ("pair", "metric"))
-    for offset, metric, look in zip(np.linspace(-0.24, 0.24, len(metrics)), metrics, style.categorical(len(metrics)), strict=True):
+    for offset, metric, look in zip(
+        np.linspace(-0.24, 0.24, len(metrics)), metrics, style.categorical(len(metrics)), strict=True
+    ):
         mine = verdicts[verdicts.metric == metric].set_index("pair").loc[pairs]
         error = np.maximum([mine.score - mine.score_low, mine.score_high - mine.score], 0)
         at, label = np.arange(len(pairs)) + offset, METRIC_LABELS.get(metric, metric)
@@ -54,7 +65,10 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
             label=label,
         )
     rejected = verdicts[verdicts.metric == "mutual_knn"].set_index("pair").rejected
-    right.set_xticks(range(len(pairs)), [f"{pair.replace(' ', chr(10), 1)}\np < .05:\n{100 * rejected[pair]:.0f} %" for pair in pairs])
+    right.set_xticks(
+        range(len(pairs)),
+        [f"{pair.replace(' ', chr(10), 1)}\np < .05:\n{100 * rejected[pair]:.0f} %" for pair in pairs],
+    )
     right.set_xlim(-0.5, len(pairs) - 0.5)
     right.set_ylim(-0.08, 1.04)
     chance(right, verdicts[verdicts.metric == "mutual_knn"].null_mean.iloc[0], "chance, k-NN", end="left")

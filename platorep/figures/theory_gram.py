@@ -23,7 +23,9 @@ def theory_gram(tables: Mapping[str, pd.DataFrame]) -> Figure:
     width, height = figure.get_size_inches()
     shown = [("K_PMI", "world"), *((o, m) for o in ("nce", "infonce") for m in ("x", "y"))]
     grids = [
-        matrices[(matrices.objective == o) & (matrices.modality == m)].pivot(index="a", columns="b", values="value").to_numpy()
+        matrices[(matrices.objective == o) & (matrices.modality == m)]
+        .pivot(index="a", columns="b", values="value")
+        .to_numpy()
         for o, m in shown
     ]
     centred = [g - g.mean() for g in grids]
@@ -54,12 +56,22 @@ def theory_gram(tables: Mapping[str, pd.DataFrame]) -> Figure:
             plots[0].plot(rows.step + 1, rows.correlation, **line, label=f"{objective}, {modality}")
             plots[1].plot(rows.step + 1, rows.offset, **line, label=f"{objective}, {modality}")
     predicted, needed = summary.predicted_offset.dropna().iloc[0], world.offset_needed.iloc[0]
-    marks = [(predicted, style.INK, "nce's prediction,\nlog(p/(1 − p))"), (needed, style.MUTED, "smallest constant\nof a Gram matrix")]
+    marks = [
+        (predicted, style.INK, "nce's prediction,\nlog(p/(1 − p))"),
+        (needed, style.MUTED, "smallest constant\nof a Gram matrix"),
+    ]
     for value, color, text in marks:
         if np.isfinite(value):
             plots[1].axhline(value, color=color, linewidth=0.7, linestyle=":")
             plots[1].text(
-                1.02, value, text, transform=plots[1].get_yaxis_transform(), fontsize=style.SMALL, ha="left", va="center", color=color
+                1.02,
+                value,
+                text,
+                transform=plots[1].get_yaxis_transform(),
+                fontsize=style.SMALL,
+                ha="left",
+                va="center",
+                color=color,
             )
     plots[0].set_title("correlation with $K_{PMI}$", loc="left")
     plots[1].set_title("offset: mean of Gram less $K_{PMI}$ (nats)", loc="left")

@@ -22,9 +22,13 @@ def theory_instruments(tables: Mapping[str, pd.DataFrame]) -> Figure:
     base = tests[tests.test == "relabelling"]
     signals = sorted(base.signal.unique())
     metrics = list(dict.fromkeys(base.metric))
-    figure, (left, middle, right) = style.panels(1, 3, panel=(1.6, 2.2), left=1.35, right=0.15, bottom=1.35, top=0.55, gap=(0.55, 0))
+    figure, (left, middle, right) = style.panels(
+        1, 3, panel=(1.6, 2.2), left=1.35, right=0.15, bottom=1.35, top=0.55, gap=(0.55, 0)
+    )
     rows = np.arange(len(metrics))[::-1]
-    for above, (signal, look) in enumerate(zip(signals[::-1], style.ordinal(len(signals))[::-1], strict=True)):  # the size on top
+    for above, (signal, look) in enumerate(
+        zip(signals[::-1], style.ordinal(len(signals))[::-1], strict=True)
+    ):  # the size on top
         mine = base[base.signal == signal].set_index("metric").loc[metrics]
         name = "0 (size)" if signal == 0 else f"{signal:g}"
         bars = 1.96 * mine.standard_error
@@ -42,7 +46,13 @@ def theory_instruments(tables: Mapping[str, pd.DataFrame]) -> Figure:
     left.set_yticks(rows, metrics)
     left.set_xlim(-0.03, 1.03)
     left.set_xlabel("share rejected")
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, title="share of variance in common", title_fontsize=style.SMALL)
+    left.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+        ncols=2,
+        title="share of variance in common",
+        title_fontsize=style.SMALL,
+    )
     left.set_title("against 19 relabellings", loc="left")
     moments = tests[(tests.test == "moments") & (tests.varied == "signal")]
     names = list(dict.fromkeys(moments.metric))

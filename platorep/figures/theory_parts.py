@@ -11,19 +11,30 @@ from matplotlib.axes import Axes
 from platorep.figures import style
 
 
-METRIC_LABELS = {"mutual_knn": "mutual k-NN (k = 10)", "cka": "CKA, unbiased", "cknna": "CKNNA (k = 10)", "rsa": "RSA, Spearman"}
+METRIC_LABELS = {
+    "mutual_knn": "mutual k-NN (k = 10)",
+    "cka": "CKA, unbiased",
+    "cknna": "CKNNA (k = 10)",
+    "rsa": "RSA, Spearman",
+}
 
 
-def lines(axes: Axes, table: pd.DataFrame, x: str, value: str, series: str, labels: dict[str, str] | None = None) -> None:
+def lines(
+    axes: Axes, table: pd.DataFrame, x: str, value: str, series: str, labels: dict[str, str] | None = None
+) -> None:
     """One line a value of `series` with its 95 % interval as a band (columns value, value_low, value_high)."""
     names = list(dict.fromkeys(table[series]))
     for name, look in zip(names, style.categorical(len(names)), strict=True):
         rows = table[table[series] == name].sort_values(x)
         axes.plot(rows[x], rows[value], **look.line(), label=(labels or {}).get(name, name))
-        axes.fill_between(rows[x], rows[f"{value}_low"], rows[f"{value}_high"], color=look.color, alpha=0.18, linewidth=0)
+        axes.fill_between(
+            rows[x], rows[f"{value}_low"], rows[f"{value}_high"], color=look.color, alpha=0.18, linewidth=0
+        )
 
 
-def chance(axes: Axes, value: float, text: str = "chance, mutual k-NN", *, end: Literal["left", "right"] = "right") -> None:
+def chance(
+    axes: Axes, value: float, text: str = "chance, mutual k-NN", *, end: Literal["left", "right"] = "right"
+) -> None:
     """A dotted line at chance, named at one of its ends: where nothing else lies; not at all with text ""."""
     axes.axhline(value, color=style.MUTED, linestyle=":", linewidth=0.8)
     axes.annotate(

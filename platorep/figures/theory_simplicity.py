@@ -22,10 +22,14 @@ def theory_simplicity(tables: Mapping[str, pd.DataFrame]) -> Figure:
     summary = tables["summary"]
     counts, arms, metrics = (list(dict.fromkeys(summary[c])) for c in ("tasks", "arm", "metric"))
     arms = [a for a in ("large", "large, decay", "small", "small, decay") if a in arms]
-    figure, axes = style.panels(1, len(counts), panel=(2.9, 1.7), left=0.5, right=0.15, bottom=1.1, top=0.55, gap=(0.22, 0))
+    figure, axes = style.panels(
+        1, len(counts), panel=(2.9, 1.7), left=0.5, right=0.15, bottom=1.1, top=0.55, gap=(0.22, 0)
+    )
     for panel, count in zip(axes, counts, strict=True):
         rows = summary[summary.tasks == count]
-        for offset, metric, look in zip(np.linspace(-0.24, 0.24, len(metrics)), metrics, style.categorical(len(metrics)), strict=True):
+        for offset, metric, look in zip(
+            np.linspace(-0.24, 0.24, len(metrics)), metrics, style.categorical(len(metrics)), strict=True
+        ):
             mine = rows[rows.metric == metric].set_index("arm").loc[arms]
             error = np.maximum([mine.score - mine.score_low, mine.score_high - mine.score], 0)
             at = np.arange(len(arms)) + offset
@@ -42,7 +46,9 @@ def theory_simplicity(tables: Mapping[str, pd.DataFrame]) -> Figure:
                 label=label,
             )
         errors = rows.drop_duplicates("arm").set_index("arm").error.loc[arms]
-        panel.set_xticks(range(len(arms)), [f"{arm.replace(', ', ',' + chr(10))}\nerror {errors[arm]:.4f}" for arm in arms])
+        panel.set_xticks(
+            range(len(arms)), [f"{arm.replace(', ', ',' + chr(10))}\nerror {errors[arm]:.4f}" for arm in arms]
+        )
         panel.set_xlim(-0.5, len(arms) - 0.5)
         chance(panel, rows[rows.metric == "mutual_knn"].null_mean.iloc[0], "chance, k-NN")
         panel.set_title(f"{count} tasks", loc="left")
@@ -50,7 +56,12 @@ def theory_simplicity(tables: Mapping[str, pd.DataFrame]) -> Figure:
         panel.tick_params(labelleft=panel is axes[0])
     axes[0].set_ylabel("agreement of x and y")
     width, height = figure.get_size_inches()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", bbox_to_anchor=(0.4 / width, 0.2 / height), ncols=len(metrics))
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="lower left",
+        bbox_to_anchor=(0.4 / width, 0.2 / height),
+        ncols=len(metrics),
+    )
     figure.text(
         0.5 / width,
         1 - 0.1 / height,

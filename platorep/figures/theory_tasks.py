@@ -20,12 +20,16 @@ def theory_tasks(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     summary = tables["summary"]
     conditions = list(dict.fromkeys(summary.condition))
-    figure, axes = style.panels(1, len(conditions), panel=(1.85, 1.7), left=0.5, right=0.15, bottom=0.75, top=0.55, gap=(0.22, 0))
+    figure, axes = style.panels(
+        1, len(conditions), panel=(1.85, 1.7), left=0.5, right=0.15, bottom=0.75, top=0.55, gap=(0.22, 0)
+    )
     for panel, condition in zip(axes, conditions, strict=True):
         rows = summary[summary.condition == condition]
         lines(panel, rows, "tasks", "score", "metric", METRIC_LABELS)
         level = rows[rows.metric == "mutual_knn"].null_mean.iloc[0]
-        chance(panel, level, "" if condition == conditions[-1] else "chance, mutual k-NN")  # there the lines themselves are at chance
+        chance(
+            panel, level, "" if condition == conditions[-1] else "chance, mutual k-NN"
+        )  # there the lines themselves are at chance
         panel.set_title(condition, loc="left")
         doubling(panel, sorted(set(rows.tasks)))
         panel.set_xlabel("tasks N of each network")

@@ -30,8 +30,22 @@ TITLES = {
     "procrustes": "Procrustes",
     "distance_correlation": "distance correlation",
 }
-_SILENT = {"similarity=cosine", "kernel=linear", "sigma=median", "normalised=True", "direction=xy", "components=10"}  # taken for granted
-_BARE = {"hsic", "estimator", "direction", "kernel", "correlation", "similarity"}  # parameters whose values speak for themselves
+_SILENT = {
+    "similarity=cosine",
+    "kernel=linear",
+    "sigma=median",
+    "normalised=True",
+    "direction=xy",
+    "components=10",
+}  # taken for granted
+_BARE = {
+    "hsic",
+    "estimator",
+    "direction",
+    "kernel",
+    "correlation",
+    "similarity",
+}  # parameters whose values speak for themselves
 
 WORDS = r"words?[_-]?(\d+)|(\d+)[_-]?words?"
 """The caption length in the name of a dataset."""
@@ -112,7 +126,9 @@ def pick_metric(available: Sequence[str], metric: str | None) -> str:
         return available[0]
     if PAPER_METRIC in available:
         return PAPER_METRIC
-    raise StoreError(f"the alignment table holds {len(available)} metrics ({', '.join(available)}): name one, metric=...")
+    raise StoreError(
+        f"the alignment table holds {len(available)} metrics ({', '.join(available)}): name one, metric=..."
+    )
 
 
 def pick_dataset(available: Sequence[str], dataset: str | None) -> str:
@@ -129,7 +145,9 @@ def pick_dataset(available: Sequence[str], dataset: str | None) -> str:
         raise unknown_name("dataset in the alignment table", dataset, available)
     if len(available) == 1:
         return available[0]
-    raise StoreError(f"the alignment table holds {len(available)} datasets ({', '.join(available)}): name one, dataset=...")
+    raise StoreError(
+        f"the alignment table holds {len(available)} datasets ({', '.join(available)}): name one, dataset=..."
+    )
 
 
 def rows(alignment: AlignmentTable, metric: str | None, dataset: str | None) -> AlignmentTable:
@@ -174,12 +192,23 @@ def cross_modal(best: pd.DataFrame) -> pd.DataFrame:
     sides = []
     for a, b in (("x", "y"), ("y", "x")):
         part = best[(best[f"{a}_modality"] == "language") & (best[f"{b}_modality"] == "vision")]
-        names = {f"{a}_model": "language", f"{a}_family": "language_family", f"{b}_model": "vision", f"{b}_family": "vision_family"}
-        sides.append(part.rename(columns=names)[[*names.values(), "dataset", "metric", "n", "score", "null_mean", "null_sd", "corrected"]])
+        names = {
+            f"{a}_model": "language",
+            f"{a}_family": "language_family",
+            f"{b}_model": "vision",
+            f"{b}_family": "vision_family",
+        }
+        sides.append(
+            part.rename(columns=names)[
+                [*names.values(), "dataset", "metric", "n", "score", "null_mean", "null_sd", "corrected"]
+            ]
+        )
     pairs = pd.concat(sides, ignore_index=True).drop_duplicates(["dataset", "metric", "n", "language", "vision"])
     if pairs.empty:
         found = sorted({f"{x} x {y}" for x, y in zip(best.x_modality, best.y_modality, strict=True)})
-        raise StoreError(f"the figure shows language against vision models; the alignment table has only {', '.join(found)}.")
+        raise StoreError(
+            f"the figure shows language against vision models; the alignment table has only {', '.join(found)}."
+        )
     return pairs
 
 
@@ -192,12 +221,16 @@ def within(best: pd.DataFrame, modality: str) -> pd.DataFrame:
     part = best[(best.x_modality == modality) & (best.y_modality == modality) & (best.x_model != best.y_model)]
     models = list(dict.fromkeys([*part.x_model, *part.y_model]))
     if len(models) < 2:
-        raise StoreError(f"the figure compares {modality} models with each other; the alignment table has no such pair.")
+        raise StoreError(
+            f"the figure compares {modality} models with each other; the alignment table has no such pair."
+        )
     both = pd.concat([part, part.rename(columns={"x_model": "y_model", "y_model": "x_model"})])
     return both.pivot_table(index="x_model", columns="y_model", values="score").reindex(index=models, columns=models)
 
 
-def by_dataset(alignment: AlignmentTable, metric: str | None, dial: Mapping[str, float] | None, pattern: str) -> pd.DataFrame:
+def by_dataset(
+    alignment: AlignmentTable, metric: str | None, dial: Mapping[str, float] | None, pattern: str
+) -> pd.DataFrame:
     """Language x vision pairs of several datasets that differ by a dial: `cross_modal` rows with a column dial.
 
     Args:
@@ -221,7 +254,9 @@ def by_dataset(alignment: AlignmentTable, metric: str | None, dial: Mapping[str,
             found.append(cross_modal(best_pairs(alignment, metric, dataset)).assign(dial=float(value)))
     if not found:
         names = ", ".join(alignment.frame.dataset.unique()) or "none"
-        raise StoreError(f"no dataset of the alignment table has a value on the figure's dial: name them as an option; datasets: {names}.")
+        raise StoreError(
+            f"no dataset of the alignment table has a value on the figure's dial: name them as an option; datasets: {names}."
+        )
     return pd.concat(found, ignore_index=True)
 
 
@@ -238,12 +273,16 @@ def vision_groups(pairs: pd.DataFrame, degraded: Mapping[str, Dose]) -> dict[str
             families.setdefault(family or model, []).append(model)
     lone = {family: families.pop(family) for family in [f for f, members in families.items() if len(members) == 1]}
     bases = {degraded[members[0]].base for members in ladders.values()}
-    lone = {family: members for family, members in lone.items() if members[0] not in bases}  # it closes its ladder's panel
+    lone = {
+        family: members for family, members in lone.items() if members[0] not in bases
+    }  # it closes its ladder's panel
     for title, members in ladders.items():
         base, dial = degraded[members[0]].base, degraded[members[0]].dial
         members.sort(key=lambda m: degraded[m].value, reverse=dial == "weight_noise")  # weakest first
         families[title] = [*members, base] if base in models.index else members
-    return families | (lone if len(lone) < 2 else {"other vision models": [m for members in lone.values() for m in members]})
+    return families | (
+        lone if len(lone) < 2 else {"other vision models": [m for members in lone.values() for m in members]}
+    )
 
 
 def captions(members: Sequence[str], degraded: Mapping[str, Dose]) -> list[str]:
@@ -277,7 +316,9 @@ def measure(competence: CompetenceTable | None, name: str, task: str | None = No
         frame = frame[frame.task == task]
     if frame.model.duplicated().any():
         model = frame.model[frame.model.duplicated()].iloc[0]
-        raise StoreError(f"{model} has several values of {name}, for {', '.join(map(repr, frame.task.unique()))}: name one, task=...")
+        raise StoreError(
+            f"{model} has several values of {name}, for {', '.join(map(repr, frame.task.unique()))}: name one, task=..."
+        )
     return frame.set_index("model")["value"]
 
 
@@ -302,7 +343,11 @@ def named(models: Sequence[str], degraded: Mapping[str, Dose]) -> list[str]:
     """Labels for models of one figure: a degraded model is called by its dose, with its base if there are several bases."""
     bases = {degraded[m].base for m in models if m in degraded}
     return [
-        m if m not in degraded else dose_label(degraded[m]) if len(bases) == 1 else f"{degraded[m].base}, {dose_label(degraded[m])}"
+        m
+        if m not in degraded
+        else dose_label(degraded[m])
+        if len(bases) == 1
+        else f"{degraded[m].base}, {dose_label(degraded[m])}"
         for m in models
     ]
 

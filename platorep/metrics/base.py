@@ -45,7 +45,9 @@ class Geometry:
         self.x = x / self._norms if similarity == "cosine" else x
 
     @classmethod
-    def concatenation(cls, products: torch.Tensor, features: Callable[[], torch.Tensor], similarity: Similarity = "cosine") -> Geometry:
+    def concatenation(
+        cls, products: torch.Tensor, features: Callable[[], torch.Tensor], similarity: Similarity = "cosine"
+    ) -> Geometry:
         """The concatenation of layers, from the sum of their inner products instead of a product of its own.
 
         The concatenated features themselves are made only for a metric that asks for `x`.
@@ -106,7 +108,9 @@ class Geometry:
                 self._neighbours = neighbours(self.x, k, similarity=self.similarity)
             else:
                 squared = self.gram.diagonal()  # -|a-b|^2 is 2<a,b> - |b|^2 up to the query's own constant
-                self._neighbours = top_k(self.gram if self.similarity == "cosine" else 2 * self.gram - squared[None, :], k)
+                self._neighbours = top_k(
+                    self.gram if self.similarity == "cosine" else 2 * self.gram - squared[None, :], k
+                )
         return self._neighbours[:, :k]
 
 
@@ -115,7 +119,9 @@ class NullMoments(NamedTuple):
 
     mean: torch.Tensor  # (Lx, Ly) float64
     sd: torch.Tensor  # (Lx, Ly) float64
-    skewness: torch.Tensor | None = None  # (Lx, Ly) float64, to first order in 1/n; None where the null is close to normal
+    skewness: torch.Tensor | None = (
+        None  # (Lx, Ly) float64, to first order in 1/n; None where the null is close to normal
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +139,9 @@ class Metric(ABC):
     @property
     def id(self) -> str:
         """Name with every parameter: mutual_knn(k=10,similarity=cosine)."""
-        words = ",".join(f"{f.name}={_word(getattr(self, f.name))}" for f in sorted(dataclasses.fields(self), key=lambda f: f.name))
+        words = ",".join(
+            f"{f.name}={_word(getattr(self, f.name))}" for f in sorted(dataclasses.fields(self), key=lambda f: f.name)
+        )
         return f"{self.name}({words})"
 
     @property

@@ -45,7 +45,11 @@ class _Canonical(Metric):
 
     @property
     def invariances(self) -> frozenset[Invariance]:
-        return frozenset({"scaling", "sample_scaling"}) if self.similarity == "cosine" else frozenset({"scaling", "translation"})
+        return (
+            frozenset({"scaling", "sample_scaling"})
+            if self.similarity == "cosine"
+            else frozenset({"scaling", "translation"})
+        )
 
     def check(self, n: int) -> None:
         least = 2 * self.components + 1
@@ -180,7 +184,9 @@ class Procrustes(Metric):
         z = centred_rows(layer)
         z = z / torch.linalg.vector_norm(z)
         if z.shape[1] > layer.n:
-            z = torch.linalg.qr(z.T, mode="r").R.T.contiguous()  # not through the Gram matrix, which squares the rounding
+            z = torch.linalg.qr(
+                z.T, mode="r"
+            ).R.T.contiguous()  # not through the Gram matrix, which squares the rounding
         return z
 
     def score_all(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -197,5 +203,7 @@ def _principal(name: str, z: torch.Tensor, components: int) -> torch.Tensor:
     values, vectors = torch.linalg.eigh(z @ z.T if wide else z.T @ z)
     values, vectors = values[-components:].flip(0), vectors[:, -components:].flip(1)
     if not values[-1] > 1e-12 * values[0]:  # a direction that small is rounding: it is no property of the features
-        raise FeatureError(f"{name} keeps {components} components, but the features have a lower rank. Lower components.")
+        raise FeatureError(
+            f"{name} keeps {components} components, but the features have a lower rank. Lower components."
+        )
     return vectors if wide else z @ vectors / values.sqrt()

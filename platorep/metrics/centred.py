@@ -133,7 +133,9 @@ def centre(matrix: torch.Tensor) -> Centred:
     norm = _norm(n, trace, diagonal, pair_norm)
     if not norm > 0:
         norm = torch.ones_like(norm)  # all zero: refused below
-    return Centred(n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), upper=u.mul_((1 / norm).float()))
+    return Centred(
+        n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), upper=u.mul_((1 / norm).float())
+    )
 
 
 def centre_features(z: torch.Tensor) -> Centred:
@@ -150,9 +152,13 @@ def centre_features(z: torch.Tensor) -> Centred:
     trace = diagonal.sum()
     diagonal = diagonal - trace / n
     whole = _feature_products([z], [z])[0, 0]
-    pair_norm = (whole - trace**2 / (n - 1) - n / (n - 2) * diagonal.dot(diagonal)).clamp_min(0).sqrt()  # 0 is refused below
+    pair_norm = (
+        (whole - trace**2 / (n - 1) - n / (n - 2) * diagonal.dot(diagonal)).clamp_min(0).sqrt()
+    )  # 0 is refused below
     norm = _norm(n, trace, diagonal, pair_norm)
-    return Centred(n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), features=z / norm.sqrt().float())
+    return Centred(
+        n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), features=z / norm.sqrt().float()
+    )
 
 
 def state_bytes(n: int, d: int, *, linear: bool) -> int:
@@ -184,7 +190,9 @@ def centred_rows(layer: Geometry) -> torch.Tensor:
     """
     z = layer.x - layer.x.mean(0, dtype=torch.float64).float()
     if not torch.linalg.vector_norm(z) > _CONSTANT * torch.linalg.vector_norm(layer.x):
-        raise FeatureError("all samples have the same features up to rounding: nothing is left after centring. Leave this layer out.")
+        raise FeatureError(
+            "all samples have the same features up to rounding: nothing is left after centring. Leave this layer out."
+        )
     return z
 
 
@@ -227,7 +235,10 @@ def null_moments(xs: Sequence[Centred], ys: Sequence[Centred], hsic: Hsic) -> tu
     mean = torch.zeros(len(xs), len(ys), dtype=torch.float64)
     if hsic == "unbiased":
         return mean, torch.full_like(mean, pair_variance(n) ** 0.5)
-    trace, diagonal = ([torch.tensor([part(s) for s in side], dtype=torch.float64) for side in (xs, ys)] for part in (_trace, _diagonal))
+    trace, diagonal = (
+        [torch.tensor([part(s) for s in side], dtype=torch.float64) for side in (xs, ys)]
+        for part in (_trace, _diagonal)
+    )
     pair_x, pair_y = _pair_norms(xs, ys)
     variance = torch.outer(*diagonal) / (n - 1) + torch.outer(pair_x**2, pair_y**2) * pair_variance(n)
     return torch.outer(*trace) / (n - 1), variance.sqrt()
@@ -246,7 +257,9 @@ def same_n(xs: Sequence[Prepared], ys: Sequence[Prepared]) -> int:
     """
     sizes = {s.n for s in (*xs, *ys)}
     if len(sizes) != 1:
-        raise FeatureError(f"layers of different numbers of samples cannot be compared: {sorted(sizes)}. Keep the samples that all have.")
+        raise FeatureError(
+            f"layers of different numbers of samples cannot be compared: {sorted(sizes)}. Keep the samples that all have."
+        )
     return sizes.pop()
 
 
@@ -290,7 +303,10 @@ def _pair_norms(xs: Sequence[Centred], ys: Sequence[Centred]) -> list[torch.Tens
 
 def _diagonal_products(xs: Sequence[Centred], ys: Sequence[Centred], n: int) -> torch.Tensor:
     d = torch.stack([x.diagonal for x in xs]) @ torch.stack([y.diagonal for y in ys]).T
-    t = torch.outer(torch.tensor([x.trace for x in xs], dtype=torch.float64), torch.tensor([y.trace for y in ys], dtype=torch.float64))
+    t = torch.outer(
+        torch.tensor([x.trace for x in xs], dtype=torch.float64),
+        torch.tensor([y.trace for y in ys], dtype=torch.float64),
+    )
     return n / (n - 2) * d.cpu() + t / (n - 1)
 
 
@@ -306,6 +322,9 @@ def _feature_products(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) ->
     for top in range(0, n, side):
         for left in range(top, n, side):
             a, b = slice(top, top + side), slice(left, left + side)
-            tile = torch.stack([(x[a] @ x[b].T).flatten() for x in xs]) @ torch.stack([(y[a] @ y[b].T).flatten() for y in ys]).T
+            tile = (
+                torch.stack([(x[a] @ x[b].T).flatten() for x in xs])
+                @ torch.stack([(y[a] @ y[b].T).flatten() for y in ys]).T
+            )
             out += tile if top == left else 2 * tile
     return out.cpu()

@@ -202,7 +202,9 @@ def sparse_products(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]
             out += _dense_rows(xs, rows, n) @ _dense_rows(ys, rows, n).T
         else:
             turned = _csr(ys, rows, n).to_sparse_csc()
-            right = _quiet_csr(turned.ccol_indices(), turned.row_indices(), turned.values(), (turned.shape[1], turned.shape[0]))
+            right = _quiet_csr(
+                turned.ccol_indices(), turned.row_indices(), turned.values(), (turned.shape[1], turned.shape[0])
+            )
             out += (_csr(xs, rows, n) @ right).to_dense()
     return out.cpu()
 
@@ -221,9 +223,19 @@ def _mutual(columns: torch.Tensor) -> torch.Tensor:
 
 def _sums(s: NeighbourValues) -> moments.PairSums:
     v = s.values.double()
-    rows, columns = v.sum(1), torch.zeros(s.n, dtype=torch.float64, device=v.device).index_add_(0, s.columns.view(-1), v.view(-1))
+    rows, columns = (
+        v.sum(1),
+        torch.zeros(s.n, dtype=torch.float64, device=v.device).index_add_(0, s.columns.view(-1), v.view(-1)),
+    )
     squares = v.square()
-    parts = (v.sum(), squares.sum(), (squares * _mutual(s.columns)).sum(), rows.dot(rows), columns.dot(columns), rows.dot(columns))
+    parts = (
+        v.sum(),
+        squares.sum(),
+        (squares * _mutual(s.columns)).sum(),
+        rows.dot(rows),
+        columns.dot(columns),
+        rows.dot(columns),
+    )
     return moments.PairSums(*(part.cpu() for part in parts))
 
 
@@ -246,7 +258,9 @@ def _csr(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor
     return _quiet_csr(starts, positions.view(-1), values.view(-1), (len(layers), (rows.stop - rows.start) * n))
 
 
-def _quiet_csr(starts: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def _quiet_csr(
+    starts: torch.Tensor, columns: torch.Tensor, values: torch.Tensor, size: tuple[int, int]
+) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
         return torch.sparse_csr_tensor(starts, columns, values, size=size, check_invariants=False)
@@ -318,6 +332,8 @@ def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor
     return _hsic(n, both, into_k.sum(1), from_l.sum(1), (into_k * from_l).sum(1))
 
 
-def _hsic(n: int, both: torch.Tensor, total_k: torch.Tensor, total_l: torch.Tensor, chained: torch.Tensor) -> torch.Tensor:
+def _hsic(
+    n: int, both: torch.Tensor, total_k: torch.Tensor, total_l: torch.Tensor, chained: torch.Tensor
+) -> torch.Tensor:
     """Song et al. 2012, Eq. 5, of matrices with zero diagonals: sum K_ij L_ji, sum K, sum L, sum (K L)."""
     return (both + total_k * total_l / ((n - 1) * (n - 2)) - 2 * chained / (n - 2)) / (n * (n - 3))

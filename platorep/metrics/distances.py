@@ -83,10 +83,16 @@ class RSA(Metric):
         values = (values - values.mean(dtype=torch.float64)).double()
         norm = torch.linalg.vector_norm(values)
         if not norm > 1e-6 * size * len(values) ** 0.5:
-            raise FeatureError("all dissimilarities are equal up to rounding: rsa, a correlation, is undefined. Leave this layer out.")
+            raise FeatureError(
+                "all dissimilarities are equal up to rounding: rsa, a correlation, is undefined. Leave this layer out."
+            )
         values /= norm
         first, second = torch.triu_indices(n, n, 1, device=values.device)
-        rows = torch.zeros(n, dtype=torch.float64, device=values.device).index_add_(0, first, values).index_add_(0, second, values)
+        rows = (
+            torch.zeros(n, dtype=torch.float64, device=values.device)
+            .index_add_(0, first, values)
+            .index_add_(0, second, values)
+        )
         return Dissimilarities(n, values.float(), (rows.square().sum() / (n - 2)).item())
 
     def score_all(self, xs: Sequence[Dissimilarities], ys: Sequence[Dissimilarities]) -> torch.Tensor:
@@ -146,7 +152,9 @@ class DistanceCorrelation(Metric):
 
     def prepare(self, layer: Geometry) -> Centred:
         self.check(layer.n)
-        return centred.centre(centred.squared_distances(layer).sqrt_().neg_())  # the distance-induced kernel is -distance
+        return centred.centre(
+            centred.squared_distances(layer).sqrt_().neg_()
+        )  # the distance-induced kernel is -distance
 
     def score_all(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> torch.Tensor:
         scores = centred.scores(xs, ys, self.estimator)
@@ -158,14 +166,18 @@ class DistanceCorrelation(Metric):
             return None
         return NullMoments(*centred.null_moments(xs, ys, "unbiased"), centred.null_skewness(xs, ys))
 
-    def leave_block_out(self, xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor]) -> torch.Tensor:
+    def leave_block_out(
+        self, xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         """Scores of all pairs without each block of samples, shape (len(blocks), len(xs), len(ys)); see `jackknife`."""
         scores = leave_block_out(xs, ys, blocks, hsic=self.estimator)
         return scores if self.estimator == "unbiased" else _root(scores)
 
 
 def _root(squared: torch.Tensor) -> torch.Tensor:
-    return torch.where(squared.abs() < 1e-9, 0, squared).sqrt()  # products of positive matrices: below 0 by rounding alone
+    return torch.where(
+        squared.abs() < 1e-9, 0, squared
+    ).sqrt()  # products of positive matrices: below 0 by rounding alone
 
 
 def _ranks(values: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,9 @@ from platorep.metrics.centred import Centred, Hsic
 _TILE = 1 << 17  # entries of a layer's rows unpacked at a time
 
 
-def leave_block_out(xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor], *, hsic: Hsic) -> torch.Tensor:
+def leave_block_out(
+    xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor], *, hsic: Hsic
+) -> torch.Tensor:
     """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of all pairs on the samples outside each block.
 
     Equal to scoring the remaining rows anew, where the kernel of two samples does not depend on the others.
@@ -53,17 +55,23 @@ def leave_block_out(xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequen
         return torch.stack([_anew(xs, ys, block, hsic) for block in blocks])
     pairs_only = hsic == "unbiased"
     whole = centred.products(xs, ys, pairs_only=pairs_only)
-    own_x, own_y = (torch.tensor([s.pair_norm**2 if pairs_only else 1.0 for s in side], dtype=torch.float64) for side in (xs, ys))
+    own_x, own_y = (
+        torch.tensor([s.pair_norm**2 if pairs_only else 1.0 for s in side], dtype=torch.float64) for side in (xs, ys)
+    )
     scores = []
     for block in blocks:
         cut = _cut(xs, ys, block, n, hsic)
         m = n - len(block)
-        product = _recentre(whole - cut.product, cut.rows_x @ cut.rows_y.T, torch.outer(cut.total_x, cut.total_y), m, hsic)
+        product = _recentre(
+            whole - cut.product, cut.rows_x @ cut.rows_y.T, torch.outer(cut.total_x, cut.total_y), m, hsic
+        )
         norm_x = _recentre(own_x - cut.own_x, cut.rows_x.square().sum(1), cut.total_x.square(), m, hsic)
         norm_y = _recentre(own_y - cut.own_y, cut.rows_y.square().sum(1), cut.total_y.square(), m, hsic)
         for norm in (norm_x, norm_y):
             if not (norm > 1e-10).all():  # of a matrix of norm 1
-                raise FeatureError("a layer has no structure left without one of the blocks. Use more blocks, or leave this layer out.")
+                raise FeatureError(
+                    "a layer has no structure left without one of the blocks. Use more blocks, or leave this layer out."
+                )
         scores.append(product / torch.outer(norm_x.sqrt(), norm_y.sqrt()))
     return torch.stack(scores)
 

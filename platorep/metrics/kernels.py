@@ -90,7 +90,9 @@ class CKA(Metric):
         """
         return NullMoments(*centred.null_moments(xs, ys, self.hsic), centred.null_skewness(xs, ys))
 
-    def leave_block_out(self, xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor]) -> torch.Tensor:
+    def leave_block_out(
+        self, xs: Sequence[Centred], ys: Sequence[Centred], blocks: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
         """Scores of all pairs without each block of samples, shape (len(blocks), len(xs), len(ys)); see `jackknife`.
 
         sigma=median stays that of all samples.
@@ -101,7 +103,11 @@ class CKA(Metric):
         if self.sigma == "median":
             variance = squared.view(-1).index_select(0, centred.upper_positions(len(squared), squared.device)).median()
             if variance == 0:
-                raise FeatureError("the median distance is 0: more than half of the pairs are duplicates. Give sigma a number.")
+                raise FeatureError(
+                    "the median distance is 0: more than half of the pairs are duplicates. Give sigma a number."
+                )
         else:
             variance = squared.new_tensor(float(self.sigma) ** 2)
-        return squared.div_(-2 * variance).expm1_()  # exp less 1: centring removes the 1, and a wide kernel keeps its digits
+        return squared.div_(
+            -2 * variance
+        ).expm1_()  # exp less 1: centring removes the 1, and a wide kernel keeps its digits

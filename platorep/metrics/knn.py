@@ -110,7 +110,9 @@ def neighbours(
     tile = tile or TILES.get(queries.device.type, TILES["cpu"])
     if gallery is None:
         return _among_themselves(queries, k, similarity, shard, tile[0])
-    return growing_neighbours(queries, [k], [len(gallery)], gallery=gallery, own=own, similarity=similarity, shard=shard, tile=tile)[0]
+    return growing_neighbours(
+        queries, [k], [len(gallery)], gallery=gallery, own=own, similarity=similarity, shard=shard, tile=tile
+    )[0]
 
 
 def _among_themselves(x: torch.Tensor, k: int, similarity: str, shard: tuple[int, int], side: int) -> torch.Tensor:

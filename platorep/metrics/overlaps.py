@@ -50,7 +50,9 @@ def _cells(graphs: Sequence[torch.Tensor], start: int, stop: int, n: int) -> sci
     base = (torch.arange(stop - start, dtype=torch.int32) * n)[:, None]
     columns = np.concatenate([(graph[start:stop].to(torch.int32) + base).numpy().ravel() for graph in graphs])
     ends = np.concatenate([[0], np.cumsum([graph[start:stop].numel() for graph in graphs])])
-    return scipy.sparse.csr_array((np.ones(len(columns), dtype=np.int64), columns, ends), shape=(len(graphs), (stop - start) * n))
+    return scipy.sparse.csr_array(
+        (np.ones(len(columns), dtype=np.int64), columns, ends), shape=(len(graphs), (stop - start) * n)
+    )
 
 
 def _one_hot(graphs: Sequence[torch.Tensor], start: int, stop: int, n: int) -> torch.Tensor:

@@ -36,7 +36,9 @@ def clip_id(rule: ClipRule, quantile: float) -> str:
     if rule == "none":
         return rule
     if not 0 < quantile < 1:
-        raise SpecError(f"clip quantile {quantile} must lie between 0 and 1 exclusive; clip=none leaves the features as they are.")
+        raise SpecError(
+            f"clip quantile {quantile} must lie between 0 and 1 exclusive; clip=none leaves the features as they are."
+        )
     return f"{rule}({quantile:g})"
 
 
@@ -99,7 +101,12 @@ def order_statistic(chunks: Callable[[], Iterable[torch.Tensor]], index: Callabl
     margin = 8 * math.sqrt(len(sample) * share * (1 - share)) + 2
     while True:
         low, high = math.floor(share * len(sample) - margin), math.ceil(share * len(sample) + margin)
-        found = _within(chunks, wanted, sample[low].item() if low >= 0 else 0.0, sample[high].item() if high < len(sample) else math.inf)
+        found = _within(
+            chunks,
+            wanted,
+            sample[low].item() if low >= 0 else 0.0,
+            sample[high].item() if high < len(sample) else math.inf,
+        )
         if found is not None:
             return found
         margin *= 8
@@ -143,7 +150,9 @@ def _band(piece: torch.Tensor, low: float, high: float) -> tuple[int, np.ndarray
         top, less = sizes.amax().item(), int((sizes < low).sum())
         band = sizes[(sizes >= low) & (sizes <= high)].cpu().numpy()
     if not math.isfinite(top):
-        raise FeatureError("features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides.")
+        raise FeatureError(
+            "features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides."
+        )
     return less, band
 
 
@@ -158,9 +167,13 @@ def _approximate(loads: Sequence[Load], n: int, quantile: float) -> float:
     low, high = math.floor(position), math.ceil(position)
     found = []
     for start in range(0, n, step):
-        rows = torch.cat([load(slice(start, start + step)).abs().to("cpu", torch.float32) for load in loads], dim=1).numpy()
+        rows = torch.cat(
+            [load(slice(start, start + step)).abs().to("cpu", torch.float32) for load in loads], dim=1
+        ).numpy()
         if not np.isfinite(rows).all():
-            raise FeatureError("features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides.")
+            raise FeatureError(
+                "features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides."
+            )
         rows.partition((low, high), axis=1)
         found.append(rows[:, low] + (rows[:, high] - rows[:, low]) * np.float32(position - low))
     return float(np.concatenate(found).mean(dtype=np.float64))

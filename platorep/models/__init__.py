@@ -7,4 +7,16 @@ from platorep.models.loading import load
 from platorep.models.resolving import resolve
 
 
-__all__ = ["Encoded", "Encoder", "Text", "TextRules", "Tokens", "evict", "is_lexical", "load", "pick_device", "read_ahead", "resolve"]
+__all__ = [
+    "Encoded",
+    "Encoder",
+    "Text",
+    "TextRules",
+    "Tokens",
+    "evict",
+    "is_lexical",
+    "load",
+    "pick_device",
+    "read_ahead",
+    "resolve",
+]

@@ -48,7 +48,12 @@ def _read_ahead(spec: ModelSpec) -> None:
         files = weight_files(spec)
         size, free = sum(file.stat().st_size for file in files), psutil.virtual_memory().available
         if size > SHARE * free:
-            log.debug("%s: %.1f GB of weights are not read ahead, %.1f GB of memory are free", spec.name, size / 1e9, free / 1e9)
+            log.debug(
+                "%s: %.1f GB of weights are not read ahead, %.1f GB of memory are free",
+                spec.name,
+                size / 1e9,
+                free / 1e9,
+            )
             return
         _read(files)
     except Exception as error:

@@ -172,7 +172,9 @@ def parse_layers(text: str, count: int) -> tuple[int, ...]:
             raise SpecError(f"layers is {text!r}; relative depths lie in 0 to 1, got {bad[0]}.")
         return tuple(sorted({min(range(count), key=lambda i: (abs(i - v * (count - 1)), i)) for v in values}))
     if bad := [v for v in values if not -count <= v < count]:
-        raise SpecError(f"layers is {text!r}, but the model has {count} layers: {-count} to {count - 1} exist, got {int(bad[0])}.")
+        raise SpecError(
+            f"layers is {text!r}, but the model has {count} layers: {-count} to {count - 1} exist, got {int(bad[0])}."
+        )
     return tuple(sorted({int(v) % count for v in values}))
 
 
@@ -189,7 +191,9 @@ def pick_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SpecError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}). Use device=cpu or device=auto.") from None
+        raise SpecError(
+            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}). Use device=cpu or device=auto."
+        ) from None
     return device
 
 

@@ -31,7 +31,9 @@ class ClipTextEncoder(Layers):
         device: where inputs go.
     """
 
-    def __init__(self, spec: ModelSpec, tower: nn.Module, tokenizer: Callable[..., torch.Tensor], device: torch.device) -> None:
+    def __init__(
+        self, spec: ModelSpec, tower: nn.Module, tokenizer: Callable[..., torch.Tensor], device: torch.device
+    ) -> None:
         blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
         if blocks is None:
             raise SpecError(
@@ -54,7 +56,9 @@ class ClipTextEncoder(Layers):
             DataError: a text is too long where `rules.overlong` is "error".
         """
         if rules.span == "caption" or rules.max_tokens is not None:
-            raise SpecError(f"{self.spec.name}: open_clip's tokenizers have neither span=caption nor max_tokens. Leave both out.")
+            raise SpecError(
+                f"{self.spec.name}: open_clip's tokenizers have neither span=caption nor max_tokens. Leave both out."
+            )
         made = []
         for text in texts:
             ids = self.tokenizer([text.text])[0]
@@ -94,11 +98,18 @@ class ClipPictureEncoder(Layers):
     """The picture tower of open_clip's own kind; one that timm makes is a `TimmEncoder` (see `picture_tower`)."""
 
     def __init__(
-        self, spec: ModelSpec, tower: nn.Module, transform: Callable[[Image], torch.Tensor], size: tuple[int, int], device: torch.device
+        self,
+        spec: ModelSpec,
+        tower: nn.Module,
+        transform: Callable[[Image], torch.Tensor],
+        size: tuple[int, int],
+        device: torch.device,
     ) -> None:
         blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
         if blocks is None:
-            raise SpecError(f"{spec.name}: open_clip's {type(tower).__name__} is no transformer. Take the same network from timm.")
+            raise SpecError(
+                f"{spec.name}: open_clip's {type(tower).__name__} is no transformer. Take the same network from timm."
+            )
         self.spec, self.tower, self.device = spec, tower, device
         self.transform = PictureTransform(transform, spec.input_size)
         self.blocks, self.batch_first = blocks, tower.transformer.batch_first
@@ -106,7 +117,11 @@ class ClipPictureEncoder(Layers):
         self.tokens_each = max(1, size[0] * size[1] // PATCH**2)
         self.dtype = next(tower.parameters()).dtype
         super().__init__(tuple(f"block.{i}" for i in range(len(blocks))))
-        self.facts |= {"parameters": sum(p.numel() for p in tower.parameters()), "input": f"{size[0]} x {size[1]}", "pool": self.pool}
+        self.facts |= {
+            "parameters": sum(p.numel() for p in tower.parameters()),
+            "input": f"{size[0]} x {size[1]}",
+            "pool": self.pool,
+        }
 
     def encode(self, batch: torch.Tensor) -> Encoded:
         """Pooled outputs of the kept blocks, for pictures (batch, 3, height, width)."""

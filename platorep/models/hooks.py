@@ -12,7 +12,10 @@ from torch import nn
 
 @contextmanager
 def pooled_outputs(
-    modules: Mapping[str, nn.Module], pool: Callable[[torch.Tensor], torch.Tensor], *, inputs: frozenset[str] = frozenset()
+    modules: Mapping[str, nn.Module],
+    pool: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    inputs: frozenset[str] = frozenset(),
 ) -> Iterator[dict[str, torch.Tensor]]:
     """Pools what modules put out (or take in) at once, so that no list of full hidden states is ever held.
 

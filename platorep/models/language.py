@@ -108,7 +108,12 @@ class LanguageEncoder(Layers):
     def _ids(self, texts: Sequence[Text], **more: Any) -> list[dict[str, Any]]:
         self.tokenizer.truncation_side = "right"
         made = self.tokenizer(
-            [t.text for t in texts], return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False, padding=False, **more
+            [t.text for t in texts],
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            verbose=False,
+            padding=False,
+            **more,
         )
         names = ("input_ids", "special_tokens_mask", "offset_mapping")
         return [dict(zip(names, row, strict=True)) for row in zip(*(made[name] for name in names), strict=True)]
@@ -117,7 +122,9 @@ class LanguageEncoder(Layers):
         ids = encoded["input_ids"]
         real = [not special for special in encoded["special_tokens_mask"]]
         if not any(real):
-            raise DataError(f"{self.spec.name}: the text {_short(text.text)!r} gives no tokens. Drop it, or mend the caption.")
+            raise DataError(
+                f"{self.spec.name}: the text {_short(text.text)!r} gives no tokens. Drop it, or mend the caption."
+            )
         prompted = (text.start, text.stop) != (0, len(text.text))
         inside = [
             own and (not prompted or (begin < text.stop and end > text.start))
@@ -127,7 +134,9 @@ class LanguageEncoder(Layers):
         if truncated:
             stop = min(stop, max(end for own, (_, end) in zip(real, encoded["offset_mapping"], strict=True) if own))
         if not any(inside):
-            raise DataError(f"{self.spec.name}: no token of the caption is left in {_short(text.text)!r}. Raise max_tokens.")
+            raise DataError(
+                f"{self.spec.name}: no token of the caption is left in {_short(text.text)!r}. Raise max_tokens."
+            )
         return Tokens(
             ids=ids,
             pooled=inside if rules.span == "caption" else [True] * len(ids),
@@ -196,7 +205,10 @@ class LanguageEncoder(Layers):
         size = want.nan_to_num(0, 0, 0).abs().max().item()  # what is not finite is found when features are written
         if torch.allclose(got.to(want.device), want, rtol=0.02, atol=0.02 * size + 1e-6, equal_nan=True):
             return True
-        log.warning("%s: its logits are more than its output embeddings times the last state; bits per byte are left out.", self.spec.name)
+        log.warning(
+            "%s: its logits are more than its output embeddings times the last state; bits per byte are left out.",
+            self.spec.name,
+        )
         self.facts["bits_per_byte_missing"] = "the architecture's logits are not known to platorep"
         return False
 

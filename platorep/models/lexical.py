@@ -52,7 +52,9 @@ class StaticEncoder(Layers):
     def encode(self, batch: Sequence[Tokens]) -> Encoded:
         """Mean vectors, (batch, width)."""
         rows = [
-            torch.from_numpy(np.asarray(self.vectors[np.asarray(tokens.ids)], dtype=np.float32)).mean(0) if tokens.ids else self.unknown
+            torch.from_numpy(np.asarray(self.vectors[np.asarray(tokens.ids)], dtype=np.float32)).mean(0)
+            if tokens.ids
+            else self.unknown
             for tokens in batch
         ]
         return Encoded([torch.stack(rows).to(self.device)], {})

@@ -63,13 +63,17 @@ def _load_language(spec: ModelSpec, device: torch.device) -> Encoder:
     more: dict[str, Any] = {**at, "trust_remote_code": spec.trust_remote_code}
     config = AutoConfig.from_pretrained(where, **more)
     if config.is_encoder_decoder:
-        raise SpecError(f"{spec.name}: encoder-decoder models have no one sequence of hidden states. Give an encoder or a causal model.")
+        raise SpecError(
+            f"{spec.name}: encoder-decoder models have no one sequence of hidden states. Give an encoder or a causal model."
+        )
     causal = any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or [])
     auto = AutoModelForCausalLM if causal else AutoModel
     dtype = getattr(torch, spec.dtype)
     shape = partial(_shape, auto, config, spec.trust_remote_code)
     if spec.weights == "random":
-        model = _seeded(spec.seed, lambda: auto.from_config(config, trust_remote_code=spec.trust_remote_code)).to(device, dtype)
+        model = _seeded(spec.seed, lambda: auto.from_config(config, trust_remote_code=spec.trust_remote_code)).to(
+            device, dtype
+        )
     else:
         placed = _placement(spec, shape, device)
         model = auto.from_pretrained(where, config=config, dtype=dtype, device_map=placed, **_quantized(spec), **more)
@@ -78,7 +82,9 @@ def _load_language(spec: ModelSpec, device: torch.device) -> Encoder:
         add_weight_noise(model, spec.weight_noise, spec.seed)
     tokenizer = AutoTokenizer.from_pretrained(where, **more)
     if not tokenizer.is_fast:
-        raise SpecError(f"{spec.name}: its tokenizer has no fast version, which is needed to tell where tokens lie in the text.")
+        raise SpecError(
+            f"{spec.name}: its tokenizer has no fast version, which is needed to tell where tokens lie in the text."
+        )
     encoder = LanguageEncoder(spec, model, tokenizer, device)
     spread = sorted({str(at) for at in getattr(model, "hf_device_map", {}).values()})
     if len(spread) > 1 or "disk" in spread:
@@ -108,10 +114,14 @@ def _dequantized(gguf: Path, revision: str) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     log.info("de-quantising %s, once", gguf.name)
-    whole = {"quantization_config": transformers.GgufConfig(dequantize=True)} if hasattr(transformers, "GgufConfig") else {}
+    whole = (
+        {"quantization_config": transformers.GgufConfig(dequantize=True)} if hasattr(transformers, "GgufConfig") else {}
+    )
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32, **whole)
     # A model that remembers its quantiser refuses to be saved: the plain float weights go into a plain model.
-    config = type(model.config).from_dict({k: v for k, v in model.config.to_dict().items() if k != "quantization_config"})
+    config = type(model.config).from_dict(
+        {k: v for k, v in model.config.to_dict().items() if k != "quantization_config"}
+    )
     config.architectures = [type(model).__name__]
     plain = AutoModelForCausalLM.from_config(config)
     plain.load_state_dict(model.state_dict())
@@ -156,7 +166,11 @@ def _quantized(spec: ModelSpec) -> dict[str, Any]:
 
     # without a word about it, 4-bit weights would be multiplied in float32 whatever the model's dtype
     if spec.quantize == "4bit":
-        return {"quantization_config": BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=getattr(torch, spec.dtype))}
+        return {
+            "quantization_config": BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_compute_dtype=getattr(torch, spec.dtype)
+            )
+        }
     return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}
 
 
@@ -216,7 +230,9 @@ def renamed(state: dict[str, torch.Tensor], want: dict[str, torch.Tensor], name:
     if state.keys() == want.keys():
         state = {key: state[key] for key in want}
     if len(state) != len(want):
-        raise SpecError(f"{name}: the file holds {len(state)} tensors, the architecture {len(want)}. It is of another architecture.")
+        raise SpecError(
+            f"{name}: the file holds {len(state)} tensors, the architecture {len(want)}. It is of another architecture."
+        )
     for (a, theirs), (b, ours) in zip(state.items(), want.items(), strict=True):
         if theirs.shape != ours.shape or a.rsplit(".", 1)[-1] != b.rsplit(".", 1)[-1]:
             raise SpecError(
@@ -264,12 +280,16 @@ def _load_static(spec: ModelSpec, device: torch.device) -> Encoder:
     from platorep.models.lexical import StaticEncoder
 
     if spec.asset is None:
-        raise SpecError(f"{spec.name}: static word vectors need an asset with one .npy (words x width) and one .parquet (words in order).")
+        raise SpecError(
+            f"{spec.name}: static word vectors need an asset with one .npy (words x width) and one .parquet (words in order)."
+        )
     path = fetched(spec.asset)
     vectors = np.load(find(path, "*.npy"), mmap_mode="r", allow_pickle=False)
     words = pd.read_parquet(find(path, "*.parquet")).iloc[:, 0]
     if vectors.ndim != 2 or len(vectors) != len(words):
-        raise SpecError(f"{spec.name}: {len(words)} words do not fit vectors of shape {vectors.shape}; expected one row a word.")
+        raise SpecError(
+            f"{spec.name}: {len(words)} words do not fit vectors of shape {vectors.shape}; expected one row a word."
+        )
     return StaticEncoder(spec, vectors, {str(word): row for row, word in enumerate(words)}, device)
 
 

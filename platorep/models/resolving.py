@@ -27,7 +27,9 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
     """
     _check(spec)
     if spec.asset is None and spec.source in ("transformers", "open_clip") and Path(spec.id).expanduser().is_dir():
-        spec = spec.replace(asset=AssetSpec(source="path", id=spec.id))  # a checkpoint's folder in the place of a Hub id
+        spec = spec.replace(
+            asset=AssetSpec(source="path", id=spec.id)
+        )  # a checkpoint's folder in the place of a Hub id
     dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
     if spec.source in ("static", "tfidf", "pixels"):
         dtype = "float32"
@@ -40,15 +42,23 @@ def _check(spec: ModelSpec) -> None:
         "open_clip": ("language", "vision"),
     }  # fmt: skip
     if spec.source not in modalities:
-        raise SpecError(f"{spec.name}: source={spec.source} is not run here; import such features with `platorep store import`.")
+        raise SpecError(
+            f"{spec.name}: source={spec.source} is not run here; import such features with `platorep store import`."
+        )
     if spec.modality not in modalities[spec.source]:
-        raise SpecError(f"{spec.name}: modality is {spec.modality!r}; source={spec.source} has {' and '.join(modalities[spec.source])}.")
+        raise SpecError(
+            f"{spec.name}: modality is {spec.modality!r}; source={spec.source} has {' and '.join(modalities[spec.source])}."
+        )
     if spec.weight_noise < 0:
         raise SpecError(f"{spec.name}: weight_noise is {spec.weight_noise}; expected 0 or more.")
     if spec.weight_noise and (spec.quantize or spec.source in ("static", "tfidf", "pixels")):
-        raise SpecError(f"{spec.name}: weight_noise needs weights of a network in full precision; leave out weight_noise or quantize.")
+        raise SpecError(
+            f"{spec.name}: weight_noise needs weights of a network in full precision; leave out weight_noise or quantize."
+        )
     if spec.input_size is not None and (spec.modality != "vision" or spec.input_size < 1):
-        raise SpecError(f"{spec.name}: input_size is {spec.input_size} for {spec.modality}; expected 1 or more, and pictures.")
+        raise SpecError(
+            f"{spec.name}: input_size is {spec.input_size} for {spec.modality}; expected 1 or more, and pictures."
+        )
     if spec.quantize and spec.source != "transformers":
         raise SpecError(f"{spec.name}: quantize works for source=transformers only, got {spec.source}.")
     if spec.quantize and spec.weights == "random":
@@ -110,7 +120,11 @@ def fetched(asset: AssetSpec) -> Path:
 
 def find(path: Path, *patterns: str) -> Path:
     """The file under a fetched asset that fits the first pattern that any file fits; of several the least deep."""
-    files = [path] if path.is_file() else sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: (len(p.parts), p))
+    files = (
+        [path]
+        if path.is_file()
+        else sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: (len(p.parts), p))
+    )
     for pattern in patterns:
         for file in files:
             if file.match(pattern):

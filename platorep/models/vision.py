@@ -57,14 +57,21 @@ class TimmEncoder(Layers):
     """
 
     def __init__(
-        self, spec: ModelSpec, model: nn.Module, transform: Callable[[Image], torch.Tensor], size: tuple[int, int], device: torch.device
+        self,
+        spec: ModelSpec,
+        model: nn.Module,
+        transform: Callable[[Image], torch.Tensor],
+        size: tuple[int, int],
+        device: torch.device,
     ) -> None:
         self.spec, self.model, self.device = spec, model, device
         self.transform = PictureTransform(transform, spec.input_size)
         self.pool = picture_pool(spec.pool, has_class_token(model), spec.name)
         self.blocks = isotropic_blocks(model)
         if self.blocks is None and not hasattr(model, "forward_intermediates"):
-            raise SpecError(f"{spec.name}: timm's {type(model).__name__} has no forward_intermediates; choose an architecture that has.")
+            raise SpecError(
+                f"{spec.name}: timm's {type(model).__name__} has no forward_intermediates; choose an architecture that has."
+            )
         self.tokens_each = max(1, size[0] * size[1] // PATCH**2)
         self.dtype = next(model.parameters()).dtype
         if self.blocks is not None:
@@ -73,7 +80,11 @@ class TimmEncoder(Layers):
             names = [f"stage.{i}" for i in range(len(model.feature_info))]
             model.to(memory_format=torch.channels_last)
         super().__init__(tuple(names))
-        self.facts |= {"parameters": sum(p.numel() for p in model.parameters()), "input": f"{size[0]} x {size[1]}", "pool": self.pool}
+        self.facts |= {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "input": f"{size[0]} x {size[1]}",
+            "pool": self.pool,
+        }
 
     def encode(self, batch: torch.Tensor) -> Encoded:
         """Pooled outputs of the kept blocks or stages, for pictures (batch, 3, height, width)."""
@@ -123,4 +134,8 @@ def has_class_token(model: Any) -> bool:
 def isotropic_blocks(model: Any) -> nn.Module | None:
     """The blocks of a transformer whose tokens keep their number and width, or None for any other network."""
     blocks = getattr(model, "blocks", None)
-    return blocks if blocks is not None and hasattr(model, "num_prefix_tokens") and hasattr(model, "forward_features") else None
+    return (
+        blocks
+        if blocks is not None and hasattr(model, "num_prefix_tokens") and hasattr(model, "forward_features")
+        else None
+    )

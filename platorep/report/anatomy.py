@@ -102,7 +102,9 @@ def anatomy(
         if index in wanted:
             graphs[index] = graph
         if index != CONCATENATION:
-            clamped = 0.0 if held.threshold is None else (held.clipped(index).abs() == held.threshold).double().mean().item()
+            clamped = (
+                0.0 if held.threshold is None else (held.clipped(index).abs() == held.threshold).double().mean().item()
+            )
             row = hubness(graph[None]).iloc[0].to_dict()
             rows.append({**row, "layer": index, "ties": tie_rate(closeness(geometry), k), "clamped": clamped})
         if progress is not None:

@@ -47,7 +47,9 @@ def caveats(run: Run, anatomies: Mapping[str, Anatomy]) -> list[Caveat]:
 def _samples(run: Run) -> Iterator[Caveat]:
     n = len(run.samples.ids)
     if n < FEW:
-        yield Caveat("Few samples", f"{n} samples: scores move noticeably from draw to draw. Read the intervals.", grave=True)
+        yield Caveat(
+            "Few samples", f"{n} samples: scores move noticeably from draw to draw. Read the intervals.", grave=True
+        )
     for metric in run.metrics:
         k = getattr(metric, "k", None)
         if isinstance(k, int) and k > DENSE_K * n:
@@ -60,10 +62,14 @@ def _samples(run: Run) -> Iterator[Caveat]:
     repeated = {caption: count for caption, count in again.items() if count > 1}
     if repeated:
         text = f"{sum(repeated.values())} samples share their caption with another: a language model cannot tell them apart."
-        items = tuple(f"{count} × {caption}" for caption, count in sorted(repeated.items(), key=lambda pair: (-pair[1], pair[0])))
+        items = tuple(
+            f"{count} × {caption}" for caption, count in sorted(repeated.items(), key=lambda pair: (-pair[1], pair[0]))
+        )
         yield Caveat("Duplicate captions", text, items, grave=sum(repeated.values()) > n / 10)
     if run.missing:
-        yield Caveat("Models without features", "In the suite, but not extracted, so not on this page.", tuple(run.missing))
+        yield Caveat(
+            "Models without features", "In the suite, but not extracted, so not on this page.", tuple(run.missing)
+        )
 
 
 def _tests(run: Run) -> Iterator[Caveat]:
@@ -77,7 +83,10 @@ def _tests(run: Run) -> Iterator[Caveat]:
         return
     chance = pairs[pairs.p_family >= LEVEL]
     if len(chance):
-        items = tuple(f"{row.x_model} × {row.y_model}, {metric_label(row.metric)}: p = {row.p_family:.3g}" for row in chance.itertuples())
+        items = tuple(
+            f"{row.x_model} × {row.y_model}, {metric_label(row.metric)}: p = {row.p_family:.3g}"
+            for row in chance.itertuples()
+        )
         text = f"{len(chance)} of {len(pairs)} scores do not differ from chance at {LEVEL:g}, corrected over the matrix of models."
         yield Caveat("Scores at chance", text, items)
     if (floor := pairs.p_floor.max()) > LEVEL / 10:
@@ -90,7 +99,12 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
     for name, one in anatomies.items():
         n, k = next(iter(one.graphs.values())).shape
         for column, most, items, unit in (
-            ("max_in_degree", max(HUB * n, HUB_LIFT * k), hubs, lambda v, n=n: f"neighbour of {v:.0f} of {n:,} samples"),
+            (
+                "max_in_degree",
+                max(HUB * n, HUB_LIFT * k),
+                hubs,
+                lambda v, n=n: f"neighbour of {v:.0f} of {n:,} samples",
+            ),
             ("never_neighbours", ORPHANS, orphans, lambda v: f"{v:.0%} of samples are nobody's neighbour"),
             ("ties", TIES, ties, lambda v: f"{v:.1%} of samples"),
             ("clamped", CLAMPED, clamped, lambda v: f"{v:.0%} of values"),
@@ -98,11 +112,11 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
             over = one.layers[one.layers[column] > most]
             if len(over):
                 worst = over.loc[over[column].idxmax()]
-                items.append(f"{name}: {len(over)} of {len(one.layers)} layers, most in layer {worst.layer:.0f} ({unit(worst[column])})")
+                items.append(
+                    f"{name}: {len(over)} of {len(one.layers)} layers, most in layer {worst.layer:.0f} ({unit(worst[column])})"
+                )
     if hubs or orphans:
-        text = (
-            "A few samples are neighbours of very many: they widen the null, and models may agree only about what makes a sample central."
-        )
+        text = "A few samples are neighbours of very many: they widen the null, and models may agree only about what makes a sample central."
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
         text = "The last neighbour is exactly as near as the next, so that the order of the samples decides. Often duplicates."
@@ -112,7 +126,11 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
         yield Caveat("Heavily clamped layers", text, tuple(clamped))
     free = tuple(name for name, one in anatomies.items() if one.threshold is None)
     if free and len(free) < len(anatomies):
-        yield Caveat("Sparse features, not clamped", "Most of their values are 0, so that the clamp's quantile is 0 as well.", free)
+        yield Caveat(
+            "Sparse features, not clamped",
+            "Most of their values are 0, so that the clamp's quantile is 0 as well.",
+            free,
+        )
 
 
 def _models(run: Run) -> Iterator[Caveat]:
@@ -122,7 +140,9 @@ def _models(run: Run) -> Iterator[Caveat]:
         model = one.spec.model
         if model.quantize:
             quantised.append(f"{name}: computed in {model.quantize}")
-        elif "quantised" in model.upstream or any(".gguf" in member for member in (model.asset.members if model.asset else ())):
+        elif "quantised" in model.upstream or any(
+            ".gguf" in member for member in (model.asset.members if model.asset else ())
+        ):
             quantised.append(f"{name}: {model.upstream or model.id}")
         if count := one.scalars.get("truncated"):
             truncated.append(f"{name}: {count} captions")
@@ -138,9 +158,19 @@ def _models(run: Run) -> Iterator[Caveat]:
         yield Caveat("Truncated captions", "Longer than the model reads.", tuple(truncated))
     if unknown:
         yield Caveat("Captions without a known word", "The model has no vector for any of their words.", tuple(unknown))
-    versions = Counter(tuple(sorted(run.by_name[name].manifest["provenance"]["versions"].items())) for name in run.models)
+    versions = Counter(
+        tuple(sorted(run.by_name[name].manifest["provenance"]["versions"].items())) for name in run.models
+    )
     if len(versions) > 1:
         yield Caveat("Models run under different versions", "Of Python or of libraries; see provenance.")
-    dirty = [name for name in run.models if str(run.by_name[name].manifest["provenance"]["source_revision"]).endswith("+dirty")]
+    dirty = [
+        name
+        for name in run.models
+        if str(run.by_name[name].manifest["provenance"]["source_revision"]).endswith("+dirty")
+    ]
     if dirty:
-        yield Caveat("Made from changed sources", "The checkout had changes that no commit holds when these were extracted.", tuple(dirty))
+        yield Caveat(
+            "Made from changed sources",
+            "The checkout had changes that no commit holds when these were extracted.",
+            tuple(dirty),
+        )

@@ -18,7 +18,19 @@ from platorep.core.store import FeatureSet
 from platorep.metrics.base import Metric
 
 
-TESTED = ("low", "high", "null_mean", "null_low", "null_high", "p_value", "p_family", "q_value", "p_floor", "corrected", "permutations")
+TESTED = (
+    "low",
+    "high",
+    "null_mean",
+    "null_low",
+    "null_high",
+    "p_value",
+    "p_family",
+    "q_value",
+    "p_floor",
+    "corrected",
+    "permutations",
+)
 """Columns of the selection table that stand beside a score; missing where the run was not tested."""
 
 
@@ -83,9 +95,15 @@ class Run:
             chosen = self.selection.frame
         else:
             chosen = self.alignment.best().assign(select="max", interval="")
-            chosen = chosen.drop(columns=["null_mean", "null_sd", "p_value", "corrected"]).reindex(columns=[*SelectionTable.columns])
+            chosen = chosen.drop(columns=["null_mean", "null_sd", "p_value", "corrected"]).reindex(
+                columns=[*SelectionTable.columns]
+            )
         metrics = [one.id for one in self.metrics]
-        chosen = chosen[chosen.metric.isin(metrics) & chosen.x_model.isin(self.models) & chosen.y_model.isin(self.models)]
+        chosen = chosen[
+            chosen.metric.isin(metrics) & chosen.x_model.isin(self.models) & chosen.y_model.isin(self.models)
+        ]
         order = {"metric": metrics, "x_model": self.models, "y_model": self.models}
         places = {f"_{key}": chosen[key].map({name: i for i, name in enumerate(order[key])}) for key in keys}
-        return chosen.assign(**places).sort_values([*places], kind="stable").drop(columns=[*places]).reset_index(drop=True)
+        return (
+            chosen.assign(**places).sort_values([*places], kind="stable").drop(columns=[*places]).reset_index(drop=True)
+        )

@@ -53,13 +53,19 @@ def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None
     Cost: every layer of every model is read once and its neighbours are found, as in `align`.
     """
     if not run.scored:
-        raise StoreError(f"{run.name}: no score of these models by these metrics. Run `platorep align` with the same words first.")
+        raise StoreError(
+            f"{run.name}: no score of these models by these metrics. Run `platorep align` with the same words first."
+        )
     anatomies = dissect(run, progress)
     page = render(run, anatomies).encode()
     write_atomically(path, lambda p: p.write_bytes(page))
     log.info("%s: %.1f MB", path, len(page) / 1e6)
     if len(page) > LARGE:
-        log.warning("%s is larger than %d MB: draw fewer figures or take fewer metrics to make it smaller.", path.name, LARGE // 10**6)
+        log.warning(
+            "%s is larger than %d MB: draw fewer figures or take fewer metrics to make it smaller.",
+            path.name,
+            LARGE // 10**6,
+        )
     return path
 
 
@@ -87,7 +93,11 @@ def dissect(run: Run, progress: Callable[[int, int, str], None] | None = None) -
 def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
     """The page as text."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FunctionLoader(asset),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "p": p_value}
     script, style = "\n".join(asset(name) for name in SCRIPTS), asset("page.css")

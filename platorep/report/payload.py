@@ -46,7 +46,10 @@ def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
             "pictures": [thumbnail(run.picture(i)) for i in range(shown)],
             "k": next(iter(next(iter(anatomies.values())).graphs.values())).shape[1],
             "metric": (run.neighbour_metric or run.scored[0]).id,
-            "graphs": {name: {str(i): pack(g.numpy()) for i, g in sorted(one.graphs.items())} for name, one in anatomies.items()},
+            "graphs": {
+                name: {str(i): pack(g.numpy()) for i, g in sorted(one.graphs.items())}
+                for name, one in anatomies.items()
+            },
         },
     }
 

@@ -38,7 +38,9 @@ class Subset:
 
     def __post_init__(self) -> None:
         if not 2 <= self.n < self.whole.n:
-            raise SpecError(f"galleries: {self.n} samples of {self.whole.n} are no smaller gallery; expected 2 to {self.whole.n - 1}.")
+            raise SpecError(
+                f"galleries: {self.n} samples of {self.whole.n} are no smaller gallery; expected 2 to {self.whole.n - 1}."
+            )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.whole, name)
@@ -56,7 +58,9 @@ class Subset:
     @property
     def path(self) -> Path:
         """Where scores say that the features come from."""
-        return self.whole.path.parent.with_name(f"{self.whole.path.parent.name}[random {self.n}]") / self.whole.path.name
+        return (
+            self.whole.path.parent.with_name(f"{self.whole.path.parent.name}[random {self.n}]") / self.whole.path.name
+        )
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> Any:
         """As `FeatureSet.load`, of the samples that are left."""
@@ -91,7 +95,11 @@ def reproduce(cfg: dict[str, Any], settings: Settings) -> Path:
     found = measured(name, scores, competence, **(options or {}))
     comparison = compare(found, targets(name), known=set(scores.frame.x_model) | set(scores.frame.y_model))
     best = scores.best()
-    paths += _write(out / "alignment", best) + _write(out / "competence", _of(competence, best)) + _write(out / "comparison", comparison)
+    paths += (
+        _write(out / "alignment", best)
+        + _write(out / "competence", _of(competence, best))
+        + _write(out / "comparison", comparison)
+    )
     console_for_tables().print(_table(comparison))
     for path in paths:
         log.info("%s", path)
@@ -139,14 +147,18 @@ def _shuffled(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
     for x, y, _ in pipeline.sides(pipeline.stored(cfg, settings), "cross"):
         with bar("Shuffling pairs") as report:
             tables.append(
-                shuffled_pairs(x, y, metric, seeds=cfg["recipe"]["shuffles"], progress=report, **stages.how_to_score(cfg, settings))
+                shuffled_pairs(
+                    x, y, metric, seeds=cfg["recipe"]["shuffles"], progress=report, **stages.how_to_score(cfg, settings)
+                )
             )
     return AlignmentTable.concatenate(tables)
 
 
 def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """`other` over `one`, mappings within mappings merged."""
-    return one | {k: _merged(one[k], v) if isinstance(v, dict) and isinstance(one.get(k), dict) else v for k, v in other.items()}
+    return one | {
+        k: _merged(one[k], v) if isinstance(v, dict) and isinstance(one.get(k), dict) else v for k, v in other.items()
+    }
 
 
 def _of(competence: CompetenceTable, best: pd.DataFrame) -> pd.DataFrame:

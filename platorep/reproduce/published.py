@@ -42,17 +42,27 @@ def compare(found: pd.DataFrame, published: pd.DataFrame, known: set[str]) -> pd
     """
     everything = targets()
     papers = {*everything.x, *everything.y} - {""}
-    stays = published.x.isin({"", *known}) & published.y.isin({"", *known}) & ((published.scope == "any") | bool(papers & known))
-    rows = published[stays].merge(found, how="outer", on=["quantity", "x", "y"], suffixes=("_published", ""), sort=False)
+    stays = (
+        published.x.isin({"", *known})
+        & published.y.isin({"", *known})
+        & ((published.scope == "any") | bool(papers & known))
+    )
+    rows = published[stays].merge(
+        found, how="outer", on=["quantity", "x", "y"], suffixes=("_published", ""), sort=False
+    )
     is_number = rows.relation == "="
     text = rows.value_published.map("{:g}".format).astype(str)  # also where nothing is published
     rows["published"] = np.where(rows.relation.isna(), "", np.where(is_number, text, rows.relation + " " + text))
     rows["difference"] = (rows.value - rows.value_published).where(is_number)
     least = rows.low.fillna(rows.value)
-    above = np.where(least > rows.value_published, "yes", np.where(rows.value > rows.value_published, "not surely", "no"))
-    rows["agrees"] = np.where((rows.relation == ">") & rows.value.notna(), above, "")
-    rows = rows.rename(columns={"value": "measured"}).sort_values("relation", key=lambda r: r.map({">": 0, "=": 1}), kind="stable")
-    rows[["source", "trust"]] = rows[["source", "trust"]].fillna("")
-    return rows[["quantity", "x", "y", "published", "measured", "low", "high", "difference", "agrees", "source", "trust"]].reset_index(
-        drop=True
+    above = np.where(
+        least > rows.value_published, "yes", np.where(rows.value > rows.value_published, "not surely", "no")
     )
+    rows["agrees"] = np.where((rows.relation == ">") & rows.value.notna(), above, "")
+    rows = rows.rename(columns={"value": "measured"}).sort_values(
+        "relation", key=lambda r: r.map({">": 0, "=": 1}), kind="stable"
+    )
+    rows[["source", "trust"]] = rows[["source", "trust"]].fillna("")
+    return rows[
+        ["quantity", "x", "y", "published", "measured", "low", "high", "difference", "agrees", "source", "trust"]
+    ].reset_index(drop=True)

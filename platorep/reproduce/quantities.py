@@ -74,7 +74,12 @@ def _fig2(scores: AlignmentTable, competence: CompetenceTable, options: dict[str
     # the halves share no model: their jackknife errors add up in squares
     reach = t.ppf(0.975, max(len(matrix) // 2 - 1, 1)) * np.hypot(error_strong, error_weak)
     yield Quantity(
-        "alignment within the stronger half less within the weaker", "", "", strong - weak, strong - weak - reach, strong - weak + reach
+        "alignment within the stronger half less within the weaker",
+        "",
+        "",
+        strong - weak,
+        strong - weak - reach,
+        strong - weak + reach,
     )
 
 
@@ -95,15 +100,25 @@ def _fig4(scores: AlignmentTable, competence: CompetenceTable, options: dict[str
 def _fig9(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
     pairs = views.by_dataset(scores, options.get("metric"), options.get("words"), views.WORDS)
     means = pairs.groupby("dial").score.mean()
-    yield from (Quantity("mean alignment by words a caption", f"{words:g}", "", value) for words, value in means.items())
-    yield Quantity("rank correlation of mean alignment and words a caption", "", "", _rank_correlation(means.index.to_series(), means))
+    yield from (
+        Quantity("mean alignment by words a caption", f"{words:g}", "", value) for words, value in means.items()
+    )
+    yield Quantity(
+        "rank correlation of mean alignment and words a caption",
+        "",
+        "",
+        _rank_correlation(means.index.to_series(), means),
+    )
 
 
 def _controls(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
     pairs = views.by_dataset(scores, options.get("metric"), options.get("shares"), views.SHARES)
     means = pairs.groupby("dial").score.mean()
     yield Quantity(
-        "rank correlation of alignment and the share of intact pairs", "", "", _rank_correlation(-means.index.to_series(), means)
+        "rank correlation of alignment and the share of intact pairs",
+        "",
+        "",
+        _rank_correlation(-means.index.to_series(), means),
     )
     yield Quantity("alignment, no pair shuffled", "", "", means.iloc[0])
     runs = pairs[pairs.dial == means.index[-1]].groupby("dataset").score.mean()
@@ -114,14 +129,19 @@ def _n_curve(scores: AlignmentTable, competence: CompetenceTable, options: dict[
     for n, rows in scores.frame.groupby("n"):
         pairs = views.cross_modal(views.best_pairs(AlignmentTable(rows), options.get("metric")))
         yield Quantity("mean alignment by number of samples", f"{n:g}", "", float(pairs.score.mean()))
-        yield Quantity("mean alignment by number of samples, corrected for chance", f"{n:g}", "", float(pairs.corrected.mean()))
+        yield Quantity(
+            "mean alignment by number of samples, corrected for chance", f"{n:g}", "", float(pairs.corrected.mean())
+        )
 
 
 def _by_metric(scores: AlignmentTable, competence: CompetenceTable, options: dict[str, Any]) -> Iterator[Quantity]:
     """Mean over all pairs, and the rise with competence over trained models, of every metric in the table."""
     rises: dict[str, float] = {}
     for metric in scores.frame.metric.unique():
-        pairs, label = views.cross_modal(views.best_pairs(scores, metric, options.get("dataset"))), views.metric_label(metric)
+        pairs, label = (
+            views.cross_modal(views.best_pairs(scores, metric, options.get("dataset"))),
+            views.metric_label(metric),
+        )
         yield Quantity(f"mean alignment, {label}", "", "", float(pairs.score.mean()))
         if set(competence.frame.measure) >= {"bits_per_byte"}:
             bits = views.measure(competence, "bits_per_byte", options.get("task"))
@@ -135,7 +155,11 @@ def _fig10(scores: AlignmentTable, competence: CompetenceTable, options: dict[st
     available, values = scores.frame.metric.unique(), {q.quantity: q.value for q in found}
     for name, title in (("cknna", "bounded"), ("cknna_prh", "as released")):
         ids = views.find_metrics(available, name)
-        few, many = (values.get(f"{RISE}, {views.metric_label(i)}", np.nan) for i in (ids[0], ids[-1])) if ids else (np.nan, np.nan)
+        few, many = (
+            (values.get(f"{RISE}, {views.metric_label(i)}", np.nan) for i in (ids[0], ids[-1]))
+            if ids
+            else (np.nan, np.nan)
+        )
         yield Quantity(f"rise at the smallest k less at the largest, CKNNA {title}", "", "", few - many)
     yield from found
 

@@ -63,11 +63,17 @@ def calibrated(observed: np.ndarray, null: np.ndarray, *, alpha: float = 0.05, b
         raise SpecError(f"alpha is a level between 0 and 1, such as 0.05; got {alpha}.")
     observed, null = np.asarray(observed, dtype=np.float64), np.asarray(null, dtype=np.float64)
     if null.ndim != 2 or observed.shape != null.shape[:1]:
-        raise SpecError(f"calibration needs observed scores (P,) and null scores (P, K); got {observed.shape} and {null.shape}.")
+        raise SpecError(
+            f"calibration needs observed scores (P,) and null scores (P, K); got {observed.shape} and {null.shape}."
+        )
     draws = null.shape[1] + 1
     if alpha * draws < 1 - 1e-9:
-        raise SpecError(f"{draws - 1} permutations cannot reach alpha = {alpha:g}: at least {math.ceil(1 / alpha - 1e-9) - 1} are needed.")
-    rank = math.ceil((1 - alpha) * draws - 1e-9)  # the product of two decimals may lie a rounding error above a whole number
+        raise SpecError(
+            f"{draws - 1} permutations cannot reach alpha = {alpha:g}: at least {math.ceil(1 / alpha - 1e-9) - 1} are needed."
+        )
+    rank = math.ceil(
+        (1 - alpha) * draws - 1e-9
+    )  # the product of two decimals may lie a rounding error above a whole number
     threshold = np.sort(np.column_stack([observed, null]), axis=1)[:, rank - 1]
     # Where even the threshold is the maximum, nothing exceeds it: the score is 0, not 0/0.
     room = best - threshold
@@ -87,4 +93,6 @@ def skewed_p(z: np.ndarray | float, skewness: np.ndarray | float) -> np.ndarray 
 
 def _check_bounded(best: float) -> None:
     if not math.isfinite(best):
-        raise SpecError("an unbounded metric (such as cknna_prh) has no maximum to calibrate against. Use cknna, or report z and p.")
+        raise SpecError(
+            "an unbounded metric (such as cknna_prh) has no maximum to calibrate against. Use cknna, or report z and p."
+        )

@@ -27,7 +27,9 @@ def hubness(graphs: torch.Tensor) -> pd.DataFrame:
     Cost: layers n k.
     """
     if graphs.ndim != 3 or graphs.dtype != torch.int64:
-        raise FeatureError(f"neighbour graphs must be int64 of shape (layers, n, k); got {graphs.dtype} {tuple(graphs.shape)}.")
+        raise FeatureError(
+            f"neighbour graphs must be int64 of shape (layers, n, k); got {graphs.dtype} {tuple(graphs.shape)}."
+        )
     layers, n, _ = graphs.shape
     shifted = graphs.cpu().flatten(1) + n * torch.arange(layers)[:, None]
     degree = torch.bincount(shifted.flatten(), minlength=layers * n).view(layers, n).double()

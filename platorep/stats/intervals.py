@@ -120,7 +120,9 @@ def query_bootstrap(
     means = np.array([overlaps[rng.integers(n, size=n)].mean() for _ in range(resamples)])
     draws = estimate + stretch * (means - overlaps.mean())
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(estimate), float(low), float(high), float(draws.std(ddof=1)), level, "query_bootstrap", conditional=True)
+    return Interval(
+        float(estimate), float(low), float(high), float(draws.std(ddof=1)), level, "query_bootstrap", conditional=True
+    )
 
 
 def linearised(terms: OverlapTerms, minus: OverlapTerms | None = None, *, level: float = 0.95) -> Interval:
@@ -223,7 +225,15 @@ def jackknife(estimate: float, leave_out: np.ndarray, *, level: float = 0.95) ->
 
 def _symmetric(estimate: float, error: float, freedom: int, level: float, method: str) -> Interval:
     reach = student.ppf((1 + level) / 2, freedom) * error
-    return Interval(float(estimate), float(estimate - reach), float(estimate + reach), float(error), level, method, conditional=False)
+    return Interval(
+        float(estimate),
+        float(estimate - reach),
+        float(estimate + reach),
+        float(error),
+        level,
+        method,
+        conditional=False,
+    )
 
 
 def _check_level(level: float) -> None:
@@ -243,7 +253,9 @@ def _difference(terms: OverlapTerms, minus: OverlapTerms | None) -> tuple[float,
         return terms.score, terms.terms, terms.k
     n, m = terms.terms.shape[0], minus.terms.shape[0]
     if (n, terms.k) != (m, minus.k):
-        raise FeatureError(f"a paired difference needs one n and one k; got n = {n} and {m}, k = {terms.k} and {minus.k}.")
+        raise FeatureError(
+            f"a paired difference needs one n and one k; got n = {n} and {m}, k = {terms.k} and {minus.k}."
+        )
     return terms.score - minus.score, (terms.terms - minus.terms).tocsr(), terms.k
 
 

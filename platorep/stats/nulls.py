@@ -185,7 +185,10 @@ def max_null_prepared(
     Cost: a relabelling moves each y layer once and scores all pairs with `metric.score_all`. For `mutual_knn` use `max_null`.
     """
     pairs = _checked_pairs(pairs, layers)
-    sizes = {name: {samples(state) for state in layers[name]} for name in dict.fromkeys(name for pair in pairs for name in pair)}
+    sizes = {
+        name: {samples(state) for state in layers[name]}
+        for name in dict.fromkeys(name for pair in pairs for name in pair)
+    }
     if len(set().union(*sizes.values())) != 1:
         raise FeatureError(f"all layers must have one number of samples; got {sizes}.")
     drawn = Permutations.draw(next(iter(sizes.values())).pop(), permutations, seed, strata)
@@ -252,7 +255,9 @@ def _checked_graph(name: str, graph: torch.Tensor) -> np.ndarray:
     array = graph.cpu().numpy().astype(np.int64)
     n = array.shape[1]
     if array.min() < 0 or array.max() >= n:
-        raise FeatureError(f"the neighbour graph of {name} has indices outside its {n} samples: {array.min()} to {array.max()}.")
+        raise FeatureError(
+            f"the neighbour graph of {name} has indices outside its {n} samples: {array.min()} to {array.max()}."
+        )
     if (array == np.arange(n)[:, None]).any():
         raise FeatureError(f"the neighbour graph of {name} has samples that are their own neighbours; leave self out.")
     return array

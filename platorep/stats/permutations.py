@@ -41,7 +41,9 @@ class Permutations:
         return max(1 / (len(self.order) + 1), float(np.exp(-self.log_arrangements)))
 
     @classmethod
-    def draw(cls, n: int, count: int, seed: int, strata: Sequence | np.ndarray | pd.Series | None = None) -> Permutations:
+    def draw(
+        cls, n: int, count: int, seed: int, strata: Sequence | np.ndarray | pd.Series | None = None
+    ) -> Permutations:
         """Draws `count` relabellings uniformly, over all samples or within strata.
 
         Unrestricted permutations test "no relation at all". Within strata (a category, a caption-length bin, a cluster of
@@ -68,7 +70,9 @@ class Permutations:
             raise DataError(f"strata must hold one label for each of the {n} samples; got shape {labels.shape}.")
         codes, _ = pd.factorize(labels)
         if (codes < 0).any():
-            raise DataError(f"sample {np.flatnonzero(codes < 0)[0]} has no stratum. Give every sample a label, or drop it on both sides.")
+            raise DataError(
+                f"sample {np.flatnonzero(codes < 0)[0]} has no stratum. Give every sample a label, or drop it on both sides."
+            )
         sizes = np.bincount(codes)
         if sizes.max() < 2:
             raise DataError(

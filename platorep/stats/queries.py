@@ -46,7 +46,9 @@ def query_scores(overlaps: np.ndarray, k: int, n: int, *, level: float = 0.95) -
     """
     q = overlaps.shape[-1]
     if not 2 <= q <= n:
-        raise FeatureError(f"an interval over queries needs at least 2, all of them in the gallery; got {q} queries and a gallery of {n}.")
+        raise FeatureError(
+            f"an interval over queries needs at least 2, all of them in the gallery; got {q} queries and a gallery of {n}."
+        )
     if not 0 < level < 1:
         raise SpecError(f"level is a coverage between 0 and 1, such as 0.95; got {level}.")
     # integers until the end: the same overlaps give the same bytes in whatever pieces they came

@@ -50,7 +50,9 @@ def _upper_order(order: torch.Tensor) -> torch.Tensor:
 
 @singledispatch
 def _moved(layer: Any, order: torch.Tensor, half: torch.Tensor | None) -> Any:
-    raise TypeError(f"no relabelling is known for a prepared layer of type {type(layer).__name__}; register one in platorep.stats.relabel.")
+    raise TypeError(
+        f"no relabelling is known for a prepared layer of type {type(layer).__name__}; register one in platorep.stats.relabel."
+    )
 
 
 @_moved.register
@@ -71,7 +73,9 @@ def _(layer: Neighbours, order: torch.Tensor, half: torch.Tensor | None) -> Neig
 @_moved.register
 def _(layer: NeighbourValues, order: torch.Tensor, half: torch.Tensor | None) -> NeighbourValues:
     columns, ascending = order.argsort()[layer.columns[order].long()].sort(dim=1)
-    values, mutual = (None if part is None else part[order].gather(1, ascending) for part in (layer.values, layer.mutual))
+    values, mutual = (
+        None if part is None else part[order].gather(1, ascending) for part in (layer.values, layer.mutual)
+    )
     return replace(layer, columns=columns.to(layer.columns.dtype), values=values, mutual=mutual)
 
 

@@ -112,8 +112,15 @@ def held_out(fold_scores: torch.Tensor) -> HeldOut:
     Raises:
         FeatureError: another shape, or scores that are not finite.
     """
-    if fold_scores.ndim != 4 or fold_scores.shape[1] != 2 or 0 in fold_scores.shape or not torch.isfinite(fold_scores).all():
-        raise FeatureError(f"fold scores must be finite, of shape (splits, 2, x layers, y layers); got {tuple(fold_scores.shape)}.")
+    if (
+        fold_scores.ndim != 4
+        or fold_scores.shape[1] != 2
+        or 0 in fold_scores.shape
+        or not torch.isfinite(fold_scores).all()
+    ):
+        raise FeatureError(
+            f"fold scores must be finite, of shape (splits, 2, x layers, y layers); got {tuple(fold_scores.shape)}."
+        )
     flat = fold_scores.flatten(2).cpu().numpy()
     chosen = flat.argmax(axis=2)  # (R, 2), the lower index on ties
     scores = np.take_along_axis(flat, chosen[:, ::-1, None], axis=2)[:, :, 0]
@@ -122,7 +129,9 @@ def held_out(fold_scores: torch.Tensor) -> HeldOut:
     return HeldOut(int(x), int(y), float(scores.mean()), float(counts.max() / counts.sum()), scores)
 
 
-def held_out_layers(metric: Metric, xs: Sequence[Geometry], ys: Sequence[Geometry], *, splits: int = 10, seed: int = 0) -> HeldOut:
+def held_out_layers(
+    metric: Metric, xs: Sequence[Geometry], ys: Sequence[Geometry], *, splits: int = 10, seed: int = 0
+) -> HeldOut:
     """Held-out layer choice for two models: neighbours, centring and k are those of the halves.
 
     Args:
@@ -154,4 +163,6 @@ def held_out_layers(metric: Metric, xs: Sequence[Geometry], ys: Sequence[Geometr
 
 def _check_matrix(scores: torch.Tensor) -> None:
     if scores.ndim != 2 or 0 in scores.shape or not torch.isfinite(scores).all():
-        raise FeatureError(f"layer scores must be a finite (x layers, y layers) matrix; got shape {tuple(scores.shape)}.")
+        raise FeatureError(
+            f"layer scores must be a finite (x layers, y layers) matrix; got shape {tuple(scores.shape)}."
+        )

@@ -111,7 +111,9 @@ def trend(
     exact = arrangements <= permutations
     orders = _all_orders(groups) if exact else Permutations.draw(len(x), permutations, seed, codes).order
     if not exact:
-        orders = np.concatenate([np.arange(len(x), dtype=orders.dtype)[None], orders])  # the observed one counts among the K + 1
+        orders = np.concatenate(
+            [np.arange(len(x), dtype=orders.dtype)[None], orders]
+        )  # the observed one counts among the K + 1
     distances = _statistics(x, y, orders, statistic)
     distances = np.abs(distances - distances.mean())
     observed = distances[0]  # both sets of orders begin with the identity
@@ -119,14 +121,20 @@ def trend(
     smallest = float((distances >= distances.max() - 1e-9).mean()) if exact else 1 / len(orders)
     low, high = _family_interval(x, y, groups, statistic, level, resamples, seed)
 
-    notes = [f"naive p takes {len(x)} models as independent; they come from {len(names)} families, and it rejects too often."]
+    notes = [
+        f"naive p takes {len(x)} models as independent; they come from {len(names)} families, and it rejects too often."
+    ]
     if smallest > 0.05:
         notes.append(
             f"the smallest attainable p is {smallest:.3g} ({arrangements} arrangements within families): nothing can be significant at .05."
         )
     if len(names) < MIN_FAMILIES:
-        notes.append(f"{len(names)} families are too few for an interval over families; at least {MIN_FAMILIES} are needed.")
-    without = {name: _correlation(np.delete(x, g), np.delete(y, g), statistic) for name, g in zip(names, groups, strict=True)}
+        notes.append(
+            f"{len(names)} families are too few for an interval over families; at least {MIN_FAMILIES} are needed."
+        )
+    without = {
+        name: _correlation(np.delete(x, g), np.delete(y, g), statistic) for name, g in zip(names, groups, strict=True)
+    }
     return Trend(
         statistic=statistic,
         value=value,
@@ -149,20 +157,29 @@ def _checked(x, y, family) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Has
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     codes, names = pd.factorize(np.asarray(family))
     if not (x.ndim == 1 and x.shape == y.shape == codes.shape) or len(x) < 3:
-        raise DataError(f"a trend needs x, y and family of one length, at least 3; got {x.shape}, {y.shape} and {codes.shape}.")
+        raise DataError(
+            f"a trend needs x, y and family of one length, at least 3; got {x.shape}, {y.shape} and {codes.shape}."
+        )
     if not (np.isfinite(x) & np.isfinite(y)).all():
-        raise DataError(f"model {np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))[0]} has a value that is not finite. Leave it out.")
+        raise DataError(
+            f"model {np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))[0]} has a value that is not finite. Leave it out."
+        )
     if np.ptp(x) == 0 or np.ptp(y) == 0:
         raise DataError("x or y is constant over the models: there is no order to correlate.")
     if (codes < 0).any():
-        raise DataError(f"model {np.flatnonzero(codes < 0)[0]} has no family. Give each model one, its own name if it stands alone.")
+        raise DataError(
+            f"model {np.flatnonzero(codes < 0)[0]} has no family. Give each model one, its own name if it stands alone."
+        )
     return x, y, codes, list(names)
 
 
 def _all_orders(groups: list[np.ndarray]) -> np.ndarray:
     """Every permutation within groups, the identity first, shape (arrangements, models)."""
     n = sum(map(len, groups))
-    rows = np.array([np.concatenate(parts) for parts in itertools.product(*(itertools.permutations(g) for g in groups))], dtype=np.int64)
+    rows = np.array(
+        [np.concatenate(parts) for parts in itertools.product(*(itertools.permutations(g) for g in groups))],
+        dtype=np.int64,
+    )
     orders = np.empty_like(rows)
     orders[:, np.concatenate(groups)] = rows
     return orders.reshape(-1, n)

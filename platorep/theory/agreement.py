@@ -109,7 +109,13 @@ def _relabelled(world: World, seed: int) -> World:
 
 
 def _learn(
-    world: World, views: list[Observation], encoder: Encoder, objective: Objective, steps: int, rate: float, seeds: list[int]
+    world: World,
+    views: list[Observation],
+    encoder: Encoder,
+    objective: Objective,
+    steps: int,
+    rate: float,
+    seeds: list[int],
 ) -> np.ndarray:
     """Embeddings of the events under bijective views, shape (seeds, events, dim)."""
     joints, codes = np.stack([v.world(world).joint for v in views]), np.stack([v.codes for v in views])

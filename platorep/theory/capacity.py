@@ -52,18 +52,30 @@ def capacity(
     floor = _loss(world, objective)
     results = []
     for sweep, size, encoder, rate in sweeps:
-        trained = train(joints, codes, encoder, objective, Schedule(steps=steps, rate=rate), [600 + s for s in range(2 * seeds)])
+        trained = train(
+            joints, codes, encoder, objective, Schedule(steps=steps, rate=rate), [600 + s for s in range(2 * seeds)]
+        )
         f = np.stack([e[o] for e, o in zip(trained.embeddings, order, strict=True)])
         k = world.pmi.ravel()
         fit = np.array([np.corrcoef((e @ e.T).ravel(), k)[0, 1] for e in f]).reshape(2, seeds).mean(axis=0)
         excess = trained.losses.reshape(2, seeds).mean(axis=0) - floor
         found = scores.agreement(f[:seeds], f[seeds:])
-        results.append(found.assign(sweep=sweep, size=size, correlation=fit[found.seed], excess_loss=excess[found.seed]))
+        results.append(
+            found.assign(sweep=sweep, size=size, correlation=fit[found.seed], excess_loss=excess[found.seed])
+        )
     frame = pd.concat(results, ignore_index=True)
     summary = scores.summarise(frame, ["sweep", "size", "metric"], ("score", "correlation", "excess_loss", "null_mean"))
     found = representability(world)
     about = pd.DataFrame(
-        [{"world": world.name, "events": n, "rank": found.rank, "offset": objective.offset, "offset_needed": found.offset}]
+        [
+            {
+                "world": world.name,
+                "events": n,
+                "rank": found.rank,
+                "offset": objective.offset,
+                "offset_needed": found.offset,
+            }
+        ]
     )
     return {"scores": frame, "summary": summary, "world": about}
 

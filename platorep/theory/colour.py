@@ -76,7 +76,9 @@ def colour(
 
         for spec in specs:
             features = word_features(spec, layers=layers)
-            shapes.append((spec.name, named_colours(), WORDS, np.linalg.norm(features[:, None] - features[None], axis=-1)))
+            shapes.append(
+                (spec.name, named_colours(), WORDS, np.linalg.norm(features[:, None] - features[None], axis=-1))
+            )
     labs = rgb2lab(found.rgb[None])[0]
     points = [_points("CIELAB", found.rgb, None, labs, labs)]
     numbers = []
@@ -89,7 +91,11 @@ def colour(
         tau, p_tau = rsa_tau(dissimilarity, reference, permutations=permutations, seed=seed)
         hue, p_hue, hued = hue_order(scaled.coordinates, lab, chroma=chroma, permutations=permutations, seed=seed)
         row = {"panel": name, "colours": len(rgb), "stress": scaled.stress, "procrustes_residual": fit.residual}
-        row |= {"procrustes_p": _procrustes_p(scaled.coordinates, lab, permutations, seed), "rsa_tau": tau, "rsa_p": p_tau}
+        row |= {
+            "procrustes_p": _procrustes_p(scaled.coordinates, lab, permutations, seed),
+            "rsa_tau": tau,
+            "rsa_p": p_tau,
+        }
         row |= {"mutual_knn": _mutual_knn(scaled.coordinates, lab, k), "chance": k / (len(rgb) - 1), "k": k}
         numbers.append(row | {"hue_order": hue, "hue_p": p_hue, "hued": hued})
     return {"points": pd.concat(points, ignore_index=True), "numbers": pd.DataFrame(numbers)}
@@ -121,7 +127,9 @@ def _text_models(models: Mapping[str, Mapping[str, Any]] | Iterable[ModelSpec]) 
     return [spec for spec in models if spec.modality == "language"]
 
 
-def _points(panel: str, rgb: np.ndarray, words: tuple[str, ...] | None, lab: np.ndarray, placed: np.ndarray) -> pd.DataFrame:
+def _points(
+    panel: str, rgb: np.ndarray, words: tuple[str, ...] | None, lab: np.ndarray, placed: np.ndarray
+) -> pd.DataFrame:
     frame = pd.DataFrame(np.hstack([rgb, lab, placed]), columns=["red", "green", "blue", "l", "a", "b", "x", "y", "z"])
     names = list(words) if words else [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (rgb * 255).round().astype(int)]
     frame.insert(0, "colour", names)
@@ -132,7 +140,9 @@ def _points(panel: str, rgb: np.ndarray, words: tuple[str, ...] | None, lab: np.
 def _procrustes_p(points: np.ndarray, lab: np.ndarray, permutations: int, seed: int) -> float:
     observed = align_shape(points, lab).residual
     rng = np.random.default_rng(seed)
-    below = sum(align_shape(points[rng.permutation(len(points))], lab).residual <= observed for _ in range(permutations))
+    below = sum(
+        align_shape(points[rng.permutation(len(points))], lab).residual <= observed for _ in range(permutations)
+    )
     return (1 + below) / (permutations + 1)
 
 

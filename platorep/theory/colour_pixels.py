@@ -119,9 +119,16 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
     sizes = np.array([p.shape[:2] for p in pictures])
     if not len(pictures) or sizes.min() <= 2 * radius:
         smallest = sizes.min() if len(sizes) else 0
-        raise DataError(f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; the smallest has {smallest}.")
+        raise DataError(
+            f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; the smallest has {smallest}."
+        )
     steps = np.array(
-        [(dy, dx) for dy in range(-radius, radius + 1) for dx in range(-radius, radius + 1) if 0 < dy * dy + dx * dx <= radius * radius]
+        [
+            (dy, dx)
+            for dy in range(-radius, radius + 1)
+            for dx in range(-radius, radius + 1)
+            if 0 < dy * dy + dx * dx <= radius * radius
+        ]
     )
     chosen = np.sort(rng.choice(len(pictures), size=pairs, p=sizes.prod(axis=1) / sizes.prod(axis=1).sum()))
     step = steps[rng.integers(len(steps), size=pairs)]
@@ -138,12 +145,16 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
     count = np.bincount(cells.ravel(), minlength=levels**3)
     kept = np.flatnonzero(count >= least)
     if len(kept) < 8:
-        raise DataError(f"only {len(kept)} colours occur in at least {least} pairs; give more pictures, or lower the minimum count.")
+        raise DataError(
+            f"only {len(kept)} colours occur in at least {least} pairs; give more pictures, or lower the minimum count."
+        )
     index = np.full(levels**3, -1)
     index[kept] = np.arange(len(kept))
     a, b = index[cells]
     both = (a >= 0) & (b >= 0)
     counts = np.zeros((len(kept), len(kept)), dtype=np.int64)
     np.add.at(counts, (a[both], b[both]), 1)
-    mean = np.stack([np.bincount(cells.ravel(), weights=pixels[..., c].ravel(), minlength=levels**3) for c in range(3)], axis=1)
+    mean = np.stack(
+        [np.bincount(cells.ravel(), weights=pixels[..., c].ravel(), minlength=levels**3) for c in range(3)], axis=1
+    )
     return Palette(mean[kept] / count[kept, None] / 255, counts + counts.T, float(1 - both.mean()))

@@ -46,7 +46,9 @@ def word_features(spec: ModelSpec, words: Sequence[str] = WORDS, *, layers: int 
     rules = TextRules(bits=False)
     rows = []
     with torch.inference_mode():
-        for token in encoder.tokenize([Text.of(text) for text in texts], rules):  # one at a time: no padding to reason about
+        for token in encoder.tokenize(
+            [Text.of(text) for text in texts], rules
+        ):  # one at a time: no padding to reason about
             features = encoder.encode([token]).features[-layers:]
             rows.append(torch.cat(features, dim=1)[0].double().numpy())
     return np.stack(rows).reshape(len(words), len(TEMPLATES), -1).mean(axis=1)

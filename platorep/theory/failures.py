@@ -14,7 +14,13 @@ from platorep.theory.worlds import World
 
 
 def failures(
-    world: World, *, seeds: int = 10, p_pos: float = 0.9, steps: int = 1000, symbols: tuple[int, int] = (16, 4), structured: str = "ring"
+    world: World,
+    *,
+    seeds: int = 10,
+    p_pos: float = 0.9,
+    steps: int = 1000,
+    symbols: tuple[int, int] = (16, 4),
+    structured: str = "ring",
 ) -> dict[str, pd.DataFrame]:
     """Three failures: a world without a Gram matrix, two different worlds, and one modality that sees less than the other.
 
@@ -37,7 +43,9 @@ def failures(
         verdicts: share of seeds with p < .05, and means with intervals.
     """
     if representability(world).representable:
-        raise SpecError(f"world {world.name!r} is representable: nothing fails in it. Choose unrepresentable or markov.")
+        raise SpecError(
+            f"world {world.name!r} is representable: nothing fails in it. Choose unrepresentable or markov."
+        )
     objective = Objective(p_pos=p_pos)
     regular = worlds.build(structured)
     record = tuple(sorted({0, *np.unique(np.geomspace(1, steps, 25).round().astype(int)).tolist()}))
@@ -70,7 +78,12 @@ def failures(
     detection = _detection(regular, objective, seeds, steps, symbols)
     detection["rejected"] = (detection.p_value < 0.05).astype(float)
     verdicts = scores.summarise(detection, ["pair", "metric"], ("score", "null_mean", "rejected"))
-    return {"residuals": pd.DataFrame(residuals), "floors": pd.DataFrame(floors), "detection": detection, "verdicts": verdicts}
+    return {
+        "residuals": pd.DataFrame(residuals),
+        "floors": pd.DataFrame(floors),
+        "detection": detection,
+        "verdicts": verdicts,
+    }
 
 
 def best_gram(world: World, objective: Objective, iterations: int = 5000) -> tuple[np.ndarray, float]:
@@ -84,7 +97,9 @@ def best_gram(world: World, objective: Objective, iterations: int = 5000) -> tup
     g = ahead = torch.from_numpy(nearest_gram(world.pmi + objective.offset))
     momentum = 1.0
     for _ in range(iterations):
-        slope = (1 - objective.p_pos) * independent * torch.sigmoid(ahead) - objective.p_pos * joint * torch.sigmoid(-ahead)
+        slope = (1 - objective.p_pos) * independent * torch.sigmoid(ahead) - objective.p_pos * joint * torch.sigmoid(
+            -ahead
+        )
         new = torch.from_numpy(nearest_gram((ahead - step * slope).numpy()))
         if ((new - g) * (ahead - new)).sum() > 0:  # gone past the minimum: restart the momentum
             momentum = 1.0
@@ -104,8 +119,15 @@ def _detection(world: World, objective: Objective, seeds: int, steps: int, symbo
     def learn(seen: list[World], views: list[observations.Observation], first: int) -> np.ndarray:
         joints = np.stack([v.world(w).joint for v, w in zip(views, seen, strict=True)])
         schedule = Schedule(steps=steps, rate=0.03)
-        trained = train(joints, np.stack([v.codes for v in views]), Encoder(dim=n), objective, schedule, [first + s for s in runs])
-        return np.stack([scores.present(f, v.channel.argmax(axis=1), s) for s, f, v in zip(runs, trained.embeddings, views, strict=True)])
+        trained = train(
+            joints, np.stack([v.codes for v in views]), Encoder(dim=n), objective, schedule, [first + s for s in runs]
+        )
+        return np.stack(
+            [
+                scores.present(f, v.channel.argmax(axis=1), s)
+                for s, f, v in zip(runs, trained.embeddings, views, strict=True)
+            ]
+        )
 
     same, other = [world for _ in runs], [relabelled(s) for s in runs]
     exact = [observations.bijection(n, 200 + s) for s in runs]

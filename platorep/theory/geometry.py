@@ -30,7 +30,15 @@ def scale(dissimilarity: np.ndarray, *, restarts: int, seed: int, metric: bool =
     d = np.array(dissimilarity, dtype=float)
     np.fill_diagonal(d, 0)
     coordinates, stress = smacof(
-        d, metric=metric, n_components=3, init=None, n_init=restarts, max_iter=300, eps=1e-6, random_state=seed, normalized_stress=True
+        d,
+        metric=metric,
+        n_components=3,
+        init=None,
+        n_init=restarts,
+        max_iter=300,
+        eps=1e-6,
+        random_state=seed,
+        normalized_stress=True,
     )[:2]
     return Scaled(coordinates, float(stress))
 
@@ -52,7 +60,9 @@ def align_shape(points: np.ndarray, target: np.ndarray) -> Fit:
         FeatureError: shapes that differ, or points that all coincide.
     """
     if points.shape != target.shape:
-        raise FeatureError(f"shapes to align must have the same points and dimensions; got {points.shape} and {target.shape}.")
+        raise FeatureError(
+            f"shapes to align must have the same points and dimensions; got {points.shape} and {target.shape}."
+        )
     a, b = points - points.mean(axis=0), target - target.mean(axis=0)
     if not a.any() or not b.any():
         raise FeatureError("points that all coincide have no shape to align.")
@@ -76,7 +86,9 @@ def rsa_tau(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -> tu
     return float(observed), (1 + above) / (permutations + 1)
 
 
-def hue_order(points: np.ndarray, lab: np.ndarray, *, chroma: float, permutations: int, seed: int) -> tuple[float, float, int]:
+def hue_order(
+    points: np.ndarray, lab: np.ndarray, *, chroma: float, permutations: int, seed: int
+) -> tuple[float, float, int]:
     """Whether hues stand in their order around the circle, tested by relabelling with the alignment fitted anew.
 
     Colours of CIELAB chroma above `chroma` are ranked by their angle in the (a*, b*) plane, and by their angle in the same

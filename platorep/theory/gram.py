@@ -14,7 +14,9 @@ from platorep.theory.representability import representability
 from platorep.theory.worlds import World
 
 
-def gram(world: World, *, p_pos: float = 0.9, dim: int = 64, width: int = 256, steps: int = 2000, seed: int = 0) -> dict[str, pd.DataFrame]:
+def gram(
+    world: World, *, p_pos: float = 0.9, dim: int = 64, width: int = 256, steps: int = 2000, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Trains two modalities of one world and compares their Gram matrices with K_PMI and with each other.
 
     Modality x is a random bijection seen by a tabular encoder; y is another bijection with random codes seen by a
@@ -46,17 +48,31 @@ def gram(world: World, *, p_pos: float = 0.9, dim: int = 64, width: int = 256, s
         final = {}
         for modality, (view, encoder, rate) in views.items():
             schedule = Schedule(steps=steps, rate=rate, record=record)
-            trained = train(view.world(world).joint[None], view.codes[None], encoder, objective, schedule, [seed + ord(modality)])
+            trained = train(
+                view.world(world).joint[None], view.codes[None], encoder, objective, schedule, [seed + ord(modality)]
+            )
             seen = view.look(np.random.default_rng(seed))
             for step, embeddings, _ in trained.history:
-                history.append({"objective": label, "modality": modality, "step": step, **_fit(embeddings[0][seen], world, objective)})
+                history.append(
+                    {
+                        "objective": label,
+                        "modality": modality,
+                        "step": step,
+                        **_fit(embeddings[0][seen], world, objective),
+                    }
+                )
             final[modality] = trained.embeddings[0][seen]
             if label in ("nce", "infonce"):
                 matrices.append(_entries(label, modality, final[modality] @ final[modality].T))
         grams = [f @ f.T / objective.temperature for f in final.values()]
         apart = (grams[0] - grams[0].mean()) - (grams[1] - grams[1].mean())
         for modality, f in final.items():
-            row = {"objective": label, "modality": modality, "predicted_offset": objective.offset, **_fit(f, world, objective)}
+            row = {
+                "objective": label,
+                "modality": modality,
+                "predicted_offset": objective.offset,
+                **_fit(f, world, objective),
+            }
             summary.append({**row, "difference": float(np.sqrt((apart**2).mean()) / world.spread)})
     return {
         "history": pd.DataFrame(history),
@@ -69,7 +85,12 @@ def gram(world: World, *, p_pos: float = 0.9, dim: int = 64, width: int = 256, s
 def world_table(world: World) -> pd.DataFrame:
     """One row: the world, its spread and what representability says of it."""
     found = representability(world)
-    row: dict[str, Any] = {"world": world.name, "events": world.n, "spread": world.spread, "representable": found.representable}
+    row: dict[str, Any] = {
+        "world": world.name,
+        "events": world.n,
+        "spread": world.spread,
+        "representable": found.representable,
+    }
     row |= {
         "offset_needed": found.offset,
         "p_pos_needed": found.p_pos,
@@ -101,4 +122,6 @@ def _fit(embeddings: np.ndarray, world: World, objective: Objective) -> dict[str
 
 def _entries(objective: str, modality: str, matrix: np.ndarray) -> pd.DataFrame:
     a, b = np.indices(matrix.shape)
-    return pd.DataFrame({"objective": objective, "modality": modality, "a": a.ravel(), "b": b.ravel(), "value": matrix.ravel()})
+    return pd.DataFrame(
+        {"objective": objective, "modality": modality, "a": a.ravel(), "b": b.ravel(), "value": matrix.ravel()}
+    )

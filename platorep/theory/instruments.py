@@ -75,7 +75,11 @@ def instruments(
         spans: dict[str, list[tuple[float, float, float]]] = {}
         for _ in range(repetitions):
             x, y = draw(cell, maps, rng)
-            orders = [torch.from_numpy(rng.permutation(cell.n)) for _ in range(RELABELLINGS)] if cell.varied == "signal" else []
+            orders = (
+                [torch.from_numpy(rng.permutation(cell.n)) for _ in range(RELABELLINGS)]
+                if cell.varied == "signal"
+                else []
+            )
             for name, known, wins in _verdicts(metrics, x, y, orders):
                 if known is not None:
                     moments.setdefault(name, []).append(known)
@@ -85,7 +89,9 @@ def instruments(
                 for name, span in _intervals(cell, x, y):
                     spans.setdefault(name, []).append(span)
         shares = {(name, "relabelling"): float(np.mean(found)) for name, found in largest.items()}
-        shares |= {(name, "moments"): float((skewed_p(*np.array(found).T) < LEVEL).mean()) for name, found in moments.items()}
+        shares |= {
+            (name, "moments"): float((skewed_p(*np.array(found).T) < LEVEL).mean()) for name, found in moments.items()
+        }
         for (metric, test), share in shares.items():
             error = (share * (1 - share) / repetitions) ** 0.5
             row = {"metric": metric, "test": test, **cell._asdict(), "repetitions": repetitions, "rejected": share}
@@ -94,7 +100,10 @@ def instruments(
             estimates, lows, highs = np.array(found).T
             truth = estimates.mean()
             row = {"interval": name, **cell._asdict(), "repetitions": repetitions, "truth": truth}
-            coverage.append(row | {"covered": float(((lows <= truth) & (truth <= highs)).mean()), "width": float((highs - lows).mean())})
+            coverage.append(
+                row
+                | {"covered": float(((lows <= truth) & (truth <= highs)).mean()), "width": float((highs - lows).mean())}
+            )
     frame = pd.DataFrame(tests)
     return {"summary": _by_signal(frame), "tests": frame, "coverage": pd.DataFrame(coverage)}
 
@@ -112,7 +121,9 @@ def draw(cell: Setting, maps: np.ndarray, rng: np.random.Generator) -> tuple[tor
     return torch.tensor(sides[0], dtype=torch.float32), torch.tensor(sides[1], dtype=torch.float32)
 
 
-def _cells(signals: tuple[float, ...], ns: tuple[int, ...], ks: tuple[int, ...], ds: tuple[int, ...]) -> Iterator[Setting]:
+def _cells(
+    signals: tuple[float, ...], ns: tuple[int, ...], ks: tuple[int, ...], ds: tuple[int, ...]
+) -> Iterator[Setting]:
     yield from (BASE._replace(signal=s) for s in signals)
     for name, values in (("n", ns), ("k", ks), ("d", ds)):
         for value in values:
@@ -161,7 +172,9 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     metric = build("cka")
     left, right = metric.prepare(a), metric.prepare(b)
     parts = blocks(cell.n, min(64, cell.n))
-    found["cka, jackknife"] = jackknife(metric.score(left, right), metric.leave_block_out([left], [right], parts)[:, 0, 0].numpy())
+    found["cka, jackknife"] = jackknife(
+        metric.score(left, right), metric.leave_block_out([left], [right], parts)[:, 0, 0].numpy()
+    )
     for name, interval in found.items():
         yield name, (interval.estimate, interval.low, interval.high)
 

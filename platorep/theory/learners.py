@@ -44,7 +44,10 @@ class Encoder:
         for seed in seeds:
             generator = torch.Generator().manual_seed(seed)
             weights.append(
-                [torch.randn(r, c, generator=generator, dtype=torch.float64) * (self.init / math.sqrt(fan)) for r, c, fan in shapes]
+                [
+                    torch.randn(r, c, generator=generator, dtype=torch.float64) * (self.init / math.sqrt(fan))
+                    for r, c, fan in shapes
+                ]
             )
         stacked = [torch.stack([w[i] for w in weights]) for i in range(len(shapes))]
         if self.width is not None:
@@ -92,9 +95,13 @@ class Objective:
         if self.loss not in ("nce", "infonce", "sgns", "prediction"):
             raise SpecError(f"loss must be nce, infonce, sgns or prediction; got {self.loss!r}.")
         if not 0 < self.p_pos < 1 or self.temperature <= 0:
-            raise SpecError(f"p_pos must lie in (0, 1) and the temperature above 0; got {self.p_pos} and {self.temperature}.")
+            raise SpecError(
+                f"p_pos must lie in (0, 1) and the temperature above 0; got {self.p_pos} and {self.temperature}."
+            )
         if self.negatives is not None and (self.negatives < 1 or self.loss == "prediction"):
-            raise SpecError(f"negatives must be None or at least 1, and prediction has none; got {self.negatives} for {self.loss!r}.")
+            raise SpecError(
+                f"negatives must be None or at least 1, and prediction has none; got {self.negatives} for {self.loss!r}."
+            )
 
     @property
     def two_tables(self) -> bool:
@@ -129,11 +136,15 @@ class Objective:
         anchors = pairs // n
         flat = g.reshape(seeds, n * n)
         positive = flat.gather(1, pairs)
-        negative = flat.gather(1, (anchors[..., None] * n + others.view(seeds, self.batch, -1)).flatten(1)).view(seeds, self.batch, -1)
+        negative = flat.gather(1, (anchors[..., None] * n + others.view(seeds, self.batch, -1)).flatten(1)).view(
+            seeds, self.batch, -1
+        )
         if self.loss == "infonce":
             logits = torch.cat([positive[..., None], negative], -1) / self.temperature
             return (torch.logsumexp(logits, -1) - logits[..., 0]).mean(-1)
-        return self.p_pos * functional.softplus(-positive).mean(-1) + (1 - self.p_pos) * functional.softplus(negative).mean((-1, -2))
+        return self.p_pos * functional.softplus(-positive).mean(-1) + (1 - self.p_pos) * functional.softplus(
+            negative
+        ).mean((-1, -2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +180,12 @@ class Trained:
 
 
 def train(
-    joints: np.ndarray, codes: np.ndarray, encoder: Encoder, objective: Objective, schedule: Schedule, seeds: Sequence[int]
+    joints: np.ndarray,
+    codes: np.ndarray,
+    encoder: Encoder,
+    objective: Objective,
+    schedule: Schedule,
+    seeds: Sequence[int],
 ) -> Trained:
     """Trains one encoder a seed.
 
@@ -187,12 +203,23 @@ def train(
     Raises:
         SpecError: shapes that do not fit.
     """
-    if joints.ndim != 3 or codes.ndim != 3 or not len(joints) == len(codes) == len(seeds) or joints.shape[1] != codes.shape[1]:
-        raise SpecError(f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); got {joints.shape} and {codes.shape}.")
+    if (
+        joints.ndim != 3
+        or codes.ndim != 3
+        or not len(joints) == len(codes) == len(seeds)
+        or joints.shape[1] != codes.shape[1]
+    ):
+        raise SpecError(
+            f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); got {joints.shape} and {codes.shape}."
+        )
     joint, code = torch.from_numpy(joints), torch.from_numpy(codes)
     n, width = code.shape[1:]
     parameters = encoder.parameters(n, width, seeds)
-    other = Encoder(dim=encoder.dim, init=encoder.init).parameters(n, width, [s + 1_000_003 for s in seeds]) if objective.two_tables else []
+    other = (
+        Encoder(dim=encoder.dim, init=encoder.init).parameters(n, width, [s + 1_000_003 for s in seeds])
+        if objective.two_tables
+        else []
+    )
     generator = torch.Generator().manual_seed(seeds[0])
 
     def gram() -> torch.Tensor:
@@ -205,12 +232,22 @@ def train(
     for step in range(schedule.steps + 1):
         if step in wanted or (step == schedule.steps and wanted):
             with torch.no_grad():
-                history.append((step, encoder.embed(parameters, code).numpy().copy(), other[0].detach().numpy().copy() if other else None))
+                history.append(
+                    (
+                        step,
+                        encoder.embed(parameters, code).numpy().copy(),
+                        other[0].detach().numpy().copy() if other else None,
+                    )
+                )
         if step == schedule.steps:
             break
         optimiser.zero_grad()
         g = gram()
-        loss = objective.exact(g, joint) if objective.negatives is None else objective.sampled(g, joint, objective.negatives, generator)
+        loss = (
+            objective.exact(g, joint)
+            if objective.negatives is None
+            else objective.sampled(g, joint, objective.negatives, generator)
+        )
         loss.sum().backward()
         optimiser.step()
         rates.step()

@@ -73,7 +73,9 @@ def lossy(events: int, symbols: int, seed: int, width: int = 64) -> Observation:
     if not 2 <= symbols <= events:
         raise SpecError(f"a lossy observation of {events} events needs between 2 and {events} symbols; got {symbols}.")
     rng = np.random.default_rng(seed)
-    return Observation("lossy", np.eye(symbols)[rng.permutation(np.arange(events) % symbols)], random_codes(symbols, width, rng))
+    return Observation(
+        "lossy", np.eye(symbols)[rng.permutation(np.arange(events) % symbols)], random_codes(symbols, width, rng)
+    )
 
 
 def noisy(events: int, noise: float, seed: int, width: int = 64) -> Observation:

@@ -83,7 +83,9 @@ def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, A
         metric, seed, score, and null_mean, null_sd and p_value from the exact moments under uniform relabelling where known.
     """
     built = {name: build(name, **params) for name, params in metrics.items()}
-    table = align([Arrays("x", x)], [Arrays("y", y)], list(built.values()), out_dir=None, clip="none", concatenation=False)
+    table = align(
+        [Arrays("x", x)], [Arrays("y", y)], list(built.values()), out_dir=None, clip="none", concatenation=False
+    )
     frame = table.frame[table.frame.x_layer == table.frame.y_layer]
     names = {metric.id: name for name, metric in built.items()}
     columns = ["metric", "seed", "score", "null_mean", "null_sd", "p_value"]

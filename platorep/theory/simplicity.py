@@ -59,17 +59,30 @@ def simplicity(
         ):
             encoder = Encoder(dim=dim, width=width, init=init)
             solved = solve(
-                codes, drawn, encoder, schedule, [900 + s for s in range(2 * seeds)], penalty=decay, stop_at=None if decay else goal
+                codes,
+                drawn,
+                encoder,
+                schedule,
+                [900 + s for s in range(2 * seeds)],
+                penalty=decay,
+                stop_at=None if decay else goal,
             )
             if goal is None:
                 goal = solved.errors
             found = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
-            both = {name: getattr(solved, name).reshape(2, seeds).mean(axis=0)[found.seed] for name in ("errors", "norms", "steps")}
-            results.append(found.assign(tasks=count, arm=arm, error=both["errors"], norm=both["norms"], steps=both["steps"]))
+            both = {
+                name: getattr(solved, name).reshape(2, seeds).mean(axis=0)[found.seed]
+                for name in ("errors", "norms", "steps")
+            }
+            results.append(
+                found.assign(tasks=count, arm=arm, error=both["errors"], norm=both["norms"], steps=both["steps"])
+            )
     frame = pd.concat(results, ignore_index=True)
     plain = frame[frame.arm == "large"].set_index(["tasks", "metric", "seed"]).score
     others = frame[frame.arm != "large"]
-    gained = others.assign(gain=others.score - plain.loc[pd.MultiIndex.from_frame(others[["tasks", "metric", "seed"]])].to_numpy())
+    gained = others.assign(
+        gain=others.score - plain.loc[pd.MultiIndex.from_frame(others[["tasks", "metric", "seed"]])].to_numpy()
+    )
     return {
         "scores": frame,
         "summary": scores.summarise(frame, ["tasks", "arm", "metric"], ("score", "error", "norm", "null_mean")),

@@ -69,7 +69,8 @@ def solve(
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed + 2_000_003)
         heads.append(
-            torch.randn(encoder.dim, target.shape[2], generator=generator, dtype=torch.float64) * (encoder.init / math.sqrt(encoder.dim))
+            torch.randn(encoder.dim, target.shape[2], generator=generator, dtype=torch.float64)
+            * (encoder.init / math.sqrt(encoder.dim))
         )
     head = torch.stack(heads).requires_grad_()
     weights = [*parameters, head]
@@ -85,7 +86,9 @@ def solve(
         now = ((error.detach() <= goal) | (step == schedule.steps)) & ~taken
         if now.any():
             if kept is None:
-                kept = Solved(np.empty(f.shape), np.empty(len(seeds)), np.empty(len(seeds)), np.empty(len(seeds), dtype=int))
+                kept = Solved(
+                    np.empty(f.shape), np.empty(len(seeds)), np.empty(len(seeds)), np.empty(len(seeds), dtype=int)
+                )
             at = now.numpy()
             kept.embeddings[at], kept.errors[at] = f.detach().numpy()[at], error.detach().numpy()[at]
             kept.norms[at], kept.steps[at] = norm.detach().numpy()[at], step

@@ -45,12 +45,24 @@ def tasks(
     order = np.stack([v.channel.argmax(axis=1) for v in views])
     codes = np.stack([v.codes[o] for v, o in zip(views, order, strict=True)])  # by event
     results = []
-    for condition, own, structured in (("same tasks", False, True), ("own tasks", True, True), ("own tasks, no structure", True, False)):
+    for condition, own, structured in (
+        ("same tasks", False, True),
+        ("own tasks", True, True),
+        ("own tasks, no structure", True, False),
+    ):
         for count in counts:
-            drawn = np.stack([draw_tasks(world, count, 800 + (s if own else s % seeds), structured=structured) for s in range(2 * seeds)])
+            drawn = np.stack(
+                [
+                    draw_tasks(world, count, 800 + (s if own else s % seeds), structured=structured)
+                    for s in range(2 * seeds)
+                ]
+            )
             solved = solve(codes, drawn, encoder, schedule, [900 + s for s in range(2 * seeds)], penalty=penalty)
             error = solved.errors.reshape(2, seeds).mean(axis=0)
             found = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
             results.append(found.assign(condition=condition, tasks=count, error=error[found.seed]))
     frame = pd.concat(results, ignore_index=True)
-    return {"scores": frame, "summary": scores.summarise(frame, ["condition", "tasks", "metric"], ("score", "error", "null_mean"))}
+    return {
+        "scores": frame,
+        "summary": scores.summarise(frame, ["condition", "tasks", "metric"], ("score", "error", "null_mean")),
+    }

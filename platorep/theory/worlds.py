@@ -77,7 +77,9 @@ def _from_transition(name: str, transition: np.ndarray, stay: float, teleport: f
     """Uniform-marginal world of a doubly stochastic, symmetric transition that also stays put or jumps anywhere."""
     n = len(transition)
     if stay < 0 or teleport < 0 or stay + teleport > 1:
-        raise SpecError(f"world {name!r}: stay = {stay} and teleport = {teleport} are probabilities with a sum of at most 1.")
+        raise SpecError(
+            f"world {name!r}: stay = {stay} and teleport = {teleport} are probabilities with a sum of at most 1."
+        )
     mixed = (1 - stay - teleport) * transition + stay * np.eye(n) + teleport / n
     return World(name, _symmetric(mixed / n))
 
@@ -109,7 +111,10 @@ def blocks(branching: int = 4, levels: int = 3, gain: float = 1.0) -> World:
 
     n = branching^levels, uniform marginal, K_PMI = gain x (shared levels) + constant: positive semidefinite for gain > 0.
     """
-    shared = sum(np.kron(np.eye(branching**level), np.ones((branching ** (levels - level),) * 2)) for level in range(1, levels + 1))
+    shared = sum(
+        np.kron(np.eye(branching**level), np.ones((branching ** (levels - level),) * 2))
+        for level in range(1, levels + 1)
+    )
     return World("blocks", _symmetric(np.exp(gain * shared)))
 
 
@@ -165,7 +170,9 @@ def windowed(transition: np.ndarray, window: int, name: str = "windowed") -> Wor
     """
     t = transition
     if window < 1 or not np.allclose(t.sum(axis=1), 1):
-        raise SpecError(f"world {name!r}: window must be at least 1 (got {window}) and every row of the transition must sum to 1.")
+        raise SpecError(
+            f"world {name!r}: window must be at least 1 (got {window}) and every row of the transition must sum to 1."
+        )
     n = len(t)
     stationary = np.linalg.lstsq(np.vstack([t.T - np.eye(n), np.ones(n)]), np.append(np.zeros(n), 1.0), rcond=None)[0]
     total, power = np.diag(stationary), np.eye(n)
@@ -185,7 +192,9 @@ def markov(events: int = 64, successors: int = 6, window: int = 2, teleport: flo
     return windowed((1 - teleport) * t + teleport / events, window, "markov")
 
 
-WORLDS: dict[str, Callable[..., World]] = {f.__name__: f for f in (sticky_chain, ring, grid, blocks, low_rank, unrepresentable, markov)}
+WORLDS: dict[str, Callable[..., World]] = {
+    f.__name__: f for f in (sticky_chain, ring, grid, blocks, low_rank, unrepresentable, markov)
+}
 
 
 def build(name: str, **parameters: Any) -> World:
@@ -200,4 +209,6 @@ def build(name: str, **parameters: Any) -> World:
     try:
         return WORLDS[name](**parameters)
     except TypeError as error:
-        raise SpecError(f"world {name!r}: {error}. Its parameters are the arguments of platorep.theory.worlds.{name}.") from error
+        raise SpecError(
+            f"world {name!r}: {error}. Its parameters are the arguments of platorep.theory.worlds.{name}."
+        ) from error

@@ -41,7 +41,19 @@ LANGUAGE = [
     (61, 6656),
     (81, 8192),
 ]
-VISION = [(12, 192), (12, 384), (12, 768), (24, 1024), (12, 768), (24, 1024), (32, 1280), (12, 384), (12, 768), (24, 1024), (40, 1536)]
+VISION = [
+    (12, 192),
+    (12, 384),
+    (12, 768),
+    (24, 1024),
+    (12, 768),
+    (24, 1024),
+    (32, 1280),
+    (12, 384),
+    (12, 768),
+    (24, 1024),
+    (40, 1536),
+]
 VISION += [(12, 768), (24, 1024), (32, 1280), (12, 768), (24, 1024), (32, 1280)]
 """(layers, width) of the paper's 12 language models, hidden states and embedding output, and of its 17 vision models' blocks."""
 
@@ -102,7 +114,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     shapes = {"language": LANGUAGE[: args.n_language_models], "vision": VISION[: args.n_vision_models]}
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {args.device}")
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {args.device}"
+    )
 
     with tempfile.TemporaryDirectory() as scratch:
         root = args.store or Path(scratch)
@@ -130,8 +144,12 @@ def main() -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         prepared = next((at for at, label in steps if " x " in label), steps[-1][0]) - started
         a, b = (sum(layers for layers, _ in shapes[side]) for side in shapes)
-        print(f"{a} x {b} layers, {len(table.frame):,} scores by {', '.join(m.id for m in metrics)}: best {table.frame.score.max():.3f}")
-        print(f"align            {took:8.1f} s   of it {prepared:.1f} s until the first part; peak memory {peak:.1f} GB")
+        print(
+            f"{a} x {b} layers, {len(table.frame):,} scores by {', '.join(m.id for m in metrics)}: best {table.frame.score.max():.3f}"
+        )
+        print(
+            f"align            {took:8.1f} s   of it {prepared:.1f} s until the first part; peak memory {peak:.1f} GB"
+        )
 
         k = getattr(metrics[0], "k", 10)
         widths = Counter(width for side in shapes.values() for layers, width in side for _ in range(layers))
@@ -145,13 +163,16 @@ def main() -> None:
         total = 0.0
         for _ in range(args.pairs):
             one, other = (
-                side[int(torch.multinomial(torch.tensor([float(len(f.layers)) for f in side]), 1, generator=chosen))] for side in (x, y)
+                side[int(torch.multinomial(torch.tensor([float(len(f.layers)) for f in side]), 1, generator=chosen))]
+                for side in (x, y)
             )
             i, j = (int(torch.randint(len(f.layers), (1,), generator=chosen)) for f in (one, other))
             p, q = one.load(i, device=args.device), other.load(j, device=args.device)
             total += best_of(2, lambda p=p, q=q: straightforward(p, q, k))
         naive = total / args.pairs * a * b
-        print(f"pair by pair     {naive:8.1f} s   ({total / args.pairs:.3f} s each of {args.pairs}): {naive / took:,.0f} times align")
+        print(
+            f"pair by pair     {naive:8.1f} s   ({total / args.pairs:.3f} s each of {args.pairs}): {naive / took:,.0f} times align"
+        )
 
 
 if __name__ == "__main__":

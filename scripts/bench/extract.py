@@ -92,7 +92,14 @@ def llama(size: str, device: torch.device) -> LanguageEncoder:
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>")
-    spec = ModelSpec(name=f"llama_{size}", modality="language", source="transformers", id=size, revision="1", dtype=native_dtype(device))
+    spec = ModelSpec(
+        name=f"llama_{size}",
+        modality="language",
+        source="transformers",
+        id=size,
+        revision="1",
+        dtype=native_dtype(device),
+    )
     return LanguageEncoder(spec, model, fast, device)
 
 
@@ -143,7 +150,9 @@ def plain_captions(encoder: LanguageEncoder, data: Captions, n: int, longest: in
     tokenizer, device = encoder.tokenizer, encoder.device
     tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, "left"
     for start in range(0, n, 4):
-        batch = tokenizer(data.texts[start : start + 4], padding="max_length", max_length=longest, return_tensors="pt").to(device)
+        batch = tokenizer(
+            data.texts[start : start + 4], padding="max_length", max_length=longest, return_tensors="pt"
+        ).to(device)
         out = encoder.model(batch.input_ids, attention_mask=batch.attention_mask, output_hidden_states=True)
         states = torch.stack(out.hidden_states).permute(1, 2, 0, 3)
         mask = batch.attention_mask[:, :, None, None]
@@ -174,8 +183,12 @@ def bench_captions(args, device: torch.device) -> dict:
     rounds = {"bare": [], "features": [], "features_and_bits": []}
     for _ in range(args.rounds):  # alternating, so that a machine that slows down slows all ways
         rounds["bare"].append(seconds(lambda: bare_captions(encoder, batches), device))
-        rounds["features"].append(seconds(lambda: by_platorep(encoder, data, device, tokens=args.tokens, bits=False), device))
-        rounds["features_and_bits"].append(seconds(lambda: by_platorep(encoder, data, device, tokens=args.tokens), device))
+        rounds["features"].append(
+            seconds(lambda: by_platorep(encoder, data, device, tokens=args.tokens, bits=False), device)
+        )
+        rounds["features_and_bits"].append(
+            seconds(lambda: by_platorep(encoder, data, device, tokens=args.tokens), device)
+        )
     memory = peak_memory(device)
     some = min(args.plain, args.n)
     plain = seconds(lambda: plain_captions(encoder, data, some, max(lengths)), device) * args.n / some
@@ -210,7 +223,9 @@ def bench_pictures(args, device: torch.device) -> dict:
         rounds = {"bare": [], "platorep": []}
         for _ in range(args.rounds):
             rounds["bare"].append(seconds(lambda: bare_pictures(encoder, batch, args.n), device))
-            rounds["platorep"].append(seconds(lambda: by_platorep(encoder, data, device, tokens=args.tokens, workers=args.workers), device))
+            rounds["platorep"].append(
+                seconds(lambda: by_platorep(encoder, data, device, tokens=args.tokens, workers=args.workers), device)
+            )
         best = {name: min(times) for name, times in rounds.items()}
         decode = seconds(lambda: [encoder.transform(data.picture(i)) for i in range(16)], torch.device("cpu")) / 16
     return {
@@ -226,7 +241,9 @@ def main() -> None:
     parser.add_argument("--size", choices=list(SIZES), default="135m", help="shape of the Llama")
     parser.add_argument("--model", default="vit_small_patch16_224", help="timm architecture")
     parser.add_argument("--n", type=int, default=256)
-    parser.add_argument("--plain", type=int, default=16, help="captions that the plain loop runs over; its time is scaled to n")
+    parser.add_argument(
+        "--plain", type=int, default=16, help="captions that the plain loop runs over; its time is scaled to n"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="the fastest counts")
     parser.add_argument("--tokens", type=int, help="token budget of a batch")
     parser.add_argument("--workers", type=int, help="processes that decode pictures")

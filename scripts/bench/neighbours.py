@@ -42,15 +42,23 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=100_000)
     parser.add_argument("--d", type=int, default=768)
     parser.add_argument("--k", type=int, default=10)
-    parser.add_argument("--rows", type=int, help="query rows of the bare products and of FAISS; all by default. Times are scaled to all")
+    parser.add_argument(
+        "--rows", type=int, help="query rows of the bare products and of FAISS; all by default. Times are scaled to all"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--no-faiss", action="store_true")
     args = parser.parse_args()
     device, tile = args.device, BARE[torch.device(args.device).type]
-    x = torch.nn.functional.normalize(torch.randn(args.n, args.d, generator=torch.Generator().manual_seed(0)), dim=1).to(device)
+    x = torch.nn.functional.normalize(
+        torch.randn(args.n, args.d, generator=torch.Generator().manual_seed(0)), dim=1
+    ).to(device)
     rows = min(args.rows or args.n, args.n)
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}")
-    print(f"n = {args.n:,}, d = {args.d}, k = {args.k}, tiles of {TILES[x.device.type][0]}; {rows:,} query rows of the others timed")
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}"
+    )
+    print(
+        f"n = {args.n:,}, d = {args.d}, k = {args.k}, tiles of {TILES[x.device.type][0]}; {rows:,} query rows of the others timed"
+    )
 
     features = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times = {"bare products": 0.0}
@@ -68,12 +76,19 @@ def main() -> None:
         index, theirs = faiss.IndexFlatIP(args.d), []
         index.add(x.numpy())
         times["faiss flat"] = timed(device, lambda: theirs.append(index.search(x[:rows].numpy(), args.k + 1)[1]))
-        shared = sum(len(set(a) & (set(b) - {i})) for i, (a, b) in enumerate(zip(found[0].tolist(), theirs[0].tolist(), strict=False)))
+        shared = sum(
+            len(set(a) & (set(b) - {i}))
+            for i, (a, b) in enumerate(zip(found[0].tolist(), theirs[0].tolist(), strict=False))
+        )
     for name, seconds in times.items():
-        print(f"{name:14s} {seconds * args.n / rows:9.1f} s   {seconds / times['bare products']:.2f} of the bare products")
+        print(
+            f"{name:14s} {seconds * args.n / rows:9.1f} s   {seconds / times['bare products']:.2f} of the bare products"
+        )
     if "faiss flat" in times:
         ratio = times["faiss flat"] / times["neighbours"]
-        print(f"neighbours are {ratio:.1f} times as fast as faiss {faiss.__version__}; {shared / (rows * args.k):.5f} of them are in both")
+        print(
+            f"neighbours are {ratio:.1f} times as fast as faiss {faiss.__version__}; {shared / (rows * args.k):.5f} of them are in both"
+        )
     if device == "cpu":
         print(f"memory beyond features: {peak / 1e6:.2f} GB")
 

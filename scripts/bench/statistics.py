@@ -26,7 +26,15 @@ from platorep.metrics import registry
 from platorep.metrics.base import Geometry
 from platorep.metrics.knn import neighbours, top_k
 from platorep.stats.calibration import calibrated, skewed_p
-from platorep.stats.intervals import Interval, blocks, jackknife, linearised, mutual_knn_leave_out, overlap_terms, query_bootstrap
+from platorep.stats.intervals import (
+    Interval,
+    blocks,
+    jackknife,
+    linearised,
+    mutual_knn_leave_out,
+    overlap_terms,
+    query_bootstrap,
+)
 from platorep.stats.nulls import max_null, max_null_prepared
 from platorep.stats.queries import query_scores
 from platorep.stats.trends import trend
@@ -48,7 +56,11 @@ N_TEST, K_TEST, DRAWS = 80, 5, 99
 def unrelated(rng: np.random.Generator, label: np.ndarray | None, count: int) -> list[Geometry]:
     """Layers of one model that share its own latent; with a label, every model also sees the classes."""
     latent = rng.normal(size=(N_TEST, 6))
-    centres = np.zeros((N_TEST, 6)) if label is None else np.random.default_rng(0).normal(size=(label.max() + 1, 6))[label] * 1.5
+    centres = (
+        np.zeros((N_TEST, 6))
+        if label is None
+        else np.random.default_rng(0).normal(size=(label.max() + 1, 6))[label] * 1.5
+    )
     return [cosine((latent + centres) @ rng.normal(size=(6, 16)) + rng.normal(size=(N_TEST, 16))) for _ in range(count)]
 
 
@@ -66,7 +78,9 @@ def test_errors(seed: int) -> dict[str, float]:
     }
     cka = registry.build("cka")
     prepared = {name: [cka.prepare(g) for g in sides[name]] for name in "ab"}
-    out["maximum over 3 x 3 layers, cka unbiased: p"] = max_null_prepared(cka, prepared, pairs[:1], DRAWS, seed).p[0] <= 0.05
+    out["maximum over 3 x 3 layers, cka unbiased: p"] = (
+        max_null_prepared(cka, prepared, pairs[:1], DRAWS, seed).p[0] <= 0.05
+    )
     for name, params in (
         ("mutual_knn", {"k": K_TEST}),
         ("cka", {"hsic": "unbiased"}),
@@ -84,8 +98,12 @@ def test_errors(seed: int) -> dict[str, float]:
             out[f"{label}: skewed_p of the exact z"] = skewed_p(z, skewness) <= 0.05
     label = np.arange(N_TEST) % 8
     classes = {name: torch.stack([g.neighbours(K_TEST) for g in unrelated(rng, label, 3)]) for name in "ab"}
-    out["models that share only a class, permuted within class: p"] = max_null(classes, pairs[:1], DRAWS, seed, label).p[0] <= 0.05
-    out["the same, permuted over all samples (tests another hypothesis)"] = max_null(classes, pairs[:1], DRAWS, seed).p[0] <= 0.05
+    out["models that share only a class, permuted within class: p"] = (
+        max_null(classes, pairs[:1], DRAWS, seed, label).p[0] <= 0.05
+    )
+    out["the same, permuted over all samples (tests another hypothesis)"] = (
+        max_null(classes, pairs[:1], DRAWS, seed).p[0] <= 0.05
+    )
     return out
 
 
@@ -124,7 +142,10 @@ def views(rng: np.random.Generator, world: tuple, count: int) -> list[np.ndarray
     _, _, d, noise, shift = world
     maps = np.random.default_rng(7)
     latent = rng.normal(size=(count, d))
-    return [latent @ maps.normal(size=(d, WIDTH)) + noise * rng.normal(size=(count, WIDTH)) * (1 + 0.3 * i) + shift for i in range(3)]
+    return [
+        latent @ maps.normal(size=(d, WIDTH)) + noise * rng.normal(size=(count, WIDTH)) * (1 + 0.3 * i) + shift
+        for i in range(3)
+    ]
 
 
 def overlaps(a: torch.Tensor, b: torch.Tensor, k: int) -> np.ndarray:
@@ -177,14 +198,20 @@ def kernel_intervals(job: tuple[str, int]) -> dict[str, Interval | float]:
     x, y, z = (cosine(v) for v in views(rng, world, n))
     parts = blocks(n, 64, seed)
     out: dict[str, Interval | float] = {}
-    for metric_name, params in (("cka", {"hsic": "unbiased"}), ("cka", {"hsic": "biased"}), ("distance_correlation", {})):
+    for metric_name, params in (
+        ("cka", {"hsic": "unbiased"}),
+        ("cka", {"hsic": "biased"}),
+        ("distance_correlation", {}),
+    ):
         metric = registry.build(metric_name, **params)
         px, py, pz = (metric.prepare(layer) for layer in (x, y, z))
         scores = metric.score_all([px], [py, pz])[0].numpy()
         without = metric.leave_block_out([px], [py, pz], parts)[:, 0].numpy()
         label = f"{metric_name} {params.get('hsic', '')}".strip()
         out[f"jackknife, 64 blocks, {label}"] = jackknife(scores[0], without[:, 0])
-        out[f"jackknife, 64 blocks, {label}, paired difference"] = jackknife(scores[0] - scores[1], without[:, 0] - without[:, 1])
+        out[f"jackknife, 64 blocks, {label}, paired difference"] = jackknife(
+            scores[0] - scores[1], without[:, 0] - without[:, 1]
+        )
     return out
 
 
@@ -236,7 +263,9 @@ def coverage_table(function: Callable, repetitions: int, workers: int) -> pd.Dat
             row["mean standard error"] = f"{np.mean([i.standard_error for i in intervals]):.4f}"
             row["covers, fresh samples"] = covered(intervals, fresh)
             if f"truth of {method}" in found[0]:
-                row["covers, fresh queries in the same gallery"] = covered(intervals, [one[f"truth of {method}"] for one in found])
+                row["covers, fresh queries in the same gallery"] = covered(
+                    intervals, [one[f"truth of {method}"] for one in found]
+                )
             table.append(row)
     return pd.DataFrame(table).fillna("")
 
@@ -251,7 +280,12 @@ def galleries_table(repetitions: int, workers: int) -> pd.DataFrame:
         for size in GALLERIES:
             found = np.array(run(gallery_interval, [(world, size, seed) for seed in range(repetitions)], workers))
             score, error, held = found.mean(axis=0)
-            row = {"world": world.partition(", ")[2], "queries": QUERIES, "gallery": f"{size:,}", "score": f"{score:.3f}"}
+            row = {
+                "world": world.partition(", ")[2],
+                "queries": QUERIES,
+                "gallery": f"{size:,}",
+                "score": f"{score:.3f}",
+            }
             row |= {"sd of the score": f"{found[:, 0].std(ddof=1):.4f}", "mean standard error": f"{error:.4f}"}
             table.append(row | {"covers, fresh queries in the same gallery": f"{100 * held:.1f} %"})
     return pd.DataFrame(table)
@@ -266,7 +300,14 @@ def families_table(repetitions: int, workers: int) -> pd.DataFrame:
             ends = np.array(run(family_interval, [(count, slope, seed) for seed in range(repetitions)], workers))
             hits = 100 * ((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean()
             width = np.diff(ends, axis=1).mean()
-            table.append({"families of 4": count, "Spearman": f"{truth:.2f}", "covers": f"{hits:.1f} %", "mean width": f"{width:.2f}"})
+            table.append(
+                {
+                    "families of 4": count,
+                    "Spearman": f"{truth:.2f}",
+                    "covers": f"{hits:.1f} %",
+                    "mean width": f"{width:.2f}",
+                }
+            )
     return pd.DataFrame(table)
 
 
@@ -296,7 +337,9 @@ def speed_table() -> pd.DataFrame:
         max_null_prepared(cka, prepared, [("x", "y")], 20, seed=0)
         kernel = (time.perf_counter() - start) / 21
         row = {"layers": label, "max_null, 1,000 draws": f"{fast:.1f} s", "a draw": f"{fast:.1f} ms"}
-        table.append(row | {"by masked indexing, a draw": f"{1000 * slow:.0f} ms", "cka, a draw": f"{1000 * kernel:.0f} ms"})
+        table.append(
+            row | {"by masked indexing, a draw": f"{1000 * slow:.0f} ms", "cka, a draw": f"{1000 * kernel:.0f} ms"}
+        )
     return pd.DataFrame(table)
 
 
@@ -310,13 +353,17 @@ def by_masks(graphs: dict[str, torch.Tensor], order: np.ndarray) -> float:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    lines = [" | ".join(map(str, row)) for row in (table.columns, ["---"] * table.shape[1], *table.itertuples(index=False))]
+    lines = [
+        " | ".join(map(str, row)) for row in (table.columns, ["---"] * table.shape[1], *table.itertuples(index=False))
+    ]
     return "\n".join(f"| {line} |" for line in lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", required=True, choices=["tests", "trends", "neighbours", "galleries", "kernels", "families", "speed"])
+    parser.add_argument(
+        "--part", required=True, choices=["tests", "trends", "neighbours", "galleries", "kernels", "families", "speed"]
+    )
     parser.add_argument("--repetitions", type=int, help="default 1000 for tests, 400 a world for intervals")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--dry", action="store_true", help="print only")
@@ -332,7 +379,9 @@ def main() -> None:
         "speed": speed_table,
     }[given.part]()
     text = markdown(table) + (
-        "" if given.part == "speed" else f"\n\n{repetitions} repetitions{'' if given.part in ('tests', 'trends') else ' a row'}."
+        ""
+        if given.part == "speed"
+        else f"\n\n{repetitions} repetitions{'' if given.part in ('tests', 'trends') else ' a row'}."
     )
     print(text)
     if not given.dry:

@@ -29,7 +29,9 @@ def stored(tmp_path: Path) -> Callable[..., FeatureSet]:
         n = len(layers[0])
         ids = list(ids or [f"s{i}" for i in range(n)])
         spec = ExtractSpec(
-            model=ModelSpec(name=name, modality=modality, source="imported", id=name, revision="1", family=f"{name}-family"),
+            model=ModelSpec(
+                name=name, modality=modality, source="imported", id=name, revision="1", family=f"{name}-family"
+            ),
             dataset=DatasetSpec(name=dataset, source="synthetic", id=dataset, n=n),
         )
         writer = FeatureWriter(store, spec, Samples(ids, [[i] for i in ids]), rows)
@@ -45,11 +47,14 @@ def stored(tmp_path: Path) -> Callable[..., FeatureSet]:
 def model(stored: Callable[..., FeatureSet]) -> Callable[..., FeatureSet]:
     """A model whose layers see a shared latent through random maps and noise, of ragged widths."""
 
-    def make(name: str, depth: int = 3, *, n: int = 120, noise: float = 0.7, seed: int = 0, **more: object) -> FeatureSet:
+    def make(
+        name: str, depth: int = 3, *, n: int = 120, noise: float = 0.7, seed: int = 0, **more: object
+    ) -> FeatureSet:
         latent = torch.randn(n, 6, generator=torch.Generator().manual_seed(99))
         own = torch.Generator().manual_seed(seed + sum(map(ord, name)))
         layers = [
-            latent @ torch.randn(6, 8 + 5 * i, generator=own) + noise * 2.4 * torch.randn(n, 8 + 5 * i, generator=own) for i in range(depth)
+            latent @ torch.randn(6, 8 + 5 * i, generator=own) + noise * 2.4 * torch.randn(n, 8 + 5 * i, generator=own)
+            for i in range(depth)
         ]
         return stored(name, layers, **more)
 

@@ -31,7 +31,12 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_scores_equal_a_pair_by_pair_evaluation(model, tmp_path):
     a, b, c = model("a", 3), model("b", 4, modality="vision"), model("c", 2, modality="vision")
-    metrics = [KNN, build("mutual_knn", k=7, similarity="euclidean"), build("cycle_knn", k=5), build("cycle_knn", k=5, direction="yx")]
+    metrics = [
+        KNN,
+        build("mutual_knn", k=7, similarity="euclidean"),
+        build("cycle_knn", k=5),
+        build("cycle_knn", k=5, direction="yx"),
+    ]
     table = align([a], [b, c], metrics, out_dir=tmp_path / "out").frame
     for row in table.itertuples():
         metric = next(m for m in metrics if m.id == row.metric)
@@ -56,7 +61,9 @@ def test_related_layers_score_above_chance_and_a_shuffled_side_at_chance(model, 
     chance = table[table.y_model == "shuffled"]
     assert chance.null_mean.to_numpy() == pytest.approx(5 / 399)
     assert chance.z.abs().max() < 4
-    assert ((table.score - table.null_mean) / (1 - table.null_mean)).to_numpy() == pytest.approx(table.corrected.to_numpy())
+    assert ((table.score - table.null_mean) / (1 - table.null_mean)).to_numpy() == pytest.approx(
+        table.corrected.to_numpy()
+    )
 
 
 def test_same_inputs_give_the_same_bytes(model, tmp_path):
@@ -102,7 +109,9 @@ def test_parts_that_are_there_are_not_made_and_their_models_not_read(model, tmp_
     first = align([a], [b], [KNN], out_dir=out)
     read = []
     load = FeatureSet.load
-    monkeypatch.setattr(FeatureSet, "load", lambda self, *args, **more: read.append(self.name) or load(self, *args, **more))
+    monkeypatch.setattr(
+        FeatureSet, "load", lambda self, *args, **more: read.append(self.name) or load(self, *args, **more)
+    )
     again = align([a], [b], [KNN], out_dir=out)
     assert read == []
     pd.testing.assert_frame_equal(first.frame, again.frame)
@@ -199,7 +208,9 @@ def test_different_samples_are_refused_with_both_names(model):
 def test_too_few_samples_are_refused_before_anything_is_read(model, monkeypatch):
     a, b = model("a", n=10), model("b", n=10)
     monkeypatch.setattr(FeatureSet, "load", lambda *_, **__: pytest.fail("read"))
-    with pytest.raises(FeatureError, match="k = 10 neighbours of 10 samples: k must be at least 1 and at most n - 1 = 9"):
+    with pytest.raises(
+        FeatureError, match="k = 10 neighbours of 10 samples: k must be at least 1 and at most n - 1 = 9"
+    ):
         align([a], [b], [build("mutual_knn", k=10)], out_dir=None)
 
 
@@ -248,7 +259,9 @@ def test_neighbour_graphs_are_those_that_were_scored(model):
     a, b = model("a"), model("b", 2)
     frame = align([a], [b], [KNN], out_dir=None).frame
     x, y = neighbour_graphs(a, 5), neighbour_graphs(b, 5)
-    expected = [np.mean([len(set(p) & set(q)) / 5 for p, q in zip(s.tolist(), t.tolist(), strict=True)]) for s in x for t in y]
+    expected = [
+        np.mean([len(set(p) & set(q)) / 5 for p, q in zip(s.tolist(), t.tolist(), strict=True)]) for s in x for t in y
+    ]
     assert frame.score.to_numpy() == pytest.approx(np.array(expected))
 
 
@@ -269,7 +282,9 @@ def test_blocks_cover_every_pair_once_with_both_models_present(budget):
 
 
 def test_all_models_that_fit_are_read_once():
-    assert [block.reads for block in plan_blocks([("a", "b"), ("a", "c"), ("b", "c")], dict(a=1, b=1, c=1), 3)] == [["a", "b", "c"]]
+    assert [block.reads for block in plan_blocks([("a", "b"), ("a", "c"), ("b", "c")], dict(a=1, b=1, c=1), 3)] == [
+        ["a", "b", "c"]
+    ]
 
 
 def test_a_value_that_is_not_finite_is_blamed_on_its_own_layer(stored, monkeypatch):

@@ -47,7 +47,11 @@ def clamped(features, layer: int) -> torch.Tensor:
 def test_every_row_equals_a_search_of_its_gallery_alone_pair_by_pair(pairs, tmp_path):
     frame = score_galleries(pairs, SMALL, out_dir=tmp_path).frame
     assert list(zip(frame.n[::12], frame.k[::12], strict=True))[:1] == [(40, 5)]
-    assert sorted({(r.n, r.k, r.share) for r in frame.dropna().itertuples()}) == [(40, 4, 0.1), (70, 7, 0.1), (120, 12, 0.1)]
+    assert sorted({(r.n, r.k, r.share) for r in frame.dropna().itertuples()}) == [
+        (40, 4, 0.1),
+        (70, 7, 0.1),
+        (120, 12, 0.1),
+    ]
     assert sorted({(r.n, r.k) for r in frame[frame.share.isna()].itertuples()}) == [(40, 5), (70, 5), (120, 5)]
     assert len(frame) == 6 * (3 * 2 + 3 * 2)
     models = {one.name: one for pair in pairs for one in pair}
@@ -118,7 +122,9 @@ def test_a_damaged_part_and_one_of_other_settings_are_named(pairs, tmp_path):
     with pytest.raises(StoreError, match=f"{part.name} is damaged"):
         score_galleries(pairs, SMALL, out_dir=tmp_path)
     score_galleries(pairs, replace(SMALL, sizes=(SMALL.sizes[0], SMALL.sizes[-1])), out_dir=tmp_path / "few")
-    few = next(path for path in (tmp_path / "few").glob("*.parquet") if path.name.split("--")[:2] == part.name.split("--")[:2])
+    few = next(
+        path for path in (tmp_path / "few").glob("*.parquet") if path.name.split("--")[:2] == part.name.split("--")[:2]
+    )
     part.write_bytes(few.read_bytes())
     with pytest.raises(StoreError, match=f"{part.name} holds other layers or galleries than its name says"):
         score_galleries(pairs, SMALL, out_dir=tmp_path)
@@ -131,7 +137,9 @@ def test_a_damaged_part_and_one_of_other_settings_are_named(pairs, tmp_path):
 def test_two_models_of_one_key_are_two_models(pairs, tmp_path):
     """A name is a label that the key does not cover; the same weights may be in a suite twice."""
     (a, b), *_ = pairs
-    twin = SimpleNamespace(**{name: getattr(b, name) for name in ("key", "n", "digest", "layers", "spec", "path", "load")}, name="twin")
+    twin = SimpleNamespace(
+        **{name: getattr(b, name) for name in ("key", "n", "digest", "layers", "spec", "path", "load")}, name="twin"
+    )
     table = score_galleries([(a, b), (a, twin)], SMALL, out_dir=tmp_path)
     one, two = (rows.score.to_numpy() for _, rows in table.frame.groupby("y_model", sort=False))
     assert set(table.frame.y_model) == {b.name, "twin"}
@@ -145,7 +153,9 @@ def test_little_memory_and_other_tiles_change_no_byte(pairs, tmp_path, monkeypat
     monkeypatch.setattr("platorep.align.gallery.COLUMNS", 17)
     score_galleries(pairs, SMALL, out_dir=tmp_path / "tiles").write(tmp_path / "tiles.parquet")
     assert (
-        (tmp_path / "much.parquet").read_bytes() == (tmp_path / "little.parquet").read_bytes() == (tmp_path / "tiles.parquet").read_bytes()
+        (tmp_path / "much.parquet").read_bytes()
+        == (tmp_path / "little.parquet").read_bytes()
+        == (tmp_path / "tiles.parquet").read_bytes()
     )
 
 
@@ -221,7 +231,9 @@ def test_the_name_of_a_part_holds_all_that_determines_it(pairs):
 
 def test_shared_neighbours_a_query_are_set_intersections_in_whatever_blocks(monkeypatch):
     rng = np.random.default_rng(0)
-    xs, ys = ([torch.from_numpy(np.stack([rng.permutation(90)[:k] for _ in range(20)])) for _ in range(3)] for k in (4, 7))
+    xs, ys = (
+        [torch.from_numpy(np.stack([rng.permutation(90)[:k] for _ in range(20)])) for _ in range(3)] for k in (4, 7)
+    )
     expected = [[[len({*a.tolist()} & {*b.tolist()}) for a, b in zip(x, y, strict=True)] for y in ys] for x in xs]
     assert shared_by_query(xs, ys, 90).tolist() == expected
     monkeypatch.setattr("platorep.align.gallery_parts._CELLS", 3 * 90)

@@ -41,12 +41,18 @@ def test_max_is_the_best_of_the_aligned_table(trio):
     pd.testing.assert_frame_equal(chosen[columns], best.loc[chosen.index, columns], check_names=False, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("choice", "word"), [("last", "last_layer"), ("depth:0.5", "depth:0.5"), ("depth:0", "depth:0")])
+@pytest.mark.parametrize(
+    ("choice", "word"), [("last", "last_layer"), ("depth:0.5", "depth:0.5"), ("depth:0", "depth:0")]
+)
 def test_a_choice_that_looks_at_no_score_is_that_of_the_table(trio, choice, word):
     a, b, _ = trio
     expected = select(align([a], [b], [KNN], out_dir=None), word).iloc[0]
     got = significance([(a, b)], [KNN], select=choice, permutations=0).frame.iloc[0]
-    assert (got.x_layer, got.y_layer, got.score) == (expected.x_layer, expected.y_layer, pytest.approx(expected.score, rel=1e-12))
+    assert (got.x_layer, got.y_layer, got.score) == (
+        expected.x_layer,
+        expected.y_layer,
+        pytest.approx(expected.score, rel=1e-12),
+    )
 
 
 def test_the_null_of_the_maximum_lies_above_that_of_one_layer_pair(trio):
@@ -77,7 +83,9 @@ def test_what_a_label_explains_is_not_found_within_it(stored):
     centres = torch.randn(4, 8, generator=g)
     one, two = (stored(name, [centres[label] + 0.4 * torch.randn(n, 8, generator=g)]) for name in ("one", "two"))
     free = significance([(one, two)], [KNN], permutations=199).frame.iloc[0]
-    within = significance([(one, two)], [KNN], permutations=199, strata=label.tolist(), strata_name="category").frame.iloc[0]
+    within = significance(
+        [(one, two)], [KNN], permutations=199, strata=label.tolist(), strata_name="category"
+    ).frame.iloc[0]
     assert free.p_value < 0.05 < within.p_value
     assert (free.strata, within.strata) == ("", "category")
 

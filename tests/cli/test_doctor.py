@@ -43,7 +43,9 @@ def hub(monkeypatch):
             if error is not None:
                 raise error
             siblings = [SimpleNamespace(rfilename=name.replace("__", "."), size=size) for name, size in files.items()]
-            return SimpleNamespace(gated=gated, sha=COMMIT, siblings=siblings, safetensors=parameters and SimpleNamespace(total=parameters))
+            return SimpleNamespace(
+                gated=gated, sha=COMMIT, siblings=siblings, safetensors=parameters and SimpleNamespace(total=parameters)
+            )
 
         monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
 
@@ -57,7 +59,13 @@ def refusal(kind):
 def test_a_model_of_the_hub_has_its_commit_its_sizes_and_an_expected_time(examined, hub):
     hub(parameters=7 * 10**9, model__safetensors=14 * 10**9, pytorch_model__bin=14 * 10**9)
     row = examined(LLAMA)
-    assert (row.found, row.revision, row.parameters, row.disk, row.memory) == ("yes", COMMIT, 7 * 10**9, 14 * 10**9, 14 * 10**9)
+    assert (row.found, row.revision, row.parameters, row.disk, row.memory) == (
+        "yes",
+        COMMIT,
+        7 * 10**9,
+        14 * 10**9,
+        14 * 10**9,
+    )
     assert row.fits is False  # 14 GB into 10
     assert row.seconds == pytest.approx(2 * 7e9 * 30 * 1000 / (0.4 * 1e12))
     four = examined(LLAMA.replace(quantize="4bit"))

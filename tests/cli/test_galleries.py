@@ -25,7 +25,10 @@ N = 90
 def configured(tmp_path):
     """Configurations over two language and two vision models whose features are stored."""
     models = {"l1": "language", "l2": "language", "v1": "vision", "v2": "vision"}
-    base = [f"+models.{name}={{modality: {kind}, source: imported, id: {name}, revision: '1', family: f}}" for name, kind in models.items()]
+    base = [
+        f"+models.{name}={{modality: {kind}, source: imported, id: {name}, revision: '1', family: f}}"
+        for name, kind in models.items()
+    ]
     base += ["suite=synthetic", "~models.pixels", "~models.tfidf", "~models.vit_random", "~models.efficientnet_random"]
     base += ["dataset=synthetic", f"dataset.n={N}", f"root={tmp_path}", "gallery.sizes=[40,90]", "gallery.queries=32"]
 
@@ -80,7 +83,9 @@ def test_a_single_gallery_has_a_table_and_no_figure(configured, tmp_path):
 
 def test_models_of_one_modality_meet_once(configured):
     galleries.search_galleries(*configured("protocol.pairs=within"))
-    pairs = galleries.stored_galleries(*configured("protocol.pairs=within")).frame[["x_model", "y_model"]].drop_duplicates()
+    pairs = (
+        galleries.stored_galleries(*configured("protocol.pairs=within")).frame[["x_model", "y_model"]].drop_duplicates()
+    )
     assert pairs.to_numpy().tolist() == [["l1", "l2"], ["v1", "v2"]]
 
 
@@ -89,5 +94,7 @@ def test_other_metrics_and_two_similarities_are_refused_and_a_missing_table_name
         galleries.search_galleries(*configured("metric=[mutual_knn,cka]"))
     with pytest.raises(SpecError, match="searched by one similarity; got cosine and euclidean"):
         galleries.search_galleries(*configured("+metric.mutual_knn.similarity=[cosine,euclidean]"))
-    with pytest.raises(StoreError, match="no scores in growing galleries at .* Run `platorep gallery` with the same words first"):
+    with pytest.raises(
+        StoreError, match="no scores in growing galleries at .* Run `platorep gallery` with the same words first"
+    ):
         galleries.stored_galleries(*configured())

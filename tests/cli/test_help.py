@@ -26,7 +26,21 @@ def test_the_check_above_can_fail():
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "extract", "align", "gallery", "plot", "competence", "reproduce", "report", "simulate", "ls", "doctor", "store"]
+    "command",
+    [
+        "run",
+        "extract",
+        "align",
+        "gallery",
+        "plot",
+        "competence",
+        "reproduce",
+        "report",
+        "simulate",
+        "ls",
+        "doctor",
+        "store",
+    ],
 )
 def test_every_command_is_listed(command):
     done = subprocess.run([sys.executable, "-m", "platorep", "--help"], capture_output=True, text=True, check=True)

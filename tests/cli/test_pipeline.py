@@ -31,7 +31,9 @@ def store(tmp_path):
     return FeatureStore(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "expected"), [("3GB", 3 * 10**9), ("512 mb", 512 * 10**6), (1000, 1000), ("1.5GB", 1_500_000_000)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("3GB", 3 * 10**9), ("512 mb", 512 * 10**6), (1000, 1000), ("1.5GB", 1_500_000_000)]
+)
 def test_memory_is_read_in_decimal_units(text, expected):
     assert pipeline.parse_bytes(text) == expected
 
@@ -55,13 +57,22 @@ def test_shard_that_is_none_is_refused(text):
 
 def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(store):
     found = put(store, SPEC)
-    asked = SPEC.replace(model=MODEL.replace(revision=None, dtype="auto", pool="auto"), dataset=SPEC.dataset.replace(revision=None))
+    asked = SPEC.replace(
+        model=MODEL.replace(revision=None, dtype="auto", pool="auto"), dataset=SPEC.dataset.replace(revision=None)
+    )
     assert pipeline.find_features(store, asked).path == found.path
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"weights": "random"}, {"input_size": 32}, {"weight_noise": 0.1}, {"pool": "mean"}, {"revision": "r2"}, {"dtype": "bfloat16"}],
+    [
+        {"weights": "random"},
+        {"input_size": 32},
+        {"weight_noise": 0.1},
+        {"pool": "mean"},
+        {"revision": "r2"},
+        {"dtype": "bfloat16"},
+    ],
 )
 def test_features_of_another_model_under_the_same_name_are_not_taken(store, change):
     put(store, SPEC)
@@ -93,7 +104,10 @@ def test_cross_puts_language_down_and_vision_across(features):
 
 
 def test_within_compares_models_of_one_modality(features):
-    assert names(pipeline.sides(features, "within")) == [(["v1", "v2"], ["v1", "v2"], "distinct"), (["l1", "l2"], ["l1", "l2"], "distinct")]
+    assert names(pipeline.sides(features, "within")) == [
+        (["v1", "v2"], ["v1", "v2"], "distinct"),
+        (["l1", "l2"], ["l1", "l2"], "distinct"),
+    ]
 
 
 def test_all_compares_every_pair_once(features):
@@ -110,7 +124,12 @@ def test_unknown_pairs_are_refused(features):
         pipeline.sides(features, "both")
 
 
-CONFIG = {"models": {"net": {"modality": "vision", "source": "timm", "id": "net"}}, "dtype": None, "pool": None, "only": None}
+CONFIG = {
+    "models": {"net": {"modality": "vision", "source": "timm", "id": "net"}},
+    "dtype": None,
+    "pool": None,
+    "only": None,
+}
 
 
 def test_model_entry_becomes_a_spec_and_shared_words_override_it():
@@ -158,7 +177,9 @@ def test_unknown_choice_is_answered_with_the_nearest(word, message):
 
 def test_known_choices_and_other_words_pass(tmp_path):
     check_choices([])
-    check_choices(["suite=offline", "metric=[mutual_knn,cka]", "-m", "dataset.n=5", "root=x", "suite=glob(*)", "+models.a.id=b"])
+    check_choices(
+        ["suite=offline", "metric=[mutual_knn,cka]", "-m", "dataset.n=5", "root=x", "suite=glob(*)", "+models.a.id=b"]
+    )
     (tmp_path / "suite").mkdir()
     (tmp_path / "suite" / "mine.yaml").write_text("models: {}")
     check_choices(["suite=mine", "--config-dir", str(tmp_path)])

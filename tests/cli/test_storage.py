@@ -15,7 +15,18 @@ def store(*words):
 def root(tmp_path):
     x = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
     np.savez(tmp_path / "mine.npz", ids=np.array([f"s{i}" for i in range(12)]), layer=x)
-    done = store("import", tmp_path / "mine.npz", "--name", "mine", "--modality", "brain", "--dataset", "scans", "--root", tmp_path / "out")
+    done = store(
+        "import",
+        tmp_path / "mine.npz",
+        "--name",
+        "mine",
+        "--modality",
+        "brain",
+        "--dataset",
+        "scans",
+        "--root",
+        tmp_path / "out",
+    )
     assert done.exit_code == 0, done.output
     return tmp_path / "out"
 

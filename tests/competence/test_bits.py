@@ -46,7 +46,11 @@ def direct(encoder, text: str, context: int, stride: int, prefix: list[int]) -> 
             logits = encoder.model(input_ids=torch.tensor([prefix + part])).logits[0].double()
         for at in range(done - low, len(part)):
             before = len(prefix) + at - 1
-            bits -= torch.log_softmax(logits[before], 0)[part[at]].item() / math.log(2) if before >= 0 else -math.log2(logits.shape[1])
+            bits -= (
+                torch.log_softmax(logits[before], 0)[part[at]].item() / math.log(2)
+                if before >= 0
+                else -math.log2(logits.shape[1])
+            )
         done, low = low + len(part), low + stride
     return bits
 
@@ -104,7 +108,9 @@ def unigram(tokens: dict[str, float], pattern: str, *, adds_bos: bool) -> Langua
     made.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
     made.decoder = decoders.Fuse()
     if adds_bos:
-        made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])])
+        made.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
+        )
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>")
     config = LlamaConfig(
         vocab_size=len(vocabulary),
@@ -158,7 +164,9 @@ def test_released_bits_equal_extraction_s_for_texts_that_fit_one_window(encoder)
     limit = max(len(one) for one in tokens) + 1
     got = measure(encoder, texts, context=limit, stride=limit - 1, released=True)
     assert got.bits == pytest.approx(expected.tolist(), rel=1e-5, abs=1e-3)
-    assert own_prefix(encoder.tokenizer) == ((encoder.start,) if encoder.tokenizer("a")["input_ids"][0] == encoder.start else ())
+    assert own_prefix(encoder.tokenizer) == (
+        (encoder.start,) if encoder.tokenizer("a")["input_ids"][0] == encoder.start else ()
+    )
 
 
 def test_bytes_are_utf8_and_the_error_is_over_documents(encoder):
@@ -187,7 +195,9 @@ def test_a_tokenizer_that_loses_text_is_named(caplog):
 
 def test_windows_that_cannot_be_are_refused(folder):
     encoder = opened(small_models.llama(folder / "short", context=32))
-    with pytest.raises(SpecError, match=r"short takes 32 tokens; corpus\.context is 33\. Set corpus\.context=32 for all"):
+    with pytest.raises(
+        SpecError, match=r"short takes 32 tokens; corpus\.context is 33\. Set corpus\.context=32 for all"
+    ):
         measure(encoder, context=33)
     for stride in (0, 24):
         with pytest.raises(SpecError, match=r"expected 1 to corpus\.context - 1 = 23"):

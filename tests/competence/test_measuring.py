@@ -92,7 +92,9 @@ def settled(tmp_path, texts):
     for name, context in (("long", 64), ("short", 16)):
         spec = small_models.llama(folder / name, context=context)
         models[name] = spec.to_dict() | {"dtype": "float32"}
-    cfg = configuration(tmp_path / "out", *SMALL, "corpus=folder", f"corpus.id={texts}", "corpus.context=24", "corpus.stride=12")
+    cfg = configuration(
+        tmp_path / "out", *SMALL, "corpus=folder", f"corpus.id={texts}", "corpus.context=24", "corpus.stride=12"
+    )
     cfg["models"] = models
     return cfg, pipeline.Settings.from_config(cfg)
 
@@ -144,7 +146,9 @@ def test_without_features_and_without_anything_to_measure_there_is_an_error(tmp_
 def probed(tmp_path_factory):
     root = tmp_path_factory.mktemp("probed")
     cfg = configuration(root, *SMALL)
-    drawn, digits = ({"name": name, "source": source, "n": 150} for name, source in (("drawn", "factors"), ("digits", "digits")))
+    drawn, digits = (
+        {"name": name, "source": source, "n": 150} for name, source in (("drawn", "factors"), ("digits", "digits"))
+    )
     cfg["probe"] = {
         "name": "few",
         "layer": "last",
@@ -163,7 +167,9 @@ def test_probes_reach_what_pixels_can_and_name_the_task_that_cannot_be_had(probe
     _, _, (table, failed) = probed
     assert [one.model for one in failed] == ["task gone"]
     accuracy = table.frame[table.frame.measure == "probe_accuracy"]
-    wide = accuracy.assign(task=accuracy.task.str.split(" ").str[0]).pivot(index="model", columns="task", values="value")
+    wide = accuracy.assign(task=accuracy.task.str.split(" ").str[0]).pivot(
+        index="model", columns="task", values="value"
+    )
     assert sorted(wide.index) == ["efficientnet_random", "pixels", "vit_random"]
     assert wide.loc["pixels", "digits"] > 0.7  # chance is 0.1
     assert wide.loc["pixels", "colour"] < 1
@@ -223,7 +229,11 @@ def test_the_offline_tasks_share_their_pictures_with_the_datasets_of_the_same_na
 
 def test_features_that_other_shards_still_owe_are_named(tmp_path):
     cfg = configuration(tmp_path, *SMALL, "compute.shard_rows=20", "shard=0/2")
-    cfg["probe"] = {"name": "one", "layer": "last", "tasks": {"shape": {"dataset": {"name": "shapes", "source": "synthetic", "n": 60}}}}
+    cfg["probe"] = {
+        "name": "one",
+        "layer": "last",
+        "tasks": {"shape": {"dataset": {"name": "shapes", "source": "synthetic", "n": 60}}},
+    }
     table, failed = measuring.measure_competence(cfg, pipeline.Settings.from_config(cfg))
     assert table.frame.empty
     assert {one.model for one in failed} == {"pixels", "vit_random", "efficientnet_random"}

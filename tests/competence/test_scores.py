@@ -64,7 +64,9 @@ LATEST = {**NEW, "config": {"model": "hf", "model_args": {"pretrained": "openai-
 
 
 @pytest.mark.parametrize(
-    ("read", "version"), [(NEW, "1.0"), (OLD, "0"), (BOARD, "0"), (LATEST, "1.0")], ids=["new", "old", "board", "latest"]
+    ("read", "version"),
+    [(NEW, "1.0"), (OLD, "0"), (BOARD, "0"), (LATEST, "1.0")],
+    ids=["new", "old", "board", "latest"],
 )
 def test_every_format_of_the_harness_gives_the_same_scores(read, version, tmp_path):
     frame = read_scores(write(tmp_path, read), [GPT2]).frame.set_index("measure")
@@ -86,13 +88,17 @@ def test_strict_matches_are_the_score_of_gsm8k_and_an_error_that_is_not_availabl
 def test_degraded_variants_of_a_model_do_not_get_its_scores(tmp_path):
     assert set(read_scores(write(tmp_path, NEW), [NOISY, GPT2, RANDOM]).frame.model) == {"small"}
     llama = ModelSpec(name="x", modality="language", source="transformers", id="huggyllama/llama-7b")
-    assert set(published([llama, llama.replace(name="y", weight_noise=0.2), llama.replace(name="z", weights="random")]).frame.model) == {
-        "x"
-    }
+    assert set(
+        published(
+            [llama, llama.replace(name="y", weight_noise=0.2), llama.replace(name="z", weights="random")]
+        ).frame.model
+    ) == {"x"}
 
 
 def test_csv_goes_by_name_or_id_and_names_who_is_left_out(tmp_path, caplog):
-    text = "model,measure,value,standard_error\nsmall,arc,0.2,0.01\nopenai-community/gpt2,piqa,0.6,\nstranger,arc,0.9,\n"
+    text = (
+        "model,measure,value,standard_error\nsmall,arc,0.2,0.01\nopenai-community/gpt2,piqa,0.6,\nstranger,arc,0.9,\n"
+    )
     frame = read_scores(write(tmp_path, text, "mine.csv"), [GPT2]).frame
     assert list(zip(frame.measure, frame.value, strict=True)) == [("arc", 0.2), ("piqa", 0.6)]
     assert frame.standard_error[0] == 0.01
@@ -106,9 +112,17 @@ def test_csv_goes_by_name_or_id_and_names_who_is_left_out(tmp_path, caplog):
         ("a.json", "{", "no result file of lm-evaluation-harness"),
         ("a.json", '{"scores": 1}', "no result file of lm-evaluation-harness"),
         ("a.json", '{"results": {"x": {"acc": 1}}}', "does not say which model"),
-        ("a.json", json.dumps({**OLD, "config": {"model_args": "pretrained=other"}}), "scores of other, and none .* The suite has small"),
+        (
+            "a.json",
+            json.dumps({**OLD, "config": {"model_args": "pretrained=other"}}),
+            "scores of other, and none .* The suite has small",
+        ),
         ("a.csv", "model,value\na,1\n", "lacks the columns measure"),
-        ("a.csv", "model,measure,value\nsmall,arc,high\n", "line 2: the value of arc of small is 'high'; expected a number"),
+        (
+            "a.csv",
+            "model,measure,value\nsmall,arc,high\n",
+            "line 2: the value of arc of small is 'high'; expected a number",
+        ),
         ("a.txt", "", "neither .json .* nor .csv"),
     ],
 )
@@ -152,6 +166,11 @@ def test_measured_supersedes_imported_supersedes_published():
     found = table.frame[["measure", "value"]].sort_values("value")
     pd.testing.assert_frame_equal(
         found.reset_index(drop=True),
-        pd.DataFrame({"measure": ["gsm8k", "hellaswag", "parameters", "probe_accuracy", "probe_accuracy"], "value": [2.0, 4, 5, 7, 8]}),
+        pd.DataFrame(
+            {
+                "measure": ["gsm8k", "hellaswag", "parameters", "probe_accuracy", "probe_accuracy"],
+                "value": [2.0, 4, 5, 7, 8],
+            }
+        ),
         check_dtype=False,
     )

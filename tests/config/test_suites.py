@@ -56,7 +56,9 @@ def test_every_other_choice_composes(group):
         composed(f"{group}={choice}")
 
 
-@pytest.mark.parametrize("task", ["run", "extract", "align", "gallery", "plot", "competence", "report", "simulate", "ls", "doctor"])
+@pytest.mark.parametrize(
+    "task", ["run", "extract", "align", "gallery", "plot", "competence", "report", "simulate", "ls", "doctor"]
+)
 def test_every_command_has_its_configuration(task):
     assert composed(task=task)["suite"] == "offline"
 

@@ -40,7 +40,9 @@ def test_no_flipped_bit_of_a_page_is_read_as_another_number(tmp_path):
     for place in range(4, len(whole) - 8 - footer, 37):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         try:
-            pd.testing.assert_frame_equal(CompetenceTable.load([path]).frame, table().frame)  # bits that mean nothing are there too
+            pd.testing.assert_frame_equal(
+                CompetenceTable.load([path]).frame, table().frame
+            )  # bits that mean nothing are there too
         except StoreError:
             refused += 1
     assert refused > 100

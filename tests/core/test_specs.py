@@ -19,7 +19,9 @@ EXAMPLES = {
     "plain": ExtractSpec(model=MODEL, dataset=DATASET),
     "noisy": ExtractSpec(model=MODEL.replace(weight_noise=0.1, seed=3), dataset=DATASET),
     "asset": ExtractSpec(model=MODEL.replace(asset=ASSET), dataset=DATASET.replace(assets=(ASSET,))),
-    "prompt": ExtractSpec(model=MODEL, dataset=DATASET.replace(n=100, order_seed=0), prompt="A {caption}.", span="caption"),
+    "prompt": ExtractSpec(
+        model=MODEL, dataset=DATASET.replace(n=100, order_seed=0), prompt="A {caption}.", span="caption"
+    ),
 }
 
 
@@ -56,7 +58,13 @@ def test_key_covers_every_field_but_the_labels(spec):
     for field in dataclasses.fields(spec):
         if field.name in ("model", "dataset"):
             continue
-        value = "A {caption}" if field.name == "prompt" else ("x",) if field.name == "members" else _another(getattr(spec, field.name))
+        value = (
+            "A {caption}"
+            if field.name == "prompt"
+            else ("x",)
+            if field.name == "members"
+            else _another(getattr(spec, field.name))
+        )
         changed = spec.replace(**{field.name: value})
         assert (changed.key() == spec.key()) == bool(field.metadata.get("label")), field.name
 

@@ -231,7 +231,9 @@ def test_find_and_remove(store, samples, features):
     assert [one.name for one in store.find()] == ["other"]
 
 
-@pytest.mark.parametrize(("n", "rows", "expected"), [(10, 4, [(0, 4), (4, 8), (8, 10)]), (4, 4, [(0, 4)]), (1, 9, [(0, 1)])])
+@pytest.mark.parametrize(
+    ("n", "rows", "expected"), [(10, 4, [(0, 4), (4, 8), (8, 10)]), (4, 4, [(0, 4)]), (1, 9, [(0, 1)])]
+)
 def test_shard_bounds_cover_every_row_once(n, rows, expected):
     assert shard_bounds(n, rows) == expected
 

@@ -31,7 +31,9 @@ def test_words_keeps_the_first_ones():
 def test_shuffle_keeps_the_words_and_changes_their_order():
     made = changed(shuffle=True)
     assert all(
-        sorted(a.split()) == sorted(b.split()) for own, was in zip(made, CAPTIONS, strict=True) for a, b in zip(own, was, strict=True)
+        sorted(a.split()) == sorted(b.split())
+        for own, was in zip(made, CAPTIONS, strict=True)
+        for a, b in zip(own, was, strict=True)
     )
     assert sum(a.split() != b.split() for (a, _), (b, _) in zip(made, CAPTIONS, strict=True)) > 30
 

@@ -76,7 +76,9 @@ def test_columns_of_other_names_and_class_labels(parquet):
 def test_splits_and_their_errors(parquet):
     assert len(open_dataset(parquet.replace(split="test"))) == 3
     assert len(open_dataset(parquet.replace(split="train[:4]"))) == 4
-    with pytest.raises(UnknownNameError, match="unknown split of dataset .* 'trian'. Did you mean 'train'.*Known: test, train"):
+    with pytest.raises(
+        UnknownNameError, match="unknown split of dataset .* 'trian'. Did you mean 'train'.*Known: test, train"
+    ):
         open_dataset(parquet.replace(split="trian"))
 
 
@@ -140,7 +142,9 @@ def test_unreachable_hub_says_what_to_do(monkeypatch):
         raise ConnectionError("no route")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(AssetError, match="could not be had .ConnectionError: no route.*HF_HOME, or name a local folder"):
+    with pytest.raises(
+        AssetError, match="could not be had .ConnectionError: no route.*HF_HOME, or name a local folder"
+    ):
         open_dataset(DatasetSpec(name="x", source="hub", id="someone/something", revision="a" * 40))
 
 

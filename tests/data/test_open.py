@@ -67,7 +67,14 @@ def test_seeds_give_other_orders_of_the_same_pairs():
     orders = [open_dataset(synthetic(order_seed=seed)).samples.ids for seed in (0, 1)]
     assert orders[0] != orders[1]
     assert sorted(orders[0]) == sorted(orders[1])
-    assert open_dataset(synthetic(n=6, order_seed=0)).samples.ids == ["0175", "0423", "0378", "0439", "0286", "0127"]  # on every machine
+    assert open_dataset(synthetic(n=6, order_seed=0)).samples.ids == [
+        "0175",
+        "0423",
+        "0378",
+        "0439",
+        "0286",
+        "0127",
+    ]  # on every machine
 
 
 def test_revision_is_filled_and_a_wrong_one_is_refused():
@@ -79,7 +86,8 @@ def test_revision_is_filled_and_a_wrong_one_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("n", "error", "message"), [(481, DataError, "has 480 pairs; 481 are asked for"), (1, SpecError, "n is 1; alignment needs at least 2")]
+    ("n", "error", "message"),
+    [(481, DataError, "has 480 pairs; 481 are asked for"), (1, SpecError, "n is 1; alignment needs at least 2")],
 )
 def test_n_that_cannot_be_is_refused(n, error, message):
     with pytest.raises(error, match=message):
@@ -87,7 +95,9 @@ def test_n_that_cannot_be_is_refused(n, error, message):
 
 
 def test_unknown_option_is_answered_with_the_nearest():
-    with pytest.raises(UnknownNameError, match="unknown option of dataset source 'synthetic' 'sed'. Did you mean 'seed'"):
+    with pytest.raises(
+        UnknownNameError, match="unknown option of dataset source 'synthetic' 'sed'. Did you mean 'seed'"
+    ):
         open_dataset(synthetic(options={"sed": 1}))
 
 
@@ -138,7 +148,10 @@ def test_many_bad_samples_are_counted_and_the_first_are_named(pictures):
     _, rows, write = pictures
     for row in rows[:7]:
         row["text"] = ""
-    with pytest.raises(DataError, match=r"7 of 8 samples are bad \(7 x caption is empty\): 0.png: .*4.png: caption is empty; and 2 more"):
+    with pytest.raises(
+        DataError,
+        match=r"7 of 8 samples are bad \(7 x caption is empty\): 0.png: .*4.png: caption is empty; and 2 more",
+    ):
         open_dataset(write())
 
 
@@ -191,7 +204,9 @@ def test_ids_that_occur_twice_are_refused(pictures):
     _, rows, write = pictures
     for row in rows:
         row["number"] = "same"
-    with pytest.raises(DataError, match="1 ids occur more than once, first .'same'.. Choose an id column without repeats"):
+    with pytest.raises(
+        DataError, match="1 ids occur more than once, first .'same'.. Choose an id column without repeats"
+    ):
         open_dataset(write(columns={"id": "number"}))
 
 
@@ -199,7 +214,9 @@ def test_picture_that_goes_bad_later_is_named(pictures):
     root, _, write = pictures
     data = open_dataset(write())
     (root / "2.png").unlink()
-    with pytest.raises(DataError, match="sample '2.png' of mine: file cannot be read.*It was readable when the dataset was checked"):
+    with pytest.raises(
+        DataError, match="sample '2.png' of mine: file cannot be read.*It was readable when the dataset was checked"
+    ):
         data.picture(2)
 
 
@@ -254,7 +271,9 @@ def test_folder_reads_each_kind_of_table(pictures, form):
 def test_captions_of_a_csv_are_never_taken_for_numbers_or_missing_values(pictures):
     root, rows, _ = pictures
     words = ["None", "NA", "007", "true", "1e5", "null", "nan", "x"]
-    pd.DataFrame([{**row, "text": word} for row, word in zip(rows, words, strict=True)]).to_csv(root / "metadata.csv", index=False)
+    pd.DataFrame([{**row, "text": word} for row, word in zip(rows, words, strict=True)]).to_csv(
+        root / "metadata.csv", index=False
+    )
     assert [c[0] for c in open_dataset(DatasetSpec(name="m", source="folder", id=str(root))).samples.captions] == words
 
 
@@ -276,7 +295,9 @@ def test_revision_of_a_folder_follows_its_content(pictures):
     rows[0]["text"] = "another caption"
     second = open_dataset(write()).spec
     assert second.key() != first.key()
-    with pytest.raises(DataError, match=f"pinned to revision {first.revision}, but .* now has {second.revision}. The folder changed"):
+    with pytest.raises(
+        DataError, match=f"pinned to revision {first.revision}, but .* now has {second.revision}. The folder changed"
+    ):
         open_dataset(first)
 
 
@@ -299,7 +320,9 @@ def test_faults_of_a_folder_are_explained(pictures, tmp_path):
     spec = write()
     with pytest.raises(UnknownNameError, match="unknown text column of dataset 'mine'.* 'txt'. Did you mean 'text'"):
         open_dataset(spec.replace(columns={"text": "txt"}))
-    with pytest.raises(UnknownNameError, match="unknown column word of dataset source .* 'caption'.*Known: category, id, image, text"):
+    with pytest.raises(
+        UnknownNameError, match="unknown column word of dataset source .* 'caption'.*Known: category, id, image, text"
+    ):
         open_dataset(spec.replace(columns={"caption": "text"}))
     rows[0]["file_name"] = "../elsewhere.png"
     with pytest.raises(DataError, match="lies outside the folder"):
@@ -316,9 +339,15 @@ def test_faults_of_a_folder_are_explained(pictures, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ('{"file_name": "0.png", "text": "a"}\n\n["0.png", "a"]', r"line 3 is \['0.png', 'a'\]\. Each line must be an object"),
+        (
+            '{"file_name": "0.png", "text": "a"}\n\n["0.png", "a"]',
+            r"line 3 is \['0.png', 'a'\]\. Each line must be an object",
+        ),
         ("7", "line 1 is 7. Each line must be an object"),
-        ('{"file_name": "0.png", "text": "a"}\n\n{"file_name": ', r"line 3 is no JSON \(Expecting value, column \d+\). Each line"),
+        (
+            '{"file_name": "0.png", "text": "a"}\n\n{"file_name": ',
+            r"line 3 is no JSON \(Expecting value, column \d+\). Each line",
+        ),
     ],
 )
 def test_faults_of_a_jsonl_are_named_by_their_line_in_the_file(pictures, lines, message):
@@ -330,7 +359,8 @@ def test_faults_of_a_jsonl_are_named_by_their_line_in_the_file(pictures, lines, 
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("csv", ""), ("csv", "\n\n"), ("csv", "file_name,text\n"), ("jsonl", ""), ("jsonl", "\n"), ("parquet", "")]
+    ("name", "content"),
+    [("csv", ""), ("csv", "\n\n"), ("csv", "file_name,text\n"), ("jsonl", ""), ("jsonl", "\n"), ("parquet", "")],
 )
 def test_table_without_rows_is_refused_as_such(pictures, name, content):
     root, _, _ = pictures
@@ -361,7 +391,9 @@ def test_list_written_as_text_in_a_csv_is_refused_and_one_name_is_not(pictures, 
     assert len(open_dataset(spec)) == 8
     made[2]["file_names"] = names
     pd.DataFrame(made).to_csv(root / "metadata.csv", index=False)
-    with pytest.raises(DataError, match=r"row 3 of the metadata has the text .* A list of names needs a \.jsonl or \.parquet"):
+    with pytest.raises(
+        DataError, match=r"row 3 of the metadata has the text .* A list of names needs a \.jsonl or \.parquet"
+    ):
         open_dataset(spec)
 
 
@@ -372,7 +404,9 @@ def test_what_is_no_file_name_is_refused(pictures, wrong):
     made = frames(rows)
     made[1]["file_names"] = ["3.png", wrong]
     (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, made)))
-    with pytest.raises(DataError, match=rf"row 2 of the metadata has .*{type(wrong).__name__}.*, which is not a file name"):
+    with pytest.raises(
+        DataError, match=rf"row 2 of the metadata has .*{type(wrong).__name__}.*, which is not a file name"
+    ):
         open_dataset(spec)
 
 
@@ -399,7 +433,9 @@ def test_cell_may_hold_a_list_of_pictures(pictures, form):
     assert data.samples.pictures == [3, 1, 2]
     shown = [[0, 1, 2], [3], [4, 5]]
     for i, files in enumerate(shown):
-        assert [data.picture(i, j).tobytes() for j in range(len(files))] == [Image.open(root / f"{f}.png").tobytes() for f in files]
+        assert [data.picture(i, j).tobytes() for j in range(len(files))] == [
+            Image.open(root / f"{f}.png").tobytes() for f in files
+        ]
         assert data.picture(i).tobytes() == data.picture(i, 0).tobytes()
     named = open_dataset(DatasetSpec(name="mine", source="folder", id=str(root), columns={"id": "key"}))
     assert named.samples.ids == ["a", "b", "c"]

@@ -39,7 +39,9 @@ def stamps(tmp_path):
             Image.new("RGBA", (6, 2), colour).save(path.with_suffix(".png"))
         else:
             body = f'<rect width="6" height="2" fill="{colour}"/>'
-            path.with_suffix(".svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="6" height="2">{body}</svg>')
+            path.with_suffix(".svg").write_text(
+                f'<svg xmlns="http://www.w3.org/2000/svg" width="6" height="2">{body}</svg>'
+            )
 
     add("animals/birds/lark", "A lark.\nfr.utf8=Une alouette.\n", "red")
     add("animals/birds/lark", None, "blue", ".svg")  # the same stamp as a drawing
@@ -65,7 +67,9 @@ def test_stamps_take_the_first_line_the_folder_and_the_png_before_the_svg(stamps
 def test_package_without_stamps_is_refused(tmp_path):
     with pytest.raises(DataError, match="it is not a package of Tux Paint's stamps"):
         open_dataset(DatasetSpec(name="stamps", source="stamps", assets=(folder_asset(tmp_path),)))
-    with pytest.raises(SpecError, match=r"reads 1 asset\(s\) \(the Debian package\); got 0. See configs/dataset/stamps.yaml"):
+    with pytest.raises(
+        SpecError, match=r"reads 1 asset\(s\) \(the Debian package\); got 0. See configs/dataset/stamps.yaml"
+    ):
         open_dataset(DatasetSpec(name="stamps", source="stamps"))
 
 
@@ -86,7 +90,9 @@ def test_emoji_leave_out_flags_symbols_swatches_sequences_and_what_has_no_pictur
         Image.new("RGBA", (4, 4), (i * 40, 0, 0, 255)).save(pictures / f"{code.lower().replace('-fe0f', '')}.png")
     keys = ("unified", "name", "category", "subcategory")
     (names / "emoji.json").write_text(json.dumps([dict(zip(keys, entry, strict=True)) for entry in entries]))
-    data = open_dataset(DatasetSpec(name="emoji", source="emoji", assets=(folder_asset(tmp_path / "a"), folder_asset(tmp_path / "b"))))
+    data = open_dataset(
+        DatasetSpec(name="emoji", source="emoji", assets=(folder_asset(tmp_path / "a"), folder_asset(tmp_path / "b")))
+    )
     assert data.samples.ids == ["1f321", "1f436"]
     assert data.samples.captions == [["thermometer"], ["dog face"]]
     assert data.samples.categories == ["Travel & Places/sky & weather", "Animals & Nature/animal-mammal"]
@@ -106,7 +112,9 @@ def test_real_stamps_are_seven_hundred_pairs():
     data = open_dataset(configured("stamps"))
     assert len(data) == 700
     assert ids_digest(data.samples.ids) == "2f5042c44501999ab871c6f15184649693b10685296f375a7ea4b6b4f31e1eac"
-    assert data.samples.dropped == [{"id": "people/fireman240a", "reason": "picture is the same as that of 'military/fireman240a'"}]
+    assert data.samples.dropped == [
+        {"id": "people/fireman240a", "reason": "picture is the same as that of 'military/fireman240a'"}
+    ]
     assert len({c[0] for c in data.samples.captions}) == 626
     assert data.samples.captions[data.samples.ids.index("animals/birds/lark")] == ["A lark."]
     assert data.samples.categories.count("animals/birds") == 36

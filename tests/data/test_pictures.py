@@ -85,7 +85,9 @@ SVG = (
 
 @pytest.mark.parametrize(("w", "h"), [("40", "20"), ("80pt", "40pt"), ("40mm", "20mm")])
 def test_drawings_are_fitted_and_not_stretched_whatever_their_unit(tmp_path, w, h):
-    (tmp_path / "a.svg").write_text(SVG.format(w=w, h=h, body='<rect x="10" y="5" width="20" height="10" fill="#ff0000"/>'))
+    (tmp_path / "a.svg").write_text(
+        SVG.format(w=w, h=h, body='<rect x="10" y="5" width="20" height="10" fill="#ff0000"/>')
+    )
     picture = read_picture(tmp_path / "a.svg")
     assert picture.width == DRAWING_SIDE
     assert picture.height == pytest.approx(DRAWING_SIDE / 2, abs=3)  # the renderer rounds sizes to whole pixels first

@@ -32,7 +32,10 @@ def test_factors_are_named_by_category_and_caption_and_drawn_alike_each_time():
     for i in range(60):
         own = dict(pair.split("=") for pair in data.samples.categories[i].split(","))
         assert list(own) == list(factors.FACTORS)
-        assert f"A {own['size']} {own['colour']} arrow in the {own['position']} points {own['orientation']}" in data.samples.captions[i][0]
+        assert (
+            f"A {own['size']} {own['colour']} arrow in the {own['position']} points {own['orientation']}"
+            in data.samples.captions[i][0]
+        )
         assert data.picture(i).tobytes() == again.picture(i).tobytes()
     other = open_dataset(DRAWN.replace(options={"seed": 1}))
     assert other.samples.categories != data.samples.categories

@@ -8,7 +8,14 @@ import torch
 from tests.e2e.runs import configuration, contents, run, run_and_kill
 
 
-SMALL = ("suite=synthetic", "dataset=synthetic", "dataset.n=48", "compute.shard_rows=8", "compute.workers=0", "compute.device=cpu")
+SMALL = (
+    "suite=synthetic",
+    "dataset=synthetic",
+    "dataset.n=48",
+    "compute.shard_rows=8",
+    "compute.workers=0",
+    "compute.device=cpu",
+)
 KILLS = 8
 
 

@@ -11,7 +11,14 @@ MODELS = "smollm2_135m,minilm_l6,glove_50d,lite0,lite0_random,pixels"
 
 @pytest.mark.packaged
 def test_trained_models_align_above_untrained_ones_and_pixels_and_all_above_chance(tmp_path):
-    words = ("suite=offline", "dataset=stamps", "dataset.n=240", f'only="{MODELS}"', "compute.workers=0", "compute.device=cpu")
+    words = (
+        "suite=offline",
+        "dataset=stamps",
+        "dataset.n=240",
+        f'only="{MODELS}"',
+        "compute.workers=0",
+        "compute.device=cpu",
+    )
     cfg = configuration(tmp_path, *words, "statistics.permutations=99")
     run(cfg)
     settings = pipeline.Settings.from_config(cfg)

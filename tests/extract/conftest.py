@@ -52,7 +52,9 @@ class Views:
 
     @property
     def samples(self):
-        return Samples([f"s{i}" for i in range(len(self.shown))], self.captions, pictures=[len(own) for own in self.shown])
+        return Samples(
+            [f"s{i}" for i in range(len(self.shown))], self.captions, pictures=[len(own) for own in self.shown]
+        )
 
     def picture(self, index, number=0):
         return self.pairs.picture(self.shown[index][number])

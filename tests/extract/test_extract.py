@@ -81,7 +81,9 @@ def test_several_captions_are_averaged_joined_or_multiply_the_items(run, tmp_pat
     spec = small_models.llama(tmp_path / "llama")
     captions = Captions([["A tiger.", "A wrench, of steel."], ["A red square."]])
     alone = run(
-        spec, pairs=Captions([["A tiger."], ["A wrench, of steel."], ["A red square."], ["A tiger. A wrench, of steel."]]), store="alone"
+        spec,
+        pairs=Captions([["A tiger."], ["A wrench, of steel."], ["A red square."], ["A tiger. A wrench, of steel."]]),
+        store="alone",
     )
     mean = run(spec, pairs=captions, fields={"caption": "all", "combine": "mean_features"})
     joined = run(spec, pairs=captions, fields={"caption": "all", "combine": "concatenate_text"})

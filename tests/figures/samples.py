@@ -46,7 +46,11 @@ FAMILIES = {name: row[0] for name, row in {**LANGUAGE, **VISION}.items()}
 
 def models(scale: float = 1.0, **more: object) -> AlignmentTable:
     """Language x vision: scores rise with how good both are, from chance."""
-    scores = {(a, b): 0.01 + scale * 0.19 * good * better for a, (_, _, good) in LANGUAGE.items() for b, (_, better) in VISION.items()}
+    scores = {
+        (a, b): 0.01 + scale * 0.19 * good * better
+        for a, (_, _, good) in LANGUAGE.items()
+        for b, (_, better) in VISION.items()
+    }
     return cross(scores, FAMILIES, **({"n": 1001, "null_mean": 0.01, "null_sd": 0.0013} | more))
 
 
@@ -93,7 +97,11 @@ def hubs() -> pd.DataFrame:
     depth = np.linspace(0, 1, 7)
     parts = []
     for q, model in enumerate(["lm", "glove", "vit"]):
-        figures = {"in_degree_skewness": 1 + q + depth**2, "max_in_degree": 40 + 60 * q * depth, "never_neighbours": 0.1 + 0.1 * q * depth}
+        figures = {
+            "in_degree_skewness": 1 + q + depth**2,
+            "max_in_degree": 40 + 60 * q * depth,
+            "never_neighbours": 0.1 + 0.1 * q * depth,
+        }
         parts.append(pd.DataFrame({"model": model, "depth": depth, **figures}))
     return pd.concat(parts, ignore_index=True)
 
@@ -111,7 +119,11 @@ def _bent(table: AlignmentTable, power: float) -> AlignmentTable:
 
 
 KNN = [f"mutual_knn(k={k},similarity=cosine)" for k in (1, 10, 100, 500)]
-CKNNA = {f"{name}(k={k},similarity=cosine)": 1 + 0.3 * i for name in ("cknna", "cknna_prh") for i, k in enumerate((10, 100, 1000))}
+CKNNA = {
+    f"{name}(k={k},similarity=cosine)": 1 + 0.3 * i
+    for name in ("cknna", "cknna_prh")
+    for i, k in enumerate((10, 100, 1000))
+}
 CKA = "cka(hsic={},kernel=linear,sigma=median,similarity=cosine)"
 GLOBAL = [CKA.format("biased"), CKA.format("unbiased"), "svcca(components=10,similarity=cosine)", METRIC]
 LOCAL = [
@@ -126,19 +138,30 @@ SAMPLES: dict[str, Callable[[], object]] = {
     "fig4": lambda: draw("fig4", models(), measured(), vision="vit_large.dino"),
     "fig9": lambda: draw("fig9", join(*(models(0.5 + w / 60, dataset=f"dci_words_{w}--0") for w in (5, 10, 20, 30)))),
     "fig10": lambda: draw("fig10", join(*(_bent(models(metric=m), p) for m, p in CKNNA.items())), measured()),
-    "fig12": lambda: draw("fig12", join(*(vision(metric=m, power=1 + i) for i, m in enumerate(GLOBAL)), vision(n=501, dataset="half--0"))),
+    "fig12": lambda: draw(
+        "fig12", join(*(vision(metric=m, power=1 + i) for i, m in enumerate(GLOBAL)), vision(n=501, dataset="half--0"))
+    ),
     "fig13": lambda: draw("fig13", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(GLOBAL)))),
     "fig14": lambda: draw("fig14", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(LOCAL[:3])))),
     "matrix": lambda: draw("matrix", models()),
     "layers": lambda: draw("layers", layered()),
     "ladder": lambda: draw("ladder", models()),
     "significance": lambda: draw("significance", models(), intervals=interval(models())),
-    "k_curve": lambda: draw("k_curve", join(*(models(null_mean=float("nan"), metric=m, scale=1 + i) for i, m in enumerate(KNN)))),
+    "k_curve": lambda: draw(
+        "k_curve", join(*(models(null_mean=float("nan"), metric=m, scale=1 + i) for i, m in enumerate(KNN)))
+    ),
     "n_curve": lambda: draw(
         "n_curve",
-        join(*(models(null_mean=float("nan"), n=n, dataset=f"stamps_{n}--0", scale=20 / n**0.5) for n in (500, 1000, 2000, 16000))),
+        join(
+            *(
+                models(null_mean=float("nan"), n=n, dataset=f"stamps_{n}--0", scale=20 / n**0.5)
+                for n in (500, 1000, 2000, 16000)
+            )
+        ),
     ),
-    "gallery": lambda: draw("gallery", None, scores=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15})),
+    "gallery": lambda: draw(
+        "gallery", None, scores=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15})
+    ),
     "hubness": lambda: draw("hubness", models(), layers=hubs()),
     "controls": lambda: draw(
         "controls",

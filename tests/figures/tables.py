@@ -32,7 +32,9 @@ def alignment(rows: list[dict]) -> AlignmentTable:
     return AlignmentTable.from_frame(pd.DataFrame(full))
 
 
-def cross(scores: dict[tuple[str, str], float], families: dict[str, str] | None = None, **more: object) -> AlignmentTable:
+def cross(
+    scores: dict[tuple[str, str], float], families: dict[str, str] | None = None, **more: object
+) -> AlignmentTable:
     """One layer pair a pair: {(language, vision): score}."""
     families = families or {}
     return alignment(
@@ -62,7 +64,9 @@ def competence(values: dict[str, dict[str, float]], task: str = "toy text") -> C
     return CompetenceTable.from_frame(pd.DataFrame(rows, columns=list(COMPETENCE_COLUMNS)))
 
 
-def galleries(scores: dict[tuple[str, str], float], sizes: tuple[int, ...] = (100, 400, 1600, 6400), **more: object) -> GalleryTable:
+def galleries(
+    scores: dict[tuple[str, str], float], sizes: tuple[int, ...] = (100, 400, 1600, 6400), **more: object
+) -> GalleryTable:
     """Scores that fall with the gallery at k = 10 and stay at k = n/100, from the given ones in the smallest."""
     rows = []
     for (x, y), score in scores.items():
@@ -71,7 +75,22 @@ def galleries(scores: dict[tuple[str, str], float], sizes: tuple[int, ...] = (10
                 k = 10 if share != share else round(share * n)
                 value = score * (sizes[0] / n) ** 0.4 if share != share else 0.8 * score
                 made = {column: _DEFAULTS[dtype] for column, dtype in GALLERY_COLUMNS.items()}
-                made |= {"dataset": "toy--0", "n": n, "queries": 100, "k": k, "share": share, "x_model": x, "y_model": y, "backend": "cpu"}
-                made |= {"score": value, "low": 0.8 * value, "high": 1.2 * value, "chance": k / (n - 1), "corrected": value - k / (n - 1)}
+                made |= {
+                    "dataset": "toy--0",
+                    "n": n,
+                    "queries": 100,
+                    "k": k,
+                    "share": share,
+                    "x_model": x,
+                    "y_model": y,
+                    "backend": "cpu",
+                }
+                made |= {
+                    "score": value,
+                    "low": 0.8 * value,
+                    "high": 1.2 * value,
+                    "chance": k / (n - 1),
+                    "corrected": value - k / (n - 1),
+                }
                 rows.append(made | {"x_recall": 1.0, "y_recall": 1.0} | more)
     return GalleryTable.from_frame(pd.DataFrame(rows))

@@ -40,7 +40,11 @@ def test_null_refuses_pairs_without_a_null_and_tables_without_columns():
     with pytest.raises(StoreError, match=r"no null for a x v: .* pass bands="):
         draw("significance", cross(TWO))
     with pytest.raises(StoreError, match="intervals lacks high, low; it has x_model, y_model"):
-        draw("significance", cross(TWO, null_mean=0.1, null_sd=0.01), intervals=pd.DataFrame({"x_model": [], "y_model": []}))
+        draw(
+            "significance",
+            cross(TWO, null_mean=0.1, null_sd=0.01),
+            intervals=pd.DataFrame({"x_model": [], "y_model": []}),
+        )
 
 
 def test_null_of_many_pairs_has_a_panel_an_x_model_and_one_order_of_y_models():
@@ -56,7 +60,9 @@ def test_null_of_many_pairs_has_a_panel_an_x_model_and_one_order_of_y_models():
 
 
 def test_k_curve_shows_score_corrected_and_lift_over_k_per_n():
-    tables = [cross({("l", "v"): s}, metric=f"mutual_knn(k={k},similarity=cosine)", n=101) for k, s in ((10, 0.4), (50, 0.75))]
+    tables = [
+        cross({("l", "v"): s}, metric=f"mutual_knn(k={k},similarity=cosine)", n=101) for k, s in ((10, 0.4), (50, 0.75))
+    ]
     figure = draw("k_curve", join(*tables))
     score, corrected, lift = (lines(axes)["l"] for axes in figure.axes)
     assert np.allclose(score.get_data(), [[10 / 101, 50 / 101], [0.4, 0.75]])
@@ -85,7 +91,9 @@ def test_a_metric_without_a_known_chance_level_has_no_lift_and_says_so():
 
 
 def test_hubness_has_a_panel_a_figure_against_depth():
-    layers = pd.DataFrame({"model": ["m", "m"], "depth": [1.0, 0.0], "in_degree_skewness": [3.0, 1.0], "never_neighbours": [0.2, 0.1]})
+    layers = pd.DataFrame(
+        {"model": ["m", "m"], "depth": [1.0, 0.0], "in_degree_skewness": [3.0, 1.0], "never_neighbours": [0.2, 0.1]}
+    )
     figure = draw("hubness", None, layers=layers)
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["in-degree skewness", "never a neighbour (share)"]
     assert np.allclose(lines(figure.axes[0])["m"].get_data(), [[0, 1], [1, 3]])
@@ -97,7 +105,10 @@ def test_hubness_has_a_panel_a_figure_against_depth():
 
 def test_controls_average_over_seeds_and_vision_models():
     tables = [
-        cross({("l", "v"): 0.3 - 0.2 * s + 0.01 * q, ("l", "w"): 0.3 - 0.2 * s - 0.01}, dataset=f"d_shuffled_{s:g}_seed_{q}--0")
+        cross(
+            {("l", "v"): 0.3 - 0.2 * s + 0.01 * q, ("l", "w"): 0.3 - 0.2 * s - 0.01},
+            dataset=f"d_shuffled_{s:g}_seed_{q}--0",
+        )
         for s in (0.0, 0.5, 1.0)
         for q in (0, 1)
     ]
@@ -122,7 +133,11 @@ def test_gallery_has_a_panel_a_rule_and_a_line_a_pair_of_models():
 
 
 def test_gallery_of_many_pairs_shows_means_without_intervals():
-    figure = draw("gallery", None, scores=galleries({(f"l{i}", f"v{j}"): 0.1 + 0.1 * j for i in range(4) for j in range(3)}, (100, 400)))
+    figure = draw(
+        "gallery",
+        None,
+        scores=galleries({(f"l{i}", f"v{j}"): 0.1 + 0.1 * j for i in range(4) for j in range(3)}, (100, 400)),
+    )
     assert np.allclose(lines(figure.axes[1])["l2"].get_ydata(), [0.16, 0.16])
     assert not figure.axes[0].collections
     assert "mean over 3 y models" in figure.texts[0].get_text()

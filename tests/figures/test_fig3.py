@@ -89,7 +89,9 @@ def test_several_lone_families_share_the_last_panel():
 
 
 def test_without_any_language_model_of_known_competence_it_says_so():
-    with pytest.raises(StoreError, match=r"none of the language models \(middle, strong, weak\) has bits_per_byte .* knows it of other"):
+    with pytest.raises(
+        StoreError, match=r"none of the language models \(middle, strong, weak\) has bits_per_byte .* knows it of other"
+    ):
         draw("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": {"other": 1.0}}))
     with pytest.raises(StoreError, match="no competence table"):
         draw("fig3", cross(scores(), FAMILIES))
@@ -97,7 +99,9 @@ def test_without_any_language_model_of_known_competence_it_says_so():
 
 @pytest.mark.parametrize("count", [3, 12])
 def test_no_label_overlaps_another_or_leaves_the_figure(count):
-    models = {f"language-model-{i}": 1 - 0.002 * i for i in range(count)}  # nearly the same competence: labels must move
+    models = {
+        f"language-model-{i}": 1 - 0.002 * i for i in range(count)
+    }  # nearly the same competence: labels must move
     table = {(m, v): 0.1 + 0.0001 * j for m in models for j, v in enumerate(FAMILIES)}
     figure = draw("fig3", cross(table, FAMILIES), competence({"bits_per_byte": models}))
     FigureCanvasAgg(figure).draw()

@@ -34,13 +34,25 @@ def test_matrix_prints_white_on_dark_and_black_on_light():
 
 
 def test_small_numbers_keep_their_sign_and_whole_ones_their_digit():
-    assert [number(v) for v in (0.1234, -0.1234, 0.9996, 1.0, 0.0, -2.5)] == [".123", "-.123", "1.000", "1.000", ".000", "-2.500"]
+    assert [number(v) for v in (0.1234, -0.1234, 0.9996, 1.0, 0.0, -2.5)] == [
+        ".123",
+        "-.123",
+        "1.000",
+        "1.000",
+        ".000",
+        "-2.500",
+    ]
 
 
 def layered(concatenation: bool) -> list[dict]:
     indices = range(-1 if concatenation else 0, 3)
     common = {"x_model": "a", "y_model": "v", "x_modality": "language", "y_modality": "vision"}
-    return [common | {"x_layer": i, "y_layer": j, "score": 0.1 * i + 0.01 * j + 0.2} for i in indices for j in indices if j < 2]
+    return [
+        common | {"x_layer": i, "y_layer": j, "score": 0.1 * i + 0.01 * j + 0.2}
+        for i in indices
+        for j in indices
+        if j < 2
+    ]
 
 
 def test_layers_shows_every_pair_and_frames_the_best():
@@ -83,7 +95,9 @@ def test_layers_chooses_the_best_pair_of_the_models_named():
 
 def test_ladder_runs_from_weak_to_strong_and_ends_with_the_intact_model():
     names = ["lm_noise_0.1", "lm", "lm_noise_0.4"]
-    scores = {(m, v): s + t for m, s in zip(names, (0.2, 0.3, 0.1), strict=True) for v, t in (("v", 0.0), ("v_064px", -0.05))}
+    scores = {
+        (m, v): s + t for m, s in zip(names, (0.2, 0.3, 0.1), strict=True) for v, t in (("v", 0.0), ("v_064px", -0.05))
+    }
     figure = draw("ladder", cross(scores))
     noise, size = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["lm", "v"]
@@ -91,7 +105,10 @@ def test_ladder_runs_from_weak_to_strong_and_ends_with_the_intact_model():
     assert np.allclose(line.get_data(), [[0.4, 0.1, 0.0], [0.1, 0.2, 0.3]])
     assert noise.get_xlim()[0] > noise.get_xlim()[1]  # noise falls to the right: competence rises
     assert [t.get_text() for t in size.get_xticklabels()] == ["64", "full"]
-    assert [ln.get_label() for ln in size.get_lines() if not ln.get_label().startswith("_")] == ["lm", "chance"]  # intact models only
+    assert [ln.get_label() for ln in size.get_lines() if not ln.get_label().startswith("_")] == [
+        "lm",
+        "chance",
+    ]  # intact models only
 
 
 def test_ladder_takes_doses_that_names_do_not_tell():

@@ -35,7 +35,13 @@ def test_fig2_bars_are_means_within_buckets_of_models():
     assert [round(p.get_height(), 6) for p in bars.patches] == [0.1, 0.5]
     assert [round(p.get_x() + p.get_width() / 2) for p in bars.patches] == [0, 4]
     labels = [t.get_text() for t in bars.get_xticklabels()]
-    assert labels == ["0–20 %\n2 models", "20–40 %\n0 models", "40–60 %\n0 models", "60–80 %\n0 models", "80–100 %\n2 models"]
+    assert labels == [
+        "0–20 %\n2 models",
+        "20–40 %\n0 models",
+        "40–60 %\n0 models",
+        "60–80 %\n0 models",
+        "80–100 %\n2 models",
+    ]
     assert texts(bars).count("no pair") == 3
 
 
@@ -46,7 +52,9 @@ def test_fig2_averages_the_two_orders_of_a_pair_and_leaves_self_pairs():
 
 
 def test_fig2_map_names_the_method_and_has_a_point_a_model():
-    figure = draw("fig2", vision(9), competence({"vtab_solved": {f"v{i:02d}": i / 8 for i in range(9)}}), projection="mds")
+    figure = draw(
+        "fig2", vision(9), competence({"vtab_solved": {f"v{i:02d}": i / 8 for i in range(9)}}), projection="mds"
+    )
     space = figure.axes[1]
     assert space.get_title(loc="left") == "MDS of −log alignment"
     assert sum(len(c.get_offsets()) for c in space.collections) == 9
@@ -113,7 +121,9 @@ def test_umap_is_deterministic_and_keeps_two_groups_apart():
 def test_fig4_has_a_panel_a_benchmark_and_a_point_a_model_at_its_scores():
     scores = {(f"m{i}", "v"): 0.1 + 0.01 * i for i in range(10)} | {(f"m{i}", "weak"): 0.02 for i in range(10)}
     table = cross(scores, {f"m{i}": f"family{i // 2}" for i in range(10)})
-    known = competence({"hellaswag": {f"m{i}": 0.2 + 0.05 * i for i in range(10)}, "gsm8k": {f"m{i}": 0.01 * i**2 for i in range(5)}})
+    known = competence(
+        {"hellaswag": {f"m{i}": 0.2 + 0.05 * i for i in range(10)}, "gsm8k": {f"m{i}": 0.01 * i**2 for i in range(5)}}
+    )
     figure = draw("fig4", table, known)
     hellaswag, gsm8k = figure.axes[:2]
     assert [axes.get_title(loc="left") for axes in (hellaswag, gsm8k)] == ["HellaSwag", "GSM8K"]
@@ -128,7 +138,9 @@ def test_fig4_has_a_panel_a_benchmark_and_a_point_a_model_at_its_scores():
 
 def test_fig4_has_no_band_for_too_few_families():
     table = cross({(f"m{i}", "v"): 0.1 + 0.01 * i for i in range(4)}, {f"m{i}": "one" for i in range(4)})
-    figure = draw("fig4", table, competence({"hellaswag": {f"m{i}": 0.3 + 0.1 * i for i in range(4)}}), measures=["hellaswag"])
+    figure = draw(
+        "fig4", table, competence({"hellaswag": {f"m{i}": 0.3 + 0.1 * i for i in range(4)}}), measures=["hellaswag"]
+    )
     assert "band" not in [c.get_label() for c in figure.axes[0].collections]
     assert any("4 models of 1 family" in t for t in texts(figure.axes[0]))
 
@@ -183,7 +195,10 @@ def test_marker_area_is_in_proportion_to_parameters():
 
 def test_fig9_shows_the_mean_of_all_pairs_and_the_deviation_over_language_models():
     tables = [
-        cross({("l1", "v1"): w / 100, ("l1", "v2"): w / 50, ("l2", "v1"): w / 40, ("l2", "v2"): w / 40}, dataset=f"dci_{w}_words--0")
+        cross(
+            {("l1", "v1"): w / 100, ("l1", "v2"): w / 50, ("l2", "v1"): w / 40, ("l2", "v2"): w / 40},
+            dataset=f"dci_{w}_words--0",
+        )
         for w in (5, 10, 20)
     ]
     axes = draw("fig9", join(*tables)).axes[0]
@@ -248,7 +263,10 @@ def test_fig10_leaves_language_models_with_random_weights_out_of_the_axis():
 def test_fig10_along_vision_models_averages_over_language_models():
     one = {"v1": "F", "v2": "F"}
     tables = [
-        cross({(m, v): 0.1 * i + 0.05 * k for m in ("l1", "l2") for i, v in enumerate(one)}, one, metric=f"cknna(k={k})") for k in (5, 10)
+        cross(
+            {(m, v): 0.1 * i + 0.05 * k for m in ("l1", "l2") for i, v in enumerate(one)}, one, metric=f"cknna(k={k})"
+        )
+        for k in (5, 10)
     ]
     axes = draw("fig10", join(*tables), axis="vision").axes[0]
     assert np.allclose(lines(axes)["k = 5"].get_ydata(), [0, 2])

@@ -60,8 +60,12 @@ def shown_texts(figure):
         for axis in (axes.xaxis, axes.yaxis):
             if axes.axison:
                 low, high = sorted(axis.get_view_interval())
-                found += [t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high and t.label1.get_visible()]
-                found += [t.label2 for t in axis.get_major_ticks() if low <= t.get_loc() <= high and t.label2.get_visible()]
+                found += [
+                    t.label1 for t in axis.get_major_ticks() if low <= t.get_loc() <= high and t.label1.get_visible()
+                ]
+                found += [
+                    t.label2 for t in axis.get_major_ticks() if low <= t.get_loc() <= high and t.label2.get_visible()
+                ]
     return [text for text in found if text.get_visible() and text.get_text().strip()]
 
 
@@ -70,13 +74,20 @@ def test_no_text_is_clipped_by_the_edge_of_the_figure(name, drawn):
     figure = drawn[name]
     for text in shown_texts(figure):
         box = text.get_window_extent()
-        inside = box.x0 >= -0.5 and box.y0 >= -0.5 and box.x1 <= figure.bbox.width + 0.5 and box.y1 <= figure.bbox.height + 0.5
+        inside = (
+            box.x0 >= -0.5
+            and box.y0 >= -0.5
+            and box.x1 <= figure.bbox.width + 0.5
+            and box.y1 <= figure.bbox.height + 0.5
+        )
         assert inside, text.get_text()
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_no_text_lies_on_another(name, drawn):
-    texts = [t for t in shown_texts(drawn[name]) if t.get_rotation() in (0.0, 90.0)]  # boxes of slanted texts overlap where they do not
+    texts = [
+        t for t in shown_texts(drawn[name]) if t.get_rotation() in (0.0, 90.0)
+    ]  # boxes of slanted texts overlap where they do not
     boxes = [(t.get_text(), t.get_window_extent().padded(-0.6)) for t in texts]
     clashes = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
     assert not clashes

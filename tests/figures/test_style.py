@@ -64,7 +64,9 @@ def test_drawing_leaves_the_settings_of_the_caller_alone():
 def test_settings_of_the_caller_do_not_change_a_figure(tmp_path):
     table = cross({("l", "v"): 0.1, ("l2", "v"): 0.2})
     plain = save(draw("matrix", table), tmp_path / "plain")
-    with matplotlib.rc_context({"font.size": 31.0, "axes.facecolor": "red", "pdf.fonttype": 3, "savefig.bbox": "tight"}):
+    with matplotlib.rc_context(
+        {"font.size": 31.0, "axes.facecolor": "red", "pdf.fonttype": 3, "savefig.bbox": "tight"}
+    ):
         other = save(draw("matrix", table), tmp_path / "other")
     assert [a.read_bytes() for a in plain] == [b.read_bytes() for b in other]
 

@@ -43,7 +43,9 @@ def test_an_ambiguous_metric_or_dataset_is_refused():
     with pytest.raises(StoreError, match="holds 2 datasets .* name one"):
         views.best_pairs(two)
     assert views.best_pairs(two, dataset="other").score.tolist() == [0.2]
-    with pytest.raises(UnknownNameError, match="unknown dataset in the alignment table 'othr'. Did you mean 'other--1'"):
+    with pytest.raises(
+        UnknownNameError, match="unknown dataset in the alignment table 'othr'. Did you mean 'other--1'"
+    ):
         views.best_pairs(two, dataset="othr")
     with pytest.raises(UnknownNameError, match="unknown metric in the alignment table 'ckaa"):
         views.best_pairs(two, "ckaa")
@@ -64,7 +66,9 @@ def test_cross_modal_takes_either_side_and_leaves_pairs_of_one_modality():
         return {"l": "language", "v": "vision"}[name[0]]
 
     pairs = [("l1", "v1", 0.1), ("v2", "l1", 0.2), ("l1", "l2", 0.7)]
-    table = alignment([{"x_model": x, "y_model": y, "x_modality": side(x), "y_modality": side(y), "score": s} for x, y, s in pairs])
+    table = alignment(
+        [{"x_model": x, "y_model": y, "x_modality": side(x), "y_modality": side(y), "score": s} for x, y, s in pairs]
+    )
     found = views.cross_modal(views.best_pairs(table))
     assert found[["language", "vision", "score"]].to_numpy().tolist() == [["l1", "v1", 0.1], ["l1", "v2", 0.2]]
     with pytest.raises(StoreError, match="only language x language"):

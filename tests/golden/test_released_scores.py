@@ -45,7 +45,9 @@ def geometries(name: str, rule: str, golden: dict) -> dict[str, list[Geometry]]:
             assert threshold == pytest.approx(golden[f"clip_{side}"], rel=1e-6)
             layers = [clip(layer, threshold) for layer in layers]
             made = [Geometry(layer) for layer in layers]
-            joined = Geometry.concatenation(sum(one.products() for one in made), lambda layers=layers: torch.cat(layers, dim=1))
+            joined = Geometry.concatenation(
+                sum(one.products() for one in made), lambda layers=layers: torch.cat(layers, dim=1)
+            )
             found[side] = [*made, joined]
     return found
 

@@ -30,7 +30,10 @@ def test_batch_size_changes_no_more_than_rounding_and_no_neighbour(run, model, t
     usual, other = run(model), run(model, store="other", tokens=tokens)
     same(usual, other, **CLOSE)
     for layer in range(len(usual.layers)):
-        a, b = (torch.cdist(f.load(layer), f.load(layer)).fill_diagonal_(torch.inf).topk(5, largest=False).indices for f in (usual, other))
+        a, b = (
+            torch.cdist(f.load(layer), f.load(layer)).fill_diagonal_(torch.inf).topk(5, largest=False).indices
+            for f in (usual, other)
+        )
         assert torch.equal(a.sort(1).values, b.sort(1).values)
 
 
@@ -41,7 +44,11 @@ def test_worker_count_changes_nothing(run, workers):  # noqa: F811
 
 
 def test_order_of_models_changes_nothing(run, tmp_path):  # noqa: F811
-    models = [small_models.llama(tmp_path / "llama"), small_models.picture(), small_models.llama(tmp_path / "twin", weights="random")]
+    models = [
+        small_models.llama(tmp_path / "llama"),
+        small_models.picture(),
+        small_models.llama(tmp_path / "twin", weights="random"),
+    ]
     forward = {model.name: run(model) for model in models}
     backward = {model.name: run(model, store="other") for model in reversed(models)}
     for name, features in forward.items():

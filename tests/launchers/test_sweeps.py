@@ -27,7 +27,14 @@ LAUNCHERS = {
 
 def extract(root, *words):
     command = [sys.executable, "-m", "platorep", "extract", "suite=synthetic", "dataset=synthetic", "dataset.n=24"]
-    command += ["compute.shard_rows=8", "compute.workers=0", "compute.device=cpu", "compute.threads=1", f"root={root}", *words]
+    command += [
+        "compute.shard_rows=8",
+        "compute.workers=0",
+        "compute.device=cpu",
+        "compute.threads=1",
+        f"root={root}",
+        *words,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 

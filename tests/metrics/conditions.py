@@ -74,11 +74,18 @@ def check_declared(metric: Metric, scale: float = 1.0) -> None:
     x, y = (scale * z for z in related(7, n=60))
     before = score(metric, x, y)
     for what in TRANSFORMATIONS:
-        left, right = (abs(score(metric, changed(what, x), y) - before), abs(score(metric, x, changed(what, y)) - before))
+        left, right = (
+            abs(score(metric, changed(what, x), y) - before),
+            abs(score(metric, x, changed(what, y)) - before),
+        )
         if what in metric.invariances:
-            assert max(left, right) < 2e-5, f"{metric.id} declares {what}, but the score moves by {max(left, right):.2g}"
+            assert max(left, right) < 2e-5, (
+                f"{metric.id} declares {what}, but the score moves by {max(left, right):.2g}"
+            )
         else:
-            assert max(left, right) > 1e-3, f"{metric.id} does not declare {what}, yet the score only moves by {max(left, right):.2g}"
+            assert max(left, right) > 1e-3, (
+                f"{metric.id} does not declare {what}, yet the score only moves by {max(left, right):.2g}"
+            )
     swapped = abs(score(metric, y, x) - before)
     assert swapped < 1e-6 if metric.symmetric else swapped > 1e-6
     low, high = metric.bounds

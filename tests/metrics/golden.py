@@ -24,7 +24,9 @@ class Golden(NamedTuple):
 def golden(name: str, rule: str) -> Golden:
     record = json.loads((FOLDER / f"{name}.json").read_text())["scores"][rule]
     with np.load(FOLDER / f"{name}.npz") as arrays:
-        x, y = (torch.from_numpy(arrays[side]).clamp(-record[f"clip_{side}"], record[f"clip_{side}"]) for side in ("x", "y"))
+        x, y = (
+            torch.from_numpy(arrays[side]).clamp(-record[f"clip_{side}"], record[f"clip_{side}"]) for side in ("x", "y")
+        )
     return Golden(list(x.unbind(1)), list(y.unbind(1)), {metric: np.array(v) for metric, v in record["layers"].items()})
 
 

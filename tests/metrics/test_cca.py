@@ -36,7 +36,9 @@ def released(x: torch.Tensor, y: torch.Tensor, *, seed: int | None) -> float:
     def vectors(z: torch.Tensor) -> np.ndarray:
         z = z / torch.linalg.vector_norm(z, dim=1, keepdim=True)
         z = (z - z.mean(0)) / (z.std(0) + 1e-8)
-        return (torch.linalg.svd(z, full_matrices=False)[0][:, :10] if seed is None else torch.svd_lowrank(z, q=10)[0]).numpy()
+        return (
+            torch.linalg.svd(z, full_matrices=False)[0][:, :10] if seed is None else torch.svd_lowrank(z, q=10)[0]
+        ).numpy()
 
     if seed is not None:
         torch.manual_seed(seed)
@@ -72,8 +74,12 @@ def test_svcca_equals_the_released_recipe_with_an_exact_svd(name):
 def test_fast_equals_reference(metric, pair):
     x, y = pair
     fast = score(metric, x, y)
-    slow = SLOW[metric.name](numpy(x), numpy(y), **({} if metric.name == "procrustes" else {"components": 4}), similarity=metric.similarity)
-    assert fast == pytest.approx(slow, abs=1e-4 if metric.name != "procrustes" else 2e-6)  # components with close singular values turn
+    slow = SLOW[metric.name](
+        numpy(x), numpy(y), **({} if metric.name == "procrustes" else {"components": 4}), similarity=metric.similarity
+    )
+    assert fast == pytest.approx(
+        slow, abs=1e-4 if metric.name != "procrustes" else 2e-6
+    )  # components with close singular values turn
 
 
 @pytest.mark.parametrize(("width_x", "width_y"), [(6, 90), (90, 6), (90, 80)])

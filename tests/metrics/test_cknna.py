@@ -52,7 +52,9 @@ def test_fast_equals_reference(metric, pair, data):
 
 
 def released_own(x: torch.Tensor, metric: CKNNAPRH) -> float:
-    masked = kernels.kernel_matrix(numpy(x), similarity=metric.similarity) * kernels.neighbour_mask(numpy(x), metric.k, metric.similarity)
+    masked = kernels.kernel_matrix(numpy(x), similarity=metric.similarity) * kernels.neighbour_mask(
+        numpy(x), metric.k, metric.similarity
+    )
     return kernels.hsic_unbiased(masked, masked)
 
 
@@ -131,7 +133,9 @@ def test_declared_properties_hold_and_undeclared_ones_do_not(metric):
 @each
 def test_a_layer_with_itself_scores_one(metric):
     x, _ = related(3, n=60)
-    assert score(metric, x, x) == pytest.approx(1, abs=1e-3 if metric.name == "cknna_prh" else 1e-6)  # 1e-6 in its denominator
+    assert score(metric, x, x) == pytest.approx(
+        1, abs=1e-3 if metric.name == "cknna_prh" else 1e-6
+    )  # 1e-6 in its denominator
 
 
 def test_large_k_warns_for_the_released_variant_alone():

@@ -41,7 +41,9 @@ def slow(metric, x: torch.Tensor, y: torch.Tensor) -> float:
 @given(pair=layers(least=5, narrowest=2))
 def test_fast_equals_reference(metric, pair):
     x, y = pair
-    if metric.id.startswith("rsa(correlation=spearman"):  # equal distances are told apart by rounding: no row twice, see below
+    if metric.id.startswith(
+        "rsa(correlation=spearman"
+    ):  # equal distances are told apart by rounding: no row twice, see below
         x, y = (z + 1e-2 * normal(8, *z.shape) for z in (x, y))
     # A duplicate's distance is rounding's root, 3e-4, where it should be 0: a few parts in 10^4 of one of few pairs.
     assert score(metric, x, y) == pytest.approx(slow(metric, x, y), abs=3e-4)

@@ -65,7 +65,9 @@ def test_unbiased_equals_the_released_scores_less_their_stabiliser_and_their_rou
 @given(pair=layers(least=5))
 def test_fast_equals_reference(metric, pair):
     x, y = pair
-    expected = reference.cka(numpy(x), numpy(y), kernel=metric.kernel, hsic=metric.hsic, sigma=metric.sigma, similarity=metric.similarity)
+    expected = reference.cka(
+        numpy(x), numpy(y), kernel=metric.kernel, hsic=metric.hsic, sigma=metric.sigma, similarity=metric.similarity
+    )
     assert score(metric, x, y) == pytest.approx(expected, abs=2e-5)
 
 
@@ -83,12 +85,18 @@ def test_from_features_equals_from_matrices(hsic, width, many, monkeypatch):
     torch.testing.assert_close(score_all(metric, list(xs), list(ys)), from_matrices, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("metric", [CKA(), CKA(hsic="biased"), CKA(kernel="rbf", hsic="biased"), DistanceCorrelation()], ids=lambda m: m.id)
+@pytest.mark.parametrize(
+    "metric", [CKA(), CKA(hsic="biased"), CKA(kernel="rbf", hsic="biased"), DistanceCorrelation()], ids=lambda m: m.id
+)
 def test_null_moments_equal_those_of_all_permutations(metric):
     n = 5
     xs, ys = [normal(1, n, 4), normal(2, n, 9) + 1], [normal(3, n, 5), normal(4, n, 3) * torch.tensor([5.0, 1.0, 1.0])]
     orders = list(itertools.permutations(range(n)))
-    every = score_all(metric, xs, [y[list(order)] for order in orders for y in ys]).view(len(xs), len(orders), len(ys)).transpose(0, 1)
+    every = (
+        score_all(metric, xs, [y[list(order)] for order in orders for y in ys])
+        .view(len(xs), len(orders), len(ys))
+        .transpose(0, 1)
+    )
     null = metric.null(*([metric.prepare(Geometry(z)) for z in side] for side in (xs, ys)))
     torch.testing.assert_close(every.mean(0), null.mean, atol=1e-6, rtol=0)
     torch.testing.assert_close(every.std(0, correction=0), null.sd, atol=1e-6, rtol=0)

@@ -54,7 +54,11 @@ def test_tile_size_changes_no_neighbour(tile, similarity):
 def test_neighbours_agree_with_scikit_learn():
     x = unit(400, 24)
     for similarity, name in (("cosine", "cosine"), ("euclidean", "euclidean")):
-        theirs = NearestNeighbors(n_neighbors=12, metric=name, algorithm="brute").fit(x.double().numpy()).kneighbors(return_distance=False)
+        theirs = (
+            NearestNeighbors(n_neighbors=12, metric=name, algorithm="brute")
+            .fit(x.double().numpy())
+            .kneighbors(return_distance=False)
+        )
         assert np.array_equal(neighbours(x, 12, similarity=similarity, tile=(100, 90)).numpy(), theirs)
 
 
@@ -74,7 +78,9 @@ def test_shards_of_queries_stack_to_the_bytes_of_the_whole(shards, similarity):
     x = unit(530, 40)
     gallery = {"gallery": x, "own": torch.arange(530)}
     for more in ({}, gallery):
-        pieces = [neighbours(x, 10, shard=(i, shards), tile=(64, 128), similarity=similarity, **more) for i in range(shards)]
+        pieces = [
+            neighbours(x, 10, shard=(i, shards), tile=(64, 128), similarity=similarity, **more) for i in range(shards)
+        ]
         assert torch.equal(torch.cat(pieces), neighbours(x, 10, tile=(64, 128), similarity=similarity, **more))
 
 
@@ -125,7 +131,9 @@ def test_queries_outside_the_gallery_may_have_all_of_it_as_neighbours():
 
 @pytest.mark.parametrize("k", [0, 10, 11])
 def test_k_outside_1_to_n_minus_1_is_refused(k):
-    with pytest.raises(FeatureError, match=rf"k = {k} neighbours of 10 samples: k must be at least 1 and at most n - 1 = 9"):
+    with pytest.raises(
+        FeatureError, match=rf"k = {k} neighbours of 10 samples: k must be at least 1 and at most n - 1 = 9"
+    ):
         Geometry(unit(10, 4)).neighbours(k)
     with pytest.raises(FeatureError, match=f"k = {k} neighbours"):
         neighbours(unit(10, 4), k)
@@ -141,7 +149,9 @@ def test_fewer_neighbours_are_the_first_of_more():
 def test_shared_neighbours_in_blocks_and_one_hot_are_set_intersections(monkeypatch):
     n, xs = 50, [neighbours(unit(50, 6, seed), 4) for seed in range(3)]
     ys = [neighbours(unit(50, 6, seed), 7) for seed in range(2, 5)]
-    expected = torch.tensor([[sum(len(set(a) & set(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)) for y in ys] for x in xs])
+    expected = torch.tensor(
+        [[sum(len(set(a) & set(b)) for a, b in zip(x.tolist(), y.tolist(), strict=True)) for y in ys] for x in xs]
+    )
     assert torch.equal(shared_neighbours(xs, ys), expected)
     monkeypatch.setattr("platorep.metrics.overlaps._CELLS", 7 * n)
     assert torch.equal(shared_neighbours([x.int() for x in xs], ys), expected)

@@ -55,10 +55,17 @@ def test_a_sample_that_misleads_costs_time_and_not_exactness():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 1000), st.lists(st.integers(1, 40), min_size=1, max_size=3), st.integers(1, 50), st.floats(0.01, 0.99))
+@given(
+    st.integers(0, 1000),
+    st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    st.integers(1, 50),
+    st.floats(0.01, 0.99),
+)
 def test_approximate_rule_is_the_mean_of_the_samples_quantiles(seed, widths, n, quantile):
     xs = layers(seed, widths, n, "normal")
-    expected = np.quantile(np.concatenate([np.abs(x.numpy()) for x in xs], axis=1).astype(np.float64), quantile, axis=1).mean()
+    expected = np.quantile(
+        np.concatenate([np.abs(x.numpy()) for x in xs], axis=1).astype(np.float64), quantile, axis=1
+    ).mean()
     assert clip_threshold(xs, n, rule="approximate", quantile=quantile) == pytest.approx(expected, rel=1e-5)
 
 
@@ -89,6 +96,10 @@ def test_quantiles_outside_0_and_1_are_refused(quantile):
 
 
 def test_rules_are_spelled_out():
-    assert [clip_id("exact", 0.95), clip_id("approximate", 0.9), clip_id("none", 7)] == ["exact(0.95)", "approximate(0.9)", "none"]
+    assert [clip_id("exact", 0.95), clip_id("approximate", 0.9), clip_id("none", 7)] == [
+        "exact(0.95)",
+        "approximate(0.9)",
+        "none",
+    ]
     with pytest.raises(SpecError, match="clip is 'exakt'; expected 'exact', 'approximate' or 'none'"):
         clip_id("exakt", 0.95)

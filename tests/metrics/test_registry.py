@@ -24,12 +24,20 @@ def test_ids_spell_out_every_parameter():
     ("call", "error", "message"),
     [
         (lambda: build("mutual_nn"), UnknownNameError, "unknown metric 'mutual_nn'. Did you mean 'mutual_knn'"),
-        (lambda: build("mutual_knn", kk=3), UnknownNameError, "unknown parameter of mutual_knn 'kk'. .*Known: k, similarity"),
+        (
+            lambda: build("mutual_knn", kk=3),
+            UnknownNameError,
+            "unknown parameter of mutual_knn 'kk'. .*Known: k, similarity",
+        ),
         (lambda: build("mutual_knn", k=2.5), SpecError, "mutual_knn: k is 2.5; expected a whole number"),
         (lambda: build("mutual_knn", k=True), SpecError, "expected a whole number"),
         (lambda: build("mutual_knn", k=0), SpecError, "k is 0; a sample needs at least 1 neighbour"),
         (lambda: build("lcs_knn", normalised=1), SpecError, "normalised is 1; expected true or false"),
-        (lambda: build("mutual_knn", similarity="dot"), SpecError, "similarity is 'dot'; expected 'cosine' or 'euclidean'"),
+        (
+            lambda: build("mutual_knn", similarity="dot"),
+            SpecError,
+            "similarity is 'dot'; expected 'cosine' or 'euclidean'",
+        ),
         (lambda: build("cycle_knn", direction="both"), SpecError, "direction is 'both'; expected 'xy' or 'yx'"),
         (lambda: parse("mutual_knn(10)"), SpecError, "'10' is not of the form parameter=value"),
         (lambda: parse("mutual_knn(k=10"), SpecError, "is not of the form name or name"),

@@ -22,10 +22,19 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def suite(tmp_path):
     """Builds the configuration of three small local models and a random one, under a root."""
-    made = [small_models.llama(tmp_path / "llama"), small_models.bert(tmp_path / "bert"), small_models.clip(tmp_path / "clip", "vision")]
+    made = [
+        small_models.llama(tmp_path / "llama"),
+        small_models.bert(tmp_path / "bert"),
+        small_models.clip(tmp_path / "clip", "vision"),
+    ]
     words = {}
     for one in made:
-        words[one.name] = {"modality": one.modality, "source": one.source, "id": one.id, "asset": {"source": "path", "id": one.asset.id}}
+        words[one.name] = {
+            "modality": one.modality,
+            "source": one.source,
+            "id": one.id,
+            "asset": {"source": "path", "id": one.asset.id},
+        }
 
     def configure(root, *more):
         small = ["suite=synthetic", "dataset=synthetic", "dataset.n=24", "compute.device=cpu", "compute.workers=0"]
@@ -43,7 +52,9 @@ def test_files_read_ahead_are_those_that_a_load_reads(tmp_path, monkeypatch):
         assert [file.suffix for file in files] == [".safetensors"]
         load(spec, CPU)
         files[0].rename(files[0].with_suffix(".gone"))
-        with pytest.raises((OSError, RuntimeError), match="model.safetensors|pretrained weights .* could not be loaded"):
+        with pytest.raises(
+            (OSError, RuntimeError), match="model.safetensors|pretrained weights .* could not be loaded"
+        ):
             load(spec, CPU)
 
 
@@ -78,7 +89,14 @@ def test_of_a_hub_repository_only_what_is_loaded_is_fetched(source, files, tmp_p
 
 def test_every_byte_is_read_unless_memory_is_short(tmp_path, monkeypatch):
     (tmp_path / "weights.npy").write_bytes(bytes(3000))
-    spec = ModelSpec(name="m", modality="language", source="static", id="m", asset=AssetSpec(source="path", id=str(tmp_path)), revision="r")
+    spec = ModelSpec(
+        name="m",
+        modality="language",
+        source="static",
+        id="m",
+        asset=AssetSpec(source="path", id=str(tmp_path)),
+        revision="r",
+    )
     read = []
     monkeypatch.setattr(ahead, "_read", lambda files: read.extend(files))
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=5999))
@@ -140,13 +158,17 @@ def test_the_next_model_is_read_while_this_one_computes_and_waited_for_before_it
     monkeypatch.setattr("platorep.models.evict", lambda _: None)
     cfg, settings = suite("b", "evict=true")
     stages.extract_models(cfg, settings)
-    assert [event for event in events if event.startswith(("read", "wait"))] == []  # the disk is to hold one model at a time
+    assert [
+        event for event in events if event.startswith(("read", "wait"))
+    ] == []  # the disk is to hold one model at a time
 
 
 def test_nothing_is_read_ahead_of_a_model_that_has_no_work_here(suite, monkeypatch):
     """As where another process still owes shards: the model is not loaded, and the next one's turn comes at once."""
     read = []
-    monkeypatch.setattr("platorep.models.read_ahead", lambda spec: read.append(spec.name) or SimpleNamespace(join=lambda: None))
+    monkeypatch.setattr(
+        "platorep.models.read_ahead", lambda spec: read.append(spec.name) or SimpleNamespace(join=lambda: None)
+    )
     cfg, settings = suite("a", "shard=0/2", "compute.shard_rows=2")
     stages.extract_models(cfg, settings)
     assert read == ["bert", "clip_vision", "vit_random"]

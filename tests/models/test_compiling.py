@@ -38,13 +38,17 @@ def batches(encoder):
     if encoder.spec.modality == "language":
         tokens = encoder.tokenize([Text.of(text) for text in TEXTS], TextRules())
         return [tokens, tokens[:1], tokens[1:2], tokens[2:]]
-    pictures = torch.randn(4, 3, *map(int, encoder.facts["input"].split(" x ")), generator=torch.Generator().manual_seed(0))
+    pictures = torch.randn(
+        4, 3, *map(int, encoder.facts["input"].split(" x ")), generator=torch.Generator().manual_seed(0)
+    )
     return [pictures, pictures[:1], pictures[1:]]
 
 
 def close(want, got):
     for one, other in zip(want, got, strict=True):
-        for a, b in zip((*one.features, *one.scalars.values()), (*other.features, *other.scalars.values()), strict=True):
+        for a, b in zip(
+            (*one.features, *one.scalars.values()), (*other.features, *other.scalars.values()), strict=True
+        ):
             torch.testing.assert_close(b, a, rtol=1e-4, atol=1e-5)
 
 
@@ -100,7 +104,11 @@ def test_without_a_compiler_there_is_a_clear_error(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_features_are_the_same_when_really_compiled(tmp_path):
     blocks_of_two_kinds = small_models.gemma(tmp_path / "gemma")
-    for spec in (small_models.llama(tmp_path / "llama"), blocks_of_two_kinds, small_models.clip(tmp_path / "clip", "vision")):
+    for spec in (
+        small_models.llama(tmp_path / "llama"),
+        blocks_of_two_kinds,
+        small_models.clip(tmp_path / "clip", "vision"),
+    ):
         encoder = load(resolve(spec, CPU), CPU)
         own = batches(encoder)
         want = [encoder.encode(batch) for batch in own]

@@ -45,7 +45,9 @@ def reference(spec, texts, side):
 
 def test_states_are_those_of_transformers_with_padding_on_either_side(spec):
     got = encoded(load(spec, CPU), TEXTS)
-    for side in ("right",) if spec.name == "bert" else ("left", "right"):  # BERT's absolute positions start at the padding
+    for side in (
+        ("right",) if spec.name == "bert" else ("left", "right")
+    ):  # BERT's absolute positions start at the padding
         want = reference(spec, TEXTS, side)
         assert len(got.features) == len(want)
         for ours, theirs in zip(got.features, want, strict=True):
@@ -73,7 +75,9 @@ def test_batch_composition_changes_nothing(spec):
 
 
 def test_last_layer_is_named_after_the_final_norm_where_there_is_one(tmp_path):
-    names = {make: load(resolve(getattr(small_models, make)(tmp_path / make), CPU), CPU).layers for make in ("llama", "bert")}
+    names = {
+        make: load(resolve(getattr(small_models, make)(tmp_path / make), CPU), CPU).layers for make in ("llama", "bert")
+    }
     assert names["llama"] == ("embedding", "block.0", "block.1", "block.2.norm")
     assert names["bert"] == ("embedding", "block.0", "block.1")
 
@@ -106,7 +110,10 @@ def test_pools_are_those_of_one_text_alone(tmp_path, pool):
 
 def direct_bits(spec, text, *, start):
     """Bits of a text by one forward pass over it alone, and one over the start token where the tokenizer adds none."""
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(spec.asset.id).eval(), AutoTokenizer.from_pretrained(spec.asset.id)
+    model, tokenizer = (
+        AutoModelForCausalLM.from_pretrained(spec.asset.id).eval(),
+        AutoTokenizer.from_pretrained(spec.asset.id),
+    )
     ids = tokenizer(text, return_tensors="pt").input_ids
     with torch.no_grad():
         logp = model(ids).logits[0].log_softmax(-1)

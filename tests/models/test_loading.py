@@ -37,7 +37,9 @@ def test_features_do_not_depend_on_a_split_between_memory_and_disk(make, tmp_pat
     assert all(torch.equal(want.scalars[name], got.scalars[name]) for name in want.scalars)
     assert "disk" in spread.facts["spread_over"]
     assert "spread_over" not in plain.facts
-    assert spread.facts["parameters"] == plain.facts["parameters"]  # tied weights are two on the disk, and one model still
+    assert (
+        spread.facts["parameters"] == plain.facts["parameters"]
+    )  # tied weights are two on the disk, and one model still
 
 
 @pytest.mark.parametrize(
@@ -61,14 +63,20 @@ def test_quantisation_is_part_of_the_key_and_passed_on_with_the_dtype_to_compute
     assert len({spec.key(), eight.key(), four.key()}) == 3
     assert loading._quantized(spec) == {}
     assert loading._quantized(eight) == {"quantization_config": {"load_in_8bit": True}}
-    assert loading._quantized(four) == {"quantization_config": {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.bfloat16}}
+    assert loading._quantized(four) == {
+        "quantization_config": {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.bfloat16}
+    }
 
 
 def test_quantisation_without_its_library_says_what_to_install(tmp_path, monkeypatch):
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "bitsandbytes" else find(name, *more))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "bitsandbytes" else find(name, *more)
+    )
     spec = resolve(small_models.llama(tmp_path / "llama", quantize="8bit"), CPU)
-    with pytest.raises(SpecError, match=r"llama-8bit: quantize=8bit needs bitsandbytes: pip install 'platorep\[quant\]'"):
+    with pytest.raises(
+        SpecError, match=r"llama-8bit: quantize=8bit needs bitsandbytes: pip install 'platorep\[quant\]'"
+    ):
         load(spec, CPU)
 
 

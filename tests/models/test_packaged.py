@@ -34,7 +34,9 @@ def encoded(encoder, *texts):
 @pytest.mark.parametrize("name", ["lite0", "lite1", "lite2"])
 def test_efficientnet_lite_sees_the_tiger(name):
     asset = AssetSpec.from_dict(yaml.safe_load((CONFIGS / "dataset" / "stamps.yaml").read_text())["assets"][0])
-    tiger = read_picture(fetch(asset) / "usr/share/tuxpaint/stamps/animals/mammals/cats/tiger_sumatran.png", square=True)
+    tiger = read_picture(
+        fetch(asset) / "usr/share/tuxpaint/stamps/animals/mammals/cats/tiger_sumatran.png", square=True
+    )
     encoder = encoder_of(name)
     with torch.inference_mode():
         assert encoder.model(encoder.transform(tiger).unsqueeze(0)).argmax().item() == TIGER

@@ -42,7 +42,9 @@ def test_features_do_not_depend_on_what_else_is_in_the_batch(quantize, llama):
     together = encoder.encode(tokens).features
     alone = [encoder.encode([one]).features for one in tokens]
     for layer, features in enumerate(together):
-        torch.testing.assert_close(torch.cat([one[layer] for one in alone]), features, rtol=1e-2, atol=1e-2 * features.abs().max().item())
+        torch.testing.assert_close(
+            torch.cat([one[layer] for one in alone]), features, rtol=1e-2, atol=1e-2 * features.abs().max().item()
+        )
 
 
 def test_extraction_says_so_in_its_name_its_key_and_its_manifest(run, llama):

@@ -30,7 +30,9 @@ def encoded(encoder):
     return encoder.encode(torch.stack([encoder.transform(picture) for picture in PICTURES])).features
 
 
-@pytest.mark.parametrize(("name", "token"), [("test_vit", "class"), ("test_efficientnet", None), ("test_convnext", None)])
+@pytest.mark.parametrize(
+    ("name", "token"), [("test_vit", "class"), ("test_efficientnet", None), ("test_convnext", None)]
+)
 def test_features_are_those_of_timms_forward_intermediates(name, token):
     encoder = encoder_of(small_models.picture(name))
     batch = torch.stack([encoder.transform(picture) for picture in PICTURES])
@@ -98,7 +100,11 @@ def test_weights_of_a_file_are_loaded_under_timms_names_and_under_others(tmp_pat
     made = []
     for file in ("own.safetensors", "other.pth"):
         asset = AssetSpec(source="path", id=str(tmp_path / file))
-        made.append(encoded(encoder_of(ModelSpec(name="m", modality="vision", source="timm", id="test_efficientnet", asset=asset))))
+        made.append(
+            encoded(
+                encoder_of(ModelSpec(name="m", modality="vision", source="timm", id="test_efficientnet", asset=asset))
+            )
+        )
     assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
     assert not torch.allclose(made[0][-1], encoded(encoder_of(small_models.picture("test_efficientnet")))[-1])
 
@@ -134,7 +140,13 @@ def test_pickle_in_a_weights_file_is_not_executed(tmp_path):
             return (open, (str(tmp_path / "harm"), "w"))
 
     torch.save({"weight": Evil()}, tmp_path / "m.pth")
-    spec = ModelSpec(name="m", modality="vision", source="timm", id="test_vit", asset=AssetSpec(source="path", id=str(tmp_path / "m.pth")))
+    spec = ModelSpec(
+        name="m",
+        modality="vision",
+        source="timm",
+        id="test_vit",
+        asset=AssetSpec(source="path", id=str(tmp_path / "m.pth")),
+    )
     with pytest.raises(Exception, match="weights_only|Weights only"):
         encoder_of(spec)
     assert not (tmp_path / "harm").exists()
@@ -175,14 +187,18 @@ def test_towers_of_open_clip_give_their_blocks(tmp_path, modality):
         batch = torch.stack([encoder.transform(picture) for picture in PICTURES])
         got = encoder.encode(batch).features
         with torch.no_grad():
-            out = model.visual.forward_intermediates(batch, intermediates_only=True, output_fmt="NLC", output_extra_tokens=True)
+            out = model.visual.forward_intermediates(
+                batch, intermediates_only=True, output_fmt="NLC", output_extra_tokens=True
+            )
         want = [prefix[:, 0] for prefix in out["image_intermediates_prefix"]]
     else:
         texts = ["a tiger!", "an adjustable wrench of steel"]
         got = encoder.encode(encoder.tokenize([Text.of(text) for text in texts], TextRules())).features
         ids = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'clip'}")(texts)
         with torch.no_grad():
-            states = model.text.forward_intermediates(ids, intermediates_only=True, output_fmt="NLC")["text_intermediates"]
+            states = model.text.forward_intermediates(ids, intermediates_only=True, output_fmt="NLC")[
+                "text_intermediates"
+            ]
         ends = ids.argmax(1)
         want = [torch.stack([state[i, : ends[i] + 1].mean(0) for i in range(2)]) for state in states]
     assert len(got) == len(want) == len(encoder.layers)

@@ -15,7 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory):
     out = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = out.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(out / "site")
@@ -26,7 +31,9 @@ def test_every_file_of_the_package_and_of_the_configuration_is_in_the_wheel(unpa
     tracked = subprocess.run(
         ["git", "ls-files", "platorep", "configs"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    expected = {name if name.startswith("platorep/") else f"platorep/{name}" for name in tracked if (ROOT / name).exists()}
+    expected = {
+        name if name.startswith("platorep/") else f"platorep/{name}" for name in tracked if (ROOT / name).exists()
+    }
     got = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     assert expected - got == set()
 

@@ -13,7 +13,11 @@ from platorep.metrics.registry import METRICS, build, metric_class
 
 
 NAMES = [name for name, where in METRICS.items() if "neighbours:" in where]
-CASES = [pytest.param(name, similarity, id=f"{name}-{similarity}") for name in NAMES for similarity in ("cosine", "euclidean")]
+CASES = [
+    pytest.param(name, similarity, id=f"{name}-{similarity}")
+    for name in NAMES
+    for similarity in ("cosine", "euclidean")
+]
 N = 90
 
 
@@ -29,10 +33,14 @@ def score(metric, x: torch.Tensor, y: torch.Tensor) -> float:
 
 
 MAPS = {
-    "orthogonal": lambda x: x @ torch.linalg.qr(torch.randn(x.shape[1], x.shape[1], generator=torch.Generator().manual_seed(1))).Q,
+    "orthogonal": lambda x: (
+        x @ torch.linalg.qr(torch.randn(x.shape[1], x.shape[1], generator=torch.Generator().manual_seed(1))).Q
+    ),
     "scaling": lambda x: 8 * x,
     "translation": lambda x: x + 4,
-    "sample_scaling": lambda x: x * 2.0 ** torch.randint(-3, 4, (len(x), 1), generator=torch.Generator().manual_seed(2)),
+    "sample_scaling": lambda x: (
+        x * 2.0 ** torch.randint(-3, 4, (len(x), 1), generator=torch.Generator().manual_seed(2))
+    ),
     "invertible_linear": lambda x: x * torch.logspace(-1, 1, x.shape[1]),
 }
 

@@ -55,7 +55,9 @@ def integer_features(draw) -> tuple[np.ndarray, np.ndarray, int]:
 def fast(name: str, x: np.ndarray, y: np.ndarray, dtype: torch.dtype = torch.float32, **params: object) -> float:
     metric = build(name, **params)
     metric.check(len(x))
-    return metric.score(*(metric.prepare(Geometry(torch.from_numpy(side).to(dtype), metric.similarity)) for side in (x, y)))
+    return metric.score(
+        *(metric.prepare(Geometry(torch.from_numpy(side).to(dtype), metric.similarity)) for side in (x, y))
+    )
 
 
 @pytest.mark.parametrize(("name", "params"), VARIANTS)
@@ -69,7 +71,12 @@ def test_euclidean_with_ties_duplicates_and_constants(name, params, data, dtype)
 
 @pytest.mark.parametrize(("name", "params"), VARIANTS)
 @settings(max_examples=20, deadline=None)
-@given(n=st.integers(4, 16), widths=st.tuples(st.integers(2, 40), st.integers(2, 40)), k=st.integers(1, 6), seed=st.integers(0, 10**6))
+@given(
+    n=st.integers(4, 16),
+    widths=st.tuples(st.integers(2, 40), st.integers(2, 40)),
+    k=st.integers(1, 6),
+    seed=st.integers(0, 10**6),
+)
 def test_cosine_without_near_ties(name, params, n, widths, k, seed):
     assume(k < n)
     made = np.random.default_rng(seed)

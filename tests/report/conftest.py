@@ -33,12 +33,21 @@ def picture(index: int) -> Image.Image:
 
 
 def make_run(
-    root, *, n: int = N, permutations: int = 39, metrics=("mutual_knn", "cka"), depth: int = 3, models: int = 2, kind: str = "cross"
+    root,
+    *,
+    n: int = N,
+    permutations: int = 39,
+    metrics=("mutual_knn", "cka"),
+    depth: int = 3,
+    models: int = 2,
+    kind: str = "cross",
 ) -> Run:
     """`models` language and as many vision models that see a shared latent, compared across (kind "cross") or all; k = 5."""
     chance = torch.Generator().manual_seed(7)
     latent = torch.randn(n, 5, generator=chance)
-    captions = [[HOSTILE[i]] if i < len(HOSTILE) else [f"thing {i} of kind {i % 7}", f"another word for {i}"] for i in range(n)]
+    captions = [
+        [HOSTILE[i]] if i < len(HOSTILE) else [f"thing {i} of kind {i % 7}", f"another word for {i}"] for i in range(n)
+    ]
     captions[n - 1] = captions[n - 2]
     samples = Samples(
         ids=[f"s/{i:03d}" for i in range(n)],
@@ -55,7 +64,13 @@ def make_run(
             name = f"{modality[0]}{number}"
             upstream = "somebody's model, quantised to Q4" if name == "l1" else ""
             model = ModelSpec(
-                name=name, modality=modality, source="imported", id=f"<{name}>", revision="r1", family=modality, upstream=upstream
+                name=name,
+                modality=modality,
+                source="imported",
+                id=f"<{name}>",
+                revision="r1",
+                family=modality,
+                upstream=upstream,
             )
             writer = FeatureWriter(store, ExtractSpec(model=model, dataset=dataset), samples, 64)
             layers = {}

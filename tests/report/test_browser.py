@@ -78,7 +78,9 @@ def focus(page, selector):
 def choose(page, selector, value):
     page.execute_script("document.querySelector(arguments[0]).value = arguments[1]", selector, value)
     for event in ("change", "input"):
-        page.execute_script("document.querySelector(arguments[0]).dispatchEvent(new Event(arguments[1]))", selector, event)
+        page.execute_script(
+            "document.querySelector(arguments[0]).dispatchEvent(new Event(arguments[1]))", selector, event
+        )
 
 
 def contents(page):
@@ -89,12 +91,20 @@ def test_it_opens_from_disk_without_an_error_or_a_request(page):
     page.get_log("browser")
     page.refresh()
     assert page.get_log("browser") == []
-    assert js(page, "performance.getEntriesByType('resource').map(one => one.name).filter(one => !one.startsWith('data:'))") == []
+    assert (
+        js(
+            page,
+            "performance.getEntriesByType('resource').map(one => one.name).filter(one => !one.startsWith('data:'))",
+        )
+        == []
+    )
     assert js(page, "document.querySelectorAll('#matrix-table td[role=gridcell]').length") == 4
 
 
 def test_hostile_captions_are_shown_and_not_run(page):
-    page.execute_script("[...document.querySelectorAll('#samples [role=option]')].slice(0, 4).forEach(one => one.click())")
+    page.execute_script(
+        "[...document.querySelectorAll('#samples [role=option]')].slice(0, 4).forEach(one => one.click())"
+    )
     for i, hostile in enumerate(HOSTILE):
         click(page, f"#samples [data-sample='{i}']")
         assert text(page, "#caption") == hostile
@@ -146,7 +156,9 @@ def test_the_layer_map_reads_cell_by_cell(page, small):
     focus(page, "#layer-map")
     press(page, *["ARROW_LEFT"] * 4, *["ARROW_DOWN"] * 4, "ARROW_RIGHT")
     frame = small.alignment.frame[small.alignment.frame.metric == small.metrics[0].id]
-    score = frame[(frame.x_model == "l0") & (frame.y_model == "v1") & (frame.x_layer == 0) & (frame.y_layer == 1)].score.iloc[0]
+    score = frame[
+        (frame.x_model == "l0") & (frame.y_model == "v1") & (frame.x_layer == 0) & (frame.y_layer == 1)
+    ].score.iloc[0]
     assert text(page, "#layer-said") == f"l0, layer 0 (block.0) × v1, layer 1 (block.1): {score:.3f}"
 
 
@@ -166,14 +178,24 @@ def test_neighbours_and_shared_marks_are_those_of_the_models(page, small):
     choose(page, "#pair-x", "1")
     choose(page, "#pair-y", "2")
     click(page, "#samples [data-sample='30']")
-    graphs = [neighbour_graphs(small.by_name[name], 5)[pair[layer]][30].tolist() for name, layer in (("l1", "xl"), ("v0", "yl"))]
+    graphs = [
+        neighbour_graphs(small.by_name[name], 5)[pair[layer]][30].tolist()
+        for name, layer in (("l1", "xl"), ("v0", "yl"))
+    ]
     columns = [
-        [int(i) for i in js(page, f"[...document.querySelectorAll('.column:nth-child({c}) .near')].map(n => n.dataset.sample)")]
+        [
+            int(i)
+            for i in js(
+                page, f"[...document.querySelectorAll('.column:nth-child({c}) .near')].map(n => n.dataset.sample)"
+            )
+        ]
         for c in (1, 2)
     ]
     assert columns == graphs
     shared = set(graphs[0]) & set(graphs[1])
-    assert {int(i) for i in js(page, "[...document.querySelectorAll('.near.shared')].map(n => n.dataset.sample)")} == shared
+    assert {
+        int(i) for i in js(page, "[...document.querySelectorAll('.near.shared')].map(n => n.dataset.sample)")
+    } == shared
     assert text(page, "#agreement").startswith(
         f"l1 and v0 share {len(shared)} of 5 · mean over samples {pair['score']:.3f}, chance {5 / (N - 1):.3f}"
     )
@@ -191,7 +213,10 @@ def test_a_third_model_stands_beside_and_the_last_layer_can_be_shown(page, small
     choose(page, "#layer-rule", "last")
     assert set(texts(page, ".column p")) == {"layer 2 (block.2), last"}
     name = texts(page, ".column h4")[0]
-    shown = [int(i) for i in js(page, "[...document.querySelectorAll('.column:nth-child(1) .near')].map(n => n.dataset.sample)")]
+    shown = [
+        int(i)
+        for i in js(page, "[...document.querySelectorAll('.column:nth-child(1) .near')].map(n => n.dataset.sample)")
+    ]
     assert shown == neighbour_graphs(small.by_name[name], 5)[2][30].tolist()
 
 
@@ -206,7 +231,9 @@ def test_a_neighbour_becomes_the_sample(page):
 def test_search_finds_all_words_in_captions_ids_and_categories(page, small):
     choose(page, "#search", "KIND 3 thing")
     wanted = [i for i in range(len(HOSTILE), N) if "kind 3" in small.samples.captions[i][0]]
-    shown = [int(i) for i in js(page, "[...document.querySelectorAll('#samples [role=option]')].map(n => n.dataset.sample)")]
+    shown = [
+        int(i) for i in js(page, "[...document.querySelectorAll('#samples [role=option]')].map(n => n.dataset.sample)")
+    ]
     assert set(wanted) <= set(shown)
     assert text(page, "#found") == f"{len(shown)} of {N} samples"
     assert js(page, "document.querySelector('#samples [aria-selected=true]').dataset.sample") == str(shown[0])
@@ -240,8 +267,14 @@ def test_tab_reaches_every_part_in_the_order_of_the_page_and_the_focus_shows(pag
         press(page, "TAB")
         if js(page, "document.activeElement === document.body"):
             break  # past the last one
-        where = js(page, "document.activeElement.closest('section[id]')?.id ?? document.activeElement.closest('nav, header')?.tagName")
-        outline = js(page, "getComputedStyle(document.activeElement.closest('.chips label') ?? document.activeElement).outlineStyle")
+        where = js(
+            page,
+            "document.activeElement.closest('section[id]')?.id ?? document.activeElement.closest('nav, header')?.tagName",
+        )
+        outline = js(
+            page,
+            "getComputedStyle(document.activeElement.closest('.chips label') ?? document.activeElement).outlineStyle",
+        )
         assert outline != "none", js(page, "document.activeElement.outerHTML.slice(0, 80)")
         if where not in seen:
             seen.append(where)
@@ -257,7 +290,8 @@ def test_statistics_sort_by_a_column(page):
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_no_width_needs_sideways_scrolling(page, width):
     page.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride", {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600},
     )
     assert js(page, "document.documentElement.scrollWidth") <= width
 
@@ -281,7 +315,9 @@ return found;
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_has_enough_contrast(page, scheme):
-    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    page.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
     assert page.execute_script(CONTRAST) == []
 
 

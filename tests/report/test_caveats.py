@@ -18,7 +18,14 @@ N, K = 100, 5
 
 def healthy() -> Anatomy:
     graph = (torch.arange(N)[:, None] + torch.arange(1, K + 1)) % N
-    row = {"layer": 0, "in_degree_skewness": 0.0, "max_in_degree": K, "never_neighbours": 0.0, "ties": 0.0, "clamped": 0.05}
+    row = {
+        "layer": 0,
+        "in_degree_skewness": 0.0,
+        "max_in_degree": K,
+        "never_neighbours": 0.0,
+        "ties": 0.0,
+        "clamped": 0.05,
+    }
     return Anatomy({0: graph}, pd.DataFrame([row, row | {"layer": 1}]), 1.0)
 
 
@@ -48,7 +55,11 @@ def test_a_healthy_layer_gives_no_warning(titles):
     ("change", "title", "case"),
     [
         ({"max_in_degree": 60}, "Hubs", "v0: 1 of 2 layers, most in layer 1 (neighbour of 60 of 100 samples)"),
-        ({"never_neighbours": 0.5}, "Hubs", "v0: 1 of 2 layers, most in layer 1 (50% of samples are nobody's neighbour)"),
+        (
+            {"never_neighbours": 0.5},
+            "Hubs",
+            "v0: 1 of 2 layers, most in layer 1 (50% of samples are nobody's neighbour)",
+        ),
         ({"ties": 0.25}, "Ties", "v0: 1 of 2 layers, most in layer 1 (25.0% of samples)"),
         ({"clamped": 0.75}, "Heavily clamped layers", "v0: 1 of 2 layers, most in layer 1 (75% of values)"),
     ],
@@ -76,7 +87,10 @@ def test_large_neighbourhoods_are_told_with_their_chance(titles, small):
     from platorep.metrics.registry import build
 
     found = titles(metrics=[build("mutual_knn", k=20)])
-    assert f"k = 20 of n = 90 samples: chance alone reaches about k/(n − 1) = {20 / 89:.3f}" in found["Neighbourhoods are large"].text
+    assert (
+        f"k = 20 of n = 90 samples: chance alone reaches about k/(n − 1) = {20 / 89:.3f}"
+        in found["Neighbourhoods are large"].text
+    )
     assert "Neighbourhoods are large" not in titles()
 
 

@@ -17,7 +17,9 @@ def test_the_command_writes_the_page_of_a_run(tmp_path, capsys):
         f"root={tmp_path}",
         "statistics.permutations=19",
     ]
-    cfg = configuration(tmp_path, *[word for word in words if not word.startswith("root")], "compute.device=cpu", "compute.workers=0")
+    cfg = configuration(
+        tmp_path, *[word for word in words if not word.startswith("root")], "compute.device=cpu", "compute.workers=0"
+    )
     settings = pipeline.Settings.from_config(cfg)
     assert stages.extract_models(cfg, settings) == []
     with pytest.raises(SystemExit) as stopped:

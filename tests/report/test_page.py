@@ -105,7 +105,10 @@ def test_texts_of_the_data_never_become_markup(html, page, data):
 
 
 def test_the_script_writes_text_and_never_markup(page):
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|setAttribute\(\"on", page.scripts[1])
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|setAttribute\(\"on",
+        page.scripts[1],
+    )
 
 
 def test_the_same_run_gives_the_same_bytes(small, html, tmp_path):
@@ -140,14 +143,22 @@ def test_layer_maps_hold_every_score_of_the_table(small, data):
         assert pair["rows"] == [0, 1, 2, CONCATENATION]
         levels = unpack(pair["grid"], len(pair["rows"]), len(pair["columns"])).astype(float)
         frame = small.alignment.frame
-        frame = frame[(frame.metric == metric["id"]) & (frame.x_model == names[pair["x"]]) & (frame.y_model == names[pair["y"]])]
-        table = frame.pivot(index="x_layer", columns="y_layer", values="score").loc[pair["rows"], pair["columns"]].to_numpy()
+        frame = frame[
+            (frame.metric == metric["id"]) & (frame.x_model == names[pair["x"]]) & (frame.y_model == names[pair["y"]])
+        ]
+        table = (
+            frame.pivot(index="x_layer", columns="y_layer", values="score")
+            .loc[pair["rows"], pair["columns"]]
+            .to_numpy()
+        )
         scores = metric["low"] + (levels - 1) / (payload.STEPS - 1) * (metric["high"] - metric["low"])
         np.testing.assert_allclose(scores, table, atol=(metric["high"] - metric["low"]) / payload.STEPS)
 
 
 def test_a_layer_pair_that_was_not_scored_is_a_gap(small):
-    part = small.alignment.frame.query("x_model == 'l0' and y_model == 'v0' and metric == @small.metrics[0].id").iloc[1:]
+    part = small.alignment.frame.query("x_model == 'l0' and y_model == 'v0' and metric == @small.metrics[0].id").iloc[
+        1:
+    ]
     packed = payload.grid(part, {"low": 0.0, "high": 1.0})
     assert unpack(packed["grid"], 4, 4)[0, 0] == 0
     assert (unpack(packed["grid"], 4, 4).flatten()[1:] > 0).all()
@@ -158,8 +169,18 @@ def test_statistics_are_those_of_the_selection_table(small, page, data):
     assert len(data["pairs"]) == len(rows) == 8
     for pair in data["pairs"]:
         names = [data["models"][pair[side]]["name"] for side in "xy"]
-        row = rows[(rows.metric == data["metrics"][pair["metric"]]["id"]) & (rows.x_model == names[0]) & (rows.y_model == names[1])].iloc[0]
-        for mine, theirs in (("score", "score"), ("low", "low"), ("p_value", "p_value"), ("p_family", "p_family"), ("q_value", "q_value")):
+        row = rows[
+            (rows.metric == data["metrics"][pair["metric"]]["id"])
+            & (rows.x_model == names[0])
+            & (rows.y_model == names[1])
+        ].iloc[0]
+        for mine, theirs in (
+            ("score", "score"),
+            ("low", "low"),
+            ("p_value", "p_value"),
+            ("p_family", "p_family"),
+            ("q_value", "q_value"),
+        ):
             assert pair[mine] == pytest.approx(row[theirs], rel=1e-5)
     assert f"{rows.score.max():.3f}" in page.text
 

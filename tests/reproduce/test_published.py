@@ -14,7 +14,9 @@ def found(*rows):
 
 
 def published(*rows):
-    return pd.DataFrame(rows, columns=["quantity", "x", "y", "relation", "value", "scope"]).assign(figure="fig3", source="s", trust="paper")
+    return pd.DataFrame(rows, columns=["quantity", "x", "y", "relation", "value", "scope"]).assign(
+        figure="fig3", source="s", trust="paper"
+    )
 
 
 def test_every_published_value_has_a_source_a_trust_and_a_figure():
@@ -57,7 +59,8 @@ def test_a_direction_agrees_when_the_whole_interval_lies_above(row, agrees):
 
 def test_numbers_have_a_difference_and_models_that_were_not_run_are_left_out():
     table = published(
-        ("alignment", "llama-7b", "dinov2-base", "=", 0.142, "paper"), ("alignment", "llama-13b", "dinov2-base", "=", 0.141, "paper")
+        ("alignment", "llama-7b", "dinov2-base", "=", 0.142, "paper"),
+        ("alignment", "llama-13b", "dinov2-base", "=", 0.141, "paper"),
     )
     made = compare(found(("alignment", "llama-7b", "dinov2-base", 0.150)), table, {"llama-7b", "dinov2-base"})
     assert made[["x", "published"]].to_numpy().tolist() == [["llama-7b", "0.142"]]

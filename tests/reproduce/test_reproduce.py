@@ -32,7 +32,9 @@ def base(tmp_path_factory):
     spec = llama(folder / "small", family="llama", upstream="made here", licence="none needed")
     models = {name: spec.replace(name=name, **more) for name, more in
               {"small": {}, "small_noise20": {"weight_noise": 0.2}, "small_noise80": {"weight_noise": 0.8}}.items()}  # fmt: skip
-    return folder / "outputs", {name: {k: v for k, v in one.to_dict().items() if k != "name"} for name, one in models.items()}
+    return folder / "outputs", {
+        name: {k: v for k, v in one.to_dict().items() if k != "name"} for name, one in models.items()
+    }
 
 
 def configuration(root, name, *overrides):
@@ -49,14 +51,19 @@ def run(base, name, *overrides, models=True, **recipe):
     cfg["recipe"] |= recipe
     cfg["models"] = (language if models else {}) | cfg["models"]
     out = reproduce(cfg, pipeline.Settings.from_config(cfg))
-    assert {path.name for path in out.iterdir()} == FILES | {f"{cfg['recipe']['name']}.png", f"{cfg['recipe']['name']}.pdf"}
+    assert {path.name for path in out.iterdir()} == FILES | {
+        f"{cfg['recipe']['name']}.png",
+        f"{cfg['recipe']['name']}.pdf",
+    }
     for stem in ("alignment", "comparison"):
         assert len(pd.read_csv(out / f"{stem}.csv")) == len(pd.read_parquet(out / f"{stem}.parquet"))
     return cfg, AlignmentTable.load([out / "alignment.parquet"]).frame, pd.read_parquet(out / "comparison.parquet")
 
 
 def value(comparison, quantity, x=""):
-    rows = comparison[(comparison.quantity == quantity) & ((comparison.x == x) | (x == ""))].drop_duplicates(["quantity", "x", "y"])
+    rows = comparison[(comparison.quantity == quantity) & ((comparison.x == x) | (x == ""))].drop_duplicates(
+        ["quantity", "x", "y"]
+    )
     assert len(rows) == 1, quantity
     return rows.measured.iloc[0]
 
@@ -81,7 +88,9 @@ def test_fig3_lies_above_chance_and_shuffled_pairs_within_it(base):
     cfg, best, comparison = run(base, "controls", "recipe.shuffles=3")
     settings = pipeline.Settings.from_config(cfg)
     features = {one.name: one for one in pipeline.stored(cfg, settings)}
-    graphs = {name: torch.stack(neighbour_graphs(one, 10)) for name, one in features.items() if name in ("tfidf", "pixels")}
+    graphs = {
+        name: torch.stack(neighbour_graphs(one, 10)) for name, one in features.items() if name in ("tfidf", "pixels")
+    }
     null = max_null(graphs, [("tfidf", "pixels")], 400)
     low, high = np.quantile(null.null[0], [0.005, 0.995])
     pair = best[(best.x_model == "tfidf") & (best.y_model == "pixels")]
@@ -116,7 +125,10 @@ def test_fig4_draws_the_measures_that_it_is_told(base):
     assert rows.set_index("x").measured.to_dict() == own.to_dict()
     order = own[["small", "small_noise20", "small_noise80"]].rank()
     bits = (
-        pd.read_csv(base[0] / "reproduce" / "fig4_offline" / "competence.csv").query("measure == 'bits_per_byte'").set_index("model").value
+        pd.read_csv(base[0] / "reproduce" / "fig4_offline" / "competence.csv")
+        .query("measure == 'bits_per_byte'")
+        .set_index("model")
+        .value
     )
     rank = np.corrcoef((-bits).rank(), order[bits.index])[0, 1]
     assert value(comparison, "rank correlation of alignment and 1 - bits per byte") == pytest.approx(rank)
@@ -127,7 +139,10 @@ def test_fig10_has_every_k_of_both_variants(base):
     assert best.metric.nunique() == 6
     means = best.groupby("metric").score.mean()
     for metric, mean in means.items():
-        name, k = ("CKNNA" if metric.startswith("cknna(") else "CKNNA as released"), metric.split("k=")[1].split(",")[0].rstrip(")")
+        name, k = (
+            ("CKNNA" if metric.startswith("cknna(") else "CKNNA as released"),
+            metric.split("k=")[1].split(",")[0].rstrip(")"),
+        )
         assert value(comparison, f"mean alignment, {name} (k = {k})") == pytest.approx(mean)
 
 
@@ -139,7 +154,9 @@ def test_fig12_compares_metrics_over_pairs_and_smaller_galleries_without_extract
     small = best[(best.n == 24) & (best.x_model == "pixels") & (best.y_model == "vit_random")].score.item()
     features = {one.name: one for one in pipeline.stored(cfg, pipeline.Settings.from_config(cfg))}
     chosen = sorted(np.random.default_rng(0).permutation(72)[:24])
-    layers = [[one.load(i)[chosen] for i in range(len(one.layers))] for one in (features["pixels"], features["vit_random"])]
+    layers = [
+        [one.load(i)[chosen] for i in range(len(one.layers))] for one in (features["pixels"], features["vit_random"])
+    ]
     # the concatenation takes part in the one and not in the other
     assert small >= score_layers(*layers, "mutual_knn", k=10).max() - 1e-9
     assert value(comparison, "rank correlation with mutual k-NN (k = 10), LCS k-NN (k = 10)") > 0
@@ -215,7 +232,10 @@ def test_an_unknown_figure_is_answered_with_those_there_are(capsys):
 def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
     config.register()
     with initialize_config_dir(str(config.config_dir()), version_base="1.3"):
-        made = compose("reproduce", overrides=[f"reproduce={name}", *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12") else [])])
+        made = compose(
+            "reproduce",
+            overrides=[f"reproduce={name}", *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12") else [])],
+        )
     cfg = OmegaConf.to_container(made, resolve=True)
     assert cfg["recipe"]["name"] == name
     assert list(cfg["figure"]) == [name.removesuffix("_offline")]

@@ -63,7 +63,9 @@ def test_linearised_variance_equals_a_dense_evaluation_of_the_formula():
     h = a * b - p_x * a - p_y * b
     s = h + h.T
     expected = np.var(s.sum(1) / K, ddof=1) / n - sum(s[i, j] ** 2 for i in range(n) for j in range(i)) / (n * K) ** 2
-    assert linearised(overlap_terms(torch.from_numpy(nx), torch.from_numpy(ny), K)).standard_error == pytest.approx(expected**0.5)
+    assert linearised(overlap_terms(torch.from_numpy(nx), torch.from_numpy(ny), K)).standard_error == pytest.approx(
+        expected**0.5
+    )
 
 
 def test_standard_errors_against_the_spread_over_fresh_samples():
@@ -95,7 +97,9 @@ def test_query_bootstrap_is_the_error_of_a_mean_with_reciprocal_pairs_and_says_t
     interval = query_bootstrap(terms, seed=1)
     assert interval.conditional
     h = terms.terms.toarray()
-    overlaps = np.array([len(set(p) & set(q)) / K for p, q in zip(x.neighbours(K).tolist(), y.neighbours(K).tolist(), strict=True)])
+    overlaps = np.array(
+        [len(set(p) & set(q)) / K for p, q in zip(x.neighbours(K).tolist(), y.neighbours(K).tolist(), strict=True)]
+    )
     expected = overlaps.var() / 300 + (h * h.T).sum() / (300 * K) ** 2
     assert interval.standard_error == pytest.approx(expected**0.5, rel=0.06)
     assert interval.standard_error > 1.05 * overlaps.std() / 300**0.5
@@ -141,7 +145,9 @@ def test_block_jackknife_of_cka_finds_the_spread_over_fresh_samples():
     found = []
     for seed in range(50):
         latent = rng.normal(size=(120, 4))
-        x, y = ([metric.prepare(Geometry(torch.from_numpy(latent @ m + rng.normal(size=(120, 12))).float()))] for m in maps)
+        x, y = (
+            [metric.prepare(Geometry(torch.from_numpy(latent @ m + rng.normal(size=(120, 12))).float()))] for m in maps
+        )
         without = metric.leave_block_out(x, y, blocks(120, 40, seed))[:, 0, 0].numpy()
         interval = jackknife(metric.score_all(x, y).item(), without)
         found.append((interval.estimate, interval.standard_error))

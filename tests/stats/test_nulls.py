@@ -105,7 +105,9 @@ def test_the_general_null_gives_the_fast_one_draw_by_draw(world, neighbours):
     np.testing.assert_allclose(fast.p, general.p)
 
 
-@pytest.mark.parametrize(("name", "params"), [("mutual_knn", {"k": K}), ("cka", {}), ("cka", {"hsic": "biased"}), ("cknna", {"k": K})])
+@pytest.mark.parametrize(
+    ("name", "params"), [("mutual_knn", {"k": K}), ("cka", {}), ("cka", {"hsic": "biased"}), ("cknna", {"k": K})]
+)
 def test_permuted_mean_and_spread_of_one_layer_pair_agree_with_the_closed_form(world, name, params):
     metric = registry.build(name, **params)
     x, y = [metric.prepare(world["a"][0])], [metric.prepare(world["c"][0])]
@@ -160,7 +162,9 @@ def test_max_t_is_at_least_each_pairs_own_p_and_counts_the_observed_draw():
     rng = np.random.default_rng(0)
     null = rng.normal(size=(5, 99))
     drawn = Permutations.draw(10, 99, 0)
-    result = MaxNull(tuple(("x", str(i)) for i in range(5)), np.array([0.0, 1.0, 2.0, 3.0, 9.0]), np.zeros((5, 2), int), null, drawn)
+    result = MaxNull(
+        tuple(("x", str(i)) for i in range(5)), np.array([0.0, 1.0, 2.0, 3.0, 9.0]), np.zeros((5, 2), int), null, drawn
+    )
     assert (result.p_family >= result.p).all()
     assert result.p[4] == result.p_family[4] == 0.01
     hand = (1 + (null >= result.observed[:, None]).sum(axis=1)) / 100
@@ -199,7 +203,11 @@ def test_the_frame_records_how_it_was_drawn(neighbours):
         (lambda g: {**g, "b": g["b"][:, :, :3]}, FeatureError, "must share n and k"),
         (lambda g: {**g, "b": g["b"].float()}, FeatureError, "must be integers"),
         (lambda g: {**g, "b": g["b"] + N}, FeatureError, f"indices outside its {N} samples"),
-        (lambda g: {**g, "b": torch.arange(N).view(1, N, 1).expand(1, N, K).clone()}, FeatureError, "their own neighbours"),
+        (
+            lambda g: {**g, "b": torch.arange(N).view(1, N, 1).expand(1, N, K).clone()},
+            FeatureError,
+            "their own neighbours",
+        ),
         (lambda g: {"a": g["a"], "bb": g["b"]}, UnknownNameError, "unknown model 'b'"),
     ],
 )

@@ -7,7 +7,16 @@ import torch
 from platorep.core.errors import FeatureError, SpecError
 from platorep.metrics import registry
 from platorep.metrics.base import Geometry
-from platorep.stats.selection import best_layers, halves, held_out, held_out_layers, last_layers, layers_at, on_fold, subset
+from platorep.stats.selection import (
+    best_layers,
+    halves,
+    held_out,
+    held_out_layers,
+    last_layers,
+    layers_at,
+    on_fold,
+    subset,
+)
 
 from .worlds import layers
 
@@ -30,7 +39,9 @@ def test_ties_go_to_the_lower_layers():
 
 
 def test_held_out_scores_the_other_folds_choice():
-    scores = torch.tensor([[[[0.1, 0.9], [0.2, 0.3]], [[0.5, 0.4], [0.6, 0.2]]]])  # one split: fold 0 chooses (0, 1), fold 1 (1, 0)
+    scores = torch.tensor(
+        [[[[0.1, 0.9], [0.2, 0.3]], [[0.5, 0.4], [0.6, 0.2]]]]
+    )  # one split: fold 0 chooses (0, 1), fold 1 (1, 0)
     result = held_out(scores)
     assert result.fold_scores.tolist() == [[pytest.approx(0.2), pytest.approx(0.4)]]
     assert result.score == pytest.approx(0.3)

@@ -27,7 +27,9 @@ def test_values_are_scipys():
     for name, reference in (("spearman", stats.spearmanr), ("kendall", stats.kendalltau)):
         found = trend(x, y, PRH_FAMILIES, statistic=name)
         assert (found.value, found.naive_p) == tuple(pytest.approx(float(v)) for v in reference(x, y))
-        assert found.slope == pytest.approx(np.median([(y[j] - y[i]) / (x[j] - x[i]) for i in range(12) for j in range(i)]))
+        assert found.slope == pytest.approx(
+            np.median([(y[j] - y[i]) / (x[j] - x[i]) for i in range(12) for j in range(i)])
+        )
         assert found.models == 12
         assert found.families == 3
 

@@ -13,7 +13,9 @@ def layers(rng: np.random.Generator, latent: np.ndarray, count: int, noise: floa
     n, d = latent.shape
     keep = 0.0 if np.isinf(noise) else 1.0
     scale = 1.0 if np.isinf(noise) else noise
-    made = (keep * latent @ rng.normal(size=(d, width)) + scale * rng.normal(size=(n, width)) * d**0.5 for _ in range(count))
+    made = (
+        keep * latent @ rng.normal(size=(d, width)) + scale * rng.normal(size=(n, width)) * d**0.5 for _ in range(count)
+    )
     return [Geometry(torch.from_numpy(x).float()) for x in made]
 
 

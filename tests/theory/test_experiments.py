@@ -100,7 +100,11 @@ def test_failures_show(tmp_path):
     verdicts = scored(tables["verdicts"]).set_index("pair")
     assert verdicts.loc["one world"].rejected == 1
     assert verdicts.loc["different worlds"].rejected <= 0.5
-    assert verdicts.score.loc["one world"] > verdicts.score.loc["lossy: 12 symbols"] > verdicts.score.loc["lossier: 3 symbols"]
+    assert (
+        verdicts.score.loc["one world"]
+        > verdicts.score.loc["lossy: 12 symbols"]
+        > verdicts.score.loc["lossier: 3 symbols"]
+    )
     assert drawn("failures", tables, tmp_path)
 
 
@@ -133,7 +137,10 @@ def test_instruments_reject_nothing_special_under_the_null_and_much_above_it(tmp
     assert null.mean() < 0.1  # 5 % expected; 21 tests x 25 repetitions
     assert frame[(frame.signal == 0.4) & (frame.metric == "cka")].rejected.min() > 0.9
     cell = frame[(frame.signal == 0.4) & (frame.metric == "edit_distance_knn") & (frame.varied == "signal")]
-    assert tables["summary"].set_index(["metric", "test"]).loc[("edit_distance_knn", "relabelling"), "signal 0.4"] == cell.rejected.item()
+    assert (
+        tables["summary"].set_index(["metric", "test"]).loc[("edit_distance_knn", "relabelling"), "signal 0.4"]
+        == cell.rejected.item()
+    )
     coverage = tables["coverage"].set_index(["interval", "signal"]).covered
     assert coverage["mutual_knn, jackknife", 0.4] >= 0.9
     assert drawn("instruments", tables, tmp_path)
@@ -188,7 +195,10 @@ def test_a_world_is_refused_by_an_experiment_that_makes_its_own(tmp_path):
 
 def test_wrong_experiments_and_options_are_refused_before_the_first_one_runs(tmp_path):
     settings = SimpleNamespace(root=tmp_path)
-    for wrong, error, message in (("foo", UnknownNameError, "unknown experiment 'foo'"), ("tasks", SpecError, "experiment.tasks is 1")):
+    for wrong, error, message in (
+        ("foo", UnknownNameError, "unknown experiment 'foo'"),
+        ("tasks", SpecError, "experiment.tasks is 1"),
+    ):
         with pytest.raises(error, match=message):
             simulate({"experiment": {"gram": {}, wrong: 1}, "world": None}, settings)
     assert not any(tmp_path.iterdir())

@@ -21,7 +21,12 @@ QUICK = Schedule(steps=1500, rate=0.03)
 def learn(objective, encoder=TABLE, view=None, seeds=(0,), schedule=QUICK):
     view = view or observations.bijection(WORLD.n, 1)
     trained = train(
-        np.stack([view.world(WORLD).joint] * len(seeds)), np.stack([view.codes] * len(seeds)), encoder, objective, schedule, list(seeds)
+        np.stack([view.world(WORLD).joint] * len(seeds)),
+        np.stack([view.codes] * len(seeds)),
+        encoder,
+        objective,
+        schedule,
+        list(seeds),
     )
     seen = view.look(np.random.default_rng(0))
     return trained, trained.embeddings[:, seen]
@@ -47,7 +52,12 @@ def test_infonce_ends_at_temperature_times_pmi_plus_one_constant(temperature):
 
 def test_a_network_on_codes_ends_where_the_table_ends():
     _, table = learn(Objective())
-    _, network = learn(Objective(), Encoder(dim=16, width=64), observations.bijection(WORLD.n, 7), schedule=Schedule(steps=2000, rate=0.01))
+    _, network = learn(
+        Objective(),
+        Encoder(dim=16, width=64),
+        observations.bijection(WORLD.n, 7),
+        schedule=Schedule(steps=2000, rate=0.01),
+    )
     np.testing.assert_allclose(table[0] @ table[0].T, network[0] @ network[0].T, atol=0.02)
 
 

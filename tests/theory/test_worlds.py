@@ -20,7 +20,12 @@ REPRESENTABLE = ("sticky_chain", "ring", "grid", "blocks", "low_rank")
 def test_every_world_is_a_symmetric_distribution_whose_pmi_follows_from_it(name):
     world = worlds.build(name)
     assert world.joint.sum() == pytest.approx(1)
-    expected = np.array([[math.log(world.joint[a, b] / world.joint[a].sum() / world.joint[b].sum()) for b in range(5)] for a in range(5)])
+    expected = np.array(
+        [
+            [math.log(world.joint[a, b] / world.joint[a].sum() / world.joint[b].sum()) for b in range(5)]
+            for a in range(5)
+        ]
+    )
     np.testing.assert_allclose(world.pmi[:5, :5], expected, rtol=1e-10)
 
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 from platorep.metrics.reference.cca import procrustes, pwcca, svcca
 from platorep.metrics.reference.distances import distance_correlation, rsa
 from platorep.metrics.reference.kernels import cka, cknna, cknna_prh
-from platorep.metrics.reference.neighbours import cycle_knn, edit_distance_knn, jaccard_knn, lcs_knn, mutual_knn, rnx_area
+from platorep.metrics.reference.neighbours import (
+    cycle_knn,
+    edit_distance_knn,
+    jaccard_knn,
+    lcs_knn,
+    mutual_knn,
+    rnx_area,
+)
 
 
 __all__ = [

@@ -27,7 +27,9 @@ def rsa(x: np.ndarray, y: np.ndarray, *, correlation: str = "spearman", similari
     return float(measure(dissimilarities(x), dissimilarities(y)).statistic)
 
 
-def distance_correlation(x: np.ndarray, y: np.ndarray, *, estimator: str = "unbiased", similarity: str = "cosine") -> float:
+def distance_correlation(
+    x: np.ndarray, y: np.ndarray, *, estimator: str = "unbiased", similarity: str = "cosine"
+) -> float:
     """Products of double-centred (biased, square root taken) or U-centred (unbiased) distance matrices."""
 
     def centre(a: np.ndarray) -> np.ndarray:

@@ -16,7 +16,9 @@ def squared_distances(x: np.ndarray) -> np.ndarray:
     return ((x[:, None, :] - x[None, :, :]) ** 2).sum(-1)
 
 
-def kernel_matrix(x: np.ndarray, kernel: str = "linear", sigma: float | str = "median", similarity: str = "cosine") -> np.ndarray:
+def kernel_matrix(
+    x: np.ndarray, kernel: str = "linear", sigma: float | str = "median", similarity: str = "cosine"
+) -> np.ndarray:
     """Inner products, or exp(-|x_i - x_j|^2 / 2 sigma^2), of the rows."""
     x = rows(x, similarity)
     if kernel == "linear":
@@ -37,7 +39,9 @@ def hsic_unbiased(k: np.ndarray, m: np.ndarray) -> float:
     """Song et al. 2012, Eq. 5."""
     n = len(k)
     k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
-    return float(((k * m.T).sum() + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 * (k @ m).sum() / (n - 2)) / (n * (n - 3)))
+    return float(
+        ((k * m.T).sum() + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 * (k @ m).sum() / (n - 2)) / (n * (n - 3))
+    )
 
 
 def cka(

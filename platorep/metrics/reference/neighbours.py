@@ -37,7 +37,9 @@ def lcs_knn(x: np.ndarray, y: np.ndarray, k: int = 10, similarity: str = "cosine
     return float(np.mean([common_subsequence(a, b) for a, b in _both(x, y, k, similarity)])) / (k if normalised else 1)
 
 
-def edit_distance_knn(x: np.ndarray, y: np.ndarray, k: int = 10, similarity: str = "cosine", normalised: bool = True) -> float:
+def edit_distance_knn(
+    x: np.ndarray, y: np.ndarray, k: int = 10, similarity: str = "cosine", normalised: bool = True
+) -> float:
     """1 - mean Levenshtein distance of the ordered neighbour lists / k; minus the mean distance if not normalised."""
     mean = float(np.mean([edit_distance(a, b) for a, b in _both(x, y, k, similarity)]))
     return 1 - mean / k if normalised else -mean
