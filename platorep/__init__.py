@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from platorep.api import compare, score, score_layers
 
-__version__ = "0.1.0"
+from platorep.core.version import __version__
+
+
 __all__ = ["compare", "score", "score_layers"]
 
 

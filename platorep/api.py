@@ -15,13 +15,13 @@ import torch
 
 from platorep.align.engine import align
 from platorep.core.errors import DataError, FeatureError, SpecError
-from platorep.core.results import AlignmentTable
 from platorep.core.samples import ids_digest
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import Layer
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse
+from platorep.results.tables import AlignmentTable
 
 
 Array = np.ndarray | torch.Tensor

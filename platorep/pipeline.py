@@ -17,10 +17,10 @@ from typing import Any
 
 from platorep.core.errors import DataError, SpecError, StoreError, unknown_name
 from platorep.core.files import read_json, slug
-from platorep.core.results import AlignmentTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
+from platorep.results.tables import AlignmentTable
 
 
 log = logging.getLogger(__name__)

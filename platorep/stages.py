@@ -14,11 +14,11 @@ import pandas as pd
 from platorep import pipeline
 from platorep.core.errors import PlatorepError, SpecError, StoreError, unknown_name
 from platorep.core.files import slug
-from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
+from platorep.core.progress import bar, console_for_tables
 from platorep.core.specs import ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet
 from platorep.pipeline import Settings
-from platorep.progress import bar, console_for_tables
+from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
 
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,8 @@ def failure(name: str, error: Exception) -> Failure:
 
 def summarise_captions(cfg: dict[str, Any], settings: Settings) -> Path:
     """Writes the folder dataset of summaries of the configured dataset's captions, and says how to extract it."""
-    from platorep.captions import Decoding, summarise
     from platorep.data import open_dataset
+    from platorep.data.summaries import Decoding, summarise
     from platorep.models import pick_device, resolve
 
     how, device = cfg["captions"], pick_device(settings.device)
@@ -141,7 +141,7 @@ def raise_failures(failed: list[Failure]) -> None:
 
 def measure_competence(cfg: dict[str, Any], settings: Settings) -> CompetenceTable:
     """Writes and returns the competence table of the suite's models; what could not be measured is logged."""
-    from platorep import measuring
+    from platorep.commands import competence as measuring
 
     return measuring.measure_competence(cfg, settings)[0]
 
@@ -299,7 +299,7 @@ def figure_data(name: str, table: AlignmentTable, cfg: dict[str, Any], settings:
     if name == "hubness":
         return {"layers": hubness_of_layers(cfg, settings)}
     if name == "gallery":
-        from platorep import galleries
+        from platorep.commands import gallery as galleries
 
         return {"scores": galleries.stored_galleries(cfg, settings)}
     return {}

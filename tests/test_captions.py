@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from platorep import cli
-from platorep.captions import INSTRUCTION, SLACK, TOKENS_A_WORD, Decoding, first_line, summarise
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.files import read_json
 from platorep.core.specs import DatasetSpec
 from platorep.data import open_dataset
+from platorep.data.summaries import INSTRUCTION, SLACK, TOKENS_A_WORD, Decoding, first_line, summarise
 from platorep.models import resolve
 from platorep.models.loading import load
 from tests.small_models import bert, llama

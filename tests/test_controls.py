@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from platorep.align import align, neighbour_graphs
-from platorep.controls import SHARES, shuffled_pairs
+from platorep.align.controls import SHARES, shuffled_pairs
 from platorep.core.errors import DataError, SpecError
 from platorep.data.captions import mismatched
 from platorep.figures import draw

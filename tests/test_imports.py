@@ -13,7 +13,7 @@ from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureStore
-from platorep.imports import store_import
+from platorep.extract.imports import store_import
 
 
 IDS = [f"item-{i}" for i in range(12)]

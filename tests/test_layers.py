@@ -87,7 +87,8 @@ def test_the_check_above_finds_an_upward_import():
 
 
 @pytest.mark.parametrize(
-    "module", ["platorep", "platorep.core.specs", "platorep.core.store", "platorep.core.results", "platorep.config"]
+    "module",
+    ["platorep", "platorep.core.specs", "platorep.core.store", "platorep.results.tables", "platorep.cli.schema"],
 )
 def test_the_core_loads_without_torch(module):
     code = f"import {module}, sys; sys.exit('torch' in sys.modules)"

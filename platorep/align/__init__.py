@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from platorep.align.engine import align
 from platorep.align.layers import neighbour_graphs
-from platorep.align.protocols import select
 from platorep.align.significance import significance
 
 
-__all__ = ["align", "neighbour_graphs", "select", "significance"]
+__all__ = ["align", "neighbour_graphs", "significance"]

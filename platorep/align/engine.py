@@ -12,9 +12,9 @@ from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.align.parts import layer_indices, part_path, rows, samples_path, tables, write_samples
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, FeatureError, SpecError
-from platorep.core.results import CONCATENATION, AlignmentTable
 from platorep.metrics.base import Metric, NullMoments
 from platorep.metrics.preprocess import ClipRule, clip_id
+from platorep.results.tables import CONCATENATION, AlignmentTable
 
 
 Progress = Callable[[int, int, str], object]

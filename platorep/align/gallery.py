@@ -20,9 +20,9 @@ from platorep.align.gallery_parts import Design, Searched, merged_rows, part_pat
 from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, SpecError
-from platorep.core.results import GalleryTable
 from platorep.metrics import knn
 from platorep.metrics.preprocess import ClipRule, clip_id
+from platorep.results.tables import GalleryTable
 
 
 COLUMNS = 32768

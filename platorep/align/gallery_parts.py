@@ -15,14 +15,14 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-import platorep
 from platorep.align.layers import Features
 from platorep.core.errors import DataError, SpecError, StoreError
 from platorep.core.files import read_parquet, slug, write_parquet
-from platorep.core.results import GALLERY_COLUMNS
+from platorep.core.version import __version__
 from platorep.metrics.base import Similarity
 from platorep.metrics.knn import check_k
 from platorep.metrics.neighbours import MutualKNN
+from platorep.results.tables import GALLERY_COLUMNS
 from platorep.stats.permutations import nested_order
 from platorep.stats.queries import query_scores
 
@@ -233,7 +233,7 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
         "clip": clip,
         "dtype": "float32",
         "backend": " + ".join(backends),
-        "version": platorep.__version__,
+        "version": __version__,
     }
     for side, features in (("x", x), ("y", y)):
         names = np.array([layer.name for layer in features.layers], dtype=object)

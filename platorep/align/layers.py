@@ -12,12 +12,12 @@ from typing import Protocol
 import torch
 
 from platorep.core.errors import FeatureError
-from platorep.core.results import CONCATENATION
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import Layer
 from platorep.metrics.base import Geometry, Similarity
 from platorep.metrics.knn import DENSE
 from platorep.metrics.preprocess import ClipRule, clip_threshold
+from platorep.results.tables import CONCATENATION
 
 
 log = logging.getLogger(__name__)

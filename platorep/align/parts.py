@@ -12,11 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-import platorep
 from platorep.align.layers import Features
 from platorep.core.files import slug, write_parquet
-from platorep.core.results import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
+from platorep.core.version import __version__
 from platorep.metrics.base import Metric, NullMoments
+from platorep.results.tables import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.stats.calibration import skewed_p
 
 
@@ -66,7 +66,7 @@ def rows(
         "clip": clip,
         "dtype": "float32",
         "backend": backend,
-        "version": platorep.__version__,
+        "version": __version__,
         "score": scores.numpy().ravel(),
     }
     for side, features, spread in (

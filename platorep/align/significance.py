@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from platorep import __version__
 from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.core.errors import FeatureError, SpecError
-from platorep.core.results import SELECTION_COLUMNS, SelectionTable
+from platorep.core.version import __version__
 from platorep.metrics.base import Geometry, Metric
 from platorep.metrics.neighbours import MutualKNN
 from platorep.metrics.preprocess import ClipRule, clip_id
+from platorep.results.tables import SELECTION_COLUMNS, SelectionTable
 from platorep.stats import calibration, intervals
 from platorep.stats.nulls import MaxNull, max_null, max_null_prepared
 from platorep.stats.selection import HeldOut, halves, held_out, on_fold, subset

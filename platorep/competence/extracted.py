@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from platorep.core.results import COMPETENCE_COLUMNS, CompetenceTable
 from platorep.core.store import FeatureSet
+from platorep.results.tables import COMPETENCE_COLUMNS, CompetenceTable
 
 
 EXTRACTED = ("bits_per_byte", "bits_per_byte_released", "parameters")

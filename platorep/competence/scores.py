@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from platorep.core.errors import DataError
-from platorep.core.results import COMPETENCE_COLUMNS, CompetenceTable
 from platorep.core.specs import ModelSpec
+from platorep.results.tables import COMPETENCE_COLUMNS, CompetenceTable
 
 
 log = logging.getLogger(__name__)

@@ -163,6 +163,7 @@ class ModelSpec(_Spec):
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
+    `step` says at which training step a checkpoint was saved; the weights themselves are named by `revision`.
     `quantize` rounds the weights, and is put behind the name, so that every table and figure says so.
     """
 
@@ -180,6 +181,7 @@ class ModelSpec(_Spec):
     weight_noise: float = 0.0
     input_size: int | None = None
     trust_remote_code: bool = False
+    step: int | None = field(default=None, metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platorep.core.errors import StoreError, unknown_name
+from platorep.core.features import Layer
 from platorep.core.files import read_json, sha256_file, slug, write_json
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec
@@ -28,15 +29,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Version of the manifest's layout."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One stored layer: its name, its width, and its dtype as safetensors writes it."""
-
-    name: str
-    dim: int
-    dtype: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +154,11 @@ class FeatureSet:
     def name(self) -> str:
         """The model's name."""
         return self.spec.model.name
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's folder in the store, "<name>--<key>", as tables write it."""
+        return self.path.parent.name
 
     @property
     def n(self) -> int:

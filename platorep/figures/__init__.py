@@ -21,7 +21,7 @@ from platorep.core.errors import unknown_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from platorep.core.results import AlignmentTable, CompetenceTable
+    from platorep.results.tables import AlignmentTable, CompetenceTable
 
 FIGURES = {
     "fig2": "vision models by share of tasks solved: alignment within buckets, and a map of the models",

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.style import Tag
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 LEFT = 0.62

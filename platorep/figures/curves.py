@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from platorep.figures import style, views
+from platorep.figures import style
+from platorep.results import views
 
 
 LEFT = 0.55

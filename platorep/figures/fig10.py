@@ -10,9 +10,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
-from platorep.figures.views import Dose
+from platorep.figures import style
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
+from platorep.results.views import Dose
 
 
 LEFT = 0.6

@@ -9,9 +9,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.matrix import color_bar, heat
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 ORDER = ("mutual_knn", "lcs_knn", "edit_distance_knn", "cknna", "cknna_prh", "cka", "svcca", "cycle_knn")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.figures import style
 from platorep.figures.fig13 import Choice, by_language_model
-from platorep.figures.views import Dose
+from platorep.results.tables import AlignmentTable, CompetenceTable
+from platorep.results.views import Dose
 
 
 METRICS: tuple[Choice, ...] = (

@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.labels import label_points
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 log = logging.getLogger(__name__)

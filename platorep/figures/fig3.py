@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.style import PAGE, Tag
-from platorep.figures.views import Dose
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
+from platorep.results.views import Dose
 
 
 LEFT, BOTTOM = 0.58, 0.64

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from scipy.stats import norm, t
 
 from platorep.core.errors import StoreError, unknown_name
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.labels import label_points
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 from platorep.stats.trends import MIN_FAMILIES
 
 

@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable, GalleryTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.curves import thinned
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable
 
 
 LEFT = 0.6

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.figures import style
 from platorep.figures.style import Tag
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 LEFT = 0.55

@@ -7,9 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.curves import draw_curves, three_views
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 @style.styled

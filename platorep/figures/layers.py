@@ -9,9 +9,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from platorep.core.errors import unknown_name
-from platorep.core.results import CONCATENATION, AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.figures.matrix import color_bar, heat
+from platorep.results import views
+from platorep.results.tables import CONCATENATION, AlignmentTable, CompetenceTable
 
 
 GAP = 0.07  # inches between the layers and the strips of the concatenation

@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 @style.styled

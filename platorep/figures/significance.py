@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import style, views
+from platorep.figures import style
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 ROW = 0.135  # inches

@@ -7,8 +7,8 @@ import math
 from rich.table import Table
 from rich.text import Text
 
-from platorep.core.results import AlignmentTable
-from platorep.figures import views
+from platorep.results import views
+from platorep.results.tables import AlignmentTable
 
 
 def matrix_table(alignment: AlignmentTable, *, metric: str | None = None, dataset: str | None = None) -> Table:

@@ -11,10 +11,10 @@ import pandas as pd
 import torch
 
 from platorep.align.layers import Features, ModelLayers, full_precision
-from platorep.core.results import CONCATENATION
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import Layer
 from platorep.metrics.base import Similarity
+from platorep.results.tables import CONCATENATION
 from platorep.stats.hubness import hubness, tie_rate
 
 

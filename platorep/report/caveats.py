@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from platorep.figures.views import metric_label
 from platorep.report.anatomy import Anatomy
 from platorep.report.material import Run
+from platorep.results.views import metric_label
 
 
 FEW = 500

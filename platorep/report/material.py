@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
-from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureSet
 from platorep.metrics.base import Metric
+from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
 
 
 TESTED = (

@@ -15,16 +15,16 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from platorep import __version__
 from platorep.core.errors import StoreError
 from platorep.core.files import write_atomically
-from platorep.core.results import CONCATENATION
+from platorep.core.version import __version__
 from platorep.figures import FIGURES
-from platorep.figures.views import metric_label
 from platorep.report import payload
 from platorep.report.anatomy import Anatomy, anatomy
 from platorep.report.caveats import caveats
 from platorep.report.material import Run
+from platorep.results.tables import CONCATENATION
+from platorep.results.views import metric_label
 
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from platorep.core.results import CONCATENATION
-from platorep.figures import style, views
+from platorep.figures import style
 from platorep.report.anatomy import Anatomy
 from platorep.report.material import TESTED, Run
+from platorep.results import views
+from platorep.results.tables import CONCATENATION
 
 
 MOST_SAMPLES = 2048

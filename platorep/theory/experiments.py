@@ -107,7 +107,7 @@ def _one_thread() -> Iterator[None]:
 def _write(experiment: str, tables: dict[str, pd.DataFrame], folder: Path) -> list[Path]:
     from platorep.figures import style
 
-    figure = getattr(importlib.import_module(f"platorep.figures.theory_{experiment}"), f"theory_{experiment}")
+    figure = getattr(importlib.import_module(f"platorep.theory.figures.{experiment}"), f"theory_{experiment}")
     paths = style.save(figure(tables), folder / experiment)
     for name, table in tables.items():
         parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from platorep.align import align, significance
+from platorep.align.controls import shuffled_pairs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design
 from platorep.align.layers import ModelLayers, neighbour_graphs
 from platorep.align.parts import samples_path
 from platorep.align.plan import plan_blocks
-from platorep.controls import shuffled_pairs
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.store import FeatureSet
 from platorep.metrics.base import Geometry

@@ -16,8 +16,8 @@ from platorep.align import neighbour_graphs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design, part_path, shared_by_query
 from platorep.core.errors import DataError, FeatureError, SpecError, StoreError
-from platorep.core.results import GalleryTable
 from platorep.metrics.registry import parse
+from platorep.results.tables import GalleryTable
 from tests.faiss_stub import Faiss
 
 

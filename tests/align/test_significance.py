@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from platorep.align import align, significance
-from platorep.align.protocols import select
 from platorep.core.errors import DataError, SpecError
 from platorep.metrics.registry import build
+from platorep.results.protocols import select
 
 
 KNN, CKA = build("mutual_knn", k=5), build("cka")

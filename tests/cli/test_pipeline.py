@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from platorep import pipeline, stages
-from platorep.config import config_dir
+from platorep.cli.launch import check_choices
+from platorep.cli.schema import config_dir
 from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
 from platorep.core.writer import FeatureWriter
-from platorep.launch import check_choices
 
 
 SAMPLES = Samples(ids=["a", "b", "c"], captions=[["a"], ["b"], ["c"]])

@@ -10,9 +10,9 @@ import pytest
 from platorep import measuring, pipeline
 from platorep.competence.corpora import read_corpus
 from platorep.core.errors import AssetError, DataError, SpecError, StoreError, UnknownNameError
-from platorep.core.results import CompetenceTable
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, TaskSpec
+from platorep.results.tables import CompetenceTable
 from tests import small_models
 from tests.e2e.runs import configuration
 

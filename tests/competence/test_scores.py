@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from platorep.cli.schema import config_dir
 from platorep.competence import merged, published, read_scores
 from platorep.competence.scores import _row, _table
-from platorep.config import config_dir
 from platorep.core.errors import DataError
 from platorep.core.specs import ModelSpec
 

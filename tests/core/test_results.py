@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from platorep.core.errors import StoreError
-from platorep.core.results import COMPETENCE_COLUMNS, CompetenceTable
+from platorep.results.tables import COMPETENCE_COLUMNS, CompetenceTable
 
 
 def table(count: int = 200) -> CompetenceTable:

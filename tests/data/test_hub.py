@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from platorep.config import config_dir
+from platorep.cli.schema import config_dir
 from platorep.core.errors import AssetError, DataError, SpecError, UnknownNameError
 from platorep.core.specs import DatasetSpec
 from platorep.data import open_dataset

@@ -7,7 +7,7 @@ import pytest
 
 from platorep import cli, pipeline, stages
 from platorep.core.errors import StoreError
-from platorep.core.results import AlignmentTable
+from platorep.results.tables import AlignmentTable
 from tests.e2e.runs import configuration, contents, run
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from platorep.core.results import AlignmentTable
 from platorep.figures import draw
+from platorep.results.tables import AlignmentTable
 from tests.figures.tables import METRIC, alignment, competence, cross, galleries
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from platorep.core.results import (
+from platorep.results.tables import (
     ALIGNMENT_COLUMNS,
     COMPETENCE_COLUMNS,
     CONCATENATION,

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import spearmanr
 
 from platorep.core.errors import StoreError, UnknownNameError
-from platorep.core.results import AlignmentTable
 from platorep.figures import draw
 from platorep.figures.fig2 import bucket_mean, layout
 from platorep.figures.fig4 import family_band, family_interval, radius
+from platorep.results.tables import AlignmentTable
 from tests.figures.samples import join, vision
 from tests.figures.tables import METRIC, alignment, competence, cross
 from tests.figures.test_fig3 import lines, texts

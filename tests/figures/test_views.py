@@ -5,9 +5,9 @@ import math
 import pytest
 
 from platorep.core.errors import StoreError, UnknownNameError
-from platorep.core.results import AlignmentTable
-from platorep.figures import views
-from platorep.figures.views import Dose
+from platorep.results import views
+from platorep.results.tables import AlignmentTable
+from platorep.results.views import Dose
 from tests.figures.tables import METRIC, alignment, competence, cross
 
 

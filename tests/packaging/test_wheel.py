@@ -44,7 +44,7 @@ def test_the_command_works_from_the_wheel_in_another_folder(unpacked, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert "gpt2" in done.stdout
     where = subprocess.run(
-        [sys.executable, "-c", "import platorep.config as c; print(c.config_dir())"],
+        [sys.executable, "-c", "import platorep.cli.schema as c; print(c.config_dir())"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

@@ -10,13 +10,13 @@ from PIL import Image
 
 from platorep import competence
 from platorep.align import align, significance
-from platorep.core.results import AlignmentTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.core.writer import FeatureWriter
 from platorep.metrics.registry import build
 from platorep.report import Run
+from platorep.results.tables import AlignmentTable
 
 
 N = 90

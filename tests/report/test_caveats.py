@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from platorep.core.results import SelectionTable
 from platorep.report.anatomy import Anatomy
 from platorep.report.caveats import caveats
+from platorep.results.tables import SelectionTable
 
 
 N, K = 100, 5

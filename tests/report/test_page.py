@@ -16,10 +16,10 @@ from PIL import Image
 
 from platorep.align import neighbour_graphs
 from platorep.core.errors import StoreError
-from platorep.core.results import CONCATENATION, AlignmentTable
 from platorep.metrics.registry import build
 from platorep.report import payload, write_page
 from platorep.report.page import asset, dissect
+from platorep.results.tables import CONCATENATION, AlignmentTable
 from tests.report.conftest import HOSTILE, N, make_run
 
 

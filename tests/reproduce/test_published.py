@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from platorep import figures
-from platorep.reproduce.published import COLUMNS, TRUST, compare, targets
-from platorep.reproduce.quantities import QUANTITIES, Quantity
+from platorep.results.published import COLUMNS, TRUST, compare, targets
+from platorep.results.quantities import QUANTITIES, Quantity
 
 
 def found(*rows):

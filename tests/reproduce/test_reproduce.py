@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 from platorep import cli, config, pipeline, stages
 from platorep.align import neighbour_graphs
 from platorep.api import score_layers
+from platorep.commands.reproduce import Subset
 from platorep.core.errors import SpecError
-from platorep.core.results import AlignmentTable, CompetenceTable
 from platorep.reproduce import reproduce
-from platorep.reproduce.experiment import Subset
+from platorep.results.tables import AlignmentTable, CompetenceTable
 from platorep.stats.nulls import max_null
 from tests.small_models import llama
 

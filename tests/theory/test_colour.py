@@ -8,9 +8,9 @@ from PIL import Image
 
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.figures import style
-from platorep.figures.theory_colour import theory_colour
 from platorep.theory.colour import colour
 from platorep.theory.colour_pixels import Palette, folder_pictures, palette, sample_pictures, tiles
+from platorep.theory.figures.colour import theory_colour
 from platorep.theory.geometry import align_shape, hue_order, rsa_tau, scale
 
 

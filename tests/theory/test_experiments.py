@@ -28,7 +28,7 @@ LOW_RANK = worlds.low_rank(bits=5, rank=6)
 
 
 def drawn(name, tables, folder):
-    figure = getattr(importlib.import_module(f"platorep.figures.theory_{name}"), f"theory_{name}")(tables)
+    figure = getattr(importlib.import_module(f"platorep.theory.figures.{name}"), f"theory_{name}")(tables)
     return [p.stat().st_size > 2000 for p in style.save(figure, folder / name)] == [True, True]
 
 
@@ -185,7 +185,7 @@ def test_intervals_over_seeds_cover():
 def test_every_experiment_has_a_function_and_a_figure():
     for name in EXPERIMENTS:
         assert callable(getattr(importlib.import_module(f"platorep.theory.{name}"), name))
-        assert callable(getattr(importlib.import_module(f"platorep.figures.theory_{name}"), f"theory_{name}"))
+        assert callable(getattr(importlib.import_module(f"platorep.theory.figures.{name}"), f"theory_{name}"))
 
 
 def test_a_world_is_refused_by_an_experiment_that_makes_its_own(tmp_path):

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr, t
 
-from platorep.core.results import AlignmentTable, CompetenceTable
-from platorep.figures import views
 from platorep.figures.fig2 import bucket_mean
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 class Quantity(NamedTuple):

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from platorep.figures import style
-from platorep.figures.theory_parts import METRIC_LABELS, chance
+from platorep.theory.figures.parts import METRIC_LABELS, chance
 
 
 @style.styled

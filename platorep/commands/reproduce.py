@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from platorep import pipeline, stages
-from platorep.controls import shuffled_pairs
+from platorep.align.controls import shuffled_pairs
 from platorep.core.errors import SpecError
 from platorep.core.files import write_atomically
-from platorep.core.results import AlignmentTable, CompetenceTable
+from platorep.core.progress import bar, console_for_tables
 from platorep.core.store import FeatureSet
 from platorep.pipeline import Settings
-from platorep.progress import bar, console_for_tables
-from platorep.reproduce.published import compare, targets
-from platorep.reproduce.quantities import measured
+from platorep.results.published import compare, targets
+from platorep.results.quantities import measured
+from platorep.results.tables import AlignmentTable, CompetenceTable
 from platorep.stats.permutations import nested_order
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from rich.table import Table
 
 from platorep import pipeline
-from platorep.config import config_dir
+from platorep.cli.schema import config_dir
 from platorep.core.errors import unknown_name
-from platorep.progress import console_for_tables
+from platorep.core.progress import console_for_tables
 
 
 def show(what: str, cfg: dict[str, Any], settings: pipeline.Settings) -> None:

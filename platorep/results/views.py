@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from platorep.core.errors import StoreError, unknown_name
-from platorep.core.results import AlignmentTable, CompetenceTable
+from platorep.results.tables import AlignmentTable, CompetenceTable
 
 
 PAPER_METRIC = "mutual_knn(k=10,similarity=cosine)"

@@ -16,9 +16,9 @@ from typing import Any
 from rich.table import Table
 
 from platorep import pipeline
+from platorep.core.progress import console_for_tables
 from platorep.core.provenance import versions
 from platorep.core.specs import AssetSpec, ModelSpec
-from platorep.progress import console_for_tables
 
 
 HUB_SECONDS = 5.0

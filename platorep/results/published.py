@@ -23,7 +23,7 @@ COLUMNS = ("figure", "quantity", "x", "y", "relation", "value", "scope", "source
 
 def targets(figure: str | None = None) -> pd.DataFrame:
     """Published values, one row each, with the columns `COLUMNS`; of one figure, or all."""
-    with files("platorep.reproduce").joinpath("published.csv").open(encoding="utf-8") as lines:
+    with files("platorep.results").joinpath("published.csv").open(encoding="utf-8") as lines:
         frame = pd.read_csv(lines, keep_default_na=False, dtype={"value": float})
     return frame if figure is None else frame[frame.figure == figure].reset_index(drop=True)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from platorep import pipeline, stages
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.files import slug
-from platorep.core.results import GalleryTable
+from platorep.core.progress import bar, console_for_tables
 from platorep.pipeline import Settings
-from platorep.progress import bar, console_for_tables
+from platorep.results.tables import GalleryTable
 
 
 if TYPE_CHECKING:

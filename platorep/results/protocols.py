@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from platorep.core.errors import SpecError
-from platorep.core.results import CONCATENATION, AlignmentTable
+from platorep.results.tables import CONCATENATION, AlignmentTable
 
 
 PAIR = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]

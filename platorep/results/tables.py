@@ -51,6 +51,29 @@ ALIGNMENT_COLUMNS = {
     "version": "string",
 }
 
+FACTS = {
+    "x_weights": "string",  # pretrained or random
+    "x_base": "string",  # the model that this one is a degraded variant of; empty where it is intact
+    "x_dial": "string",  # how it was degraded: weight_noise or input_size
+    "x_dose": "float64",  # how far: standard deviations of the weights, or pixels; NaN where it is intact
+    "x_step": "float64",  # training step of a checkpoint; NaN where none is known
+    "y_weights": "string",
+    "y_base": "string",
+    "y_dial": "string",
+    "y_dose": "float64",
+    "y_step": "float64",
+    "words": "float64",  # words a caption, where captions were cut or summarised to a length
+    "shuffle_share": "float64",  # share of the pairs that were mismatched, where any were
+    "shuffle_seed": "float64",
+}
+"""Facts of the models and of the data's variant, from their specs: what figures group and order by.
+
+They follow from specs and determine no score, so tables that were written without them are read all the same, and
+`platorep.results.facts` fills them in.
+"""
+
+ALIGNMENT_COLUMNS |= FACTS
+
 SELECTION_COLUMNS = {
     "dataset": "string",
     "n": "int64",
@@ -140,15 +163,18 @@ class _Table:
     frame: pd.DataFrame
 
     columns: ClassVar[dict[str, str]]
+    optional: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Self:
-        """Checks and orders the columns, and casts them to their dtypes.
+        """Checks and orders the columns, and casts them to their dtypes; optional columns may be missing.
 
         Raises:
             StoreError: a column is missing or is not one of the table's.
         """
         want = cls.columns
+        absent = {name: "" if kind == "string" else float("nan") for name, kind in cls.optional.items()}
+        frame = frame.assign(**{name: value for name, value in absent.items() if name not in frame})
         if set(frame.columns) != set(want):
             missing, extra = sorted(set(want) - set(frame.columns)), sorted(set(frame.columns) - set(want))
             raise StoreError(f"not a {cls.__name__}: missing columns {missing}, unexpected {extra}.")
@@ -177,6 +203,7 @@ class AlignmentTable(_Table):
     """Scores of layer pairs: one row a (x model, x layer, y model, y layer, metric)."""
 
     columns = ALIGNMENT_COLUMNS
+    optional = FACTS
 
     def best(self) -> pd.DataFrame:
         """The row with the highest score of every (dataset, metric, x model, y model): the paper's layer choice.

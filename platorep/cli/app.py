@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from platorep import __version__
+from platorep.core.version import __version__
 
 
 PASS_TO_HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -31,7 +31,7 @@ app = typer.Typer(
 
 def _command(task: str, summary: str) -> None:
     def body(ctx: typer.Context) -> None:
-        from platorep.launch import launch
+        from platorep.cli.launch import launch
 
         launch(task, ctx.args)
 
@@ -100,7 +100,7 @@ def import_(
 ) -> None:
     """Put features of your own beside the extracted ones."""
     from platorep import storage
-    from platorep.imports import store_import
+    from platorep.extract.imports import store_import
 
     with _errors():
         at = storage.store_at(root)

@@ -17,11 +17,11 @@ import pandas as pd
 from platorep import competence, pipeline
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.files import slug
-from platorep.core.results import COMPETENCE_COLUMNS, CompetenceTable
+from platorep.core.progress import bar
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec
 from platorep.core.store import FeatureSet
 from platorep.pipeline import Settings
-from platorep.progress import bar
+from platorep.results.tables import COMPETENCE_COLUMNS, CompetenceTable
 from platorep.stages import Failure, extract_models, failure
 
 

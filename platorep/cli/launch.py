@@ -96,7 +96,7 @@ def check_choices(words: Sequence[str]) -> None:
 
 def config_folders(words: Sequence[str]) -> list[Path]:
     """The packaged configuration folder and those that the words add by --config-dir or --config-path."""
-    from platorep.config import config_dir
+    from platorep.cli.schema import config_dir
 
     folders = [config_dir()]
     for word, after in zip(words, [*words, ""][1:], strict=True):

@@ -14,14 +14,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-import platorep
 from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.align.parts import layer_indices
 from platorep.core.errors import DataError
-from platorep.core.results import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
+from platorep.core.version import __version__
 from platorep.data.captions import mismatched
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule, clip_id
+from platorep.results.tables import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.stats.relabel import relabel
 
 
@@ -89,7 +89,7 @@ def shuffled_pairs(
         if progress is not None:
             progress(number, total, one.name)
     xs, ys = ([state for one in side for state in prepared[one.key]] for side in (x, y))
-    common = {"n": n, "metric": metric.id, "clip": clip_id(clip, quantile), "version": platorep.__version__}
+    common = {"n": n, "metric": metric.id, "clip": clip_id(clip, quantile), "version": __version__}
     common |= {"dtype": "float32", "backend": torch.device(device).type}
     name, rows = x[0].path.parent.name.split("--")[0], []
     for number, (share, seed) in enumerate(draws, 1):

@@ -1,0 +1,1 @@
+"""One module a command, named like it: each takes an `Experiment`, calls engines, and writes tables."""

@@ -1,0 +1,43 @@
+"""How outlying values of features are clamped before they are scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from platorep.core.errors import SpecError
+
+
+ClipRule = Literal["exact", "approximate", "none"]
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """A rule for the threshold at which |features| are clamped, taken once a model over all layers together.
+
+    Args:
+        rule: "exact" is the quantile of all values; "approximate" the mean over samples of each sample's own quantile,
+            as the PRH's released command line does by default; "none" leaves the features as they are.
+        quantile: of |features|, in (0, 1).
+
+    Raises:
+        SpecError: another rule, or a quantile outside (0, 1).
+    """
+
+    rule: ClipRule = "exact"
+    quantile: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("exact", "approximate", "none"):
+            raise SpecError(f"the clamp's rule is {self.rule!r}; expected exact, approximate or none.")
+        if isinstance(self.quantile, bool) or not isinstance(self.quantile, (int, float)):
+            raise SpecError(f"the clamp's quantile is {self.quantile!r}; expected a number, such as 0.95.")
+        if not 0 < self.quantile < 1:
+            raise SpecError(
+                f"the clamp's quantile is {self.quantile}; expected a number between 0 and 1, such as 0.95."
+            )
+
+    @property
+    def id(self) -> str:
+        """The rule as tables write it: "exact(0.95)", "none"."""
+        return "none" if self.rule == "none" else f"{self.rule}({self.quantile:g})"

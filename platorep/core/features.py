@@ -1,0 +1,173 @@
+"""Features of one model: what the engines ask of them, and the forms that need no store.
+
+`core.store.FeatureSet` reads features from disk. `ArrayFeatures` has them in memory, and `Subset` shows some of the
+samples of other features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from platorep.core.samples import ids_digest
+from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
+
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer: its name, its width, and its dtype as safetensors writes it."""
+
+    name: str
+    dim: int
+    dtype: str
+
+
+class Features(Protocol):
+    """Features of every layer of one model on one dataset."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    @property
+    def key(self) -> str:
+        """Names the content: equal keys mean equal features."""
+
+    @property
+    def dataset(self) -> str:
+        """The dataset's name as tables write it, "<name>--<key>" for stored features."""
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the ordered sample ids: only features of equal digests may be compared."""
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The layers in depth order."""
+
+    @property
+    def spec(self) -> ExtractSpec:
+        """What the features were made from."""
+
+    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
+        """One layer as float32, shape (n, dim), or the given rows of it; the caller may write into it."""
+
+
+@dataclass(frozen=True)
+class ArrayFeatures:
+    """Features in memory.
+
+    Args:
+        name: of the model.
+        tensors: one tensor a layer, shape (n, dim); the same n for all.
+        dataset: name of the data.
+        modality: of the model.
+        layer_names: one name a layer; layer.0, layer.1, ... by default.
+    """
+
+    name: str
+    tensors: Sequence[torch.Tensor]
+    dataset: str = "memory"
+    modality: str = ""
+    layer_names: Sequence[str] = ()
+    key: str = field(init=False)
+    digest: str = field(init=False)
+    layers: list[Layer] = field(init=False)
+    spec: ExtractSpec = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = self.layer_names or [f"layer.{i}" for i in range(len(self.tensors))]
+        layers = [Layer(name, tensor.shape[1], "F32") for name, tensor in zip(names, self.tensors, strict=True)]
+        model = ModelSpec(name=self.name, modality=self.modality, source="imported", id=self.name)
+        object.__setattr__(self, "layers", layers)
+        object.__setattr__(self, "key", f"{self.name}-{_content(self.tensors)}")
+        object.__setattr__(self, "digest", ids_digest([str(i) for i in range(self.n)]))
+        dataset = DatasetSpec(name=self.dataset, source="synthetic", n=self.n)
+        object.__setattr__(self, "spec", ExtractSpec(model=model, dataset=dataset))
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.tensors[0])
+
+    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
+        """A copy of the rows as float32: the engine clamps in place."""
+        import torch
+
+        return self.tensors[layer][rows or slice(None)].to(device, torch.float32, copy=True)
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some of the samples of other features, with the same layers.
+
+    Args:
+        whole: the features of all samples.
+        places: which samples, by ascending place in the whole's order.
+        label: says how they were chosen; part of the dataset's name and of the digest.
+    """
+
+    whole: Features
+    places: np.ndarray
+    label: str
+
+    @property
+    def name(self) -> str:
+        """As of the whole."""
+        return self.whole.name
+
+    @property
+    def key(self) -> str:
+        """As of the whole: the digest tells the samples apart."""
+        return self.whole.key
+
+    @property
+    def dataset(self) -> str:
+        """The whole's, with the label behind it."""
+        return f"{self.whole.dataset}[{self.label}]"
+
+    @property
+    def n(self) -> int:
+        """Number of samples that are left."""
+        return len(self.places)
+
+    @property
+    def digest(self) -> str:
+        """The whole's, with the label behind it."""
+        return f"{self.whole.digest}[{self.label}]"
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """As of the whole."""
+        return self.whole.layers
+
+    @property
+    def spec(self) -> ExtractSpec:
+        """As of the whole."""
+        return self.whole.spec
+
+    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
+        """The chosen rows of a layer, or the given ones among them."""
+        return self.whole.load(layer, device=device)[self.places[rows or slice(None)]]
+
+
+def _content(tensors: Sequence[torch.Tensor]) -> str:
+    """A hash of shapes and float32 values."""
+    import torch
+
+    code = hashlib.sha256()
+    for tensor in tensors:
+        values = tensor.to("cpu", torch.float32).contiguous().numpy()
+        code.update(repr(tuple(tensor.shape)).encode() + values.tobytes())
+    return code.hexdigest()[:12]
