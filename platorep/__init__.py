@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 from platorep.core.version import __version__
 
 
-__all__ = ["compare", "score", "score_layers"]
+__all__ = ["__version__", "compare", "score", "score_layers"]
 
 
 def __getattr__(name: str) -> Any:
