@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from platorep.align.layers import Features
+from platorep.core.features import Features
 from platorep.core.files import slug, write_parquet
 from platorep.core.version import __version__
 from platorep.metrics.base import Metric, NullMoments

@@ -77,7 +77,7 @@ def verify(
     pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root
 ) -> None:
     """Read every byte and compare it with the manifests."""
-    from platorep import storage
+    from platorep.commands import store as storage
 
     with _errors():
         results = list(storage.verify(storage.store_at(root), pattern))
@@ -99,7 +99,7 @@ def import_(
     root: Path = Root,
 ) -> None:
     """Put features of your own beside the extracted ones."""
-    from platorep import storage
+    from platorep.commands import store as storage
     from platorep.extract.imports import store_import
 
     with _errors():
@@ -117,7 +117,7 @@ def export(
     root: Path = Root,
 ) -> None:
     """Write the layers of one model to one file."""
-    from platorep import storage
+    from platorep.commands import store as storage
 
     with _errors():
         typer.echo(storage.export(storage.store_at(root), pattern, out))
@@ -130,7 +130,7 @@ def rm(
     root: Path = Root,
 ) -> None:
     """Remove stored features."""
-    from platorep import storage
+    from platorep.commands import store as storage
 
     with _errors():
         at = storage.store_at(root)

@@ -33,7 +33,7 @@ FLAGS = {"doctor": {"--json": "json=true"}}
 
 
 def launch(task: str, argv: Sequence[str]) -> None:
-    """Runs `platorep.tasks.<task>` under Hydra with the given command-line words.
+    """Runs `platorep.cli.tasks.<task>` under Hydra with the given command-line words.
 
     Exits with code 1 when the task fails or when a name in the words is unknown.
     """
@@ -58,13 +58,13 @@ def launch(task: str, argv: Sequence[str]) -> None:
 
     import hydra
 
-    from platorep import config, tasks
+    from platorep.cli import schema, tasks
 
-    config.register()
+    schema.register()
     saved = sys.argv
     sys.argv = [f"platorep {task}", *words]
     try:
-        hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name=task)(getattr(tasks, task))()
+        hydra.main(version_base="1.3", config_path=str(schema.config_dir()), config_name=task)(getattr(tasks, task))()
     finally:
         sys.argv = saved
 
