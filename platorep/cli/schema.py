@@ -74,7 +74,7 @@ class Config:
     shard: str | None = (
         None  # i/m: the i-th of m shares of the work: stored shards, pairs of models, or queries of a gallery
     )
-    only: str | None = None  # one model of the suite, or several: only='"a,b"' (Hydra takes bare commas for a sweep)
+    only: Any = None  # one model of the suite, or several: only=[a,b] or only="a,b"
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # make again what is there
     # one command's own

@@ -42,10 +42,7 @@ def _perform(command: str, cfg: DictConfig) -> Any:
         raise
     except Exception as error:
         status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-        if isinstance(error, PlatorepError):
-            log.error("%s: %s", command, error)
-        else:
-            log.exception("%s failed", command)
+        _say(command, error)
         if hydra.mode == RunMode.MULTIRUN:
             raise
         sys.exit(1)
@@ -53,6 +50,17 @@ def _perform(command: str, cfg: DictConfig) -> Any:
         if hydra.output_subdir is not None:  # commands that only look leave nothing behind
             status["seconds"] = round(time.perf_counter() - start, 3)
             write_json(Path(hydra.runtime.output_dir) / "status.json", status)
+
+
+def _say(command: str, error: Exception) -> None:
+    """Logs a failure, or writes it to standard error where logging is switched off."""
+    logging.disable(logging.NOTSET)
+    if log.disabled or not log.hasHandlers():
+        sys.stderr.write(f"{command}: {error}\n")
+    elif isinstance(error, PlatorepError):
+        log.error("%s: %s", command, error)
+    else:
+        log.exception("%s failed", command)
 
 
 def _body(command: str) -> Callable[[dict[str, Any], list[str]], Any]:

@@ -74,7 +74,8 @@ def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
             "no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...)."
         )
     if cfg["only"]:
-        chosen = str(cfg["only"]).split(",")
+        only = cfg["only"]
+        chosen = [str(name) for name in only] if isinstance(only, list) else str(only).split(",")
         for name in chosen:
             if name not in specs and name not in (spec.name for spec in specs.values()):
                 raise unknown_name("model", name, specs)

@@ -31,7 +31,7 @@ LEVEL = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
 
 def room_of(module):
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def upward(graph):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from platorep.cli.launch import check_choices
 from platorep.cli.schema import config_dir
 from platorep.commands.configuration import model_specs
 from platorep.commands.experiment import blocks
@@ -163,33 +162,6 @@ def test_failed_models_are_listed_at_the_end():
         PlatorepError, match=r"1 of the models or tasks failed; the others are done:\n  net: ValueError: bad"
     ):
         raise_failures([Failure("net", "ValueError: bad")])
-
-
-@pytest.mark.parametrize(
-    ("word", "message"),
-    [
-        ("suite=ofline", "unknown suite 'ofline'. Did you mean 'offline'"),
-        ("dataset=stamp", "unknown dataset 'stamp'. Did you mean 'stamps'"),
-        ("metric=mutual_nn", "unknown metric 'mutual_nn'. Did you mean 'mutual_knn'"),
-        ("metric=[mutual_knn,ckaa]", "unknown metric 'ckaa'. Did you mean 'cka'"),
-        ("figure=fig33", "unknown figure 'fig33'. Did you mean 'fig3'"),
-        ("suite=offline,ofline", "unknown suite 'ofline'"),
-    ],
-)
-def test_unknown_choice_is_answered_with_the_nearest(word, message):
-    with pytest.raises(UnknownNameError, match=message.replace("[", r"\[")):
-        check_choices([word])
-
-
-def test_known_choices_and_other_words_pass(tmp_path):
-    check_choices([])
-    check_choices(
-        ["suite=offline", "metric=[mutual_knn,cka]", "-m", "dataset.n=5", "root=x", "suite=glob(*)", "+models.a.id=b"]
-    )
-    (tmp_path / "suite").mkdir()
-    (tmp_path / "suite" / "mine.yaml").write_text("models: {}")
-    check_choices(["suite=mine", "--config-dir", str(tmp_path)])
-    check_choices([f"--config-dir={tmp_path}", "suite=mine"])
 
 
 def test_configuration_folder_is_found():
