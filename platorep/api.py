@@ -6,6 +6,7 @@ import operator
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from platorep.core.features import ArrayFeatures
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse
+from platorep.results.outputs import Outputs
 from platorep.results.tables import AlignmentTable
 
 
@@ -24,6 +26,15 @@ Array = np.ndarray | torch.Tensor
 
 _LOSS = 1e-3  # rounding to float32 above this part of the features' own spread is warned of
 _WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # dtypes with values that float32 has not
+
+
+def load(root: Path | str = "outputs") -> Outputs:
+    """The results of the command line under a root folder: `.runs`, `.scores(...)`, `.features(...)`, `.samples()`.
+
+    Raises:
+        StoreError: there is no such folder.
+    """
+    return Outputs(root)
 
 
 def score(

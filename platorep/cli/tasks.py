@@ -34,8 +34,8 @@ def _perform(command: str, cfg: DictConfig) -> Any:
     status: dict[str, Any] = {"task": command, "overrides": overrides, "provenance": provenance()}
     start = time.perf_counter()
     try:
-        result = _body(command)(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True), overrides)
-        status |= {"status": "ok"}
+        result, root = _body(command)(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True), overrides)
+        status |= {"status": "ok", "results": _below(root, result)}
         return result
     except KeyboardInterrupt:
         status |= {"status": "interrupted"}
@@ -63,10 +63,16 @@ def _say(command: str, error: Exception) -> None:
         log.exception("%s failed", command)
 
 
-def _body(command: str) -> Callable[[dict[str, Any], list[str]], Any]:
-    """The command as a function of the plain configuration and the command line's words."""
+def _below(root: Path, result: Any) -> list[str]:
+    """The files that a command returned, as paths below the root of all results."""
+    paths = [result] if isinstance(result, Path) else result or []
+    return [path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root)]
 
-    def body(cfg: dict[str, Any], words: list[str]) -> Any:
+
+def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path]]:
+    """The command as a function of the plain configuration and the command line's words; its result and the root."""
+
+    def body(cfg: dict[str, Any], words: list[str]) -> tuple[Any, Path]:
         from platorep.commands.configuration import experiment
 
         run = experiment(cfg, words)
@@ -75,7 +81,7 @@ def _body(command: str) -> Callable[[dict[str, Any], list[str]], Any]:
 
             torch.set_num_threads(run.resources.threads)
         function = getattr(import_module(f"platorep.commands.{command}"), command)
-        return function(run, **_arguments(command, cfg))
+        return function(run, **_arguments(command, cfg)), run.root
 
     return body
 

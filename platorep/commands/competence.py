@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from platorep import competence as engine
 from platorep.commands.experiment import Experiment
@@ -26,8 +27,11 @@ from platorep.results.tables import CompetenceTable
 log = logging.getLogger(__name__)
 
 
-def competence(experiment: Experiment) -> None:
+def competence(experiment: Experiment) -> Path:
     """Writes the competence table.
+
+    Returns:
+        Its file.
 
     Raises:
         PlatorepError: models or tasks could not be measured; the others are in the table.
@@ -35,6 +39,7 @@ def competence(experiment: Experiment) -> None:
     _, failures = measure_competence(experiment)
     log.info("%s", experiment.competence_path)
     raise_failures(failures)
+    return experiment.competence_path
 
 
 def measure_competence(experiment: Experiment) -> tuple[CompetenceTable, list[Failure]]:
@@ -205,5 +210,5 @@ def probe_part(experiment: Experiment, task: TaskSpec, sets: list[FeatureSet]) -
     return kept(_parts(experiment), name, determines, measure, model, overwrite=experiment.overwrite)
 
 
-def _parts(experiment: Experiment):
+def _parts(experiment: Experiment) -> Path:
     return experiment.root / "competence" / "parts"

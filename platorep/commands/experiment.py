@@ -131,6 +131,30 @@ class Experiment:
         """Suite and dataset, for the names of files that cover both."""
         return f"{self.suite or 'models'}--{self.dataset.name}"
 
+    @cached_property
+    def label(self) -> str:
+        """`name` with a hash of what a result depends on, so that two configurations never write to one place.
+
+        It covers models, data, how samples are read, metrics, protocol and statistics. Resources and what is drawn stay
+        out.
+        """
+        determines = {
+            **self._measured,
+            "metrics": {name: dict(options) for name, options in self.metric_options.items()},
+            "protocol": dataclasses.asdict(self.protocol),
+            "statistics": dataclasses.asdict(self.statistics),
+        }
+        return f"{slug(self.name)}--{digest(determines)}"
+
+    @property
+    def _measured(self) -> dict[str, Any]:
+        """Models and data as configured: what competence depends on."""
+        return {
+            "models": [[model.name, model.identity()] for model in self.models],
+            "dataset": self.dataset.identity(),
+            "reading": dict(self.reading),
+        }
+
     @property
     def clamp(self) -> Clamp:
         """How outlying values are clamped."""
@@ -249,8 +273,8 @@ class Experiment:
 
     @property
     def competence_path(self) -> Path:
-        """The file of the competence table."""
-        return self.root / "competence" / f"{self.name}.parquet"
+        """The file of the competence table of these models on this dataset."""
+        return self.root / "competence" / f"{slug(self.name)}--{digest(self._measured)}.parquet"
 
     @cached_property
     def alignment(self) -> AlignmentTable:

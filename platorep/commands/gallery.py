@@ -11,7 +11,7 @@ from platorep.commands.experiment import Experiment
 from platorep.commands.tables import gallery_table
 from platorep.core.digest import text_digest
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.files import slug
+from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar, console_for_tables
 from platorep.results.tables import GalleryTable
 
@@ -52,7 +52,9 @@ def gallery(experiment: Experiment) -> Path | None:
     console_for_tables().print(gallery_table(table))
     paths = [path]
     if len(design.sizes) > 1:
-        paths += save(draw("gallery", None, scores=table), experiment.root / "figures" / experiment.name / "gallery")
+        folder = experiment.root / "figures" / experiment.label
+        paths += save(draw("gallery", None, scores=table), folder / "gallery")
+        link_latest(folder, folder.with_name(f"{slug(experiment.name)}--latest"))
     for written in paths:
         log.info("%s", written)
     return path

@@ -29,7 +29,7 @@ def ls(experiment: Experiment, listing: str, folders: Sequence[Path]) -> None:
 
     Args:
         experiment: `models` lists its suite, `features` the store under its root.
-        listing: suites, datasets, models, metrics, figures, experiments, protocols or features.
+        listing: suites, datasets, models, metrics, figures, experiments, protocols, features or runs.
         folders: of configuration files, the packaged one and those of --config-dir.
 
     Raises:
@@ -39,6 +39,7 @@ def ls(experiment: Experiment, listing: str, folders: Sequence[Path]) -> None:
         **{name: lambda group=group: choices(group, folders) for name, group in GROUPS.items()},  # type: ignore[misc]
         "models": lambda: models(experiment),
         "features": lambda: features(experiment),
+        "runs": lambda: runs(experiment),
     }
     if listing not in lists:
         raise unknown_name("list", listing, lists)
@@ -64,6 +65,18 @@ def models(experiment: Experiment) -> Table:
         dials += [f"{spec.input_size} px"] if spec.input_size else []
         weights = ", ".join([spec.weights, *dials])
         table.add_row(spec.name, spec.modality, spec.family, spec.source, spec.id, weights, spec.licence)
+    return table
+
+
+def runs(experiment: Experiment) -> Table:
+    """The runs under the root with their overrides, the latest last."""
+    from platorep.results.outputs import Outputs
+
+    table = plain_table("time", "command", "status", "seconds", "overrides", "results")
+    for run in Outputs(experiment.root).runs.itertuples():
+        results = sorted({result.rpartition("/")[0] for result in run.results})
+        seconds = "" if run.seconds != run.seconds else f"{run.seconds:.0f}"
+        table.add_row(run.time, run.command, run.status, seconds, run.overrides, "\n".join(results))
     return table
 
 

@@ -10,15 +10,20 @@ import pandas as pd
 
 from platorep.commands.experiment import Experiment
 from platorep.core.errors import PlatorepError, SpecError, StoreError
+from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar, console_for_tables
 
 
 log = logging.getLogger(__name__)
 
 
-def plot(experiment: Experiment) -> None:
-    """Draws the chosen figures, then prints the models' matrix and the figures' paths."""
-    draw_figures(experiment)
+def plot(experiment: Experiment) -> list[Path]:
+    """Draws the chosen figures, then prints the models' matrix and the figures' paths.
+
+    Returns:
+        The files.
+    """
+    return draw_figures(experiment)
 
 
 def draw_figures(experiment: Experiment) -> list[Path]:
@@ -33,7 +38,7 @@ def draw_figures(experiment: Experiment) -> list[Path]:
     alignment, competence = experiment.alignment, experiment.competence
     if competence is None:
         log.warning("no competence table at %s: run `platorep competence` for it.", experiment.competence_path)
-    folder = experiment.root / "figures" / experiment.name
+    folder = experiment.root / "figures" / experiment.label
     paths: list[Path] = []
     with bar("Drawing") as report:
         for number, (name, options) in enumerate(experiment.figures.items()):
@@ -47,6 +52,7 @@ def draw_figures(experiment: Experiment) -> list[Path]:
     if not paths:
         names = ", ".join(experiment.figures)
         raise StoreError(f"none of the figures {names} can be drawn from these tables; the lines above say why.")
+    link_latest(folder, folder.with_name(f"{slug(experiment.name)}--latest"))
     console_for_tables().print(matrix_table(alignment))
     for path in paths:
         log.info("%s", path)

@@ -17,7 +17,7 @@ from platorep.commands.failures import Failure, raise_failures
 from platorep.commands.tables import comparison_table
 from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset
-from platorep.core.files import write_atomically
+from platorep.core.files import link_latest, write_atomically
 from platorep.core.progress import bar, console_for_tables
 from platorep.results.facts import with_facts
 from platorep.results.published import compare, targets
@@ -44,7 +44,7 @@ def reproduce(experiment: Experiment) -> Path:
     if len(experiment.figures) != 1:
         raise SpecError(f"an experiment draws one figure; got {', '.join(experiment.figures) or 'none'}.")
     (name, options), recipe = next(iter(experiment.figures.items())), experiment.recipe
-    folder = experiment.root / "reproduce" / recipe.name
+    folder = experiment.root / "reproduce" / f"{recipe.name}--{experiment.label.rpartition('--')[2]}"
     failures = extract_models(experiment)
     competence, unmeasured = measure_competence(experiment)
     scores, unscored = score(experiment)
@@ -56,6 +56,7 @@ def reproduce(experiment: Experiment) -> Path:
     comparison, best = compare(quantities, targets(name), known=known), scores.best()
     for stem, frame in (("alignment", best), ("competence", _of(competence, known)), ("comparison", comparison)):
         paths += _write(folder / stem, frame)
+    link_latest(folder, folder.with_name(f"{recipe.name}--latest"))
     console_for_tables().print(comparison_table(comparison))
     for path in paths:
         log.info("%s", path)

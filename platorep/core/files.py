@@ -40,6 +40,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def link_latest(target: Path, link: Path) -> None:
+    """Makes `link` a relative symbolic link to `target`, which lies beside it, in one step; an older link is replaced.
+
+    A file system without symbolic links is left without the link.
+    """
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        os.symlink(target.name, temporary)
+        os.replace(temporary, link)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
 def remove_temporary(folder: Path) -> None:
     """Removes temporary files that kills left in a folder a day ago or earlier: younger ones may be another writer's."""
     for path in folder.glob(".*.tmp"):
