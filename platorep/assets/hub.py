@@ -29,6 +29,9 @@ RepoType = Literal["model", "dataset"]
 ANSWER_SECONDS = 20.0
 """How long to wait for an answer about a repository."""
 
+_resolved: dict[tuple[str, str, str | None], str] = {}
+"""What this process was told of repositories: kind, owner/name and revision. A branch that moves during a run stays put."""
+
 _checked: set[tuple[str, int, int]] = set()
 """Files that this process found intact: path, size and time of change."""
 
@@ -41,14 +44,21 @@ def is_commit(revision: str | None) -> bool:
 def resolve_revision(repo: str, revision: str | None = None, *, repo_type: RepoType = "model") -> str:
     """The commit that a branch, a tag or None (the main branch) stands for now.
 
-    A commit is returned as it is, without a request. The answer is kept in the Hub's cache; when the Hub cannot be reached
-    or stays busy, the last one stands in, and the log says so.
+    A commit is returned as it is, without a request. The answer holds for the rest of the process, so that a run is about
+    one commit. It is kept in the Hub's cache, too: when the Hub cannot be reached or stays busy, it stands in, and the
+    log says so.
 
     Raises:
         AssetError: no such repository or revision, no access, or no Hub and nothing in the cache.
     """
     if revision is not None and is_commit(revision):
         return revision
+    if (repo_type, repo, revision) not in _resolved:
+        _resolved[repo_type, repo, revision] = _ask(repo, revision, repo_type)
+    return _resolved[repo_type, repo, revision]
+
+
+def _ask(repo: str, revision: str | None, repo_type: RepoType) -> str:
     try:
         info = persistently(lambda: _information(repo, revision, repo_type, ANSWER_SECONDS), f"{repo_type} {repo}")
     except _hub_errors() as error:
@@ -64,9 +74,9 @@ def resolve_revision(repo: str, revision: str | None = None, *, repo_type: RepoT
 
 
 def known_commit(repo: str, revision: str | None, *, repo_type: RepoType = "model", seconds: float = 5.0) -> str | None:
-    """The commit that a branch or tag stands for, as far as can be told at once: from one request, else from the cache.
+    """The commit that a branch or tag stands for, as far as can be told at once: by one request, else from the cache.
 
-    For a comparison with what is stored, which needs no repository at hand: nothing is raised, waited for or written.
+    For a comparison with what is stored, which needs no repository at hand: nothing is raised, and no try repeated.
 
     Args:
         repo: owner/name.
@@ -79,10 +89,15 @@ def known_commit(repo: str, revision: str | None, *, repo_type: RepoType = "mode
     """
     if revision is not None and is_commit(revision):
         return revision
-    try:
-        return _information(repo, revision, repo_type, seconds).sha
-    except _hub_errors():
-        return _cached_commit(repo, revision, repo_type)
+    if (repo_type, repo, revision) not in _resolved:
+        try:
+            commit = _information(repo, revision, repo_type, seconds).sha
+        except _hub_errors():
+            commit = _cached_commit(repo, revision, repo_type)
+        if commit is None:
+            return None
+        _resolved[repo_type, repo, revision] = commit
+    return _resolved[repo_type, repo, revision]
 
 
 def snapshot(repo: str, commit: str, members: Sequence[str] = (), *, repo_type: RepoType = "model") -> Path:

@@ -14,6 +14,7 @@ import pytest
 from huggingface_hub import HfFileSystem, constants, hf_api
 from huggingface_hub.utils import _http
 
+from platorep.assets import hub as assets
 from tests.hub.server import Hub
 
 
@@ -65,6 +66,12 @@ def hub_environment(hub: Hub, home: Path) -> dict[str, str]:
     }
 
 
+def start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets what this process was told by the Hub and found intact, as a new process has not heard it."""
+    monkeypatch.setattr(assets, "_resolved", {})
+    monkeypatch.setattr(assets, "_checked", set())
+
+
 def go_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """What HF_HUB_OFFLINE=1 does to the clients of this process."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -83,6 +90,7 @@ def hub(home: Path, monkeypatch: pytest.MonkeyPatch):
     """A running, empty Hub that the clients of this process talk to, with a fresh cache."""
     with Hub() as server:
         turn_clients_to(server, home, monkeypatch)
+        start_anew(monkeypatch)
         yield server
     _http.close_session()
     HfFileSystem.clear_instance_cache()

@@ -14,7 +14,7 @@ from platorep.assets import fetch, hub, patience, resolve, resolve_revision
 from platorep.assets.hub import known_commit, listing, snapshot
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import AssetSpec
-from tests.hub.conftest import go_offline
+from tests.hub.conftest import go_offline, start_anew
 
 
 FILES = {
@@ -36,11 +36,6 @@ def waits(monkeypatch):
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
     return waited
-
-
-@pytest.fixture(autouse=True)
-def nothing_checked_before(monkeypatch):
-    monkeypatch.setattr("platorep.assets.hub._checked", set())
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -120,6 +115,7 @@ def test_a_second_run_needs_no_hub(hub, repository, monkeypatch, caplog, how, re
     repository.commit(FILES, "step1000")
     commit = resolve_revision("owner/model", revision)
     snapshot("owner/model", commit, ("*.json",))
+    start_anew(monkeypatch)
     hub.stop() if how == "stopped" else go_offline(monkeypatch)
     assert resolve_revision("owner/model", revision) == commit
     assert f"taking commit {commit} from the cache" in caplog.text
@@ -156,12 +152,16 @@ def test_a_cache_that_does_not_say_what_belongs_to_it_is_not_trusted(hub, reposi
     assert set(contents(snapshot("owner/model", commit, ("*.json",)))) == {"config.json", "tokenizer_config.json"}
 
 
-def test_the_commit_of_a_branch_is_known_from_the_hub_or_the_cache_or_not_at_all(hub, repository):
+def test_the_commit_of_a_branch_is_known_from_the_hub_or_the_cache_or_not_at_all(hub, repository, monkeypatch):
     old = repository.commit(FILES, "step")
     assert resolve_revision("owner/model", "step") == old
     new = repository.commit({"config.json": b"moved"}, "step")
+    assert resolve_revision("owner/model", "step") == old  # a run is about one commit
+    assert known_commit("owner/model", "step") == old
+    start_anew(monkeypatch)
     assert known_commit("owner/model", "step") == new
     hub.stop()
+    start_anew(monkeypatch)
     assert known_commit("owner/model", "step") == old  # what this machine was told last
     assert known_commit("owner/model", "v9") is None
     assert known_commit("owner/model", "a" * 40) == "a" * 40
@@ -188,8 +188,9 @@ def test_a_hub_that_stays_busy_is_given_up_and_named_after_five_tries(hub, repos
     assert len(hub.asked("GET /api/models/owner/model$")) == 5
 
 
-def test_a_hub_that_stays_busy_does_not_stop_what_is_in_the_cache(hub, repository, waits):
+def test_a_hub_that_stays_busy_does_not_stop_what_is_in_the_cache(hub, repository, waits, monkeypatch):
     commit = resolve_revision("owner/model")
+    start_anew(monkeypatch)
     hub.fail("503", "/api/", times=-1)
     assert resolve_revision("owner/model") == commit
 
@@ -252,10 +253,10 @@ def test_bytes_that_always_flip_are_an_error_and_stay_in_no_cache(hub, repositor
 def test_a_file_damaged_in_the_cache_is_fetched_again_or_named(hub, repository, monkeypatch, name):
     commit = repository.branches["main"]
     folder = snapshot("owner/model", commit)
-    monkeypatch.setattr("platorep.assets.hub._checked", set())
+    start_anew(monkeypatch)
     spoil(folder / name)
     assert contents(snapshot("owner/model", commit)) == FILES
-    monkeypatch.setattr("platorep.assets.hub._checked", set())
+    start_anew(monkeypatch)
     spoil(folder / name)
     hub.stop()
     with pytest.raises(
