@@ -226,7 +226,5 @@ def test_the_folder_of_a_repository_holds_real_files_only_where_they_are_wanted(
         )
     )
     (folder,) = (home / "platorep" / "datasets").iterdir()
-    sizes = {
-        path.relative_to(folder).as_posix(): path.stat().st_size > 0 for path in folder.rglob("*") if path.is_file()
-    }
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size > 0 for path in folder.glob("*/*.parquet")}
     assert sizes == {"wit_1m/train-00000-of-00001.parquet": True, "wit_1024/train-00000-of-00001.parquet": False}
