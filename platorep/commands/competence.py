@@ -16,7 +16,6 @@ from platorep.commands.failures import Failure, failure, raise_failures
 from platorep.competence.rows import kept
 from platorep.competence.rows import table as competence_table
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.lookup import find_features
 from platorep.core.progress import bar
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, TaskSpec
@@ -168,7 +167,7 @@ def task_features(experiment: Experiment, dataset: DatasetSpec, failures: list[F
         for model in experiment.models:
             for variant in (experiment.replace(dataset=dataset), one_layer):
                 try:
-                    extraction = find_features(variant.store, variant.extract_spec(model))
+                    extraction = variant.find(model)
                 except StoreError:
                     continue
                 if extraction is not None:

@@ -204,7 +204,7 @@ class Experiment:
         Raises:
             StoreError: none fits, or several do.
         """
-        return find_dataset(self.store, self.dataset)
+        return find_dataset(self.store, self.dataset, _commit_of)
 
     @cached_property
     def samples(self) -> Samples:
@@ -218,7 +218,7 @@ class Experiment:
         Raises:
             StoreError: none of them is extracted, or what is stored does not fit the configuration.
         """
-        stored = {model.name: find_features(self.store, self.extract_spec(model)) for model in self.models}
+        stored = {model.name: self.find(model) for model in self.models}
         features = [extraction for extraction in stored.values() if extraction is not None]
         if not features:
             raise StoreError(
@@ -228,6 +228,14 @@ class Experiment:
         if missing := [name for name, extraction in stored.items() if extraction is None]:
             log.warning("not extracted, left out: %s", ", ".join(missing))
         return features
+
+    def find(self, model: ModelSpec) -> FeatureSet | None:
+        """The stored features of one model on the dataset; None where it was never extracted on it.
+
+        Raises:
+            StoreError: what is stored does not fit the configuration, or several extractions do.
+        """
+        return find_features(self.store, self.extract_spec(model), _commit_of)
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -323,6 +331,13 @@ class Experiment:
 
             return quantile_bins([len(captions[0].split()) for captions in self.samples.captions])
         raise SpecError(f"statistics.strata is {kind!r}; expected category, caption_length or null.")
+
+
+def _commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
+    """As `platorep.models.commits.commit_of`, which is loaded when a branch or a tag is met."""
+    from platorep.models.commits import commit_of
+
+    return commit_of(spec)
 
 
 def blocks(features: Sequence[FeatureSet], pairs: str) -> list[Block]:

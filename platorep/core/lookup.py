@@ -4,38 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from platorep.core.errors import StoreError
 from platorep.core.files import read_json, slug
+from platorep.core.matching import CommitOf, matching
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec
 from platorep.core.store import FeatureSet, FeatureStore
 
 
-OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
-"""Spec fields that are settled when features are made, with the value that leaves them open."""
-
-
-def fits(asked: Any, stored: Any) -> bool:
-    """Whether every value that the identity `asked` settles is the one of `stored`."""
-    if isinstance(asked, dict) and isinstance(stored, dict):
-        return asked.keys() == stored.keys() and all(
-            (name in OPEN and value == OPEN[name]) or fits(value, stored[name]) for name, value in asked.items()
-        )
-    return asked == stored
-
-
-def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet | None:
+def find_features(store: FeatureStore, spec: ExtractSpec, commit_of: CommitOf) -> FeatureSet | None:
     """The stored features that fit a spec with open fields; None where the model was never extracted on the dataset.
 
+    Args:
+        store: where to look.
+        spec: what is asked for; see `platorep.core.matching` for what it may leave open.
+        commit_of: the commit that a spec's branch or tag stands for now, or None where nobody can tell.
+
     Raises:
-        StoreError: the model was extracted with other settings only, or several extractions fit.
+        StoreError: the model was extracted with other settings only, several extractions fit, or the branch that the
+            spec names has moved since they were made.
     """
-    extractions = list(extractions_of(store, spec.dataset.name, spec.model.name))
-    if not extractions:
+    stored = {f.path.name: f for f in extractions_of(store, spec.dataset.name, spec.model.name)}
+    if not stored:
         return None
-    matches = [features for features in extractions if fits(spec.identity(), features.spec.identity())]
+    matches = [stored[name] for name in matching(spec, {name: f.spec for name, f in stored.items()}, commit_of)]
     if len(matches) == 1:
         return matches[0]
     if not matches:
@@ -65,18 +58,17 @@ def dataset_folders(store: FeatureStore, name: str) -> list[Path]:
     return sorted(folder for folder in store.root.glob("*/") if _name(folder) == slug(name))
 
 
-def find_dataset(store: FeatureStore, dataset: DatasetSpec) -> Path:
+def find_dataset(store: FeatureStore, dataset: DatasetSpec, commit_of: CommitOf) -> Path:
     """The folder of the stored dataset that fits a spec with open fields.
 
     Raises:
-        StoreError: none fits, or several do.
+        StoreError: none fits, several do, or the branch that the spec names has moved.
     """
-    matches = [
-        folder
-        for folder in dataset_folders(store, dataset.name)
-        if (folder / "samples.json").is_file()
-        and fits(dataset.identity(), DatasetSpec.from_dict(read_json(folder / "samples.json")["spec"]).identity())
-    ]
+    folders = {f.name: f for f in dataset_folders(store, dataset.name) if (f / "samples.json").is_file()}
+    specs = {
+        name: DatasetSpec.from_dict(read_json(folder / "samples.json")["spec"]) for name, folder in folders.items()
+    }
+    matches = [folders[name] for name in matching(dataset, specs, commit_of)]
     if len(matches) == 1:
         return matches[0]
     if not matches:

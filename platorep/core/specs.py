@@ -160,6 +160,7 @@ class ModelSpec(_Spec):
 
     `id` is the architecture or repository in its library's own words. Weights come from `asset` when it is set and
     from the Hub's `id` at `revision` otherwise. `revision` is a commit hash or a content hash once resolved.
+    `branch` is the branch or tag that it was resolved from.
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
@@ -182,6 +183,7 @@ class ModelSpec(_Spec):
     input_size: int | None = None
     trust_remote_code: bool = False
     step: int | None = field(default=None, metadata=LABEL)
+    branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
@@ -195,6 +197,7 @@ class ModelSpec(_Spec):
 class DatasetSpec(_Spec):
     """Pairs of a picture and its caption: where they come from, which of them, in which order.
 
+    `revision` is a commit or a content hash once resolved, and `branch` the branch or tag that it was resolved from.
     `columns` maps our words (image, text, category, id) to the dataset's; `n` keeps the first n after the seeded
     shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches.
     """
@@ -211,6 +214,7 @@ class DatasetSpec(_Spec):
     order_seed: int | None = None
     on_bad_sample: Literal["error", "drop"] = "error"
     options: dict[str, Any] = field(default_factory=dict)
+    branch: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 
