@@ -12,15 +12,17 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from platorep.core.errors import DataError, SpecError, StoreError, unknown_name
-from platorep.core.files import read_json, slug
+from platorep.core.files import slug
+from platorep.core.resources import Resources
 from platorep.core.results import AlignmentTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.store import FeatureSet, FeatureStore, all_damaged
 
 
 log = logging.getLogger(__name__)
@@ -41,85 +43,44 @@ EXTRACT_FIELDS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """How to compute and where things are; nothing here changes a result."""
+    """Where things are and how to compute; nothing here changes a result."""
 
     root: Path
-    device: str
-    tokens: int | None
-    workers: int | None
-    shard_rows: int
-    compile: bool
-    memory: int
-    shard: tuple[int, int]
+    resources: Resources
 
-    @property
+    @cached_property
     def store(self) -> FeatureStore:
         """The features."""
         return FeatureStore(self.root / "features")
 
+    @property
+    def device(self) -> str:
+        """Where to compute."""
+        return self.resources.device
+
+    @property
+    def tokens(self) -> int | None:
+        """Budget of a batch."""
+        return self.resources.tokens
+
+    @property
+    def memory(self) -> int:
+        """Bytes for features and prepared layers."""
+        return self.resources.memory
+
+    @property
+    def shard(self) -> tuple[int, int]:
+        """This run's share of the work."""
+        return self.resources.shard
+
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
         """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
-        found = sorted(self.store.root.glob(f"*--{dataset.key()}/samples.json"))  # whatever the dataset is called
-        return self.store.read_samples(found[0].parent) if found else None
+        return self.store.known_samples(dataset)
 
     @classmethod
     def from_config(cls, cfg: dict[str, Any]) -> Settings:
-        """Reads `compute`, `root` and `shard`; sets torch's threads when told to."""
-        compute = cfg["compute"]
-        if compute["threads"]:
-            import torch
-
-            torch.set_num_threads(compute["threads"])
-        return cls(
-            root=Path(cfg["root"]),
-            device=compute["device"],
-            tokens=compute["tokens"],
-            workers=compute["workers"],
-            shard_rows=compute["shard_rows"],
-            compile=compute["compile"],
-            memory=parse_bytes(compute["memory"]),
-            shard=parse_shard(cfg["shard"]),
-        )
-
-
-def parse_bytes(text: str | int) -> int:
-    """Bytes of "3GB", "512MB" or a plain number (decimal units).
-
-    Raises:
-        SpecError: it is none of them.
-    """
-    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-    value = str(text).strip().upper()
-    for unit, size in units.items():
-        if value.endswith(unit):
-            value, factor = value.removesuffix(unit).strip(), size
-            break
-    else:
-        factor = 1
-    try:
-        found = int(float(value) * factor)
-    except ValueError:
-        found = 0
-    if found <= 0:
-        raise SpecError(f"compute.memory is {text!r}; expected a size such as 3GB or 512MB.")
-    return found
-
-
-def parse_shard(text: str | None) -> tuple[int, int]:
-    """(i, m) of "i/m", (0, 1) for None.
-
-    Raises:
-        SpecError: it is not i/m with 0 <= i < m.
-    """
-    if text is None:
-        return 0, 1
-    try:
-        index, count = (int(part) for part in str(text).split("/"))
-    except ValueError:
-        index, count = -1, 0
-    if not 0 <= index < count:
-        raise SpecError(f"shard is {text!r}; expected i/m with 0 <= i < m, such as 0/8.")
-    return index, count
+        """Reads `compute`, `root` and `shard`."""
+        return cls(root=Path(cfg["root"]), resources=Resources.from_config(cfg["compute"], cfg["shard"]))
 
 
 def model_specs(cfg: dict[str, Any]) -> list[ModelSpec]:
@@ -164,7 +125,10 @@ def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
     Raises:
         StoreError: none fits, or several do.
     """
-    fits = [found for found in store.find(f"*/{spec.model.name}--*") if _fits(spec.identity(), found.spec.identity())]
+    sets, damaged = store.named(spec.model.name)
+    fits = [features for features in sets if _fits(spec.identity(), features.spec.identity())]
+    if not fits and damaged:
+        raise StoreError(all_damaged(damaged))
     if not fits:
         raise StoreError(
             f"no features of {spec.model.name} on {spec.dataset.name} under {store.root} with these settings. "
@@ -203,7 +167,7 @@ def stored(cfg: dict[str, Any], settings: Settings) -> list[FeatureSet]:
     dataset, found, missing = dataset_spec(cfg), [], []
     for model in model_specs(cfg):
         spec = extract_spec(cfg, model, dataset)
-        if any(settings.store.find(f"*/{slug(model.name)}--*")):
+        if any(settings.store.named(model.name)):
             found.append(find_features(settings.store, spec))
         else:
             missing.append(model.name)
@@ -322,9 +286,9 @@ def dataset_folder(cfg: dict[str, Any], settings: Settings) -> str:
     """
     asked = dataset_spec(cfg)
     fits = []
-    for path in sorted(settings.store.root.glob(f"{slug(asked.name)}--*/samples.json")):
-        if _fits(asked.identity(), DatasetSpec.from_dict(read_json(path)["spec"]).identity()):
-            fits.append(path.parent.name)
+    for folder, dataset in settings.store.datasets(asked.name):
+        if _fits(asked.identity(), dataset.identity()):
+            fits.append(folder.name)
     if len(fits) == 1:
         return fits[0]
     if not fits:

@@ -38,7 +38,7 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
     While one computes, the next one's weights are fetched and read ahead, unless `evict` keeps the disk to one model at a time.
     """
     from platorep.data import open_dataset
-    from platorep.extract import extract
+    from platorep.extract import extract, is_whole
     from platorep.models import evict, pick_device, read_ahead, resolve
 
     device = pick_device(settings.device)
@@ -53,9 +53,7 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
         except Exception as error:
             failed.append(failure(model.name, error))
             continue
-        if cfg["overwrite"] and settings.store.has(spec):
-            settings.store.remove(settings.store.open(spec))
-        if settings.store.has(spec):
+        if not cfg["overwrite"] and is_whole(settings.store, spec):
             log.info("%s: already extracted (%s)", model.name, spec.key())
         else:
             pending.append(spec)
@@ -77,12 +75,8 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
                     spec,
                     pairs,
                     settings.store,
-                    device=device,
-                    tokens=settings.tokens,
-                    workers=settings.workers,
-                    shard=settings.shard,
-                    shard_rows=settings.shard_rows,
-                    compiled=settings.compile,
+                    settings.resources,
+                    renew=cfg["overwrite"],
                     loaded=read_next,
                     progress=report,
                 )

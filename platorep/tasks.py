@@ -20,6 +20,7 @@ from platorep import pipeline, stages
 from platorep.core.errors import PlatorepError
 from platorep.core.files import write_json
 from platorep.core.provenance import provenance
+from platorep.core.resources import use_threads
 
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,9 @@ def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], 
         start = time.perf_counter()
         try:
             plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-            result = body(plain, pipeline.Settings.from_config(plain))
+            settings = pipeline.Settings.from_config(plain)
+            use_threads(settings.resources.threads)
+            result = body(plain, settings)
             status |= {"status": "ok"}
             return result
         except PlatorepError as error:

@@ -33,6 +33,7 @@ class Features(Protocol):
     layers: Sequence[Layer]
     spec: ExtractSpec
     path: Path  # its parent's name is the dataset's
+    content: str  # hash of all values, recorded in what is made from them; asked where parts are written
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
         """One layer as float32, shape (n, dim), or the given rows of it; the caller may write into it."""

@@ -31,30 +31,6 @@ def store(tmp_path):
     return FeatureStore(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("3GB", 3 * 10**9), ("512 mb", 512 * 10**6), (1000, 1000), ("1.5GB", 1_500_000_000)]
-)
-def test_memory_is_read_in_decimal_units(text, expected):
-    assert pipeline.parse_bytes(text) == expected
-
-
-@pytest.mark.parametrize("text", ["much", "GB", "-1GB", "0"])
-def test_memory_that_is_no_size_is_refused(text):
-    with pytest.raises(SpecError, match="expected a size such as 3GB"):
-        pipeline.parse_bytes(text)
-
-
-def test_shard_is_read():
-    assert pipeline.parse_shard(None) == (0, 1)
-    assert pipeline.parse_shard("3/8") == (3, 8)
-
-
-@pytest.mark.parametrize("text", ["8/8", "-1/2", "1", "a/b", "1/0"])
-def test_shard_that_is_none_is_refused(text):
-    with pytest.raises(SpecError, match="expected i/m with 0 <= i < m"):
-        pipeline.parse_shard(text)
-
-
 def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(store):
     found = put(store, SPEC)
     asked = SPEC.replace(

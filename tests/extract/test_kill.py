@@ -16,11 +16,11 @@ from platorep.data import open_dataset
 from platorep.extract import extract
 from platorep.models import resolve
 from tests import small_models
-from tests.extract.conftest import CPU, shard_bytes
+from tests.extract.conftest import CPU, resources, shard_bytes
 
 
 def extract_into(root, spec, pairs):
-    extract(spec, pairs, FeatureStore(root), device=CPU, shard_rows=4, workers=0)
+    extract(spec, pairs, FeatureStore(root), resources(shard_rows=4))
 
 
 @pytest.fixture
