@@ -34,9 +34,10 @@ __all__ = [
 ]
 
 CHECKSUM = "checksum"
-"""Field of a JSON record, and of a parquet file's metadata, that holds the hash of all the rest."""
+"""Field of a JSON record that holds the hash of all the rest."""
 
-_METADATA = b"platorep"
+_FACTS, _CODE = b"platorep", b"platorep.checksum"
+"""Keys of a parquet file's metadata: what `write_parquet` was told, and the hash of that and of all values."""
 
 _LONGEST = 80
 """Characters of a slug: two of them, a metric and a key still make a file name."""
@@ -153,8 +154,9 @@ def write_parquet(path: Path, table: pyarrow.Table, facts: Mapping[str, Any] | N
     """
     from pyarrow import parquet
 
-    record = {**(facts or {}), CHECKSUM: _table_hash(table, facts or {})}
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _METADATA: json.dumps(record)})
+    code = _table_hash(table, facts or {})
+    stated = {_FACTS: json.dumps(dict(facts or {})), _CODE: code}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **stated})
     write_atomically(path, lambda p: parquet.write_table(table, p, compression="zstd", write_page_checksum=True))
 
 
@@ -169,24 +171,23 @@ def read_parquet(path: Path) -> pyarrow.Table:
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(path, page_checksum_verification=True)
-        facts = _stated(table)
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+            if b"ARROW:schema" not in (file.metadata.metadata or {}):  # each table of ours has it
+                raise ValueError("its metadata are lost")
+        facts, code = table_facts(table), (table.schema.metadata or {}).get(_CODE)
     except FileNotFoundError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise _changed(path, str(error).splitlines()[0]) from None
-    if CHECKSUM in facts and facts.pop(CHECKSUM) != _table_hash(table, facts):
+    if (code is not None or _FACTS in (table.schema.metadata or {})) and code != _table_hash(table, facts).encode():
         raise _changed(path, "its values do not have the checksum that it states")
     return table
 
 
 def table_facts(table: pyarrow.Table) -> dict[str, Any]:
     """The facts that `write_parquet` put into a table's metadata; empty for tables of earlier versions."""
-    return {name: value for name, value in _stated(table).items() if name != CHECKSUM}
-
-
-def _stated(table: pyarrow.Table) -> dict[str, Any]:
-    facts = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+    facts = json.loads((table.schema.metadata or {}).get(_FACTS, b"{}"))
     if not isinstance(facts, dict):
         raise ValueError("its metadata are no JSON object")
     return facts
