@@ -16,7 +16,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from platorep.align.gallery_parts import Design, Searched, is_current, merged_rows, part_path, shared_by_query, write_part
+from platorep.align.gallery_parts import (
+    Design,
+    Searched,
+    is_current,
+    merged_rows,
+    part_path,
+    shared_by_query,
+    write_part,
+)
 from platorep.align.layers import Features, ModelLayers, full_precision
 from platorep.align.parts import origin
 from platorep.align.plan import plan_blocks

@@ -130,7 +130,9 @@ class FeatureSet:
         if not self.parsed.checked:
             self._warn_unchecked()
         parts = [
-            self._values(shard, index, slice(max(start, shard.start) - shard.start, min(stop, shard.stop) - shard.start))
+            self._values(
+                shard, index, slice(max(start, shard.start) - shard.start, min(stop, shard.stop) - shard.start)
+            )
             for shard in self.shards
             if shard.start < stop and start < shard.stop
         ]
@@ -149,7 +151,8 @@ class FeatureSet:
             values = file.get_tensor(layer.name)
         if tensor_hash(values) != shard.hashes[index]:
             raise StoreError(
-                f"{path}: the values of layer {layer.name} are not those that were written: the file changed since.", MEND
+                f"{path}: the values of layer {layer.name} are not those that were written: the file changed since.",
+                MEND,
             )
         self._checked[shard.file, layer.name] = stamp
         return values[rows]

@@ -89,7 +89,9 @@ class Manifest(_Spec):
         dtype = DTYPES[self.spec.storage_dtype]
         for layer in self.layers:
             if layer.dim < 1 or layer.dtype != dtype:
-                return f"layer {layer.name} has width {layer.dim} and dtype {layer.dtype}, expected at least 1 and {dtype}"
+                return (
+                    f"layer {layer.name} has width {layer.dim} and dtype {layer.dtype}, expected at least 1 and {dtype}"
+                )
         stop = 0
         for shard in self.shards:
             if not _SHARD_NAME.fullmatch(shard.file):

@@ -73,9 +73,7 @@ def read_header(path: Path) -> Header:
             layers = tuple(Layer(name, dim, dtype) for name, (_, dim, dtype) in zip(names, shapes, strict=True))
             counts = {count for count, _, _ in shapes}
             rows = None if "rows" not in stated else (int(stated["rows"][0]), int(stated["rows"][1]))
-            header = Header(
-                stated["key"], stated["digest"], rows, counts.pop(), layers, dict(stated.get("hashes", {}))
-            )
+            header = Header(stated["key"], stated["digest"], rows, counts.pop(), layers, dict(stated.get("hashes", {})))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise StoreError(f"{path} is no shard of features ({type(error).__name__}: {error}).", MEND) from None
     if counts or (header.rows is not None and header.rows[1] - header.rows[0] != header.count):
@@ -84,7 +82,13 @@ def read_header(path: Path) -> Header:
 
 
 def write_shard(
-    path: Path, tensors: Mapping[str, torch.Tensor], *, key: str, digest: str, rows: tuple[int, int], layers: Sequence[str]
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    key: str,
+    digest: str,
+    rows: tuple[int, int],
+    layers: Sequence[str],
 ) -> None:
     """Writes a shard, atomically: the same arguments give the same bytes.
 

@@ -86,7 +86,9 @@ def verify(folder: Path, samples: Samples | StoreError) -> Verified:
         faults += _other_samples(folder, manifest, samples)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         checked = pool.map(lambda shard: _shard_fault(folder, manifest, shard), manifest.shards)
-        faults += [Fault(folder / shard.file, fault) for shard, fault in zip(manifest.shards, checked, strict=True) if fault]
+        faults += [
+            Fault(folder / shard.file, fault) for shard, fault in zip(manifest.shards, checked, strict=True) if fault
+        ]
     notes = [] if manifest.checked else ["stored by an earlier version: its layers cannot be checked as they are read"]
     return Verified(folder, faults, notes, sum(shard.bytes for shard in manifest.shards))
 
@@ -133,7 +135,9 @@ def _shards_alone(folder: Path) -> tuple[list[Fault], int]:
         size += path.stat().st_size
         try:
             if changed := changed_tensors(path, read_header(path).hashes):
-                faults.append(Fault(path, f"{path}: the values of {', '.join(changed)} are not those that were written."))
+                faults.append(
+                    Fault(path, f"{path}: the values of {', '.join(changed)} are not those that were written.")
+                )
         except StoreError as error:
             faults.append(Fault(path, str(error)))
     return faults, size

@@ -104,4 +104,3 @@ def _known(folder: Path) -> Samples | None:
     except StoreError:
         (folder / SAMPLES).unlink(missing_ok=True)
         return None
-

@@ -145,7 +145,8 @@ def test_two_models_of_one_key_are_two_models(pairs, tmp_path):
     """A name is a label that the key does not cover; the same weights may be in a suite twice."""
     (a, b), *_ = pairs
     twin = SimpleNamespace(
-        **{name: getattr(b, name) for name in ("key", "n", "digest", "layers", "spec", "path", "load", "content")}, name="twin"
+        **{name: getattr(b, name) for name in ("key", "n", "digest", "layers", "spec", "path", "load", "content")},
+        name="twin",
     )
     table = score_galleries([(a, b), (a, twin)], SMALL, out_dir=tmp_path)
     one, two = (rows.score.to_numpy() for _, rows in table.frame.groupby("y_model", sort=False))

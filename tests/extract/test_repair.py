@@ -61,7 +61,9 @@ def test_extract_makes_again_the_shards_that_cannot_be_opened_and_no_others(job,
         bad.unlink()
     else:
         raw = bad.read_bytes()
-        bad.write_bytes({"cut short": raw[:99], "of zeros": bytes(len(raw)), "of another place": other.read_bytes()}[damage])
+        bad.write_bytes(
+            {"cut short": raw[:99], "of zeros": bytes(len(raw)), "of another place": other.read_bytes()}[damage]
+        )
     assert not is_whole(store, spec)
     assert bad.name in caplog.text
     extract(spec, pairs, store, resources())
@@ -71,7 +73,7 @@ def test_extract_makes_again_the_shards_that_cannot_be_opened_and_no_others(job,
 
 
 def test_extract_writes_a_damaged_manifest_anew_and_keeps_the_shards(job, stored):
-    spec, pairs, whole, scalars = job
+    spec, pairs, _, scalars = job
     store, folder = stored
     before = times(folder)
     (folder / "manifest.json").write_text("{")
@@ -115,7 +117,6 @@ def test_repair_makes_whatever_was_damaged_again(job, stored, seed):
 
 
 def test_repair_goes_on_after_what_it_cannot_mend_and_says_what_is_to_be_done(job, stored, tmp_path):
-    spec, pairs, *_ = job
     store, folder = stored
     samples = Samples([f"s{i}" for i in range(10)], [["x"]] * 10)
     scans = DatasetSpec(name="scans", source="folder", id="imported")
@@ -135,7 +136,7 @@ def test_repair_goes_on_after_what_it_cannot_mend_and_says_what_is_to_be_done(jo
 
 
 def test_repair_says_why_features_cannot_be_made_again(job, stored, tmp_path):
-    store, folder = stored
+    store, _ = stored
     gone = MODEL.replace(name="gone", id="no_such_architecture", weights="random")
     spec = ExtractSpec(model=gone, dataset=job[1].spec)
     complete_on(store, job[1].samples, spec)
@@ -179,7 +180,9 @@ def test_an_extraction_is_replaced_only_by_a_whole_one(job, stored, monkeypatch)
 
 def test_a_replacement_cannot_be_shared_out(job, stored):
     spec, pairs, *_ = job
-    with pytest.raises(SpecError, match=r"overwrite=true replaces whole extractions .*\(shard=0/2\). Remove them first"):
+    with pytest.raises(
+        SpecError, match=r"overwrite=true replaces whole extractions .*\(shard=0/2\). Remove them first"
+    ):
         extract(spec, pairs, stored[0], resources(shard=(0, 2)), renew=True)
 
 
