@@ -10,20 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics
-
-
-@dataclass
-class Compute:
-    """How to compute, never what: nothing here is part of a key, and results do not depend on it."""
-
-    device: str = "auto"  # auto | cpu | cuda | cuda:1
-    threads: int | None = None  # CPU threads of torch; null leaves torch's choice
-    tokens: int | None = None  # tokens (or picture patches) a batch; null finds the budget
-    workers: int | None = None  # processes that decode pictures; null: one a core, at most 8
-    shard_rows: int = 256  # samples a stored shard: what a kill loses at most
-    compile: bool = False  # torch.compile of a model's blocks, for long extractions on a GPU
-    memory: str = "3GB"  # budget of `align` for prepared layers
+from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics
 
 
 @dataclass

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from platorep.core.errors import PlatorepError
 from platorep.core.files import write_json
 from platorep.core.provenance import provenance
+from platorep.core.resources import use_threads
 
 
 log = logging.getLogger(__name__)
@@ -76,10 +77,7 @@ def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path
         from platorep.commands.configuration import experiment
 
         run = experiment(cfg, words)
-        if run.resources.threads:
-            import torch
-
-            torch.set_num_threads(run.resources.threads)
+        use_threads(run.resources.threads)
         function = getattr(import_module(f"platorep.commands.{command}"), command)
         return function(run, **_arguments(command, cfg)), run.root
 

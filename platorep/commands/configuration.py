@@ -10,7 +10,7 @@ from typing import Any
 from platorep.commands.experiment import Experiment, Probe, Recipe, Variant
 from platorep.commands.options import Captions, Gallery, Protocol, Statistics
 from platorep.core.errors import SpecError, unknown_name
-from platorep.core.resources import Resources, parse_bytes, parse_shard
+from platorep.core.resources import Resources
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec
 
 
@@ -38,7 +38,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         metric_options={name: options or {} for name, options in cfg["metric"].items()},
         protocol=Protocol(**cfg["protocol"]),
         statistics=Statistics(**cfg["statistics"]),
-        resources=resources(cfg),
+        resources=Resources.from_config(cfg["compute"], cfg["shard"]),
         root=Path(cfg["root"]),
         figures={name: options or {} for name, options in cfg["figure"].items()},
         corpus=CorpusSpec.from_dict(cfg["corpus"]) if cfg["corpus"] else None,
@@ -81,16 +81,6 @@ def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
                 raise unknown_name("model", name, specs)
         specs = {name: spec for name, spec in specs.items() if name in chosen or spec.name in chosen}
     return list(specs.values())
-
-
-def resources(cfg: Mapping[str, Any]) -> Resources:
-    """How to compute: the group `compute` and `shard`.
-
-    Raises:
-        SpecError: a value outside its range.
-    """
-    compute = dict(cfg["compute"])
-    return Resources(**{**compute, "memory": parse_bytes(compute["memory"])}, shard=parse_shard(cfg["shard"]))
 
 
 def _probe(cfg: Mapping[str, Any]) -> Probe | None:

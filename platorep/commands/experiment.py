@@ -16,11 +16,12 @@ from platorep.core.clamp import Clamp
 from platorep.core.digest import digest
 from platorep.core.errors import DataError, SpecError, StoreError
 from platorep.core.files import slug
-from platorep.core.lookup import find_dataset, find_features, known_samples
+from platorep.core.lookup import find_dataset, find_features
 from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec, TaskSpec
-from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.store import FeatureStore
+from platorep.core.stored import FeatureSet
 
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ class Experiment:
         suite: name of the suite.
         models: specs in the suite's order.
         dataset: the pairs, as configured; its revision may be open.
+        resources: how to compute.
         reading: how a model reads a sample: the fields of ExtractSpec beside model and dataset.
         metric_options: parameters by metric name; a list stands for one metric a value.
         protocol: how layers become one score.
         statistics: nulls and intervals.
-        resources: how to compute.
         root: folder of all results.
         figures: options by figure name.
         corpus: documents for bits per byte; None keeps what extraction measured on the captions.
@@ -101,12 +102,12 @@ class Experiment:
 
     models: tuple[ModelSpec, ...]
     dataset: DatasetSpec
+    resources: Resources
     suite: str = ""
     reading: Mapping[str, Any] = field(default_factory=dict)
     metric_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     protocol: Protocol = field(default_factory=Protocol)
     statistics: Statistics = field(default_factory=Statistics)
-    resources: Resources = field(default_factory=Resources)
     root: Path = Path("outputs")
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     corpus: CorpusSpec | None = None
@@ -184,7 +185,7 @@ class Experiment:
 
     # --- stored features ---------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def store(self) -> FeatureStore:
         """The stored features."""
         return FeatureStore(self.root / "features")
@@ -195,7 +196,7 @@ class Experiment:
 
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
         """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
-        return known_samples(self.store, dataset)
+        return self.store.known_samples(dataset)
 
     @cached_property
     def dataset_folder(self) -> Path:

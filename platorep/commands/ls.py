@@ -83,9 +83,12 @@ def runs(experiment: Experiment) -> Table:
 def features(experiment: Experiment) -> Table:
     """The stored extractions of all suites and datasets."""
     table = plain_table("model", "dataset", "samples", "layers", "size", "key", "revision")
-    for stored in experiment.store.find():
+    extractions, damaged = experiment.store.scan()
+    for stored in extractions:
         size = sum(shard.bytes for shard in stored.shards)
         counts = str(stored.n), str(len(stored.layers)), f"{size / 1e6:.1f} MB"
         revision = (stored.spec.model.revision or "")[:20]
         table.add_row(stored.name, stored.spec.dataset.name, *counts, stored.key, revision)
+    for broken in damaged:
+        table.add_row(broken.path.name, broken.path.parent.name, "damaged: `platorep store verify` says how")
     return table

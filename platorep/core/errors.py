@@ -30,7 +30,23 @@ class FeatureError(PlatorepError, ValueError):
 
 
 class StoreError(PlatorepError, RuntimeError):
-    """Stored features or results that are missing, damaged or made from another spec."""
+    """Stored features or results that are missing, damaged or made from another spec.
+
+    Attributes:
+        fault: what is wrong, without the remedy: for those who apply it themselves.
+    """
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(f"{fault} {remedy}".rstrip())
+        self.fault = fault
+
+
+class DiskError(StoreError):
+    """A file or folder that cannot be read or written: a full or read-only disk, a missing permission."""
+
+
+class AmbiguousError(StoreError):
+    """Several stored things fit what was asked for."""
 
 
 class AssetError(PlatorepError, RuntimeError):

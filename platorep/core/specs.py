@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import sys
 import types
 import typing
 from dataclasses import dataclass, field
@@ -137,6 +139,13 @@ def _read(where: str, hint: Any, value: Any) -> Any:
     return value
 
 
+def _within(name: str, value: float | None, least: float, most: float = math.inf, otherwise: str = "") -> None:
+    """Refuses a number outside [least, most]; types are checked by `from_dict`, None stands for what `otherwise` says."""
+    if isinstance(value, (int, float)) and not least <= value <= most:
+        expected = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        raise SpecError(f"{name} is {value}; expected {expected}{f', or {otherwise}' if otherwise else ''}.")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AssetSpec(_Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
@@ -189,6 +198,9 @@ class ModelSpec(_Spec):
     licence: str = field(default="", metadata=LABEL)
 
     def __post_init__(self) -> None:
+        _within(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # what torch takes
+        _within(f"model {self.name}: input_size", self.input_size, 1)
+        _within(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
         if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
             object.__setattr__(self, "name", f"{self.name.removesuffix('-8bit').removesuffix('-4bit')}-{self.quantize}")
 
@@ -219,8 +231,7 @@ class DatasetSpec(_Spec):
     licence: str = field(default="", metadata=LABEL)
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, int) and self.n < 1:
-            raise SpecError(f"dataset.n is {self.n}; expected 1 or more, or null for all.")
+        _within("dataset.n", self.n, 1, otherwise="null for all")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -247,6 +258,7 @@ class ExtractSpec(_Spec):
     def __post_init__(self) -> None:
         if self.prompt is not None and self.prompt.count("{caption}") != 1:
             raise SpecError(f"prompt {self.prompt!r} must contain {{caption}} exactly once.")
+        _within("max_tokens", self.max_tokens, 1, otherwise="null for the model's own limit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -270,6 +282,11 @@ class CorpusSpec(_Spec):
     stride: int = 512
     released: bool = False
 
+    def __post_init__(self) -> None:
+        _within("corpus.max_bytes", self.max_bytes, 1, otherwise="null for all")
+        _within("corpus.context", self.context, 2)
+        _within("corpus.stride", self.stride, 1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskSpec(_Spec):
@@ -285,3 +302,6 @@ class TaskSpec(_Spec):
     validation: DatasetSpec | None = None
     label: str = "category"
     held_out: float = 0.3
+
+    def __post_init__(self) -> None:
+        _within(f"task {self.name}: held_out", self.held_out, 0.01, 0.99)
