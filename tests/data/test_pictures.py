@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from platorep.core.errors import DataError
-from platorep.data.pictures import DRAWING_SIDE, decode_picture, pad_to_square, read_picture
+from platorep.data.drawings import DRAWING_SIDE
+from platorep.data.pictures import decode_picture, pad_to_square, read_picture
 
 
 def encoded(image: Image.Image, form: str = "PNG", **more) -> bytes:
