@@ -146,7 +146,9 @@ def _ids(ids: Sequence[Any] | Path | str) -> list[Any]:
         return list(ids)
     path = Path(ids)
     if not path.is_file():
-        raise DataError(f"{path} {'is no regular file' if path.exists() else 'does not exist'}; expected a file of ids.")
+        raise DataError(
+            f"{path} {'is no regular file' if path.exists() else 'does not exist'}; expected a file of ids."
+        )
     text = read_text(path)
     if path.suffix.lower() != ".json":
         return text.replace("\r\n", "\n").rstrip("\n").split("\n")
@@ -187,7 +189,11 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
             f"{where}: NaN or infinity for sample {ids[bad.argmax()]!r} ({bad.sum()} of {len(values)} rows). Mend these samples, "
             "or leave them out here and in the dataset."
         )
-    if values.dtype.kind == "f" and values.itemsize > 2 and (bad := (values == values.dtype.type(MASKED)).any(axis=1)).any():
+    if (
+        values.dtype.kind == "f"
+        and values.itemsize > 2
+        and (bad := (values == values.dtype.type(MASKED)).any(axis=1)).any()
+    ):
         raise FeatureError(
             f"{where}: the value {MASKED:g} for sample {ids[bad.argmax()]!r}, which NumPy writes for what is masked. Fill it "
             "(x.filled(value)), or leave these samples out here and in the dataset."
@@ -195,7 +201,9 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
     with np.errstate(over="ignore"):
         single = np.require(values, np.float32, ["C", "W"])  # a parquet's columns may not be written to
     if not np.isfinite(single).all():
-        raise FeatureError(f"{where}: values up to {np.abs(values).max():.2g} are too large for float32. Scale the layer.")
+        raise FeatureError(
+            f"{where}: values up to {np.abs(values).max():.2g} are too large for float32. Scale the layer."
+        )
     if (loss := rounding_loss(values)) > LOSS:
         raise FeatureError(
             f"{where}: features are stored in float32, and {rounding_words(loss)} To take the loss, save them as float32."

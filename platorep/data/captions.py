@@ -67,6 +67,8 @@ def mismatched(n: int, share: float, seed: int) -> np.ndarray:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(options, Mapping):
+        raise SpecError(f"dataset.options.captions is {options!r}; expected words with values, such as {{words: 5}}.")
     for name, value in options.items():
         if name not in DEFAULTS:
             raise unknown_name("option of dataset.options.captions", name, DEFAULTS)

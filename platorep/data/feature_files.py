@@ -71,7 +71,9 @@ def write_features(path: Path, layers: Mapping[str, torch.Tensor], ids: Sequence
             _write_npz(temporary, {"ids": np.array(ids)} | {name: values.numpy() for name, values in layers.items()})
         else:
             header = json.dumps({"layers": list(layers), "ids": list(ids)})
-            save_file({name: values.contiguous() for name, values in layers.items()}, temporary, metadata={_HEADER: header})
+            save_file(
+                {name: values.contiguous() for name, values in layers.items()}, temporary, metadata={_HEADER: header}
+            )
 
     write_atomically(path, write)
 
@@ -153,7 +155,9 @@ def _parquet(path: Path) -> Contents:
     index = [name for name in described.get("index_columns", []) if isinstance(name, str)]
     names = [name for name in names if name != "id" and name not in index]
     kinds = pyarrow.types
-    lists = [n for n in names if kinds.is_list(t := frame[n].type) or kinds.is_large_list(t) or kinds.is_fixed_size_list(t)]
+    lists = [
+        n for n in names if kinds.is_list(t := frame[n].type) or kinds.is_large_list(t) or kinds.is_fixed_size_list(t)
+    ]
     if lists and len(lists) < len(names):
         rest = [name for name in names if name not in lists]
         log.warning("%s: columns of lists are the layers; left out are the columns %s", visible(str(path)), rest)

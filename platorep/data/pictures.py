@@ -112,7 +112,9 @@ def _upright(image: Image.Image) -> Image.Image:
     """The picture as its EXIF orientation says. Only that tag is read: others may break the standard and do no harm."""
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION))
-    except Exception:  # as many kinds of damage as in pixels; without a readable orientation the pixels stay as they are
+    except (
+        Exception
+    ):  # as many kinds of damage as in pixels; without a readable orientation the pixels stay as they are
         return image
     return image if turn is None else image.transpose(turn)
 

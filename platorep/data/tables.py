@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,19 @@ _LINE = 'Each line must be an object, {"file_name": "001.jpg", "text": "a cat"}.
 
 @dataclass(frozen=True)
 class Table:
-    """The columns of a table. `cells(name)` gives those of one column, None where a cell is missing."""
+    """The columns of a table.
+
+    Attributes:
+        names: of the columns that have one.
+        rows: their number.
+        cells: gives the cells of a column, None where one is missing.
+        lines: where in the file each row ends; empty for a parquet.
+    """
 
     names: list[str]
     rows: int
     cells: Callable[[str], list[Any]]
+    lines: Sequence[int] = ()
 
 
 def read_table(path: Path) -> Table:
@@ -45,7 +53,7 @@ def read_table(path: Path) -> Table:
     """
     try:
         if not path.stat().st_size:
-            return _table([], [])
+            return _table([], {})
         return {".csv": _csv, ".jsonl": _lines, ".parquet": _parquet}[path.suffix.lower()](path)
     except OSError as error:
         raise DataError(f"{visible(str(path))} cannot be read: {error.strerror or cause(error)}.") from error
@@ -67,8 +75,9 @@ def read_text(path: Path) -> str:
         raise DataError(f"{visible(str(path))} is not UTF-8 {where}. Save it as UTF-8.") from error
 
 
-def _table(names: list[str], rows: list[dict[str, Any]]) -> Table:
-    return Table(names, len(rows), lambda name: [row.get(name) for row in rows])
+def _table(names: list[str], rows: dict[int, dict[str, Any]]) -> Table:
+    """The table of rows by line."""
+    return Table(names if rows else [], len(rows), lambda name: [row.get(name) for row in rows.values()], list(rows))
 
 
 def _check_names(path: Path, names: list[str]) -> None:
@@ -80,7 +89,7 @@ def _csv(path: Path) -> Table:
     records = _records(path)
     _, header = next(records, (0, []))
     _check_names(path, header)
-    rows = []
+    rows = {}
     for line, cells in records:
         # a comma behind the last cell, as spreadsheets write it
         surplus = cells[len(header) :]
@@ -90,8 +99,8 @@ def _csv(path: Path) -> Table:
                 'holds a comma or a line break into double quotes ("a cat, asleep"), and give each row every column.'
             )
         if any(cells):
-            rows.append(dict(zip(header, cells, strict=False)))
-    return _table([name for name in header if name], rows) if rows else _table([], [])
+            rows[line] = dict(zip(header, cells, strict=False))
+    return _table([name for name in header if name], rows)
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -111,7 +120,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _lines(path: Path) -> Table:
-    rows: list[dict[str, Any]] = []
+    rows: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(io.StringIO(read_text(path), newline=None), 1):
         if not line.strip():
             continue
@@ -124,8 +133,8 @@ def _lines(path: Path) -> Table:
             raise DataError(f"{where} cannot be read: {cause(error)}. {_LINE}") from error
         if not isinstance(row, dict):
             raise DataError(f"{where} is {row!r:.40}. {_LINE}")
-        rows.append(row)
-    return _table(list(dict.fromkeys(name for row in rows for name in row)), rows)
+        rows[number] = row
+    return _table(list(dict.fromkeys(name for row in rows.values() for name in row)), rows)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from platorep.competence import merged, published, read_scores
+from platorep.competence.harness import Figure
 from platorep.competence.scores import _row, _table
 from platorep.config import config_dir
 from platorep.core.errors import DataError
@@ -115,7 +116,7 @@ def test_csv_goes_by_name_or_id_and_names_who_is_left_out(tmp_path, caplog):
         (
             "a.json",
             json.dumps({**OLD, "config": {"model_args": "pretrained=other"}}),
-            "scores of other, and none .* The suite has small",
+            "scores of other, and no model of the suite has these weights, by name or id. The suite has small",
         ),
         ("a.csv", "model,value\na,1\n", "lacks the columns measure"),
         (
@@ -156,7 +157,7 @@ def test_published_values_cover_the_paper_s_twenty_models_with_protocol_and_sour
 
 def test_measured_supersedes_imported_supersedes_published():
     def rows(source, measure, value, task=""):
-        return _table([_row(GPT2, measure, value, math.nan, task, source, "")])
+        return _table([_row(GPT2, Figure(measure, value, math.nan, task), source, "")])
 
     table = merged([
         rows("published", "hellaswag", 1), rows("published", "gsm8k", 2), rows("published", "parameters", 3),
