@@ -18,6 +18,8 @@ from platorep.data.svg_worker import MEMORY, SECONDS
 DRAWING_SIDE = 320
 """Longest side in pixels at which SVG drawings are rendered: above what small networks see, near usual photographs."""
 
+SCRIPT = Path(__file__).with_name("svg_worker.py")
+
 
 def render(raw: bytes) -> bytes:
     """A PNG of the drawing, its longer side `DRAWING_SIDE` pixels.
@@ -46,10 +48,9 @@ class _Worker:
     """A running renderer. One thread at a time may ask it, in the process that started it."""
 
     def __init__(self) -> None:
-        script = Path(__file__).with_name("svg_worker.py")
         # -P: the folder of the script would put platorep's modules in the place of the standard library's
         self.process = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(DRAWING_SIDE)],
+            [sys.executable, "-P", str(SCRIPT), str(DRAWING_SIDE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -82,12 +82,14 @@ def decode_picture(raw: bytes, *, drawing: bool = False, max_pixels: int = MAX_P
         raise DataError("picture is empty")
     if raw.startswith(_POSTSCRIPT):
         raise DataError("picture is PostScript, which only running a program can show; save it as PNG")
-    if raw[4:8] == b"ftyp" and raw[8:12] in _HEIF:
+    if raw[4:8] == b"ftyp" and raw[8:12] in _HEIF and b"avif" not in raw[8:64]:
         _register_heif()
     try:
         image = Image.open(io.BytesIO(drawings.render(raw) if drawing else raw))
         if image.width * image.height > max_pixels:
             raise _too_large(f"{image.width} x {image.height}", max_pixels)
+        if "transparency" in image.info and ";16" in str(image.tile):
+            raise DataError("picture has a transparent colour of 16 bits a channel; convert it to 8 bits")
         image.load()
         return _rgb(_upright(image))
     except DataError:
