@@ -26,7 +26,7 @@ from platorep.data.tables import read_text
 log = logging.getLogger(__name__)
 
 MASKED = 1e20
-"""The value that NumPy writes to files in the place of a masked one."""
+"""What `numpy.ma.MaskedArray.filled` puts in the place of a masked value, unless another is given."""
 
 
 def store_import(
@@ -195,8 +195,8 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         and (bad := (values == values.dtype.type(MASKED)).any(axis=1)).any()
     ):
         raise FeatureError(
-            f"{where}: the value {MASKED:g} for sample {ids[bad.argmax()]!r}, which NumPy writes for what is masked. Fill it "
-            "(x.filled(value)), or leave these samples out here and in the dataset."
+            f"{where}: the value {MASKED:g} for sample {ids[bad.argmax()]!r}, which stands for a masked value in NumPy. Fill it "
+            "with another (x.filled(value)), or leave these samples out here and in the dataset."
         )
     with np.errstate(over="ignore"):
         single = np.require(values, np.float32, ["C", "W"])  # a parquet's columns may not be written to

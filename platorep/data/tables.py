@@ -71,7 +71,7 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         utf16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
-        where = "but UTF-16" if utf16 else f"({error.reason} in line {line})"
+        where = "but UTF-16" if utf16 else f"({error.reason} at byte {error.start}, in line {line})"
         raise DataError(f"{visible(str(path))} is not UTF-8 {where}. Save it as UTF-8.") from error
 
 

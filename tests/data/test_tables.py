@@ -65,7 +65,7 @@ def test_cells_are_kept_to_the_letter(tmp_path):
         ("file_name,text,text\na.png,a,b\n", "two columns named 'text'. Rename or remove one"),
         ('file_name,text\na.png,"a cat\nb.png,a dog\n', "line 3: unexpected end of data"),
         ('file_name,text\na.png,"5" disk\n', "line 2: ',' expected after '\"'. A double quote inside a quoted cell is written twice"),
-        ("file_name,text\na.png,café\n".encode("latin-1"), r"is not UTF-8 \(invalid continuation byte in line 2\). Save it as UTF-8"),
+        ("file_name,text\na.png,café\n".encode("latin-1"), r"is not UTF-8 \(invalid continuation byte at byte 24, in line 2\). Save it as UTF-8"),
         ("file_name,text\na.png,a\n".encode("utf-16"), "is not UTF-8 but UTF-16. Save it as UTF-8"),
     ],
 )  # fmt: skip
