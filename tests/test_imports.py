@@ -173,7 +173,9 @@ def test_numbers_of_every_kind_are_the_same_numbers(dtype, tmp_path):
     assert torch.equal(features.load(0), torch.from_numpy(values.astype(np.float32)))
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.float64, torch.uint16, torch.int8])
+@pytest.mark.parametrize(
+    "dtype", [torch.bfloat16, torch.float16, torch.float8_e4m3fn, torch.float64, torch.uint16, torch.int8]
+)
 @pytest.mark.parametrize("kind", ["pt", "safetensors"])
 def test_tensors_of_every_kind_are_the_same_numbers(dtype, kind, tmp_path):
     values = (torch.arange(60).reshape(12, 5) % 8).to(dtype)
@@ -209,7 +211,9 @@ def test_values_that_float32_does_not_hold_are_refused_and_leave_nothing_behind(
 
 def test_loss_of_digits_may_be_taken_by_saving_float32(tmp_path):
     values = (X.numpy() + 1e9).astype(np.float32)
-    assert torch.equal(load(npz(tmp_path, a=values), FeatureStore(tmp_path / "store")).load(0), torch.from_numpy(values))
+    assert torch.equal(
+        load(npz(tmp_path, a=values), FeatureStore(tmp_path / "store")).load(0), torch.from_numpy(values)
+    )
 
 
 def test_masked_values_that_were_filled_by_default_are_refused(tmp_path):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.lib.format import MAGIC_PREFIX
 
-from platorep.core.errors import DataError, FeatureError
+from platorep.core.errors import DataError, FeatureError, PlatorepError
 from platorep.core.files import write_atomically
 from platorep.core.text import cause, is_unicode, visible
 from platorep.data.tables import arrow_cells, read_arrow
@@ -56,7 +56,14 @@ def read_features(path: Path) -> Contents:
         FeatureError: damaged, another format than the ending says, or something that is no array of numbers.
         DataError: a .parquet that cannot be read.
     """
-    layers, ids = READERS[path.suffix.lower()](path)
+    try:
+        layers, ids = READERS[path.suffix.lower()](path)
+    except PlatorepError:
+        raise
+    except Exception as error:  # the formats' libraries raise nearly every built-in error on damaged files
+        raise FeatureError(
+            f"{path} is damaged or no {path.suffix.lower()} ({type(error).__name__}: {cause(error)}). Save it anew."
+        ) from error
     if broken := [name for name in layers if not is_unicode(name) or name in ("ids", "__metadata__")]:
         raise FeatureError(f"{path}: a layer is named {broken[0]!r}, which a file of features cannot keep. Rename it.")
     return layers, ids
@@ -131,16 +138,11 @@ def _npz(path: Path) -> Contents:
 def _safetensors(path: Path) -> Contents:
     from safetensors import safe_open
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
-            names = header.get("layers") or depth_order(list(file.keys()))
-            ids = header.get("ids")
-            return {name: file.get_tensor(name) for name in names}, ids if isinstance(ids, list) else None
-    except Exception as error:
-        raise FeatureError(
-            f"{path} is damaged or no .safetensors ({type(error).__name__}: {cause(error)}). Save it anew."
-        ) from error
+    with safe_open(path, framework="pt") as file:
+        header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+        names = header.get("layers") or depth_order(list(file.keys()))
+        ids = header.get("ids")
+        return {name: file.get_tensor(name) for name in names}, ids if isinstance(ids, list) else None
 
 
 def _parquet(path: Path) -> Contents:
@@ -161,12 +163,9 @@ def _parquet(path: Path) -> Contents:
     if lists and len(lists) < len(names):
         rest = [name for name in names if name not in lists]
         log.warning("%s: columns of lists are the layers; left out are the columns %s", visible(str(path)), rest)
-    try:
-        if lists:
-            return {name: _list_column(frame[name], f"{path}, {name!r}") for name in lists}, ids
-        columns = [_number_column(frame[name], f"{path}, {name!r}") for name in names]
-    except pyarrow.ArrowException as error:
-        raise FeatureError(f"{path} holds numbers that cannot be read: {cause(error)}.") from error
+    if lists:
+        return {name: _list_column(frame[name], f"{path}, {name!r}") for name in lists}, ids
+    columns = [_number_column(frame[name], f"{path}, {name!r}") for name in names]
     return ({"layer": np.column_stack(columns)} if columns else {}), ids
 
 

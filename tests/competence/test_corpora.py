@@ -35,7 +35,10 @@ def test_name_that_is_not_utf8_does_no_harm_and_is_shown_in_errors(tmp_path):
     assert corpus(tmp_path).texts == ["coffee"]
     with open(os.fsencode(tmp_path) + b"/caf\xe9.txt", "wb") as file:
         file.write(b"caf\xe9")
-    with pytest.raises(DataError, match=r"caf\\udce9.txt is not UTF-8 \(unexpected end of data at byte 3, in line 1\). Save it as UTF-8"):
+    with pytest.raises(
+        DataError,
+        match=r"caf\\udce9.txt is not UTF-8 \(unexpected end of data at byte 3, in line 1\). Save it as UTF-8",
+    ):
         corpus(tmp_path)
 
 

@@ -77,7 +77,10 @@ def test_scores_go_to_the_models_that_have_the_weights(arguments, models, tmp_pa
 
 def test_commit_that_was_loaded_tells_a_pinned_model_that_it_is_its_score(tmp_path):
     assert owners(tmp_path, result("pretrained=org/lm", model_sha=COMMIT)) == ["released", "main", "pinned"]
-    board = {"config_general": {"model_name": "org/lm", "model_sha": COMMIT}, "results": {"harness|arc|25": {"acc_norm": 0.3}}}
+    board = {
+        "config_general": {"model_name": "org/lm", "model_sha": COMMIT},
+        "results": {"harness|arc|25": {"acc_norm": 0.3}},
+    }
     assert owners(tmp_path, board) == ["released", "main", "pinned"]
 
 
@@ -94,7 +97,11 @@ def test_what_no_model_takes_is_named_with_what_the_models_of_its_id_are(tmp_pat
     table.write_text("model,measure,value\nreleased,arc,0.2\norg/lm,piqa,0.3\n\x1b[2Jstranger,arc,0.9\n")
     with caplog.at_level(logging.WARNING):
         frame = read_scores(table, SUITE).frame
-    assert list(zip(frame.model, frame.measure, strict=True)) == [("released", "arc"), ("released", "piqa"), ("main", "piqa")]
+    assert list(zip(frame.model, frame.measure, strict=True)) == [
+        ("released", "arc"),
+        ("released", "piqa"),
+        ("main", "piqa"),
+    ]
     assert r"no model of the suite has these weights: \x1b[2Jstranger" in caplog.text
 
 
@@ -136,7 +143,16 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=6,
 )
-PLACES = [("results",), ("config",), ("model_name",), ("versions",), ("n-shot",), ("config_general",), ("results", "arc"), ("config", "model_args")]
+PLACES = [
+    ("results",),
+    ("config",),
+    ("model_name",),
+    ("versions",),
+    ("n-shot",),
+    ("config_general",),
+    ("results", "arc"),
+    ("config", "model_args"),
+]
 
 
 @settings(max_examples=60, deadline=None)

@@ -40,7 +40,9 @@ def test_crash_of_the_renderer_is_a_fault_of_the_drawing_and_the_next_one_is_ren
     with monkeypatch.context() as patch:
         patch.setattr(drawings, "SCRIPT", tmp_path / "crash.py")
         patch.setattr(drawings, "_idle", drawings.deque())
-        with pytest.raises(DataError, match=r"drawing cannot be rendered: the renderer crashed, or needed more than .* save it as PNG"):
+        with pytest.raises(
+            DataError, match=r"drawing cannot be rendered: the renderer crashed, or needed more than .* save it as PNG"
+        ):
             decode(PLAIN)
     assert decode_picture(PLAIN, drawing=True).getpixel((300, 80)) == (255, 0, 0)
 

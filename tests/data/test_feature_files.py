@@ -52,7 +52,12 @@ def test_safetensors_of_others_are_in_the_order_of_their_names_and_our_own_in_th
     layers = {f"layer.{i}": torch.full((N, 2), float(i)) for i in range(12)}
     save_file(layers, tmp_path / "theirs.safetensors")
     assert list(read_features(tmp_path / "theirs.safetensors")[0]) == list(layers)
-    ours = {"block.0": layers["layer.0"], "embedding": layers["layer.1"], "block.10": layers["layer.2"], "block.2": layers["layer.3"]}
+    ours = {
+        "block.0": layers["layer.0"],
+        "embedding": layers["layer.1"],
+        "block.10": layers["layer.2"],
+        "block.2": layers["layer.3"],
+    }
     for name in ("ours.safetensors", "ours.npz"):
         write_features(tmp_path / name, ours, IDS)
         read, ids = read_features(tmp_path / name)

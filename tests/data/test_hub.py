@@ -236,7 +236,9 @@ def test_row_without_an_id_is_a_bad_sample_and_no_word(tmp_path):
 )
 def test_row_without_a_category_is_of_no_class(tmp_path, feature, labels):
     spec = rows_of(tmp_path, {"label": labels}, {"label": feature}).replace(columns={"category": "label"})
-    with pytest.raises(DataError, match=r"2 of 6 samples are bad \(2 x category is missing\): 1: .*; 2: category is missing"):
+    with pytest.raises(
+        DataError, match=r"2 of 6 samples are bad \(2 x category is missing\): 1: .*; 2: category is missing"
+    ):
         open_dataset(spec)
     assert open_dataset(spec.replace(on_bad_sample="drop")).samples.categories == ["cat", "dog", "cat", "dog"]
 

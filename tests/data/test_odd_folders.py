@@ -62,7 +62,9 @@ def test_missing_category_is_no_class_of_its_own(pictures, caplog):
         row["category"] = "bird" if i != 4 else None
     with caplog.at_level(logging.WARNING):
         assert open_dataset(write()).samples.categories is None
-    assert "1 of 8 samples have no category, first ['4.png']: the dataset counts as one without categories" in caplog.text
+    assert (
+        "1 of 8 samples have no category, first ['4.png']: the dataset counts as one without categories" in caplog.text
+    )
     chosen = {"columns": {"category": "category"}}
     with pytest.raises(DataError, match=r"4.png: category is missing"):
         open_dataset(write(**chosen))
@@ -130,7 +132,9 @@ def test_reasons_are_the_same_on_every_run(pictures):
     (root / "3.png").write_bytes(b"<html>not found</html>")
     first, second = (open_dataset(write(on_bad_sample="drop")).samples.dropped for _ in range(2))
     assert first == second
-    assert first == [{"id": "3.png", "reason": "picture is unreadable (UnidentifiedImageError: cannot identify image file)"}]
+    assert first == [
+        {"id": "3.png", "reason": "picture is unreadable (UnidentifiedImageError: cannot identify image file)"}
+    ]
 
 
 def test_name_that_is_not_utf8_does_no_harm_where_the_metadata_does_not_name_it(pictures):
@@ -234,7 +238,9 @@ def test_pictures_among_the_outputs_are_part_of_the_revision_where_the_metadata_
 
 def test_options_of_captions_that_are_no_mapping_are_refused(pictures):
     _, _, write = pictures
-    with pytest.raises(ValueError, match=r"dataset.options.captions is 5; expected words with values, such as \{words: 5\}"):
+    with pytest.raises(
+        ValueError, match=r"dataset.options.captions is 5; expected words with values, such as \{words: 5\}"
+    ):
         open_dataset(write(options={"captions": 5}))
 
 

@@ -86,10 +86,15 @@ INLINE = (1, 2, 3, 4, 6, 7, 8, 9, 11, 13)
     after=st.dictionaries(st.integers(0x0113, 0xFFFF), st.tuples(st.integers(0, 14), FOUR), max_size=4),
     before=st.dictionaries(st.integers(0, 0x0111), st.tuples(st.sampled_from(INLINE), FOUR), max_size=4),
 )
-@example(after={}, before={0x00FE: (7, b"abcd")})  # which the standard has as another type, so that Pillow cannot write it back
+@example(
+    after={}, before={0x00FE: (7, b"abcd")}
+)  # which the standard has as another type, so that Pillow cannot write it back
 def test_other_tags_however_odd_do_not_keep_a_photograph_from_being_turned(after, before):
     picture = decode_picture(encoded(noise(6, 4), "JPEG", exif=with_orientation(6, before | after)))
-    assert picture.tobytes() == decode_picture(encoded(noise(6, 4), "JPEG")).transpose(Image.Transpose.ROTATE_270).tobytes()
+    assert (
+        picture.tobytes()
+        == decode_picture(encoded(noise(6, 4), "JPEG")).transpose(Image.Transpose.ROTATE_270).tobytes()
+    )
 
 
 def test_first_frame_of_animations_and_pages_is_taken():
@@ -148,10 +153,16 @@ def test_one_transparent_colour_becomes_white_and_one_of_sixteen_bits_is_refused
 
 def test_pictures_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
     huge = png(2, 8, np.zeros((1, 1, 3)))
-    for width, height, message in [(13_000, 13_000, "13000 x 13000 pixels"), (60_000, 60_000, "more than 178956970 pixels")]:
+    for width, height, message in [
+        (13_000, 13_000, "13000 x 13000 pixels"),
+        (60_000, 60_000, "more than 178956970 pixels"),
+    ]:
         header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
         raw = huge[:8] + chunk(b"IHDR", header) + huge[33:]
-        with pytest.raises(DataError, match=rf"picture is too large \({message}, and 134217728 in all are allowed\); reduce it, or raise"):
+        with pytest.raises(
+            DataError,
+            match=rf"picture is too large \({message}, and 134217728 in all are allowed\); reduce it, or raise",
+        ):
             decode_picture(raw)
     raw = encoded(noise(10, 10))
     assert decode_picture(raw, max_pixels=100).size == (10, 10)
@@ -161,7 +172,9 @@ def test_pictures_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_pat
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, "many", True, None, 2**28])
 def test_limits_on_pixels_that_are_none_are_refused(limit):
-    with pytest.raises(SpecError, match=r"dataset.options.max_pixels is .*; expected a whole number from 1 to 178956970"):
+    with pytest.raises(
+        SpecError, match=r"dataset.options.max_pixels is .*; expected a whole number from 1 to 178956970"
+    ):
         pixel_limit({"max_pixels": limit})
 
 

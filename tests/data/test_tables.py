@@ -99,12 +99,19 @@ def test_what_a_csv_writer_writes_is_read_back(rows, delimiter, ending, quoting,
     assert list(zip(*columns, strict=True)) == [(str(number), first, second) for number, first, second in rows]
     # a slow reference: what the table was read by before, where that was told what there is
     frame = pd.read_csv(path, sep=delimiter, dtype=str, keep_default_na=False, index_col=False, usecols=range(3))
-    if all("\r" not in cell and '"' not in cell for row in rows for cell in row[1:]):  # which pandas reads in its own way
+    if all(
+        "\r" not in cell and '"' not in cell for row in rows for cell in row[1:]
+    ):  # which pandas reads in its own way
         assert frame["second"].tolist() == columns[2]
 
 
 def test_json_lines_keep_types_and_missing_cells_are_none(tmp_path):
-    lines = ["\ufeff" + json.dumps({"id": 1, "text": "a"}), "", json.dumps({"text": ["b", "c"]}), '{"id": 3.0, "text": null}']
+    lines = [
+        "\ufeff" + json.dumps({"id": 1, "text": "a"}),
+        "",
+        json.dumps({"text": ["b", "c"]}),
+        '{"id": 3.0, "text": null}',
+    ]
     assert read(tmp_path, "\r\n".join(lines), "t.jsonl") == {"id": [1, None, 3.0], "text": ["a", ["b", "c"], None]}
 
 
@@ -146,7 +153,9 @@ def test_parquet_gives_what_its_types_say(tmp_path):
 
 
 def test_index_that_has_a_name_is_a_column(tmp_path):
-    pd.DataFrame({"file_name": ["a", "b"], "text": ["x", "y"]}).set_index("file_name").to_parquet(tmp_path / "t.parquet")
+    pd.DataFrame({"file_name": ["a", "b"], "text": ["x", "y"]}).set_index("file_name").to_parquet(
+        tmp_path / "t.parquet"
+    )
     assert read_table(tmp_path / "t.parquet").cells("file_name") == ["a", "b"]
 
 
