@@ -45,23 +45,23 @@ def store_import(
     Rows are put into the dataset's order by their ids; a dataset that the store does not know yet is made of them.
 
     Args:
-        path: .npy, .npz, .safetensors, .parquet or .pt (read with weights only). Arrays of shape (n, d) are layers, in the
-            order of `platorep.data.feature_files.read_features`; one of shape (n, layers, d) is several. Parquet: a column
-            "id", and either list columns (a layer each) or number columns (together one layer).
+        path: .npy, .npz, .safetensors, .parquet or .pt (read with weights only). Arrays of shape (n, d) are layers, in
+            the order of `platorep.data.feature_files.read_features`; one of shape (n, layers, d) is several. Parquet: a
+            column "id", and either list columns (a layer each) or number columns (together one layer).
         store: where to.
         dataset: which samples the rows are.
         name: the model's name.
         modality: such as "language", "vision", "audio", "brain".
         family: models of one family are no independent witnesses; see `platorep.stats`.
-        ids: sample ids in row order, or a file of them (.json list, or one a line). Not needed where the file holds them:
-            an "ids" array in .npz, the "id" column in .parquet, "ids" in a .pt, the ids of an export.
+        ids: sample ids in row order, or a file of them (.json list, or one a line). Not needed where the file holds
+            them: an "ids" array in .npz, the "id" column in .parquet, "ids" in a .pt, the ids of an export.
         shard_rows: rows of one shard.
 
     Raises:
         SpecError: a kind of file that is not read.
         DataError: ids that are missing, doubled, or not the dataset's.
-        FeatureError: a file that cannot be read, no layers, layers that do not fit, values that are not finite, too large
-            for float32, or lose more than a thousandth of their spread in it.
+        FeatureError: a file that cannot be read, no layers, layers that do not fit, values that are not finite, too
+            large for float32, or lose more than a thousandth of their spread in it.
     """
     path = Path(path)
     if broken := [word for word in (name, modality, family) if not is_unicode(word)]:
@@ -75,7 +75,8 @@ def store_import(
     rows = _ids(ids) if ids is not None else own
     if rows is None:
         raise DataError(
-            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing depends on them."
+            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing "
+            "depends on them."
         )
     n = len(next(iter(arrays.values())))
     if len(rows) != n:
@@ -110,9 +111,10 @@ def _placed(store: FeatureStore, dataset: DatasetSpec, rows: list[str], path: Pa
     missing, extra = [one for one in samples.ids if one not in place], sorted(set(rows) - set(samples.ids))
     if missing or extra:
         raise DataError(
-            f"{path} and {folder.name} do not hold the same samples: {len(missing)} of the dataset's are missing in the file"
-            f"{f' (first {missing[0]!r})' if missing else ''}, {len(extra)} of the file's are not in the dataset"
-            f"{f' (first {extra[0]!r})' if extra else ''}. Features must cover exactly the dataset's samples."
+            f"{path} and {folder.name} do not hold the same samples: {len(missing)} of the dataset's are missing in "
+            f"the file{f' (first {missing[0]!r})' if missing else ''}, {len(extra)} of the file's are "
+            f"not in the dataset{f' (first {extra[0]!r})' if extra else ''}. Features must cover "
+            "exactly the dataset's samples."
         )
     return samples, torch.tensor([place[one] for one in samples.ids])
 
@@ -186,8 +188,8 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         values = (values.detach().float() if short else values.detach()).resolve_neg().numpy()
     if (bad := ~np.isfinite(values).all(axis=1)).any():
         raise FeatureError(
-            f"{where}: NaN or infinity for sample {ids[bad.argmax()]!r} ({bad.sum()} of {len(values)} rows). Mend these samples, "
-            "or leave them out here and in the dataset."
+            f"{where}: NaN or infinity for sample {ids[bad.argmax()]!r} ({bad.sum()} of {len(values)} rows). Mend "
+            "these samples, or leave them out here and in the dataset."
         )
     if (
         values.dtype.kind == "f"
@@ -195,8 +197,8 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         and (bad := (values == values.dtype.type(MASKED)).any(axis=1)).any()
     ):
         raise FeatureError(
-            f"{where}: the value {MASKED:g} for sample {ids[bad.argmax()]!r}, which stands for a masked value in NumPy. Fill it "
-            "with another (x.filled(value)), or leave these samples out here and in the dataset."
+            f"{where}: the value {MASKED:g} for sample {ids[bad.argmax()]!r}, which stands for a masked value in "
+            "NumPy. Fill it with another (x.filled(value)), or leave these samples out here and in the dataset."
         )
     with np.errstate(over="ignore"):
         single = np.require(values, np.float32, ["C", "W"])  # a parquet's columns may not be written to
@@ -206,6 +208,7 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         )
     if (loss := rounding_loss(values)) > LOSS:
         raise FeatureError(
-            f"{where}: features are stored in float32, and {rounding_words(loss)} To take the loss, save them as float32."
+            f"{where}: features are stored in float32, and {rounding_words(loss)} To take the loss, save them as "
+            "float32."
         )
     return torch.from_numpy(single)

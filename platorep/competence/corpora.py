@@ -87,7 +87,8 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
     root = Path(spec.id).expanduser()
     if not root.is_dir():
         raise DataError(
-            f"{visible(str(root))} is not a folder; relative paths start at {Path.cwd()}. Set corpus.id to a folder with .txt files."
+            f"{visible(str(root))} is not a folder; relative paths start at {Path.cwd()}. Set corpus.id to a folder "
+            "with .txt files."
         )
     paths = [path for path in root.rglob("*") if path.suffix.lower() == ".txt" and path.is_file()]
     for path in sorted(paths, key=lambda path: path.relative_to(root).as_posix()):
@@ -98,7 +99,10 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
 
 
 def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
-    """Rows of a dataset of the Hub or of a local folder in its formats, streamed: of a large corpus only the first files are fetched."""
+    """Rows of a dataset of the Hub or of a local folder in its formats, streamed.
+
+    Of a large corpus only the first files are fetched.
+    """
     import datasets
 
     from platorep.assets import resolve_revision

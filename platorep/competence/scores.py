@@ -32,8 +32,8 @@ SOURCES = ("measured", "imported", "published")
 def published(models: Iterable[ModelSpec]) -> CompetenceTable:
     """What is published of these models: rows marked source=published, each with its protocol and where it is from.
 
-    Models are known by their Hub id. The values are of the main revision's weights as they are: other revisions, quantised
-    copies, and random or noisy weights have none.
+    Models are known by their Hub id. The values are of the main revision's weights as they are: other revisions,
+    quantised copies, and random or noisy weights have none.
     """
     known = pd.read_csv(PUBLISHED, dtype={"value": float}, keep_default_na=False)
     rows = []
@@ -49,9 +49,9 @@ def published(models: Iterable[ModelSpec]) -> CompetenceTable:
 def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
     """Scores of the suite's models in a file: lm-evaluation-harness JSON, old or new, or CSV.
 
-    A harness file goes to the models that have its weights: id, revision, quantisation and adapter must agree. A row of a
-    CSV (columns model, measure, value; if you like standard_error, task, provenance) goes to the model of that name in the
-    suite, else to the models whose weights are those of the Hub's id as they are. What no model takes is named.
+    A harness file goes to the models that have its weights: id, revision, quantisation and adapter must agree. A row of
+    a CSV (columns model, measure, value; if you like standard_error, task, provenance) goes to the model of that name
+    in the suite, else to the models whose weights are those of the Hub's id as they are. What no model takes is named.
 
     Args:
         path: a .json or .csv file.
@@ -80,8 +80,9 @@ def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
             left[str(whose)] = whose
     if not rows:
         raise DataError(
-            f"{path} has scores of {'; '.join(_stranger(one, models) for one in left.values()) or 'no model'}, and no model of "
-            f"the suite has these weights, by name or id. The suite has {', '.join(spec.name for spec in models)}."
+            f"{path} has scores of {'; '.join(_stranger(one, models) for one in left.values()) or 'no model'}, and no "
+            "model of the suite has these weights, by name or id. "
+            f"The suite has {', '.join(spec.name for spec in models)}."
         )
     if left:
         names = "; ".join(_stranger(left[one], models) for one in sorted(left))
@@ -105,7 +106,7 @@ def _stranger(whose: Weights | str, models: Sequence[ModelSpec]) -> str:
 
 
 def merged(tables: Iterable[CompetenceTable]) -> CompetenceTable:
-    """All rows of some tables, but of a (model, measure) only those of its most trusted source: measured, imported, published."""
+    """All rows of some tables, but of a (model, measure) only those of its most trusted source (`SOURCES`)."""
     frame = CompetenceTable.concatenate(tables).frame
     rank = frame.source.map({name: place for place, name in enumerate(SOURCES)}).astype("int64")
     best = rank.groupby([frame.model, frame.measure]).transform("min")
@@ -137,9 +138,9 @@ def _from_csv(path: Path) -> Iterator[tuple[str, Figure, str]]:
 
 def _row(spec: ModelSpec, figure: Figure, source: str, provenance: str) -> dict[str, Any]:
     return {
-        "model": spec.name, "key": spec.key(), "modality": spec.modality, "family": spec.family, "measure": figure.measure,
-        "value": figure.value, "standard_error": figure.standard_error, "task": figure.task, "source": source,
-        "provenance": provenance,
+        "model": spec.name, "key": spec.key(), "modality": spec.modality, "family": spec.family,
+        "measure": figure.measure, "value": figure.value, "standard_error": figure.standard_error, "task": figure.task,
+        "source": source, "provenance": provenance,
     }  # fmt: skip
 
 

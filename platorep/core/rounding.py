@@ -16,9 +16,15 @@ LOSS = 1e-3
 
 def unusable(layer: np.ndarray | torch.Tensor) -> str:
     """Why an array has no real numbers to score, and how to mend it; empty where it has."""
-    numbers = f"dtype {layer.dtype} holds no real numbers; expected floating or whole ones. Convert it first, in the way that is meant."
+    numbers = (
+        f"dtype {layer.dtype} holds no real numbers; expected floating or whole ones. Convert it first, in the "
+        "way that is meant."
+    )
     if isinstance(layer, np.ma.MaskedArray):
-        return "got a masked array, whose mask no metric heeds. Fill it (x.filled(value)), or drop the masked samples on both sides."
+        return (
+            "got a masked array, whose mask no metric heeds. Fill it (x.filled(value)), or drop the masked samples on "
+            "both sides."
+        )
     if isinstance(layer, np.ndarray):
         return "" if layer.dtype.kind in "fiu" else numbers
 
@@ -29,20 +35,21 @@ def unusable(layer: np.ndarray | torch.Tensor) -> str:
     if layer.is_meta:
         return "got a tensor on the meta device, which has a shape and no values. Give the features themselves."
     if layer.layout != torch.strided or layer.is_nested:
-        return f"got a tensor of layout {layer.layout}{', nested' * layer.is_nested}, expected a dense one. Give x.to_dense()."
+        kind = f"layout {layer.layout}{', nested' * layer.is_nested}"
+        return f"got a tensor of {kind}, expected a dense one. Give x.to_dense()."
     return numbers if layer.is_complex() or layer.dtype == torch.bool else ""
 
 
 def rounding_loss(values: np.ndarray) -> float:
     """Standard deviation of the error of rounding to float32 over that of the values, both pooled over columns.
 
-    Pooled, not the median of the columns: one column that loses its differences may be all that tells samples apart, and
-    a column that is small beside the others moves no score. 0 for values that are constant or not finite.
+    Pooled, not the median of the columns: one column that loses its differences may be all that tells samples apart,
+    and a column that is small beside the others moves no score. 0 for values that are constant or not finite.
 
     Args:
         values: shape (n, d), real.
 
-    Cost: a few passes over the values; three arrays of their size in float64 (whole numbers: long double, which has them all).
+    Cost: a few passes over the values; three arrays of their size in float64, or in long double for whole numbers.
     """
     wide = values.astype(np.longdouble if values.dtype.kind in "iu" or values.dtype.itemsize > 8 else np.float64)
     single = values.astype(np.float32).astype(np.float64)
@@ -57,6 +64,6 @@ def rounding_loss(values: np.ndarray) -> float:
 def rounding_words(loss: float) -> str:
     """What a message about float32 goes on with where features lose `loss` of their spread, and what to do."""
     return (
-        f"rounding to it takes {loss:.2g} of their spread (standard deviations over all columns): an offset is too large "
-        "beside the differences of samples. Centre them first, x - x.mean(0), in their own dtype."
+        f"rounding to it takes {loss:.2g} of their spread (standard deviations over all columns): an offset is too "
+        "large beside the differences of samples. Centre them first, x - x.mean(0), in their own dtype."
     )

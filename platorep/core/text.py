@@ -1,4 +1,4 @@
-"""Text from elsewhere (file names, ids, captions, errors of libraries), made fit for a terminal, a log and a stored file."""
+"""Text from elsewhere (file names, ids, captions, words of libraries), made fit for terminals, logs and files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def visible(text: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether the text can be written as UTF-8: it has no surrogate, as half an emoji or an undecodable file name has."""
+    """Whether the text can be written as UTF-8. Half an emoji cannot, nor can a file name that is not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -57,8 +57,8 @@ def cell_text(value: Any, what: str) -> str | None:
         what: the word for it in errors: "id", "category".
 
     Raises:
-        DataError: a list, a mapping or another object; text or bytes that are not valid Unicode or have a zero byte; a floating-point number
-            too large for every whole number to have its own.
+        DataError: a list, a mapping or another object; text or bytes that are not valid Unicode or have a zero byte; a
+            floating-point number too large for every whole number to have its own.
     """
     if isinstance(value, bytes):
         try:

@@ -35,14 +35,14 @@ Contents = tuple[dict[str, Array], list[Any] | None]
 """Layers by name, in depth order, and the sample ids where the file holds them."""
 
 _HEADER = "platorep"
-"""Key of a .safetensors' metadata that holds what we know of its tensors, as JSON: their order, and the ids of an export."""
+"""Key of a .safetensors' metadata under which we note the order of its layers and, in an export, the ids, as JSON."""
 
 _NO_PLAIN_ARRAYS = (
     "damaged, or holds Python objects: pickled objects are not read. Save arrays of numbers, and ids as texts."
 )
 _NO_PLAIN_TENSORS = (
-    "is damaged, or holds more than tensors, lists and dicts of them: other objects are not read, because reading them could run "
-    "code. Save a dict of tensors, or a .safetensors"
+    "is damaged, or holds more than tensors, lists and dicts of them: other objects are not read, because reading them "
+    "could run code. Save a dict of tensors, or a .safetensors"
 )
 
 
@@ -70,7 +70,7 @@ def read_features(path: Path) -> Contents:
 
 
 def write_features(path: Path, layers: Mapping[str, torch.Tensor], ids: Sequence[str]) -> None:
-    """Writes layers and sample ids so that `read_features` gives them back in this order: .safetensors or .npz, atomically."""
+    """Writes layers and sample ids, so that `read_features` gives them back in this order, as .safetensors or .npz."""
     from safetensors.torch import save_file
 
     def write(temporary: Path) -> None:
@@ -177,7 +177,8 @@ def _number_column(column: pyarrow.ChunkedArray, where: str) -> np.ndarray:
         column = column.cast(column.type.value_type)
     if not _is_number(column.type):
         raise FeatureError(
-            f"{where}: the column has the type {column.type}; expected numbers (one column a feature) or lists of them (a layer)."
+            f"{where}: the column has the type {column.type}; expected numbers (one column a feature) or lists of them "
+            "(a layer)."
         )
     return column.to_numpy()
 

@@ -42,7 +42,8 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     root = Path(spec.id).expanduser()
     if not root.is_dir():
         raise DataError(
-            f"{root} is not a folder; relative paths start at {Path.cwd()}. Set dataset.id to the folder with the pictures."
+            f"{root} is not a folder; relative paths start at {Path.cwd()}. Set dataset.id to the folder with the "
+            "pictures."
         )
     root, table = _table(spec, root)
     made, listed = _pairs(spec, root, table)
@@ -106,7 +107,8 @@ def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
     table = read_table(paths[0])
     if not table.rows:
         raise DataError(
-            f"{paths[0]} has no rows; expected one a picture, with file_name and text. Write them, or make the table anew."
+            f"{paths[0]} has no rows; expected one a picture, with file_name and text. Write them, or make the table "
+            "anew."
         )
     return paths[0].parent, table
 
@@ -119,11 +121,13 @@ def _file(root: Path, file: Any, row: str) -> str:
     """
     if not isinstance(file, str):
         raise DataError(
-            f"{row} has {file!r:.60} ({type(file).__name__}), which is not a file name; expected a text such as '001.jpg'."
+            f"{row} has {file!r:.60} ({type(file).__name__}), which is not a file name; expected a text such as "
+            "'001.jpg'."
         )
     if file.strip().startswith("[") and file.strip().endswith("]"):
         raise DataError(
-            f"{row} has the text {file[:60]!r} for a file name. A list of names needs a .jsonl or .parquet; a text is one."
+            f"{row} has the text {file[:60]!r} for a file name. A list of names needs a .jsonl or .parquet; a text is "
+            "one."
         )
     windows = PureWindowsPath(file)
     elsewhere = False

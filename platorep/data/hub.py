@@ -24,8 +24,8 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All rows of a split, in its order.
 
     A pair's id is its row number, or what `columns.id` names. Columns are `image` and `text` unless `columns` says
-    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them. `options.max_pixels` is the
-    largest size of a picture.
+    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them. `options.max_pixels` is
+    the largest size of a picture.
     """
     check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:

@@ -63,7 +63,8 @@ class PairedDataset:
             return self.loaders[index][number]()
         except DataError as error:
             raise DataError(
-                f"sample {self.samples.ids[index]!r} of {self.spec.name}: {error}. It was readable when the dataset was checked."
+                f"sample {self.samples.ids[index]!r} of {self.spec.name}: {error}. It was readable when the dataset "
+                "was checked."
             ) from error
 
 
@@ -97,7 +98,8 @@ def open_dataset(
     counts = Counter(pair.id for pair in pairs if pair.fault is None)
     if twice := [one for one, count in counts.items() if count > 1]:
         raise DataError(
-            f"dataset {spec.name!r}: {len(twice)} ids occur more than once, first {twice[:NAMED]}. Choose an id column without repeats."
+            f"dataset {spec.name!r}: {len(twice)} ids occur more than once, first {twice[:NAMED]}. Choose an id column "
+            "without repeats."
         )
     if known is not None and (samples := _known(spec, known)) is not None:
         return _with_known(spec, pairs, samples)
@@ -129,8 +131,8 @@ def _categories(spec: DatasetSpec, kept: Sequence[Pair]) -> list[str] | None:
     if labels:
         missing = [pair.id for pair in kept if pair.category is None]
         log.warning(
-            "%s: %d of %d samples have no category, first %s: the dataset counts as one without categories. Fill them in, or "
-            "set dataset.columns.category and dataset.on_bad_sample=drop to leave these samples out.",
+            "%s: %d of %d samples have no category, first %s: the dataset counts as one without categories. Fill them "
+            "in, or set dataset.columns.category and dataset.on_bad_sample=drop to leave these samples out.",
             spec.name,
             len(missing),
             len(kept),
@@ -160,8 +162,9 @@ def _with_known(spec: DatasetSpec, pairs: Sequence[Pair], samples: Samples) -> P
     by_id = {pair.id: pair.pictures for pair in pairs}
     if missing := [one for one in samples.ids if one not in by_id]:
         raise DataError(
-            f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first {missing[:NAMED]}, "
-            "under the same revision. Restore the source, or remove the dataset's folder under features/ and start again."
+            f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first "
+            f"{missing[:NAMED]}, under the same revision. Restore the source, or remove the dataset's folder under "
+            "features/ and start again."
         )
     return PairedDataset(spec, samples, [by_id[one] for one in samples.ids])
 
@@ -177,7 +180,8 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
     wanted = len(pairs) if spec.n is None else spec.n
     if len(pairs) < max(wanted, 2):
         raise DataError(
-            f"dataset {spec.name!r} has {len(pairs)} pairs; {max(wanted, 2)} are asked for. Lower n, or take a larger split."
+            f"dataset {spec.name!r} has {len(pairs)} pairs; {max(wanted, 2)} are asked for. Lower n, or take a larger "
+            "split."
         )
     kept: list[Pair] = []
     dropped: list[dict[str, str]] = []

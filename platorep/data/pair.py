@@ -38,7 +38,7 @@ class Pair:
 def labelled(
     row: str, name: Any, category: Any, captions: list[Any], pictures: Sequence[Callable[[], Image.Image]], needed: bool
 ) -> Pair:
-    """The pair of a row, with its id and category as text; faulty where it has no id, or lacks a category that is needed.
+    """The pair of a row, its id and category as text; faulty without an id, or without a category that is needed.
 
     Args:
         row: what the row is called where it has no id, such as "row 3".
@@ -103,7 +103,8 @@ def pin(spec: DatasetSpec, revision: str, help_text: str) -> DatasetSpec:
     """
     if spec.revision is not None and spec.revision != revision:
         raise DataError(
-            f"dataset {spec.name!r} is pinned to revision {spec.revision}, but {spec.id or spec.source} now has {revision}. {help_text}"
+            f"dataset {spec.name!r} is pinned to revision {spec.revision}, but {spec.id or spec.source} now has "
+            f"{revision}. {help_text}"
         )
     return spec.replace(revision=revision)
 

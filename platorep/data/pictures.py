@@ -19,7 +19,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", "
 """Endings of the files that count as pictures in a folder."""
 
 MAX_PIXELS = 2**27
-"""Pixels that a picture may have unless `options.max_pixels` says otherwise: 134 million, half a gigabyte once decoded."""
+"""Pixels that a picture may have unless `options.max_pixels` says otherwise: half a gigabyte once it is decoded."""
 
 PILLOW_PIXELS = 2 * 89_478_485
 """Pixels above which Pillow itself refuses a picture as a decompression bomb: the largest `max_pixels`."""
@@ -28,9 +28,14 @@ OPTION = "max_pixels"
 
 _ORIENTATION = 0x0112
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 """What undoes each orientation of the EXIF standard."""
 
 _HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
@@ -69,7 +74,7 @@ def read_picture(path: Path, *, square: bool = False, max_pixels: int = MAX_PIXE
 
 
 def decode_picture(raw: bytes, *, drawing: bool = False, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Bytes of a picture (of an SVG if `drawing`) as 8-bit RGB: turned upright, transparency on white, first frame only.
+    """Bytes of a picture (of an SVG if `drawing`) as 8-bit RGB: upright, transparency on white, the first frame.
 
     Every format that Pillow decodes is read, except PostScript, which needs a program to be run; HEIC needs the extra
     `platorep[heic]`. Colour profiles are not applied. Colours of 16 bits a channel lose their lower 8; grey ones are
@@ -132,7 +137,8 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _too_large(size: str, limit: int) -> DataError:
     return DataError(
-        f"picture is too large ({size} pixels, and {limit} in all are allowed); reduce it, or raise dataset.options.{OPTION}"
+        f"picture is too large ({size} pixels, and {limit} in all are allowed); reduce it, or raise "
+        f"dataset.options.{OPTION}"
     )
 
 

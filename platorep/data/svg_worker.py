@@ -1,7 +1,8 @@
 """Renders drawings in a process of its own; run as a script by `platorep.data.drawings`, which survives its crash.
 
-For each request (8 bytes of length, the drawing) it answers with a byte of status (1 fine, 0 not), 8 bytes of length and
-the PNG, or what is wrong in words. Only the standard library and the renderer are imported, so that it starts at once.
+For each request (8 bytes of length, the drawing) it answers with a byte of status (1 fine, 0 not), 8 bytes of length
+and the PNG, or what is wrong in words. Only the standard library and the renderer are imported, so that it starts at
+once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SECONDS = 60
 """Seconds of processor time that a drawing may take; real time would depend on what else the machine does."""
 
 STACK = 256 << 20
-"""Bytes of stack. The renderer recurses into groups and what they refer to, up to a limit of its own that fits in here."""
+"""Bytes of stack: the renderer recurses into groups and what they refer to, up to a limit that fits in here."""
 
 
 def render(raw: bytes, side: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Tables that people write (CSV, JSON lines, parquet) read as they stand: no index guessed, no missing cell made a number."""
+"""Tables that people write (CSV, JSON lines, parquet), read as they stand: nothing is guessed."""
 
 from __future__ import annotations
 
@@ -95,8 +95,9 @@ def _csv(path: Path) -> Table:
         surplus = cells[len(header) :]
         if len(cells) < len(header) or any(surplus):
             raise DataError(
-                f"{visible(str(path))}, line {line}: {len(cells)} cells, but the header has {len(header)} columns. Put a cell that "
-                'holds a comma or a line break into double quotes ("a cat, asleep"), and give each row every column.'
+                f"{visible(str(path))}, line {line}: {len(cells)} cells, but the header has {len(header)} columns. Put "
+                "a cell that holds a comma or a line break into double quotes "
+                '("a cat, asleep"), and give each row every column.'
             )
         if any(cells):
             rows[line] = dict(zip(header, cells, strict=False))
@@ -115,7 +116,8 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, cells
     except csv.Error as error:
         raise DataError(
-            f"{visible(str(path))}, line {reader.line_num}: {cause(error)}. A double quote inside a quoted cell is written twice."
+            f"{visible(str(path))}, line {reader.line_num}: {cause(error)}. A double quote inside a quoted cell is "
+            "written twice."
         ) from error
 
 

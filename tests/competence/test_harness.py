@@ -42,8 +42,7 @@ def owners(tmp_path, content, suite=SUITE) -> list[str]:
     try:
         return read_scores(path, suite).frame.model.tolist()
     except DataError as error:
-        assert "no model of the suite has these weights" in str(error)
-        return []
+        return [] if "no model of the suite has these weights" in str(error) else [str(error)]
 
 
 @pytest.mark.parametrize(
@@ -122,8 +121,8 @@ def test_published_values_are_of_the_main_revision_s_whole_weights():
         ("\ufeffmodel;measure;value\nreleased;arc;0.4\nmain;arc;0.5\n", None),
         ("model,measure,value\nreleased,arc,0.4,0.1\n", "line 2: 4 cells, but the header has 3 columns"),
         ("model,measure,value\nreleased,arc,inf\n", "line 2: the value of arc of released is 'inf'; expected a number"),
-        ("model,measure,value,standard_error\nreleased,arc,.4,small\n", "line 2: .* has the standard error 'small'; expected a number"),
-        ("model,measure,value\nreleased,arc,0.4\nreleased,arc,0.5\n", "line 3: the value of arc of released is there twice"),
+        ("model,measure,value,standard_error\nreleased,arc,.4,small\n", "has the standard error 'small'; expected"),
+        ("model,measure,value\nreleased,arc,0.4\nreleased,arc,0.5\n", "line 3: the value of arc of .* is there twice"),
         ("model;measure;value\nreleased;arc;0,4\n", "line 2: the value of arc of released is '0,4'; expected a number"),
     ],
 )  # fmt: skip

@@ -36,7 +36,8 @@ def write(folder, value, name="results.json"):
 NEW = {
     "results": {
         "hellaswag": {
-            "alias": "hellaswag", "acc,none": 0.29, "acc_stderr,none": 0.004, "acc_norm,none": 0.31, "acc_norm_stderr,none": 0.005,
+            "alias": "hellaswag", "acc,none": 0.29, "acc_stderr,none": 0.004, "acc_norm,none": 0.31,
+            "acc_norm_stderr,none": 0.005,
         },
         "gsm8k": {
             "alias": "gsm8k", "exact_match,flexible-extract": 0.03, "exact_match_stderr,flexible-extract": 0.002,

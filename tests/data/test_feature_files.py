@@ -117,7 +117,7 @@ def test_files_cut_off_or_of_something_else_are_refused_in_our_own_words(kind, t
         ({"a": {"b": torch.ones(N, 2)}}, "'a' is dict; expected a tensor"),
         ({1: torch.ones(N, 2), "1": torch.ones(N, 2)}, "two layers have the same name once it is text"),
         ({"a": torch.ones(N, 2), "ids": 5}, "ids are int; expected a list of texts or numbers"),
-        ({"a": torch.ones(N, 2), "ids": torch.ones(2, 3)}, r"ids have the shape \(2, 3\); expected one id a sample, \(6,\)"),
+        ({"a": torch.ones(N, 2), "ids": torch.ones(2, 3)}, r"ids have the shape \(2, 3\); expected one id a sample"),
         ({"\ud83d": torch.ones(N, 2)}, r"a layer is named '\\ud83d', which a file of features cannot keep"),
     ],
 )  # fmt: skip
@@ -140,9 +140,10 @@ def test_code_in_a_pt_file_is_not_run(tmp_path):
 
 def test_names_that_occur_twice_in_an_archive_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", X)
-    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.write(tmp_path / "a.npy", "a.npy")
-        archive.write(tmp_path / "a.npy", "a.npy")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.write(tmp_path / "a.npy", "a.npy")
     refused(tmp_path / "x.npz", "holds two arrays named 'a'")
 
 

@@ -60,7 +60,7 @@ def test_rgb_pixels_are_untouched():
 
 
 def with_orientation(orientation: int, tags: dict[int, tuple[int, bytes]]) -> bytes:
-    """EXIF with that orientation and other tags, each with a type and four bytes for its value, as no library writes it."""
+    """EXIF with that orientation and other tags, each with a type and four bytes for its value."""
     entries = {0x0112: (3, struct.pack("<HH", orientation, 0))} | tags
     body = b"".join(struct.pack("<HHI", tag, kind, 1) + value for tag, (kind, value) in sorted(entries.items()))
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4)
@@ -78,7 +78,7 @@ def test_photographs_are_turned_upright_as_pillow_turns_them(orientation, form):
 
 FOUR = st.binary(min_size=4, max_size=4)
 INLINE = (1, 2, 3, 4, 6, 7, 8, 9, 11, 13)
-"""Types whose values stand in the entry. A pointer to nowhere ends the reading of a directory: what is behind it is lost."""
+"""Types whose values stand in the entry. A pointer to nowhere ends the reading of a directory."""
 
 
 @settings(max_examples=150, deadline=None)

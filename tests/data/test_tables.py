@@ -60,12 +60,12 @@ def test_cells_are_kept_to_the_letter(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("file_name,text\na.png,a cat, asleep\n", "line 2: 3 cells, but the header has 2 columns. Put a cell that holds a comma"),
+        ("file_name,text\na.png,a cat, asleep\n", "line 2: 3 cells, but the header has 2 columns. Put a cell"),
         ("file_name,text\na.png,a cat\nasleep\n", "line 3: 1 cells, but the header has 2 columns"),
         ("file_name,text,text\na.png,a,b\n", "two columns named 'text'. Rename or remove one"),
         ('file_name,text\na.png,"a cat\nb.png,a dog\n', "line 3: unexpected end of data"),
-        ('file_name,text\na.png,"5" disk\n', "line 2: ',' expected after '\"'. A double quote inside a quoted cell is written twice"),
-        ("file_name,text\na.png,café\n".encode("latin-1"), r"is not UTF-8 \(invalid continuation byte at byte 24, in line 2\). Save it as UTF-8"),
+        ('file_name,text\na.png,"5" disk\n', "line 2: ',' expected after '\"'. A double quote inside"),
+        ("file_name,text\na.png,café\n".encode("latin-1"), r"is not UTF-8 \(invalid .* byte 24, in line 2\). Save"),
         ("file_name,text\na.png,a\n".encode("utf-16"), "is not UTF-8 but UTF-16. Save it as UTF-8"),
     ],
 )  # fmt: skip
@@ -148,7 +148,8 @@ def test_parquet_gives_what_its_types_say(tmp_path):
     assert read_back.names == table.column_names  # nothing of the folder's name
     assert {name: read_back.cells(name) for name in read_back.names} == {
         "whole": [1, None, 3], "short": [np.float32(0.1), None, np.float32(2)], "word": ["a", None, "a"],
-        "texts": [["a", "b"], None, []], "nested": [{"en": "a"}, None, {"en": "c"}], "nothing": [None] * 3, "large": ["x", "y", "z"],
+        "texts": [["a", "b"], None, []], "nested": [{"en": "a"}, None, {"en": "c"}], "nothing": [None] * 3,
+        "large": ["x", "y", "z"],
     }  # fmt: skip
 
 
