@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -97,18 +97,20 @@ def resolve(asset: AssetSpec) -> AssetSpec:
     return asset
 
 
-def content_hash(path: Path) -> str:
+def content_hash(path: Path, *, leave_out: Collection[Path] = ()) -> str:
     """SHA-256 of a file's bytes; of a folder, SHA-256 over the sorted relative names and hashes of its files.
 
-    Hidden files and folders are left out: they do not belong to the data. Cost: reads every byte.
+    Names are hashed by their bytes, so that one that is not UTF-8 does no harm. Hidden files and folders, and those of
+    `leave_out`, do not belong to the data. Cost: reads every byte.
     """
     if path.is_file():
         return sha256_file(path)
     files = sorted(_visible_files(path), key=lambda f: f.relative_to(path).as_posix())
+    files = [f for f in files if not any(f.is_relative_to(folder) for folder in leave_out)]
     digest = hashlib.sha256()
     with ThreadPoolExecutor(4) as pool:
         for file, one in zip(files, pool.map(sha256_file, files), strict=True):
-            digest.update(f"{one}  {file.relative_to(path).as_posix()}\n".encode())
+            digest.update(f"{one}  {file.relative_to(path).as_posix()}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

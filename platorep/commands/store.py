@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platorep.core.errors import StoreError
-from platorep.core.files import write_atomically
 from platorep.core.samples import SAMPLES, read_dataset
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import Damaged, FeatureSet, FeatureStore
 from platorep.core.verify import Verified, verify_store
+from platorep.data.feature_files import write_features
 
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def dataset_named(store: FeatureStore, name: str) -> DatasetSpec:
 
 
 def export(store: FeatureStore, pattern: str, out: Path) -> Path:
-    """Writes the layers of one extraction, float32, to one .safetensors or .npz file.
+    """Writes the layers of one extraction, float32, and its sample ids to one .safetensors or .npz file.
 
     Raises:
         StoreError: several extractions match, or the file's ending is neither.
@@ -88,21 +88,8 @@ def export(store: FeatureStore, pattern: str, out: Path) -> Path:
         raise StoreError(
             f"{len(matches)} extractions match {pattern!r}: {', '.join(one.path.name for one in matches)}. Name one."
         )
-    layers = {layer.name: matches[0].load(layer.name).contiguous() for layer in matches[0].layers}
-    if out.suffix == ".safetensors":
-        from safetensors.torch import save_file
-
-        write_atomically(out, lambda path: save_file(layers, path))
-    elif out.suffix == ".npz":
-        import numpy as np
-
-        ids = np.array(store.read_samples(matches[0].path.parent).ids)
-
-        def write(path: Path) -> None:
-            with open(path, "wb") as file:
-                np.savez(file, ids=ids, **{name: layer.numpy() for name, layer in layers.items()})
-
-        write_atomically(out, write)
-    else:
+    if out.suffix not in (".safetensors", ".npz"):
         raise StoreError(f"{out}: expected a name that ends in .safetensors or .npz.")
+    layers = {layer.name: matches[0].load(layer.name) for layer in matches[0].layers}
+    write_features(out, layers, store.read_samples(matches[0].path.parent).ids)
     return out

@@ -14,8 +14,8 @@ from platorep.assets import content_hash, is_commit, resolve_revision
 from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import DatasetSpec
 from platorep.data import repositories
-from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, pin, several
-from platorep.data.pictures import decode_picture, read_picture
+from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, labelled, pin, several
+from platorep.data.pictures import OPTION, decode_picture, pixel_limit, read_picture
 
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All rows of a split, in its order.
 
     A pair's id is its row number, or what `columns.id` names. Columns are `image` and `text` unless `columns` says
-    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them.
+    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them. `options.max_pixels` is
+    the largest size of a picture.
     """
-    check_switches(spec, columns=WORDS)
+    check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:
         raise SpecError(f"dataset {spec.name!r} (source=hub) has no id: set dataset.id=owner/name, or a local folder.")
     local = Path(spec.id).expanduser()
@@ -60,13 +61,15 @@ def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
         raise DataError(
             f"column {image!r} of dataset {spec.id} holds no pictures but {rows.features[image]}. Set columns.image."
         ) from error
-    counts = _counts(pictures, image)
+    counts, limit = _counts(pictures, image), pixel_limit(spec.options)
     return [
-        Pair(
-            id=str(i) if ids is None else str(ids[i]),
-            captions=several(captions),
-            category=None if categories is None else str(categories[i]),
-            pictures=[partial(_picture, pictures, i, image, number) for number in range(counts[i])],
+        labelled(
+            f"row {i}",
+            i if ids is None else ids[i],
+            None if categories is None else categories[i],
+            several(captions),
+            [partial(_picture, pictures, i, image, number, limit) for number in range(counts[i])],
+            categories is not None,
         )
         for i, captions in enumerate(_texts(rows, text))
     ]
@@ -93,7 +96,7 @@ def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
     """The captions; of a column of class labels or whole numbers their names, so that datasets of labelled pictures can be had."""
     cells, feature = rows.select_columns([name])[:][name], rows.features[name]
     if hasattr(feature, "int2str"):
-        return feature.int2str(cells)
+        return _class_names(feature, cells)
     return (
         [str(cell) if cell is not None else None for cell in cells]
         if "int" in str(getattr(feature, "dtype", ""))
@@ -107,15 +110,22 @@ def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | 
         return None
     name = column_of(spec, word, rows.column_names, word)
     cells, feature = rows.select_columns([name])[:][name], rows.features[name]
-    return feature.int2str(cells) if hasattr(feature, "int2str") else cells
+    return _class_names(feature, cells) if hasattr(feature, "int2str") else cells
 
 
-def _picture(pictures: datasets.Dataset, index: int, column: str, number: int) -> Image.Image:
+def _class_names(feature: datasets.ClassLabel, cells: list[int | None]) -> list[str | None]:
+    """The names of class labels; None for a missing one, as which -1 counts: test splits are published with it."""
+    return [None if cell is None or cell == -1 else feature.int2str(cell) for cell in cells]
+
+
+def _picture(pictures: datasets.Dataset, index: int, column: str, number: int, max_pixels: int) -> Image.Image:
     cell = pictures[index][column]
     cell = cell[number] if isinstance(cell, list) else cell
     if cell is None or (cell.get("bytes") is None and cell.get("path") is None):
         raise DataError("picture is missing")
     if cell.get("bytes") is None and "::" in cell["path"]:  # in an archive
         with fsspec.open(cell["path"]) as file:
-            return decode_picture(file.read())
-    return decode_picture(cell["bytes"]) if cell.get("bytes") is not None else read_picture(Path(cell["path"]))
+            return decode_picture(file.read(), max_pixels=max_pixels)
+    if cell.get("bytes") is not None:
+        return decode_picture(cell["bytes"], max_pixels=max_pixels)
+    return read_picture(Path(cell["path"]), max_pixels=max_pixels)
