@@ -29,6 +29,10 @@ class FeatureError(PlatorepError, ValueError):
     """Features that cannot be scored: not finite, too few rows, a shape that does not fit."""
 
 
+class NoVariationError(FeatureError):
+    """A layer in which all samples are alike: a property of the data and no fault, but nothing to compare."""
+
+
 class StoreError(PlatorepError, RuntimeError):
     """Stored features or results that are missing, damaged or made from another spec.
 
