@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +13,7 @@ import torch
 
 from platorep.align.engine import align
 from platorep.core.errors import DataError, FeatureError, SpecError
-from platorep.core.samples import ids_digest
-from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import Layer
+from platorep.core.features import ArrayFeatures
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse
@@ -135,9 +131,10 @@ def compare(
     ]
     _check_rows(features)
     _warn_of_rounding(features)
+    arrays = [model.features for model in features]
     return align(
-        features,
-        features,
+        arrays,
+        arrays,
         chosen,
         out_dir=None,
         clip=clip,
@@ -155,8 +152,17 @@ def _scores(
     x, y = _Arrays("x", xs), _Arrays("y", ys)
     _check_rows([x, y])
     _warn_of_rounding([x, y], stacklevel=4)
-    table = align([x], [y], [metric], out_dir=None, clip=clip, quantile=quantile, concatenation=False, device=device)
-    return table.frame.score.to_numpy().reshape(len(x.layers), len(y.layers))
+    table = align(
+        [x.features],
+        [y.features],
+        [metric],
+        out_dir=None,
+        clip=clip,
+        quantile=quantile,
+        concatenation=False,
+        device=device,
+    )
+    return table.frame.score.to_numpy().reshape(len(x.tensors), len(y.tensors))
 
 
 def _metric(metric: str | Metric, params: Mapping[str, Any]) -> Metric:
@@ -260,7 +266,7 @@ def _unusable(layer: Array) -> str:
 
 
 class _Arrays:
-    """Layers in memory with what the engine asks of stored features."""
+    """Layers of one model, checked."""
 
     def __init__(self, name: str, layers: Sequence[Array]) -> None:
         self.name = name
@@ -277,16 +283,11 @@ class _Arrays:
                 f"the layers of {name} have different numbers of rows: {sorted(lengths)}. Row i of each must be sample i."
             )
         self.n = len(self.tensors[0])
-        self.digest = ids_digest([str(i) for i in range(self.n)])
-        self.layers = [Layer(f"layer.{i}", tensor.shape[1], "F32") for i, tensor in enumerate(self.tensors)]
-        self.key = f"{name}-{self._content()}"
-        dataset = DatasetSpec(name="memory", source="synthetic", n=self.n)
-        self.spec = ExtractSpec(model=ModelSpec(name=name, modality="", source="imported", id=name), dataset=dataset)
-        self.path = Path("memory") / name
 
-    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """A copy of the rows: the engine clamps in place."""
-        return self.tensors[layer][rows or slice(None)].to(device, torch.float32, copy=True)
+    @property
+    def features(self) -> ArrayFeatures:
+        """The layers as the engine takes them."""
+        return ArrayFeatures(self.name, self.tensors)
 
     def _tensor(self, layer: Array, index: int) -> torch.Tensor:
         where = f"{self.name}, layer {index}"
@@ -316,11 +317,3 @@ class _Arrays:
             )
             layer = torch.from_numpy(np.ascontiguousarray(layer, native))
         return layer
-
-    def _content(self) -> str:
-        code = hashlib.sha256()
-        for tensor in self.tensors:
-            code.update(
-                repr(tuple(tensor.shape)).encode() + tensor.to("cpu", torch.float32).contiguous().numpy().tobytes()
-            )
-        return code.hexdigest()[:12]

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from platorep.align.layers import Features, ModelLayers, full_precision
+from platorep.align.layers import ModelLayers, full_precision
 from platorep.align.parts import layer_indices
 from platorep.core.errors import DataError
+from platorep.core.features import Features
 from platorep.core.version import __version__
 from platorep.data.captions import mismatched
 from platorep.metrics.base import Metric
@@ -91,7 +92,7 @@ def shuffled_pairs(
     xs, ys = ([state for one in side for state in prepared[one.key]] for side in (x, y))
     common = {"n": n, "metric": metric.id, "clip": clip_id(clip, quantile), "version": __version__}
     common |= {"dtype": "float32", "backend": torch.device(device).type}
-    name, rows = x[0].path.parent.name.split("--")[0], []
+    name, rows = x[0].dataset.split("--")[0], []
     for number, (share, seed) in enumerate(draws, 1):
         order = torch.from_numpy(mismatched(n, share, seed))
         scores = metric.score_all(xs, relabel(ys, order))

@@ -8,10 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from platorep.align.layers import Features, ModelLayers, full_precision
+from platorep.align.layers import ModelLayers, full_precision
 from platorep.align.parts import layer_indices, part_path, rows, samples_path, tables, write_samples
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, FeatureError, SpecError
+from platorep.core.features import Features
 from platorep.metrics.base import Metric, NullMoments
 from platorep.metrics.preprocess import ClipRule, clip_id
 from platorep.results.tables import CONCATENATION, AlignmentTable
@@ -47,6 +48,7 @@ def align(
     concatenation: bool = True,
     pairs: Literal["all", "distinct"] = "all",
     shard: tuple[int, int] = (0, 1),
+    overwrite: bool = False,
     memory: int = 4 << 30,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
@@ -69,6 +71,7 @@ def align(
         concatenation: whether the concatenation of all layers takes part.
         pairs: "all", or "distinct": each unordered pair of different models once (for x and y the same models).
         shard: (i, m): only the i-th of m contiguous shares of the pairs of models; the shares' parts together are the whole's.
+        overwrite: make parts again that are there.
         memory: bytes that features and prepared layers may take together.
         device: where products are made.
         progress: called after each prepared layer and each written part.
@@ -84,7 +87,7 @@ def align(
     _check(x, y, metrics)
     wanted = _shared_out(_pairs(x, y, pairs), shard)
     store = _Parts(out_dir, clip_word, concatenation, torch.device(device).type)
-    missing = [(a, b, m) for a, b in wanted for m in metrics if not store.has(a, b, m)]
+    missing = [(a, b, m) for a, b in wanted for m in metrics if overwrite or not store.has(a, b, m)]
     needed = [m for m in metrics if any(m is other for _, _, other in missing)]
     models = {one.key: one for a, b, _ in missing for one in (a, b)}
     sizes = {key: _state_bytes(one, needed) for key, one in models.items()}
@@ -234,7 +237,7 @@ class _Parts:
                 metric,
                 s.scores,
                 s.null,
-                dataset=s.x.path.parent.name,
+                dataset=s.x.dataset,
                 clip=self.clip,
                 concatenation=self.concatenation,
                 backend=self.backend,

@@ -17,9 +17,10 @@ import pandas as pd
 import torch
 
 from platorep.align.gallery_parts import Design, Searched, merged_rows, part_path, shared_by_query, write_part
-from platorep.align.layers import Features, ModelLayers, full_precision
+from platorep.align.layers import ModelLayers, full_precision
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, SpecError
+from platorep.core.features import Features
 from platorep.metrics import knn
 from platorep.metrics.preprocess import ClipRule, clip_id
 from platorep.results.tables import GalleryTable

@@ -15,8 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from platorep.align.layers import Features
 from platorep.core.errors import DataError, SpecError, StoreError
+from platorep.core.features import Features
 from platorep.core.files import read_parquet, slug, write_parquet
 from platorep.core.version import __version__
 from platorep.metrics.base import Similarity
@@ -221,7 +221,7 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
     chance = keys.k / (keys.n - 1)
     metrics = {k: MutualKNN(k=k, similarity=design.similarity).id for k in {setting.k for setting in design.settings}}
     columns |= {
-        "dataset": x.path.parent.name,
+        "dataset": x.dataset,
         "n": keys.n,
         "queries": design.queries,
         "metric": keys.k.map(metrics),

@@ -6,14 +6,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from platorep.core.errors import FeatureError
-from platorep.core.specs import ExtractSpec
-from platorep.core.store import Layer
+from platorep.core.features import Features
 from platorep.metrics.base import Geometry, Similarity
 from platorep.metrics.knn import DENSE
 from platorep.metrics.preprocess import ClipRule, clip_threshold
@@ -21,21 +18,6 @@ from platorep.results.tables import CONCATENATION
 
 
 log = logging.getLogger(__name__)
-
-
-class Features(Protocol):
-    """What the engine asks of a model's features; `FeatureSet` has it, and so have arrays in memory."""
-
-    name: str
-    key: str
-    n: int
-    digest: str
-    layers: Sequence[Layer]
-    spec: ExtractSpec
-    path: Path  # its parent's name is the dataset's
-
-    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """One layer as float32, shape (n, dim), or the given rows of it; the caller may write into it."""
 
 
 @contextmanager

@@ -12,10 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from platorep.align.layers import Features
+from platorep.core.features import Features
 from platorep.core.files import slug, write_parquet
 from platorep.core.version import __version__
 from platorep.metrics.base import Metric, NullMoments
+from platorep.results.facts import facts
 from platorep.results.tables import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.stats.calibration import skewed_p
 
@@ -67,6 +68,9 @@ def rows(
         "dtype": "float32",
         "backend": backend,
         "version": __version__,
+        "words": np.nan,
+        "shuffle_share": np.nan,
+        "shuffle_seed": np.nan,
         "score": scores.numpy().ravel(),
     }
     for side, features, spread in (
@@ -85,6 +89,7 @@ def rows(
             f"{side}_layer": spread(layers),
             f"{side}_layer_name": spread(names[layers]),
             f"{side}_depth": spread(depth),
+            **{f"{side}_{name}": value for name, value in facts(features.spec.model).items()},
         }
     nothing = np.full(count, np.nan)
     mean, sd = (null.mean.numpy().ravel(), null.sd.numpy().ravel()) if null is not None else (nothing, nothing)

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from platorep.align.layers import Features, ModelLayers, full_precision
+from platorep.align.layers import ModelLayers, full_precision
 from platorep.core.errors import FeatureError, SpecError
+from platorep.core.features import Features
 from platorep.core.version import __version__
 from platorep.metrics.base import Geometry, Metric
 from platorep.metrics.neighbours import MutualKNN
@@ -144,7 +145,7 @@ def _check_select(select: str) -> None:
 
 def _names(a: Features, b: Features) -> dict[str, Any]:
     return {
-        "dataset": a.path.parent.name,
+        "dataset": a.dataset,
         "x_model": a.name,
         "x_key": a.key,
         "x_family": a.spec.model.family,

@@ -3,106 +3,34 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 
-GROUPS = {
-    "suite": "suite",
-    "dataset": "dataset",
-    "metric": "metric",
-    "figure": "figure",
-    "protocol": "protocol",
-    "compute": "compute",
-    "corpus": "corpus",
-    "probe": "probe",
-    "experiment": "experiment",
-    "world": "world",
-    "reproduce": "experiment",
-    "captions": "captions model",
-}
-"""Configuration groups whose choices are checked here, so that a wrong one is answered with the nearest names."""
+def launch(command: str, argv: Sequence[str]) -> None:
+    """Runs the function of that name in `platorep.cli.tasks` under Hydra with the given command-line words.
 
-POSITIONAL = {"ls": "what", "reproduce": "reproduce", "simulate": "experiment"}
-"""Commands whose first bare word stands for a configuration key."""
-
-FLAGS = {"doctor": {"--json": "json=true"}}
-"""Options of a command that Hydra does not have, and the override that each stands for."""
-
-
-def launch(task: str, argv: Sequence[str]) -> None:
-    """Runs `platorep.tasks.<task>` under Hydra with the given command-line words.
-
-    Exits with code 1 when the task fails or when a name in the words is unknown.
+    Exits with code 1 when the command fails or when a name in the words is unknown.
     """
+    from platorep.cli.words import hydra_words
     from platorep.core.errors import PlatorepError
 
-    words = [FLAGS.get(task, {}).get(word, word) for word in argv]
-    words.sort(
-        key=lambda word: word not in ("-m", "--multirun")
-    )  # Hydra's parser takes no option between two overrides
-    if task in POSITIONAL and words and re.fullmatch(r"[a-z_0-9]+", words[0]):
-        words[0] = f"{POSITIONAL[task]}={words[0]}"
-    if task == "reproduce" and "offline=true" in words:  # an experiment's offline twin is a configuration of its own
-        words = [
-            f"{word}_offline" if word.startswith("reproduce=") else word for word in words if word != "offline=true"
-        ]
     try:
-        check_choices(words)
+        words = hydra_words(command, argv)
     except PlatorepError as error:
-        sys.exit(f"platorep {task}: {error}")
+        sys.exit(f"platorep {command}: {error}")
 
     os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars would draw through ours, and into log files
 
     import hydra
 
-    from platorep import config, tasks
+    from platorep.cli import schema, tasks
 
-    config.register()
+    schema.register()
     saved = sys.argv
-    sys.argv = [f"platorep {task}", *words]
+    sys.argv = [f"platorep {command}", *words]
     try:
-        hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name=task)(getattr(tasks, task))()
+        configured = hydra.main(version_base="1.3", config_path=str(schema.config_dir()), config_name=command)
+        configured(getattr(tasks, command))()
     finally:
         sys.argv = saved
-
-
-def check_choices(words: Sequence[str]) -> None:
-    """Refuses a choice of a configuration group that does not exist.
-
-    Raises:
-        UnknownNameError: with the nearest names.
-        SpecError: sweep=per_model together with several suites.
-    """
-    from platorep.core.errors import SpecError, unknown_name
-
-    if "sweep=per_model" in words and any(word.startswith("suite=") and "," in word for word in words):
-        raise SpecError(
-            "sweep=per_model runs through the models of one suite; with several suites it would run the first one's for all."
-        )
-    folders = config_folders(words)
-    for word in words:
-        match = re.fullmatch(r"\+?(\w+)=(.+)", word)
-        if not match or match[1] not in GROUPS or "$" in match[2] or "(" in match[2]:
-            continue  # interpolations and Hydra's sweep functions are Hydra's to judge
-        known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
-        for choice in match[2].strip("[]").split(","):
-            name = choice.strip().strip("[]'\"")
-            if name and name != "null" and name not in known:
-                raise unknown_name(GROUPS[match[1]], name, known)
-
-
-def config_folders(words: Sequence[str]) -> list[Path]:
-    """The packaged configuration folder and those that the words add by --config-dir or --config-path."""
-    from platorep.cli.schema import config_dir
-
-    folders = [config_dir()]
-    for word, after in zip(words, [*words, ""][1:], strict=True):
-        for option in ("--config-dir", "-cd", "--config-path", "-cp"):
-            if word == option:
-                folders.append(Path(after))
-            elif word.startswith(f"{option}="):
-                folders.append(Path(word.split("=", 1)[1]))
-    return folders

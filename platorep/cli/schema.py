@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+
 
 @dataclass
 class Compute:
@@ -25,26 +27,6 @@ class Compute:
 
 
 @dataclass
-class Protocol:
-    """How layers become one score."""
-
-    name: str = "prh"
-    clip: str = "exact"  # exact | approximate | none: clamp at the quantile of |features| once a model
-    quantile: float = 0.95
-    select: str = "max"  # max | heldout | last | depth:0.5
-    pairs: str = "cross"  # cross: language against vision; within: pairs of one modality; all: every pair once
-
-
-@dataclass
-class Statistics:
-    """Nulls and intervals beside the scores."""
-
-    permutations: int = 200  # relabellings of the null of the chosen layers; 0 leaves it out
-    strata: str | None = None  # null | category | caption_length: relabel only within
-    seed: int = 0
-
-
-@dataclass
 class Recipe:
     """What an experiment of `platorep reproduce` is, beside the stages' settings: configs/reproduce/NAME.yaml."""
 
@@ -54,28 +36,6 @@ class Recipe:
     )  # name -> changes of the dataset that concern its captions only
     shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
     galleries: list[int] = field(default_factory=list)  # the first metric is also scored on n random samples, nested
-
-
-@dataclass
-class Gallery:
-    """`platorep gallery`: the same queries, searched in growing galleries."""
-
-    sizes: list[int] = field(default_factory=lambda: [1024, 4096, 16384])  # each gallery holds the one before it
-    queries: int = 1024  # the first samples of every gallery
-    share: float | None = 0.01  # beside the metric's own k: k as this share of the gallery; null leaves it out
-    seed: int = 0  # of the samples' order
-    search: str = "exact"  # exact | faiss: approximate, by the extra platorep[faiss]
-
-
-@dataclass
-class Captions:
-    """`platorep captions`: which model summarises the dataset's captions, and how."""
-
-    model: dict[str, Any] = field(default_factory=dict)  # a model as in a suite, with its name
-    words: list[int] = field(default_factory=lambda: [5, 10, 20, 30])
-    batch: int = 8
-    temperature: float = 0.0  # 0 is greedy
-    seed: int = 0
 
 
 @dataclass
@@ -114,7 +74,7 @@ class Config:
     shard: str | None = (
         None  # i/m: the i-th of m shares of the work: stored shards, pairs of models, or queries of a gallery
     )
-    only: str | None = None  # one model of the suite, or several: only='"a,b"' (Hydra takes bare commas for a sweep)
+    only: Any = None  # one model of the suite, or several: only=[a,b] or only="a,b"
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # make again what is there
     # one command's own
@@ -137,5 +97,6 @@ def register() -> None:
 
 def config_dir() -> Path:
     """The configuration files: inside the installed package, else beside the package in a checkout."""
-    packaged = Path(__file__).resolve().parent / "configs"
-    return packaged if packaged.is_dir() else packaged.parent.parent / "configs"
+    package = Path(__file__).resolve().parent.parent
+    packaged = package / "configs"
+    return packaged if packaged.is_dir() else package.parent / "configs"

@@ -1,22 +1,21 @@
-"""One function a command: the only code that sees a DictConfig. It builds specs, calls the engines, and reports.
+"""What Hydra calls: one function a command, at module level so that joblib, submitit and ray can send it to workers.
 
-Every task logs its own failure and leaves `status.json` in its run folder, because in a sweep Hydra prints one
-traceback however many jobs fail.
+Each task logs its own failure and leaves `status.json` in its run folder, because in a sweep Hydra prints one traceback
+however many jobs fail.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from platorep import pipeline, stages
 from platorep.core.errors import PlatorepError
 from platorep.core.files import write_json
 from platorep.core.provenance import provenance
@@ -25,137 +24,127 @@ from platorep.core.provenance import provenance
 log = logging.getLogger(__name__)
 
 
-def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], Any]:
-    """Wraps a stage: plain configuration in, failure logged, status.json written, exit code 1."""
-
-    @functools.wraps(body)
-    def task(cfg: DictConfig) -> Any:
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-
-        hydra = HydraConfig.get()
-        sweep = hydra.mode == RunMode.MULTIRUN
-        folder = Path(hydra.runtime.output_dir)
-        status: dict[str, Any] = {
-            "task": body.__name__,
-            "overrides": list(hydra.overrides.task),
-            "provenance": provenance(),
-        }
-        start = time.perf_counter()
-        try:
-            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-            result = body(plain, pipeline.Settings.from_config(plain))
-            status |= {"status": "ok"}
-            return result
-        except PlatorepError as error:
-            status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-            log.error("%s: %s", body.__name__, error)
-            if sweep:
-                raise
-            sys.exit(1)
-        except KeyboardInterrupt:
-            status |= {"status": "interrupted"}
-            raise
-        except Exception as error:
-            status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
-            log.exception("%s failed", body.__name__)
-            if sweep:
-                raise
-            sys.exit(1)
-        finally:
-            if hydra.output_subdir is not None:  # commands that only look leave nothing behind
-                status["seconds"] = round(time.perf_counter() - start, 3)
-                write_json(folder / "status.json", status)
-
-    # Hydra calls the wrapper with a DictConfig; the body's own signature must not show through
-    del task.__wrapped__  # type: ignore[attr-defined]
-    return task
-
-
-@_task
-def run(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """Extract, competence, align, plot."""
-    failed = stages.extract_models(cfg, settings)
-    stages.measure_competence(cfg, settings)
-    stages.align_models(cfg, settings)
-    stages.draw_figures(cfg, settings)
-    stages.raise_failures(failed)
-
-
-@_task
-def extract(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """Features of every model of the suite."""
-    stages.raise_failures(stages.extract_models(cfg, settings))
-
-
-@_task
-def competence(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """The competence table of the suite."""
-    from platorep import measuring
-
-    _, failed = measuring.measure_competence(cfg, settings)
-    stages.raise_failures(failed)
-
-
-@_task
-def align(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """Scores of every pair of models."""
-    stages.align_models(cfg, settings)
-
-
-@_task
-def gallery(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """Scores of the same queries in growing galleries."""
-    from platorep import galleries
-
-    galleries.search_galleries(cfg, settings)
-
-
-@_task
-def plot(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """Figures from the scores on disk."""
-    stages.draw_figures(cfg, settings)
-
-
-@_task
-def captions(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """A dataset whose captions are summaries."""
-    stages.summarise_captions(cfg, settings)
-
-
-@_task
-def reproduce(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """One figure of the paper with what it needs."""
-    from platorep import reproduce as experiments
-
-    experiments.reproduce(cfg, settings)
-
-
-@_task
-def report(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
-    """The page of the run."""
+def _perform(command: str, cfg: DictConfig) -> Any:
+    """Runs one command on the experiment that the configuration describes; a failure is logged and ends with code 1."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
-    stages.write_report(cfg, settings, HydraConfig.get().overrides.task)
+    hydra = HydraConfig.get()
+    overrides = list(hydra.overrides.task)
+    status: dict[str, Any] = {"task": command, "overrides": overrides, "provenance": provenance()}
+    start = time.perf_counter()
+    try:
+        result = _body(command)(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True), overrides)
+        status |= {"status": "ok"}
+        return result
+    except KeyboardInterrupt:
+        status |= {"status": "interrupted"}
+        raise
+    except Exception as error:
+        status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
+        _say(command, error)
+        if hydra.mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(1)
+    finally:
+        if hydra.output_subdir is not None:  # commands that only look leave nothing behind
+            status["seconds"] = round(time.perf_counter() - start, 3)
+            write_json(Path(hydra.runtime.output_dir) / "status.json", status)
 
 
-@_task
-def simulate(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+def _say(command: str, error: Exception) -> None:
+    """Logs a failure, or writes it to standard error where logging is switched off."""
+    logging.disable(logging.NOTSET)
+    if log.disabled or not log.hasHandlers():
+        sys.stderr.write(f"{command}: {error}\n")
+    elif isinstance(error, PlatorepError):
+        log.error("%s: %s", command, error)
+    else:
+        log.exception("%s failed", command)
+
+
+def _body(command: str) -> Callable[[dict[str, Any], list[str]], Any]:
+    """The command as a function of the plain configuration and the command line's words."""
+
+    def body(cfg: dict[str, Any], words: list[str]) -> Any:
+        from platorep.commands.configuration import experiment
+
+        run = experiment(cfg, words)
+        if run.resources.threads:
+            import torch
+
+            torch.set_num_threads(run.resources.threads)
+        function = getattr(import_module(f"platorep.commands.{command}"), command)
+        return function(run, **_arguments(command, cfg))
+
+    return body
+
+
+def _arguments(command: str, cfg: dict[str, Any]) -> dict[str, Any]:
+    """What a command takes beside the experiment: words that choose what it prints."""
+    if command == "ls":
+        from hydra.core.hydra_config import HydraConfig
+
+        sources = HydraConfig.get().runtime.config_sources
+        return {"listing": cfg["what"], "folders": [Path(s.path) for s in sources if s.schema == "file"]}
+    return {"as_json": cfg["json"]} if command == "doctor" else {}
+
+
+def run(cfg: DictConfig) -> Any:
+    """Extract, competence, align, plot."""
+    return _perform("run", cfg)
+
+
+def extract(cfg: DictConfig) -> Any:
+    """Features of every model of the suite."""
+    return _perform("extract", cfg)
+
+
+def competence(cfg: DictConfig) -> Any:
+    """The competence table of the suite."""
+    return _perform("competence", cfg)
+
+
+def align(cfg: DictConfig) -> Any:
+    """Scores of every pair of models."""
+    return _perform("align", cfg)
+
+
+def gallery(cfg: DictConfig) -> Any:
+    """Scores of the same queries in growing galleries."""
+    return _perform("gallery", cfg)
+
+
+def plot(cfg: DictConfig) -> Any:
+    """Figures from the scores on disk."""
+    return _perform("plot", cfg)
+
+
+def captions(cfg: DictConfig) -> Any:
+    """A dataset whose captions are summaries."""
+    return _perform("captions", cfg)
+
+
+def reproduce(cfg: DictConfig) -> Any:
+    """One figure of the paper with what it needs."""
+    return _perform("reproduce", cfg)
+
+
+def report(cfg: DictConfig) -> Any:
+    """The page of the run."""
+    return _perform("report", cfg)
+
+
+def simulate(cfg: DictConfig) -> Any:
     """Experiments on worlds whose answer is known."""
-    stages.simulate(cfg, settings)
+    return _perform("simulate", cfg)
 
 
-@_task
-def ls(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+def ls(cfg: DictConfig) -> Any:
     """Lists of what there is to choose from."""
-    from platorep import listing
-
-    listing.show(cfg["what"], cfg, settings)
+    return _perform("ls", cfg)
 
 
-@_task
-def doctor(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+def doctor(cfg: DictConfig) -> Any:
     """What would run here, and what would stop it."""
-    from platorep import doctor as examination
-
-    examination.examine(cfg, settings, as_json=cfg["json"])
+    return _perform("doctor", cfg)

@@ -11,11 +11,12 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from platorep import pipeline
+from platorep.commands.experiment import Experiment
+from platorep.core.errors import StoreError
+from platorep.core.lookup import find_features
 from platorep.core.progress import console_for_tables
 from platorep.core.provenance import versions
 from platorep.core.specs import AssetSpec, ModelSpec
@@ -64,13 +65,12 @@ class Model:
     note: str = ""
 
 
-def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) -> None:
+def doctor(experiment: Experiment, as_json: bool) -> None:
     """Prints the machine and a row a model: tables for people, one JSON object for programs."""
-    machine = examine_machine(settings)
+    machine = examine_machine(experiment)
     throughput = _matrix_throughput(machine.device)
-    dataset = pipeline.dataset_spec(cfg)
-    n = dataset.n or 1024
-    models = [examine_model(spec, cfg, settings, machine, throughput, n) for spec in pipeline.model_specs(cfg)]
+    n = experiment.dataset.n or 1024
+    models = [examine_model(spec, experiment, machine, throughput, n) for spec in experiment.models]
     if as_json:
         sys.stdout.write(
             json.dumps({"machine": asdict(machine), "models": [asdict(one) for one in models]}, indent=1) + "\n"
@@ -89,14 +89,12 @@ def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) 
     )
 
 
-def examine_machine(settings: pipeline.Settings) -> Machine:
+def examine_machine(experiment: Experiment) -> Machine:
     """Devices, memory, disk, versions, tools, and combinations that are known to fail."""
     import psutil
     import torch
 
-    from platorep.models import pick_device
-
-    device = str(pick_device(settings.device))
+    device = str(experiment.device)
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info(device)
         name = torch.cuda.get_device_name(device)
@@ -105,7 +103,7 @@ def examine_machine(settings: pipeline.Settings) -> Machine:
     problems = [problem for problem in (torchvision_problem(),) if problem]
     if sys.version_info >= (3, 14):
         problems.append("Python 3.14: Hydra 1.3 does not start on it. Use Python 3.11 to 3.13.")
-    root = settings.root if settings.root.exists() else Path.cwd()
+    root = experiment.root if experiment.root.exists() else Path.cwd()
     return Machine(
         device=device,
         device_memory=free,
@@ -150,23 +148,18 @@ def hub_state() -> str:
     return "reachable"
 
 
-def examine_model(
-    spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Settings, machine: Machine, throughput: float, n: int
-) -> Model:
+def examine_model(spec: ModelSpec, experiment: Experiment, machine: Machine, throughput: float, n: int) -> Model:
     """One row: where the weights come from, whether they can be had, how large, how long."""
     local = spec.source in ("pixels", "tfidf") or (spec.weights == "random" and spec.source == "timm")
     source = f"{spec.asset.source}: {spec.asset.id}" if spec.asset else "none needed" if local else "hub"
     row = Model(name=spec.name, id=spec.id, weights_from=source, found="unknown", revision=spec.revision)
-    stored = any(settings.store.find(f"*/{pipeline.slug(spec.name)}--*"))
-    if stored:
-        try:
-            features = pipeline.find_features(
-                settings.store, pipeline.extract_spec(cfg, spec, pipeline.dataset_spec(cfg))
-            )
-            row.found, row.revision = "stored", features.spec.model.revision
-            row.parameters = features.scalars.get("parameters")
-        except pipeline.StoreError:
-            pass  # stored with other settings: this run would extract it anew
+    try:
+        features = find_features(experiment.store, experiment.extract_spec(spec))
+    except StoreError:
+        features = None  # stored with other settings: this run would extract it anew
+    if features is not None:
+        row.found, row.revision = "stored", features.spec.model.revision
+        row.parameters = features.scalars.get("parameters")
     if row.found != "stored":
         if spec.asset is not None or local:
             row.found = "yes"

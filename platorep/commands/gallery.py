@@ -1,17 +1,18 @@
-"""The stage `gallery`: the same queries in growing galleries, from stored features to a table and its figure."""
+"""`platorep gallery`: the same queries in growing galleries, from stored features to a table and its figure."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from platorep import pipeline, stages
+from platorep.commands.align import scoring
+from platorep.commands.experiment import Experiment
+from platorep.commands.tables import gallery_table
+from platorep.core.digest import text_digest
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.files import slug
 from platorep.core.progress import bar, console_for_tables
-from platorep.pipeline import Settings
 from platorep.results.tables import GalleryTable
 
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def search_galleries(cfg: dict[str, Any], settings: Settings) -> Path | None:
-    """Does this shard's share of the queries; whoever finds the shares of all others writes the table and draws the figure.
+def gallery(experiment: Experiment) -> Path | None:
+    """Does this shard's share of the queries; whoever finds all other shares done writes the table and draws the figure.
 
     A table of one gallery has no figure.
 
@@ -32,35 +33,33 @@ def search_galleries(cfg: dict[str, Any], settings: Settings) -> Path | None:
     from platorep.align.gallery import score_galleries
     from platorep.figures import draw, save
 
-    design, pairs = gallery_design(cfg), pipeline.model_pairs(cfg, settings)
-    out, path = gallery_folder(cfg, settings), table_path(cfg, settings)
+    design, path = gallery_design(experiment), table_path(experiment)
     with bar("Searching") as report:
         table = score_galleries(
-            pairs,
+            experiment.pairs,
             design,
-            out_dir=out / "parts",
-            shard=settings.shard,
-            overwrite=cfg["overwrite"],
+            out_dir=_folder(experiment) / "parts",
+            shard=experiment.resources.shard,
+            overwrite=experiment.overwrite,
             progress=report,
-            **stages.how_to_score(cfg, settings),
+            **scoring(experiment),
         )
     if table is None:
-        log.info("shard %d/%d is done; the table is written by the last of the %d.", *settings.shard, settings.shard[1])
+        i, m = experiment.resources.shard
+        log.info("shard %d/%d is done; the table is written by the last of the %d.", i, m, m)
         return None
     table.write(path)
-    console_for_tables().print(_shown(table))
+    console_for_tables().print(gallery_table(table))
     paths = [path]
     if len(design.sizes) > 1:
-        paths += save(
-            draw("gallery", None, scores=table), settings.root / "figures" / pipeline.run_name(cfg) / "gallery"
-        )
-    for one in paths:
-        log.info("%s", one)
+        paths += save(draw("gallery", None, scores=table), experiment.root / "figures" / experiment.name / "gallery")
+    for written in paths:
+        log.info("%s", written)
     return path
 
 
-def gallery_design(cfg: dict[str, Any]) -> Design:
-    """Queries, galleries and neighbours of the configuration, as the engine takes them.
+def gallery_design(experiment: Experiment) -> Design:
+    """Queries, galleries and neighbours, as the engine takes them.
 
     Raises:
         SpecError: a metric other than mutual_knn, or several similarities.
@@ -68,66 +67,44 @@ def gallery_design(cfg: dict[str, Any]) -> Design:
     from platorep.align.gallery_parts import Design
     from platorep.metrics.neighbours import MutualKNN
 
-    metrics, words = pipeline.built_metrics(cfg), cfg["gallery"]
-    if other := [metric.id for metric in metrics if type(metric) is not MutualKNN]:
-        raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(other)}. Say metric=mutual_knn.")
-    similarities = {metric.similarity for metric in metrics}
+    metrics, options = experiment.metrics, experiment.gallery
+    if others := [metric.id for metric in metrics if type(metric) is not MutualKNN]:
+        raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Say metric=mutual_knn.")
+    similarities = sorted({metric.similarity for metric in metrics})
     if len(similarities) != 1:
-        raise SpecError(
-            f"a gallery is searched by one similarity; got {' and '.join(sorted(similarities)) or 'no metric'}."
-        )
+        words = " and ".join(similarities) or "no metric"
+        raise SpecError(f"a gallery is searched by one similarity; got {words}.")
     return Design(
-        sizes=tuple(words["sizes"]),
-        queries=words["queries"],
+        sizes=tuple(options.sizes),
+        queries=options.queries,
         ks=tuple(metric.k for metric in metrics),
-        share=words["share"],
-        seed=words["seed"],
-        similarity=similarities.pop(),
-        search=words["search"],
+        share=options.share,
+        seed=options.seed,
+        similarity=similarities[0],
+        search=options.search,
     )
 
 
-def gallery_folder(cfg: dict[str, Any], settings: Settings) -> Path:
-    """Where the galleries' scores on the configured dataset are."""
-    return settings.root / "gallery" / pipeline.dataset_folder(cfg, settings)
-
-
-def table_path(cfg: dict[str, Any], settings: Settings) -> Path:
+def table_path(experiment: Experiment) -> Path:
     """The table's file: its name holds a hash of its parts' names, which hold hashes of all that determines them."""
     from platorep.align.gallery_parts import part_path
-    from platorep.metrics.preprocess import clip_id
 
-    design, clip = gallery_design(cfg), clip_id(cfg["protocol"]["clip"], cfg["protocol"]["quantile"])
-    names = [part_path(Path(), a, b, design, clip, (0, 1)).name for a, b in pipeline.model_pairs(cfg, settings)]
-    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
-    return gallery_folder(cfg, settings) / f"{slug(pipeline.run_name(cfg))}--{digest}.parquet"
+    design, clip = gallery_design(experiment), experiment.clamp.id
+    names = [part_path(Path(), a, b, design, clip, (0, 1)).name for a, b in experiment.pairs]
+    return _folder(experiment) / f"{slug(experiment.name)}--{text_digest(chr(10).join(names))}.parquet"
 
 
-def stored_galleries(cfg: dict[str, Any], settings: Settings) -> GalleryTable:
+def stored_galleries(experiment: Experiment) -> GalleryTable:
     """The table on disk that fits the configuration.
 
     Raises:
         StoreError: there is none.
     """
-    path = table_path(cfg, settings)
+    path = table_path(experiment)
     if not path.is_file():
         raise StoreError(f"no scores in growing galleries at {path}. Run `platorep gallery` with the same words first.")
     return GalleryTable.load([path])
 
 
-SHOWN = 40
-"""Rows of the table that go to the terminal; all are in its file."""
-
-
-def _shown(table: GalleryTable) -> Any:
-    from rich.table import Table
-
-    best, shown = table.best(), Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("pair", "gallery", "k", "score", "95 % over queries", "chance", "corrected"):
-        shown.add_column(column, justify="left" if column == "pair" else "right")
-    for row in best.head(SHOWN).itertuples():
-        values = f"{row.score:.4f}", f"{row.low:.4f} to {row.high:.4f}", f"{row.chance:.4f}", f"{row.corrected:.4f}"
-        shown.add_row(f"{row.x_model} × {row.y_model}", f"{row.n:,}", str(row.k), *values)
-    if len(best) > SHOWN:
-        shown.add_row(f"{len(best) - SHOWN} more in the table")
-    return shown
+def _folder(experiment: Experiment) -> Path:
+    return experiment.root / "gallery" / experiment.dataset_folder.name

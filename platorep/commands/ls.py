@@ -2,62 +2,64 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.table import Table
 
-from platorep import pipeline
-from platorep.cli.schema import config_dir
+from platorep.commands.experiment import Experiment
+from platorep.commands.tables import plain_table
 from platorep.core.errors import unknown_name
 from platorep.core.progress import console_for_tables
 
 
-def show(what: str, cfg: dict[str, Any], settings: pipeline.Settings) -> None:
+GROUPS = {
+    "suites": "suite",
+    "datasets": "dataset",
+    "protocols": "protocol",
+    "metrics": "metric",
+    "figures": "figure",
+    "experiments": "reproduce",
+}
+"""Lists that show the files of a configuration group."""
+
+
+def ls(experiment: Experiment, listing: str, folders: Sequence[Path]) -> None:
     """Prints one list.
 
     Args:
-        what: suites, datasets, models, metrics, figures, experiments, protocols or features.
-        cfg: the configuration; `models` lists the chosen suite's, `features` those of the store under `root`.
-        settings: where the store is.
+        experiment: `models` lists its suite, `features` the store under its root.
+        listing: suites, datasets, models, metrics, figures, experiments, protocols or features.
+        folders: of configuration files, the packaged one and those of --config-dir.
 
     Raises:
-        UnknownNameError: `what` is none of these.
+        UnknownNameError: `listing` is none of these.
     """
-    lists = {
-        "suites": lambda: _choices("suite"),
-        "datasets": lambda: _choices("dataset"),
-        "protocols": lambda: _choices("protocol"),
-        "metrics": lambda: _choices("metric"),
-        "figures": lambda: _choices("figure"),
-        "experiments": lambda: _choices("reproduce"),
-        "models": lambda: _models(cfg),
-        "features": lambda: _features(settings),
+    lists: dict[str, Callable[[], Table]] = {
+        **{name: lambda group=group: choices(group, folders) for name, group in GROUPS.items()},  # type: ignore[misc]
+        "models": lambda: models(experiment),
+        "features": lambda: features(experiment),
     }
-    if what not in lists:
-        raise unknown_name("list", what, lists)
-    console_for_tables().print(lists[what]())
+    if listing not in lists:
+        raise unknown_name("list", listing, lists)
+    console_for_tables().print(lists[listing]())
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _choices(group: str) -> Table:
+def choices(group: str, folders: Sequence[Path]) -> Table:
     """The files of a configuration group, with the comment that opens each."""
-    table = _table(group, "what it is")
-    for path in sorted((config_dir() / group).glob("*.yaml")):
+    table = plain_table(group, "description")
+    files = {path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")}
+    for name, path in sorted(files.items()):
         lines = path.read_text(encoding="utf-8").splitlines()
         comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
-        table.add_row(path.stem, " ".join(comments))
+        table.add_row(name, " ".join(comments))
     return table
 
 
-def _models(cfg: dict[str, Any]) -> Table:
-    table = _table("model", "modality", "family", "source", "id", "weights", "licence")
-    for spec in pipeline.model_specs(cfg):
+def models(experiment: Experiment) -> Table:
+    """The models of the suite."""
+    table = plain_table("model", "modality", "family", "source", "id", "weights", "licence")
+    for spec in experiment.models:
         dials = [f"noise {spec.weight_noise:g}"] if spec.weight_noise else []
         dials += [f"{spec.input_size} px"] if spec.input_size else []
         weights = ", ".join([spec.weights, *dials])
@@ -65,12 +67,12 @@ def _models(cfg: dict[str, Any]) -> Table:
     return table
 
 
-def _features(settings: pipeline.Settings) -> Table:
-    table = _table("model", "dataset", "samples", "layers", "size", "key", "revision")
-    for one in settings.store.find():
-        size = sum(shard.bytes for shard in one.shards)
-        revision = (one.spec.model.revision or "")[:20]
-        table.add_row(
-            one.name, one.spec.dataset.name, str(one.n), str(len(one.layers)), f"{size / 1e6:.1f} MB", one.key, revision
-        )
+def features(experiment: Experiment) -> Table:
+    """The stored extractions of all suites and datasets."""
+    table = plain_table("model", "dataset", "samples", "layers", "size", "key", "revision")
+    for stored in experiment.store.find():
+        size = sum(shard.bytes for shard in stored.shards)
+        counts = str(stored.n), str(len(stored.layers)), f"{size / 1e6:.1f} MB"
+        revision = (stored.spec.model.revision or "")[:20]
+        table.add_row(stored.name, stored.spec.dataset.name, *counts, stored.key, revision)
     return table

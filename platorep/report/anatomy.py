@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
-from platorep.align.layers import Features, ModelLayers, full_precision
-from platorep.core.specs import ExtractSpec
-from platorep.core.store import Layer
+from platorep.align.layers import ModelLayers, full_precision
+from platorep.core.features import Features, Subset
 from platorep.metrics.base import Similarity
 from platorep.results.tables import CONCATENATION
 from platorep.stats.hubness import hubness, tie_rate
@@ -30,38 +29,6 @@ class Anatomy:
     graphs: Mapping[int, torch.Tensor]
     layers: pd.DataFrame
     threshold: float | None
-
-
-@dataclass(frozen=True)
-class First:
-    """The first `n` samples of a model's features."""
-
-    whole: Features
-    n: int
-
-    name: str = ""
-    key: str = ""
-    digest: str = ""
-
-    @property
-    def layers(self) -> Sequence[Layer]:
-        """As of the whole."""
-        return self.whole.layers
-
-    @property
-    def spec(self) -> ExtractSpec:
-        """As of the whole."""
-        return self.whole.spec
-
-    @property
-    def path(self) -> Path:
-        """As of the whole."""
-        return self.whole.path
-
-    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """The first rows of a layer, or the given rows among them."""
-        start, stop, _ = (rows or slice(None)).indices(self.n)
-        return self.whole.load(layer, rows=slice(start, stop), device=device)
 
 
 @full_precision()
@@ -93,7 +60,7 @@ def anatomy(
     Cost: one similarity matrix and one selection of neighbours a layer.
     """
     if features.n > most:
-        features = First(features, most, features.name, features.key, features.digest)
+        features = Subset(features, np.arange(most), f"first {most}")
     held = ModelLayers(features, clip=clip, quantile=quantile, memory=memory)
     count, rows, graphs = len(features.layers), [], {}
     for index, made in held.geometries([similarity], concatenation=CONCATENATION in wanted):

@@ -49,14 +49,14 @@ def with_facts(table: AlignmentTable, models: Iterable[ModelSpec], **variant: fl
         variant: what sets the dataset's variant apart: words, shuffle_share, shuffle_seed.
     """
     specs = {spec.name: spec for spec in models}
-    columns: dict[str, Any] = dict(variant)
+    rows = {name: facts(spec, specs.values()) for name, spec in specs.items()}
+    frame = table.frame.assign(**variant)
     for side in "xy":
-        rows = {name: facts(spec, specs.values()) for name, spec in specs.items()}
-        names = table.frame[f"{side}_model"]
-        for column in ("weights", "base", "dial", "dose", "step"):
-            values = names.map({name: row[column] for name, row in rows.items()})
-            columns[f"{side}_{column}"] = values.where(names.isin(list(rows)), table.frame[f"{side}_{column}"])
-    return AlignmentTable.from_frame(table.frame.assign(**columns))
+        known = frame[f"{side}_model"].isin(list(rows))
+        names = frame.loc[known, f"{side}_model"]
+        for column in ("weights", "base", "dial", "dose", "step") if rows else ():
+            frame.loc[known, f"{side}_{column}"] = [rows[name][column] for name in names]
+    return AlignmentTable.from_frame(frame)
 
 
 def facts(spec: ModelSpec, models: Iterable[ModelSpec] = ()) -> dict[str, Any]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +11,7 @@ import torch
 from scipy.stats import t as student
 
 from platorep.align import align
-from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
-from platorep.core.store import Layer
+from platorep.core.features import ArrayFeatures
 from platorep.metrics.registry import build
 
 
@@ -23,52 +19,11 @@ METRICS: dict[str, dict[str, Any]] = {"mutual_knn": {}, "cka": {}, "cknna": {}, 
 """Metrics of the experiments, with the registry's defaults: k = 10, unbiased HSIC, cosine."""
 
 
-@dataclass(frozen=True)
-class Arrays:
-    """Representations in memory, as the engine wants them: one layer a seed.
-
-    Args:
-        name: of the modality.
-        features: shape (seeds, n, d).
-    """
-
-    name: str
-    features: np.ndarray
-
-    @property
-    def n(self) -> int:
-        """Number of events."""
-        return self.features.shape[1]
-
-    @property
-    def key(self) -> str:
-        """Hash of name and values."""
-        return hashlib.sha256(self.name.encode() + self.features.tobytes()).hexdigest()[:12]
-
-    @property
-    def digest(self) -> str:
-        """Of the ordered ids: the events 0..n-1."""
-        return hashlib.sha256(f"events {self.n}".encode()).hexdigest()
-
-    @property
-    def layers(self) -> Sequence[Layer]:
-        """One a seed."""
-        return [Layer(f"seed {i}", self.features.shape[2], "F32") for i in range(len(self.features))]
-
-    @property
-    def spec(self) -> ExtractSpec:
-        """A spec that says where the arrays come from."""
-        model = ModelSpec(name=self.name, modality=self.name, source="imported", id="theory")
-        return ExtractSpec(model=model, dataset=DatasetSpec(name="theory", source="synthetic"))
-
-    @property
-    def path(self) -> Path:
-        """The engine takes the dataset's name from the parent."""
-        return Path("theory") / self.name
-
-    def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """One seed's representation, float32."""
-        return torch.tensor(self.features[layer][rows or slice(None)], dtype=torch.float32, device=device)
+def layered(name: str, features: np.ndarray) -> ArrayFeatures:
+    """Representations of shape (seeds, n, d) as the engine takes them: one layer a seed."""
+    tensors = [torch.tensor(layer, dtype=torch.float32) for layer in features]
+    names = [f"seed {i}" for i in range(len(tensors))]
+    return ArrayFeatures(name, tensors, dataset="theory", modality=name, layer_names=names)
 
 
 def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, Any]] = METRICS) -> pd.DataFrame:
@@ -84,7 +39,7 @@ def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, A
     """
     built = {name: build(name, **params) for name, params in metrics.items()}
     table = align(
-        [Arrays("x", x)], [Arrays("y", y)], list(built.values()), out_dir=None, clip="none", concatenation=False
+        [layered("x", x)], [layered("y", y)], list(built.values()), out_dir=None, clip="none", concatenation=False
     )
     frame = table.frame[table.frame.x_layer == table.frame.y_layer]
     names = {metric.id: name for name, metric in built.items()}

@@ -10,7 +10,8 @@ import pytest
 import torch
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-from platorep import doctor, pipeline
+from platorep.commands import doctor
+from platorep.commands.configuration import experiment
 from platorep.core.specs import ModelSpec
 from platorep.models import load, resolve
 from tests import small_models
@@ -25,11 +26,11 @@ LLAMA = ModelSpec(name="llama", modality="language", source="transformers", id="
 def examined(tmp_path):
     """Examines one model on a machine with 10 GB and 1e12 operations a second, for 1,000 samples."""
     cfg = configuration(tmp_path, "suite=synthetic", "dataset=synthetic", "compute.device=cpu")
-    settings = pipeline.Settings.from_config(cfg)
+    run = experiment(cfg)
 
     def examine(spec, hub="reachable"):
         machine = doctor.Machine("cpu", 10 * 10**9, "a machine", 10**12, {}, hub, {})
-        return doctor.examine_model(spec, cfg, settings, machine, 1e12, 1000)
+        return doctor.examine_model(spec, run, machine, 1e12, 1000)
 
     return examine
 
@@ -123,9 +124,9 @@ def test_programs_get_one_json_object(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "hub_state", lambda: "not reachable")
     monkeypatch.setattr(doctor, "_matrix_throughput", lambda device: 1e12)
     cfg = configuration(tmp_path, "suite=synthetic", "dataset=synthetic", "compute.device=cpu")
-    doctor.examine(cfg, pipeline.Settings.from_config(cfg), as_json=True)
+    doctor.doctor(experiment(cfg), as_json=True)
     made = json.loads(capsys.readouterr().out)
     assert made["machine"]["device"] == "cpu"
     assert [one["name"] for one in made["models"]] == list(cfg["models"])
-    doctor.examine(cfg, pipeline.Settings.from_config(cfg), as_json=False)
+    doctor.doctor(experiment(cfg), as_json=False)
     assert "4 models, 0 already extracted" in capsys.readouterr().out

@@ -9,23 +9,21 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from platorep import config, pipeline, stages
+from platorep.cli import schema
+from platorep.commands.configuration import experiment
+from platorep.commands.run import run as run_command
 
 
-def configuration(root: Path, *overrides: str) -> dict:
-    """The plain configuration of a run under `root`."""
-    config.register()
-    with initialize_config_dir(str(config.config_dir()), version_base="1.3"):
-        return OmegaConf.to_container(compose("run", overrides=[f"root={root}", *overrides]), resolve=True)
+def configuration(root: Path, *overrides: str, command: str = "run") -> dict:
+    """The plain configuration of a command under `root`."""
+    schema.register()
+    with initialize_config_dir(str(schema.config_dir()), version_base="1.3"):
+        return OmegaConf.to_container(compose(command, overrides=[f"root={root}", *overrides]), resolve=True)
 
 
 def run(cfg: dict) -> None:
     """What `platorep run` does, without Hydra's run folder."""
-    settings = pipeline.Settings.from_config(cfg)
-    stages.raise_failures(stages.extract_models(cfg, settings))
-    stages.measure_competence(cfg, settings)
-    stages.align_models(cfg, settings)
-    stages.draw_figures(cfg, settings)
+    run_command(experiment(cfg))
 
 
 def run_and_kill(cfg: dict, after: float) -> bool:

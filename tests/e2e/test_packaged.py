@@ -2,7 +2,7 @@
 
 import pytest
 
-from platorep import pipeline
+from platorep.commands.configuration import experiment
 from tests.e2e.runs import configuration, run
 
 
@@ -21,8 +21,8 @@ def test_trained_models_align_above_untrained_ones_and_pixels_and_all_above_chan
     )
     cfg = configuration(tmp_path, *words, "statistics.permutations=99")
     run(cfg)
-    settings = pipeline.Settings.from_config(cfg)
-    scores = pipeline.stored_alignment(cfg, settings).matrix()
+    completed = experiment(cfg)
+    scores = completed.alignment.matrix()
     assert scores.to_numpy().min() > 10 / 239
     for language in ("smollm2_135m", "minilm_l6", "glove_50d"):
         assert scores.loc[language, "lite0"] > 1.5 * scores.loc[language, ["lite0_random", "pixels"]].max()

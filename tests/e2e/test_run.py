@@ -5,7 +5,9 @@ import json
 import pandas as pd
 import pytest
 
-from platorep import cli, pipeline, stages
+from platorep import cli
+from platorep.commands.configuration import experiment
+from platorep.commands.plot import draw_figures
 from platorep.core.errors import StoreError
 from platorep.results.tables import AlignmentTable
 from tests.e2e.runs import configuration, contents, run
@@ -62,7 +64,7 @@ def test_a_failing_model_is_reported_and_the_others_are_done(tmp_path):
     (status,) = (tmp_path / "runs").rglob("status.json")
     said = json.loads(status.read_text())
     assert said["status"] == "failed"
-    assert "1 of the models failed; the others are done" in said["error"]
+    assert "1 of the models or tasks failed; the others are done" in said["error"]
     assert "broken: UnknownNameError: unknown timm architecture 'no_such_net'" in said["error"]
     (written,) = status.parent.glob("*.log")
     assert "unknown timm architecture 'no_such_net'" in written.read_text()
@@ -70,9 +72,8 @@ def test_a_failing_model_is_reported_and_the_others_are_done(tmp_path):
 
 def test_figures_that_the_tables_do_not_hold_are_named_and_none_at_all_is_an_error(finished):
     _, cfg = finished
-    settings = pipeline.Settings.from_config(cfg)
     with pytest.raises(StoreError, match="none of the figures fig3 can be drawn"):
-        stages.draw_figures({**cfg, "figure": {"fig3": {}}}, settings)
+        draw_figures(experiment({**cfg, "figure": {"fig3": {}}}))
 
 
 def test_an_unknown_model_to_remove_is_refused(tmp_path):

@@ -9,7 +9,8 @@ import psutil
 import pytest
 import torch
 
-from platorep import pipeline, stages
+from platorep.commands.configuration import experiment
+from platorep.commands.extract import extract_models
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models import ahead, load, resolve
 from tests import small_models
@@ -40,7 +41,7 @@ def suite(tmp_path):
         small = ["suite=synthetic", "dataset=synthetic", "dataset.n=24", "compute.device=cpu", "compute.workers=0"]
         cfg = configuration(tmp_path / root, *small, *more)
         cfg["models"] = {**words, "vit_random": cfg["models"]["vit_random"]}
-        return cfg, pipeline.Settings.from_config(cfg)
+        return cfg
 
     return configure
 
@@ -146,8 +147,8 @@ def test_the_next_model_is_read_while_this_one_computes_and_waited_for_before_it
 
     monkeypatch.setattr("platorep.extract.extract", extract)
     monkeypatch.setattr("platorep.models.read_ahead", read_ahead)
-    cfg, settings = suite("a")
-    assert stages.extract_models(cfg, settings) == []
+    cfg = suite("a")
+    assert extract_models(experiment(cfg)) == []
     names = ["llama", "bert", "clip_vision", "vit_random"]
     expected = []
     for name, following in zip(names, [*names[1:], None], strict=True):
@@ -156,8 +157,8 @@ def test_the_next_model_is_read_while_this_one_computes_and_waited_for_before_it
     assert events == expected
     events.clear()
     monkeypatch.setattr("platorep.models.evict", lambda _: None)
-    cfg, settings = suite("b", "evict=true")
-    stages.extract_models(cfg, settings)
+    cfg = suite("b", "evict=true")
+    extract_models(experiment(cfg))
     assert [
         event for event in events if event.startswith(("read", "wait"))
     ] == []  # the disk is to hold one model at a time
@@ -169,11 +170,11 @@ def test_nothing_is_read_ahead_of_a_model_that_has_no_work_here(suite, monkeypat
     monkeypatch.setattr(
         "platorep.models.read_ahead", lambda spec: read.append(spec.name) or SimpleNamespace(join=lambda: None)
     )
-    cfg, settings = suite("a", "shard=0/2", "compute.shard_rows=2")
-    stages.extract_models(cfg, settings)
+    cfg = suite("a", "shard=0/2", "compute.shard_rows=2")
+    extract_models(experiment(cfg))
     assert read == ["bert", "clip_vision", "vit_random"]
     read.clear()
-    stages.extract_models(cfg, settings)
+    extract_models(experiment(cfg))
     assert read == []
 
 
@@ -194,17 +195,17 @@ def test_reading_ahead_touches_nothing_that_belongs_to_the_whole_process(tmp_pat
 
 
 def test_results_are_the_same_bytes(suite, tmp_path, monkeypatch):
-    cfg, settings = suite("ahead")
-    assert stages.extract_models(cfg, settings) == []
+    cfg = suite("ahead")
+    assert extract_models(experiment(cfg)) == []
     monkeypatch.setattr("platorep.models.read_ahead", lambda spec: SimpleNamespace(join=lambda: None))
-    cfg, settings = suite("alone")
-    assert stages.extract_models(cfg, settings) == []
+    cfg = suite("alone")
+    assert extract_models(experiment(cfg)) == []
     assert contents(tmp_path / "ahead") == contents(tmp_path / "alone")
 
 
 def test_what_fails_ahead_is_the_failure_of_its_own_model_alone(suite, monkeypatch):
     """bert's weights vanish after it was resolved: reading them ahead fails beside llama, which is none of llama's business."""
-    cfg, settings = suite("a")
+    cfg = suite("a")
     real = ahead.weight_files
     failures = []
 
@@ -215,11 +216,11 @@ def test_what_fails_ahead_is_the_failure_of_its_own_model_alone(suite, monkeypat
         return real(spec)
 
     monkeypatch.setattr(ahead, "weight_files", weight_files)
-    assert stages.extract_models(cfg, settings) == []  # the load itself succeeds
+    assert extract_models(experiment(cfg)) == []  # the load itself succeeds
     assert failures == ["bert"]
-    cfg, settings = suite("b")
+    cfg = suite("b")
     monkeypatch.setattr("platorep.extract.engine.load", lambda spec, device: _load_unless_bert(spec, device))
-    failed = stages.extract_models(cfg, settings)
+    failed = extract_models(experiment(cfg))
     assert [one.model for one in failed] == ["bert"]
     assert "OSError: the disk is gone" in failed[0].error
 

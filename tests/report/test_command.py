@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from platorep import cli, pipeline, stages
+from platorep import cli
+from platorep.commands.align import align_models
+from platorep.commands.configuration import experiment
+from platorep.commands.extract import extract_models
 from tests.e2e.runs import configuration
 
 
@@ -20,14 +23,13 @@ def test_the_command_writes_the_page_of_a_run(tmp_path, capsys):
     cfg = configuration(
         tmp_path, *[word for word in words if not word.startswith("root")], "compute.device=cpu", "compute.workers=0"
     )
-    settings = pipeline.Settings.from_config(cfg)
-    assert stages.extract_models(cfg, settings) == []
+    assert extract_models(experiment(cfg)) == []
     with pytest.raises(SystemExit) as stopped:
         cli.app(["report", *words])
     assert stopped.value.code == 1
     assert "Run `platorep align` with the same words first" in capsys.readouterr().err
 
-    stages.align_models(cfg, settings)
+    align_models(experiment(cfg))
     with pytest.raises(SystemExit) as stopped:
         cli.app(["report", *words])
     assert stopped.value.code == 0

@@ -9,12 +9,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from platorep import cli, config, pipeline, stages
+from platorep import cli
 from platorep.align import neighbour_graphs
 from platorep.api import score_layers
-from platorep.commands.reproduce import Subset
+from platorep.cli import schema
+from platorep.commands import reproduce as command
+from platorep.commands.configuration import experiment
+from platorep.commands.reproduce import random_sample, reproduce
 from platorep.core.errors import SpecError
-from platorep.reproduce import reproduce
 from platorep.results.tables import AlignmentTable, CompetenceTable
 from platorep.stats.nulls import max_null
 from tests.small_models import llama
@@ -38,8 +40,8 @@ def base(tmp_path_factory):
 
 
 def configuration(root, name, *overrides):
-    config.register()
-    with initialize_config_dir(str(config.config_dir()), version_base="1.3"):
+    schema.register()
+    with initialize_config_dir(str(schema.config_dir()), version_base="1.3"):
         made = compose("reproduce", overrides=[f"reproduce={name}_offline", f"root={root}", *SMALL, *overrides])
         return OmegaConf.to_container(made, resolve=True)
 
@@ -50,7 +52,7 @@ def run(base, name, *overrides, models=True, **recipe):
     cfg = configuration(root, name, *overrides)
     cfg["recipe"] |= recipe
     cfg["models"] = (language if models else {}) | cfg["models"]
-    out = reproduce(cfg, pipeline.Settings.from_config(cfg))
+    out = reproduce(experiment(cfg))
     assert {path.name for path in out.iterdir()} == FILES | {
         f"{cfg['recipe']['name']}.png",
         f"{cfg['recipe']['name']}.pdf",
@@ -86,8 +88,7 @@ def test_fig3_says_which_pairs_align_and_how_they_rise_with_competence(base):
 
 def test_fig3_lies_above_chance_and_shuffled_pairs_within_it(base):
     cfg, best, comparison = run(base, "controls", "recipe.shuffles=3")
-    settings = pipeline.Settings.from_config(cfg)
-    features = {one.name: one for one in pipeline.stored(cfg, settings)}
+    features = {model.name: model for model in experiment(cfg).features}
     graphs = {
         name: torch.stack(neighbour_graphs(one, 10)) for name, one in features.items() if name in ("tfidf", "pixels")
     }
@@ -104,7 +105,10 @@ def test_fig3_lies_above_chance_and_shuffled_pairs_within_it(base):
 
 
 def test_fig9_rises_with_the_words_that_name_what_is_seen(base):
-    cut = {f"shapes_words_{words}": {"options": {"captions": {"words": words}}} for words in (3, 4, 8)}
+    cut = {
+        f"shapes_words_{words}": {"words": words, "dataset": {"options": {"captions": {"words": words}}}}
+        for words in (3, 4, 8)
+    }
     cfg, best, comparison = run(base, "fig9", variants=cut)
     line = best[(best.x_model == "tfidf") & (best.y_model == "pixels")].set_index("dataset").score
     assert [name.split("--")[0] for name in line.index] == ["shapes_words_3", "shapes_words_4", "shapes_words_8"]
@@ -112,7 +116,7 @@ def test_fig9_rises_with_the_words_that_name_what_is_seen(base):
     assert line.iloc[-1] > 1.5 * line.iloc[0]
     by_words = comparison[comparison.quantity == "mean alignment by words a caption"].set_index("x").measured
     assert list(by_words.index) == ["3", "4", "8"]
-    stored = pipeline.Settings.from_config(cfg).store
+    stored = experiment(cfg).store
     assert not list(stored.root.glob("shapes_words_*/pixels--*"))  # pictures are not run again for other captions
 
 
@@ -152,7 +156,7 @@ def test_fig12_compares_metrics_over_pairs_and_smaller_galleries_without_extract
     assert set(best[best.n < 72].metric) == {"mutual_knn(k=10,similarity=cosine)"}
     assert len(best[best.n == 48]) == 3  # pairs of three vision models
     small = best[(best.n == 24) & (best.x_model == "pixels") & (best.y_model == "vit_random")].score.item()
-    features = {one.name: one for one in pipeline.stored(cfg, pipeline.Settings.from_config(cfg))}
+    features = {model.name: model for model in experiment(cfg).features}
     chosen = sorted(np.random.default_rng(0).permutation(72)[:24])
     layers = [
         [one.load(i)[chosen] for i in range(len(one.layers))] for one in (features["pixels"], features["vit_random"])
@@ -171,17 +175,17 @@ def test_the_other_metrics_are_drawn_by_language_model(base, name, metrics):
 
 
 def test_fig2_competent_models_that_agree_are_found_to(base, monkeypatch):
-    measure = stages.measure_competence
+    measure = command.measure_competence
 
-    def solved(cfg, settings):
+    def solved(run):
         """Pixels and the network that sees most like them solve more tasks, by decree."""
-        found = measure(cfg, settings).frame
+        found = measure(run)[0].frame
         rows = found.drop_duplicates("model").assign(
             measure="vtab_solved", standard_error=np.nan, task="", source="measured", provenance=""
         )
-        return CompetenceTable.from_frame(rows.assign(value=np.linspace(1, 0, len(rows))))
+        return CompetenceTable.from_frame(rows.assign(value=np.linspace(1, 0, len(rows)))), []
 
-    monkeypatch.setattr(stages, "measure_competence", solved)
+    monkeypatch.setattr(command, "measure_competence", solved)
     extra = "+models.vit_seed1={modality: vision, source: timm, id: test_vit, weights: random, seed: 1, family: random}"
     _, best, comparison = run(base, "fig2", extra, "probe=none", models=False)
     assert set(best.x_modality) | set(best.y_modality) == {"vision"}
@@ -194,8 +198,8 @@ def test_fig2_competent_models_that_agree_are_found_to(base, monkeypatch):
 
 def test_smaller_galleries_are_nested_random_samples_read_by_rows_like_the_whole(base):
     cfg, *_ = run(base, "fig12", *FEW_K, "recipe.galleries=[48]", models=False)
-    whole = pipeline.stored(cfg, pipeline.Settings.from_config(cfg))[0]
-    small, smaller = Subset(whole, 48), Subset(whole, 24)
+    whole = experiment(cfg).features[0]
+    small, smaller = random_sample(whole, 48), random_sample(whole, 24)
     assert set(smaller.places) < set(small.places)
     assert not set(range(24)) <= set(small.places)  # not the first ones
     assert torch.equal(small.load(0), whole.load(0)[small.places])
@@ -228,10 +232,10 @@ def test_an_unknown_figure_is_answered_with_those_there_are(capsys):
     assert "fig3" in str(stopped.value)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (config.config_dir() / "reproduce").glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in (schema.config_dir() / "reproduce").glob("*.yaml")))
 def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
-    config.register()
-    with initialize_config_dir(str(config.config_dir()), version_base="1.3"):
+    schema.register()
+    with initialize_config_dir(str(schema.config_dir()), version_base="1.3"):
         made = compose(
             "reproduce",
             overrides=[f"reproduce={name}", *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12") else [])],
@@ -240,5 +244,6 @@ def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
     assert cfg["recipe"]["name"] == name
     assert list(cfg["figure"]) == [name.removesuffix("_offline")]
     assert ("offline" in cfg["suite"]) == name.endswith("_offline")
-    assert pipeline.built_metrics(cfg)
-    assert len(pipeline.model_specs(cfg)) > 10
+    run = experiment(cfg)
+    assert run.metrics
+    assert len(run.models) > 10

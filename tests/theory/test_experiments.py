@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from platorep.commands.configuration import experiment
+from platorep.commands.simulate import simulate
 from platorep.core.errors import SpecError, UnknownNameError
 from platorep.figures import style
-from platorep.stages import simulate
 from platorep.theory import EXPERIMENTS, run, scores, worlds
 from platorep.theory.agreement import agreement
 from platorep.theory.capacity import capacity
@@ -21,6 +21,7 @@ from platorep.theory.representability import nearest_gram
 from platorep.theory.simplicity import simplicity
 from platorep.theory.solvers import draw_tasks
 from platorep.theory.tasks import tasks
+from tests.e2e.runs import configuration
 
 
 RING = worlds.ring(events=24, time=4)
@@ -194,11 +195,9 @@ def test_a_world_is_refused_by_an_experiment_that_makes_its_own(tmp_path):
 
 
 def test_wrong_experiments_and_options_are_refused_before_the_first_one_runs(tmp_path):
-    settings = SimpleNamespace(root=tmp_path)
-    for wrong, error, message in (
-        ("foo", UnknownNameError, "unknown experiment 'foo'"),
-        ("tasks", SpecError, "experiment.tasks is 1"),
-    ):
-        with pytest.raises(error, match=message):
-            simulate({"experiment": {"gram": {}, wrong: 1}, "world": None}, settings)
+    cfg = configuration(tmp_path, command="simulate")
+    with pytest.raises(UnknownNameError, match="unknown experiment 'foo'"):
+        simulate(experiment({**cfg, "experiment": {"gram": {}, "foo": {}}}))
+    with pytest.raises(SpecError, match="experiment.tasks is 1"):
+        simulate(experiment({**cfg, "experiment": {"gram": {}, "tasks": 1}}))
     assert not any(tmp_path.iterdir())

@@ -7,8 +7,11 @@ import logging
 
 import pytest
 
-from platorep import measuring, pipeline
+from platorep.commands.competence import measure_competence
+from platorep.commands.configuration import experiment
+from platorep.commands.extract import extract_models
 from platorep.competence.corpora import read_corpus
+from platorep.competence.probing import layer_of
 from platorep.core.errors import AssetError, DataError, SpecError, StoreError, UnknownNameError
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, TaskSpec
@@ -96,12 +99,12 @@ def settled(tmp_path, texts):
         tmp_path / "out", *SMALL, "corpus=folder", f"corpus.id={texts}", "corpus.context=24", "corpus.stride=12"
     )
     cfg["models"] = models
-    return cfg, pipeline.Settings.from_config(cfg)
+    return cfg
 
 
 def test_bits_per_byte_of_a_corpus_and_a_model_that_fails_alone(settled, caplog):
-    cfg, settings = settled
-    table, failed = measuring.measure_competence(cfg, settings)
+    cfg = settled
+    table, failed = measure_competence(experiment(cfg))
     assert [(one.model, "takes 16 tokens" in one.error) for one in failed] == [("short", True)]
     assert table.frame.model.tolist() == ["long"]
     row = table.frame.iloc[0]
@@ -109,37 +112,39 @@ def test_bits_per_byte_of_a_corpus_and_a_model_that_fails_alone(settled, caplog)
     assert row.task.startswith("folder (2 documents, 37 bytes")
     assert "context 24, stride 12" in row.provenance
     assert "start token: bos <s>" in row.provenance
-    written = settings.root / "competence" / f"{pipeline.run_name(cfg)}.parquet"
+    written = experiment(cfg).competence_path
     assert CompetenceTable.load([written]).frame.equals(table.frame)
 
 
 def test_a_model_is_not_run_again_over_the_same_text(settled, monkeypatch):
-    cfg, settings = settled
+    cfg = settled
     del cfg["models"]["short"]
-    first, _ = measuring.measure_competence(cfg, settings)
+    first, _ = measure_competence(experiment(cfg))
     cfg["models"]["long"]["family"] = "renamed"
-    monkeypatch.setattr(measuring, "_bits", lambda *_: pytest.fail("run again"))
-    second, failed = measuring.measure_competence(cfg, settings)
+    monkeypatch.setattr("platorep.competence.documents.corpus_bits", lambda *_, **__: pytest.fail("run again"))
+    second, failed = measure_competence(experiment(cfg))
     assert not failed
     assert second.frame.value.equals(first.frame.value)
     assert second.frame.family.tolist() == ["renamed"]
-    monkeypatch.setattr(measuring, "_bits", lambda *_: (_ for _ in ()).throw(DataError("run anew")))
+    monkeypatch.setattr(
+        "platorep.competence.documents.corpus_bits", lambda *_, **__: (_ for _ in ()).throw(DataError("run anew"))
+    )
     cfg["corpus"]["stride"] = 11
-    assert [one.error for one in measuring.measure_competence(cfg, settings)[1]] == ["DataError: run anew"]
+    assert [one.error for one in measure_competence(experiment(cfg))[1]] == ["DataError: run anew"]
 
 
 def test_the_released_convention_is_a_measure_of_its_own(settled):
-    cfg, settings = settled
+    cfg = settled
     del cfg["models"]["short"]
     cfg["corpus"]["released"] = True
-    table, _ = measuring.measure_competence(cfg, settings)
+    table, _ = measure_competence(experiment(cfg))
     assert table.frame.measure.tolist() == ["bits_per_byte", "bits_per_byte_released"]
 
 
 def test_without_features_and_without_anything_to_measure_there_is_an_error(tmp_path):
     cfg = configuration(tmp_path, *SMALL)
     with pytest.raises(StoreError, match="Run `platorep extract` first"):
-        measuring.measure_competence(cfg, pipeline.Settings.from_config(cfg))
+        measure_competence(experiment(cfg))
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +164,11 @@ def probed(tmp_path_factory):
             "gone": {"dataset": {"name": "gone", "source": "folder", "id": str(root / "gone")}},
         },
     }
-    settings = pipeline.Settings.from_config(cfg)
-    return cfg, settings, measuring.measure_competence(cfg, settings)
+    return cfg, measure_competence(experiment(cfg))
 
 
 def test_probes_reach_what_pixels_can_and_name_the_task_that_cannot_be_had(probed):
-    _, _, (table, failed) = probed
+    _, (table, failed) = probed
     assert [one.model for one in failed] == ["task gone"]
     accuracy = table.frame[table.frame.measure == "probe_accuracy"]
     wide = accuracy.assign(task=accuracy.task.str.split(" ").str[0]).pivot(
@@ -184,30 +188,28 @@ def test_probes_reach_what_pixels_can_and_name_the_task_that_cannot_be_had(probe
 
 
 def test_pictures_and_probes_that_are_there_are_not_made_again(probed, monkeypatch):
-    cfg, settings, (table, _) = probed
+    cfg, (table, _) = probed
     monkeypatch.setattr("platorep.extract.engine.load", lambda *_: pytest.fail("extracted again"))
     monkeypatch.setattr("platorep.competence.probes.probe", lambda *_: pytest.fail("probed again"))
-    again, _ = measuring.measure_competence(cfg, settings)
+    again, _ = measure_competence(experiment(cfg))
     assert again.frame.equals(table.frame)
 
 
 def test_features_of_all_layers_serve_where_they_are_stored(probed, caplog):
-    from platorep import stages
-
-    cfg, settings, _ = probed
+    cfg, _ = probed
     shapes = cfg["probe"]["tasks"]["shape"]["dataset"]
     whole = {**cfg, "dataset": {**shapes, "name": "twice", "order_seed": 1}, "only": "pixels,vit_random"}
-    assert not stages.extract_models(whole, settings)
+    assert not extract_models(experiment(whole))
     whole["probe"] = {"name": "one", "layer": "0", "tasks": {"shape": {"dataset": whole["dataset"]}}}
     with caplog.at_level(logging.INFO):
-        table, failed = measuring.measure_competence(whole, settings)
+        table, failed = measure_competence(experiment(whole))
     assert not failed
     rows = table.frame[table.frame.measure == "probe_accuracy"].set_index("model")
     assert "layer block.0," in rows.provenance["vit_random"]
-    assert len(list(settings.store.find("twice--*/vit_random--*"))) == 1
+    assert len(list(experiment(whole).store.find("twice--*/vit_random--*"))) == 1
 
     with pytest.raises(SpecError, match=r"probe\.layer is '0,1'; a probe reads one layer"):
-        measuring.layer_of(next(settings.store.find("twice--*/vit_random--*")), "0,1")
+        layer_of(next(experiment(whole).store.find("twice--*/vit_random--*")), "0,1")
 
 
 @pytest.mark.parametrize(("name", "least"), [("offline", 8), ("vtab", 19)])
@@ -234,7 +236,7 @@ def test_features_that_other_shards_still_owe_are_named(tmp_path):
         "layer": "last",
         "tasks": {"shape": {"dataset": {"name": "shapes", "source": "synthetic", "n": 60}}},
     }
-    table, failed = measuring.measure_competence(cfg, pipeline.Settings.from_config(cfg))
+    table, failed = measure_competence(experiment(cfg))
     assert table.frame.empty
     assert {one.model for one in failed} == {"pixels", "vit_random", "efficientnet_random"}
     assert all("not complete: other shards are missing" in one.error for one in failed)

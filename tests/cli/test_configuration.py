@@ -3,10 +3,13 @@
 import pytest
 import torch
 
-from platorep import pipeline, stages
-from platorep.cli.launch import check_choices
 from platorep.cli.schema import config_dir
+from platorep.commands.configuration import model_specs
+from platorep.commands.experiment import blocks
+from platorep.commands.failures import Failure, raise_failures
 from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, UnknownNameError
+from platorep.core.lookup import find_features
+from platorep.core.resources import parse_bytes, parse_shard
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
@@ -35,24 +38,24 @@ def store(tmp_path):
     ("text", "expected"), [("3GB", 3 * 10**9), ("512 mb", 512 * 10**6), (1000, 1000), ("1.5GB", 1_500_000_000)]
 )
 def test_memory_is_read_in_decimal_units(text, expected):
-    assert pipeline.parse_bytes(text) == expected
+    assert parse_bytes(text) == expected
 
 
 @pytest.mark.parametrize("text", ["much", "GB", "-1GB", "0"])
 def test_memory_that_is_no_size_is_refused(text):
     with pytest.raises(SpecError, match="expected a size such as 3GB"):
-        pipeline.parse_bytes(text)
+        parse_bytes(text)
 
 
 def test_shard_is_read():
-    assert pipeline.parse_shard(None) == (0, 1)
-    assert pipeline.parse_shard("3/8") == (3, 8)
+    assert parse_shard(None) == (0, 1)
+    assert parse_shard("3/8") == (3, 8)
 
 
 @pytest.mark.parametrize("text", ["8/8", "-1/2", "1", "a/b", "1/0"])
 def test_shard_that_is_none_is_refused(text):
     with pytest.raises(SpecError, match="expected i/m with 0 <= i < m"):
-        pipeline.parse_shard(text)
+        parse_shard(text)
 
 
 def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(store):
@@ -60,7 +63,7 @@ def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(s
     asked = SPEC.replace(
         model=MODEL.replace(revision=None, dtype="auto", pool="auto"), dataset=SPEC.dataset.replace(revision=None)
     )
-    assert pipeline.find_features(store, asked).path == found.path
+    assert find_features(store, asked).path == found.path
 
 
 @pytest.mark.parametrize(
@@ -77,14 +80,14 @@ def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(s
 def test_features_of_another_model_under_the_same_name_are_not_taken(store, change):
     put(store, SPEC)
     with pytest.raises(StoreError, match="no features of net on pairs .* Run `platorep extract`"):
-        pipeline.find_features(store, SPEC.replace(model=MODEL.replace(**change)))
+        find_features(store, SPEC.replace(model=MODEL.replace(**change)))
 
 
 def test_an_open_spec_that_fits_two_extractions_is_refused_with_both(store):
     put(store, SPEC)
     put(store, SPEC.replace(model=MODEL.replace(revision="r2")))
     with pytest.raises(StoreError, match=r"2 extractions of net on pairs fit: .*revision r1.*revision r2"):
-        pipeline.find_features(store, SPEC.replace(model=MODEL.replace(revision=None)))
+        find_features(store, SPEC.replace(model=MODEL.replace(revision=None)))
 
 
 @pytest.fixture
@@ -95,33 +98,33 @@ def features(store):
     return [one("v1", "vision"), one("l1", "language"), one("v2", "vision"), one("l2", "language")]
 
 
-def names(blocks):
-    return [([a.name for a in x], [b.name for b in y], kind) for x, y, kind in blocks]
+def names(parts):
+    return [([a.name for a in x], [b.name for b in y], kind) for x, y, kind in parts]
 
 
 def test_cross_puts_language_down_and_vision_across(features):
-    assert names(pipeline.sides(features, "cross")) == [(["l1", "l2"], ["v1", "v2"], "all")]
+    assert names(blocks(features, "cross")) == [(["l1", "l2"], ["v1", "v2"], "all")]
 
 
 def test_within_compares_models_of_one_modality(features):
-    assert names(pipeline.sides(features, "within")) == [
+    assert names(blocks(features, "within")) == [
         (["v1", "v2"], ["v1", "v2"], "distinct"),
         (["l1", "l2"], ["l1", "l2"], "distinct"),
     ]
 
 
 def test_all_compares_every_pair_once(features):
-    assert names(pipeline.sides(features, "all")) == [(["v1", "l1", "v2", "l2"], ["v1", "l1", "v2", "l2"], "distinct")]
+    assert names(blocks(features, "all")) == [(["v1", "l1", "v2", "l2"], ["v1", "l1", "v2", "l2"], "distinct")]
 
 
 def test_cross_of_one_modality_is_refused(features):
     with pytest.raises(DataError, match="all models are of vision"):
-        pipeline.sides(features[::2], "cross")
+        blocks(features[::2], "cross")
 
 
 def test_unknown_pairs_are_refused(features):
     with pytest.raises(SpecError, match="expected cross, within or all"):
-        pipeline.sides(features, "both")
+        blocks(features, "both")
 
 
 CONFIG = {
@@ -133,57 +136,32 @@ CONFIG = {
 
 
 def test_model_entry_becomes_a_spec_and_shared_words_override_it():
-    assert pipeline.model_specs({**CONFIG, "pool": "mean"}) == [
+    assert model_specs({**CONFIG, "pool": "mean"}) == [
         ModelSpec(name="net", modality="vision", source="timm", id="net", pool="mean")
     ]
 
 
 def test_only_an_unknown_model_is_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match="unknown model 'nat'. Did you mean 'net'"):
-        pipeline.model_specs({**CONFIG, "only": "nat"})
+        model_specs({**CONFIG, "only": "nat"})
 
 
 def test_empty_suite_is_refused():
     with pytest.raises(SpecError, match="no models to run"):
-        pipeline.model_specs({**CONFIG, "models": {}})
+        model_specs({**CONFIG, "models": {}})
 
 
 def test_model_that_is_no_mapping_is_refused():
     with pytest.raises(SpecError, match="models.net is 'x'; expected a mapping"):
-        pipeline.model_specs({**CONFIG, "models": {"net": "x"}})
+        model_specs({**CONFIG, "models": {"net": "x"}})
 
 
 def test_failed_models_are_listed_at_the_end():
-    stages.raise_failures([])
-    with pytest.raises(PlatorepError, match=r"1 of the models failed; the others are done:\n  net: ValueError: bad"):
-        stages.raise_failures([stages.Failure("net", "ValueError: bad")])
-
-
-@pytest.mark.parametrize(
-    ("word", "message"),
-    [
-        ("suite=ofline", "unknown suite 'ofline'. Did you mean 'offline'"),
-        ("dataset=stamp", "unknown dataset 'stamp'. Did you mean 'stamps'"),
-        ("metric=mutual_nn", "unknown metric 'mutual_nn'. Did you mean 'mutual_knn'"),
-        ("metric=[mutual_knn,ckaa]", "unknown metric 'ckaa'. Did you mean 'cka'"),
-        ("figure=fig33", "unknown figure 'fig33'. Did you mean 'fig3'"),
-        ("suite=offline,ofline", "unknown suite 'ofline'"),
-    ],
-)
-def test_unknown_choice_is_answered_with_the_nearest(word, message):
-    with pytest.raises(UnknownNameError, match=message.replace("[", r"\[")):
-        check_choices([word])
-
-
-def test_known_choices_and_other_words_pass(tmp_path):
-    check_choices([])
-    check_choices(
-        ["suite=offline", "metric=[mutual_knn,cka]", "-m", "dataset.n=5", "root=x", "suite=glob(*)", "+models.a.id=b"]
-    )
-    (tmp_path / "suite").mkdir()
-    (tmp_path / "suite" / "mine.yaml").write_text("models: {}")
-    check_choices(["suite=mine", "--config-dir", str(tmp_path)])
-    check_choices([f"--config-dir={tmp_path}", "suite=mine"])
+    raise_failures([])
+    with pytest.raises(
+        PlatorepError, match=r"1 of the models or tasks failed; the others are done:\n  net: ValueError: bad"
+    ):
+        raise_failures([Failure("net", "ValueError: bad")])
 
 
 def test_configuration_folder_is_found():

@@ -1,0 +1,95 @@
+"""The commands of `platorep store`, whose options are typer's and not Hydra's."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+
+store = typer.Typer(help="Verify, import, export and remove stored features.", no_args_is_help=True)
+
+Root = typer.Option(Path("outputs"), "--root", help="The folder that holds features/.")
+
+
+@store.command()
+def verify(
+    pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root
+) -> None:
+    """Read every byte and compare it with the manifests."""
+    from platorep.commands import store as storage
+
+    with _errors():
+        results = list(storage.verify(storage.store_at(root), pattern))
+        for one, wrong in results:
+            typer.echo(f"{one.path.parent.name}/{one.path.name}: {wrong or 'whole'}")
+        raise typer.Exit(any(wrong for _, wrong in results))
+
+
+@store.command("import")
+def import_(
+    file: Path = typer.Argument(help=".npy, .npz, .safetensors, .parquet or .pt with arrays (samples, width)."),
+    name: str = typer.Option(..., help="Name of the model."),
+    modality: str = typer.Option(..., help="vision, language, audio, brain, ..."),
+    dataset: str = typer.Option(..., help="Name of a stored dataset, or of a new one."),
+    family: str = typer.Option("", help="Models of one family are no independent witnesses."),
+    ids: Path = typer.Option(
+        None, help="Sample ids in row order, one a line or a JSON list, where the file holds none."
+    ),
+    root: Path = Root,
+) -> None:
+    """Put features of your own beside the extracted ones."""
+    from platorep.commands import store as storage
+    from platorep.extract.imports import store_import
+
+    with _errors():
+        at = storage.store_at(root)
+        spec = storage.dataset_named(at, dataset)
+        typer.echo(
+            store_import(file, store=at, dataset=spec, name=name, modality=modality, family=family, ids=ids).path
+        )
+
+
+@store.command()
+def export(
+    pattern: str = typer.Argument(help="Model, or DATASET/MODEL."),
+    out: Path = typer.Argument(help="A name that ends in .safetensors or .npz."),
+    root: Path = Root,
+) -> None:
+    """Write the layers of one model to one file."""
+    from platorep.commands import store as storage
+
+    with _errors():
+        typer.echo(storage.export(storage.store_at(root), pattern, out))
+
+
+@store.command()
+def rm(
+    pattern: str = typer.Argument(help="Model, or DATASET/MODEL; * and ? match."),
+    yes: bool = typer.Option(False, "--yes", help="Do not ask."),
+    root: Path = Root,
+) -> None:
+    """Remove stored features."""
+    from platorep.commands import store as storage
+
+    with _errors():
+        at = storage.store_at(root)
+        for one in storage.found(at, pattern):
+            if yes or typer.confirm(f"Remove {one.path}?"):
+                at.remove(one)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Errors that a user can mend end the command with their message and code 1."""
+    from platorep.core.errors import PlatorepError
+
+    try:
+        yield
+    except PlatorepError as error:
+        words = [word for word in sys.argv[2:] if "=" in word and not word.startswith("-")]
+        hint = f" (`store` takes options, not Hydra's words: --root PATH, not {words[0]})" if words else ""
+        sys.exit(f"platorep store: {error}{hint}")

@@ -1,0 +1,142 @@
+"""The command line's words before Hydra reads them: their order, our own flags, and names that do not exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+GROUPS = {
+    "suite": "suite",
+    "dataset": "dataset",
+    "metric": "metric",
+    "figure": "figure",
+    "protocol": "protocol",
+    "compute": "compute",
+    "corpus": "corpus",
+    "probe": "probe",
+    "experiment": "experiment",
+    "world": "world",
+    "reproduce": "experiment",
+    "captions": "captions model",
+}
+"""Configuration groups whose choices are checked here, so that a wrong one is answered with the nearest names."""
+
+POSITIONAL = {"ls": "what", "reproduce": "reproduce", "simulate": "experiment"}
+"""Commands whose first bare word stands for a configuration key."""
+
+FLAGS = {
+    "--quiet": ["hydra.job_logging.handlers.console.level=ERROR"],
+    "-q": ["hydra.job_logging.handlers.console.level=ERROR"],
+    "--verbose": ["hydra.job_logging.handlers.console.level=DEBUG", "hydra.job_logging.loggers.platorep.level=DEBUG"],
+    "-v": ["hydra.job_logging.handlers.console.level=DEBUG", "hydra.job_logging.loggers.platorep.level=DEBUG"],
+    "--json": ["json=true"],
+}
+"""Options of ours that Hydra does not have, and the overrides that each stands for."""
+
+WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
+"""Hydra's options whose value is the next word."""
+
+
+def hydra_words(command: str, argv: Sequence[str]) -> list[str]:
+    """The words as Hydra takes them: options first, then overrides, ours translated.
+
+    Raises:
+        UnknownNameError: a choice or an added key that does not exist, with the nearest names.
+        SpecError: sweep=per_model together with several suites.
+    """
+    words = [override for word in argv for override in FLAGS.get(word, [word])]
+    options, overrides = _parted(words)
+    if command in POSITIONAL and overrides and re.fullmatch(r"[a-z_0-9]+", overrides[0]):
+        overrides[0] = f"{POSITIONAL[command]}={overrides[0]}"
+    if command == "reproduce":
+        if "offline=true" in overrides:  # an experiment's offline twin is a configuration of its own
+            overrides = [f"{w}_offline" if w.startswith("reproduce=") else w for w in overrides if w != "offline=true"]
+        if {"--help", "-h"} & set(options) and not any(w.startswith("reproduce=") for w in overrides):
+            overrides.insert(0, "reproduce=fig3")  # help is about the command; Hydra needs a choice to print any
+    folders = config_folders(options)
+    check_choices(overrides, folders)
+    check_added(overrides)
+    return [*options, *overrides]
+
+
+def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Options with their values, and overrides: Hydra's parser takes no option between two overrides."""
+    options: list[str] = []
+    overrides: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word in WITH_VALUE:
+            options += [word, *([value] if (value := next(rest, None)) is not None else [])]
+        elif word.startswith("-"):
+            options.append(word)
+        else:
+            overrides.append(word)
+    return options, overrides
+
+
+def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
+    """Refuses a choice of a configuration group that does not exist.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+        SpecError: sweep=per_model together with several suites.
+    """
+    from platorep.core.errors import SpecError, unknown_name
+
+    if "sweep=per_model" in overrides and any(word.startswith("suite=") and "," in word for word in overrides):
+        raise SpecError(
+            "sweep=per_model runs through the models of one suite; with several suites it would run the first one's for all."
+        )
+    for word in overrides:
+        match = re.fullmatch(r"\+?(\w+)=(.+)", word)
+        if not match or match[1] not in GROUPS or "$" in match[2] or "(" in match[2]:
+            continue  # interpolations and Hydra's sweep functions are Hydra's to judge
+        known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
+        for choice in match[2].strip("[]").split(","):
+            name = choice.strip().strip("[]'\"")
+            if name and name != "null" and name not in known:
+                raise unknown_name(GROUPS[match[1]], name, known)
+
+
+def check_added(overrides: Sequence[str]) -> None:
+    """Refuses a key behind `+` or `++` that no command reads: only open mappings take new keys.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+    """
+    from platorep.cli.schema import Config
+    from platorep.core.errors import unknown_name
+
+    for word in overrides:
+        match = re.match(r"\+{1,2}([\w.]+)(?:@[\w.]+)?=", word)
+        if not match or match[1].split(".")[0] in ("hydra", *GROUPS):
+            continue
+        node: Any = Config
+        parts = match[1].split(".")
+        for place, part in enumerate(parts):
+            hints = typing.get_type_hints(node)
+            if part not in hints:
+                where = f" of {'.'.join(parts[:place])}" if place else ""
+                raise unknown_name(f"setting{where}", part, hints)
+            node = hints[part]
+            if not dataclasses.is_dataclass(node):
+                break  # an open mapping, whose keys the specs and registries check
+
+
+def config_folders(options: Sequence[str]) -> list[Path]:
+    """The packaged configuration folder and those that the options add by --config-dir or --config-path."""
+    from platorep.cli.schema import config_dir
+
+    folders = [config_dir()]
+    for word, after in zip(options, [*options, ""][1:], strict=True):
+        for option in ("--config-dir", "-cd", "--config-path", "-cp"):
+            if word == option:
+                folders.append(Path(after))
+            elif word.startswith(f"{option}="):
+                folders.append(Path(word.split("=", 1)[1]))
+    return folders

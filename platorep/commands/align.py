@@ -1,0 +1,109 @@
+"""`platorep align`: scores of all layer pairs, and tests of the layers that the protocol chooses."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from platorep.commands.experiment import Experiment
+from platorep.commands.tables import best_pairs_table
+from platorep.core.features import Features
+from platorep.core.progress import bar, console_for_tables
+from platorep.results.tables import AlignmentTable, SelectionTable
+
+
+log = logging.getLogger(__name__)
+
+
+def align(experiment: Experiment) -> None:
+    """Scores the stored models, tests what the protocol chooses, and prints the best pairs and where the tables are."""
+    if align_models(experiment):
+        console_for_tables().print(best_pairs_table(experiment.alignment))
+        log.info("%s", experiment.alignment_folder)
+        log.info("%s", experiment.selection_path)
+
+
+def align_models(experiment: Experiment) -> bool:
+    """Scores this shard's pairs of models; whoever finds all pairs scored tests the chosen layers.
+
+    Returns:
+        Whether the table of chosen layers is written; False while other shards' parts are missing.
+    """
+    score_models(experiment)
+    if experiment.resources.shard != (0, 1) and not _complete(experiment):
+        i, m = experiment.resources.shard
+        log.info("shard %d/%d is done; the table of chosen layers is written by the last of the %d.", i, m, m)
+        return False
+    select_layers(experiment)
+    return True
+
+
+def score_models(experiment: Experiment) -> AlignmentTable:
+    """Scores of all layer pairs of the stored models; parts that are on disk are read."""
+    tables = [score_block(experiment, x, y, pairs=kind) for x, y, kind in experiment.blocks]
+    return AlignmentTable.concatenate(tables)
+
+
+def score_block(
+    experiment: Experiment, x: Sequence[Features], y: Sequence[Features], *, pairs: str = "all", metrics: Any = None
+) -> AlignmentTable:
+    """Scores of x models against y models, kept with the dataset's; by all of the experiment's metrics or by some."""
+    from platorep.align import align as run_alignment
+
+    with bar("Aligning") as report:
+        return run_alignment(
+            x,
+            y,
+            experiment.metrics if metrics is None else metrics,
+            out_dir=experiment.alignment_folder,
+            pairs=pairs,  # type: ignore[arg-type]
+            shard=experiment.resources.shard,
+            overwrite=experiment.overwrite,
+            progress=report,
+            **scoring(experiment),
+        )
+
+
+def scoring(experiment: Experiment) -> dict[str, Any]:
+    """The clamp, the memory and the device, as the engines take them."""
+    clamp = experiment.clamp
+    return {
+        "clip": clamp.rule,
+        "quantile": clamp.quantile,
+        "memory": experiment.resources.memory,
+        "device": experiment.device,
+    }
+
+
+def select_layers(experiment: Experiment) -> None:
+    """Chooses layers by the protocol, tests and brackets the scores of all pairs of models, and writes the table once."""
+    from platorep.align import significance
+
+    path, statistics = experiment.selection_path, experiment.statistics
+    if path.is_file() and not experiment.overwrite:
+        return
+    with bar("Testing") as report:
+        table: SelectionTable = significance(
+            experiment.pairs,
+            experiment.metrics,
+            select=experiment.protocol.select,
+            permutations=statistics.permutations,
+            seed=statistics.seed,
+            strata=experiment.strata,
+            strata_name=statistics.strata or "",
+            progress=report,
+            **scoring(experiment),
+        )
+    table.write(path)
+
+
+def _complete(experiment: Experiment) -> bool:
+    """Whether the parts of all pairs of models are on disk."""
+    from platorep.align.parts import part_path
+
+    return all(
+        part_path(experiment.alignment_folder, a, b, metric, experiment.clamp.id, True).is_file()
+        for a, b in experiment.pairs
+        for metric in experiment.metrics
+    )

@@ -1,0 +1,130 @@
+"""From a resolved configuration to an `Experiment`: the only code that reads the configuration's mappings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from platorep.commands.experiment import Experiment, Probe, Recipe, Variant
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+from platorep.core.errors import SpecError, unknown_name
+from platorep.core.resources import Resources, parse_bytes, parse_shard
+from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec
+
+
+READING = ("layers", "prompt", "span", "caption", "picture", "combine", "max_tokens", "overlong", "storage_dtype")
+"""Configuration keys that are fields of ExtractSpec under the same name."""
+
+
+def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
+    """The experiment that a configuration describes.
+
+    Args:
+        cfg: the resolved configuration as plain values; `platorep.cli.schema.Config` says what it holds.
+        words: the command line's words, for the commands that the report prints.
+
+    Raises:
+        SpecError: a value that is not what it must be.
+        UnknownNameError: a field or a model that does not exist, with the nearest names.
+    """
+    dataset = DatasetSpec.from_dict(cfg["dataset"])
+    return Experiment(
+        suite=cfg["suite"],
+        models=tuple(model_specs(cfg)),
+        dataset=dataset,
+        reading={name: cfg[name] for name in READING},
+        metric_options={name: options or {} for name, options in cfg["metric"].items()},
+        protocol=Protocol(**cfg["protocol"]),
+        statistics=Statistics(**cfg["statistics"]),
+        resources=resources(cfg),
+        root=Path(cfg["root"]),
+        figures={name: options or {} for name, options in cfg["figure"].items()},
+        corpus=CorpusSpec.from_dict(cfg["corpus"]) if cfg["corpus"] else None,
+        probe=_probe(cfg["probe"]),
+        score_files=tuple(Path(path).expanduser() for path in cfg["scores"]),
+        gallery=Gallery(**cfg["gallery"]),
+        captions=Captions(**cfg["captions"]),
+        recipe=_recipe(cfg["recipe"], dataset),
+        simulations=_options("experiment", cfg["experiment"]),
+        world=cfg["world"],
+        overwrite=cfg["overwrite"],
+        evict=cfg["evict"],
+        words=tuple(words),
+        configuration=json.dumps({k: v for k, v in cfg.items() if k != "root"}, indent=2, ensure_ascii=False),
+    )
+
+
+def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
+    """The suite's models with what the command line says of all of them, in the suite's order.
+
+    Raises:
+        UnknownNameError: `only` names a model that the suite does not have.
+        SpecError: an entry that is not a model, or an empty suite.
+    """
+    shared = {name: cfg[name] for name in ("dtype", "pool") if cfg[name] is not None}
+    specs = {}
+    for name, entry in cfg["models"].items():
+        if not isinstance(entry, dict):
+            raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
+        specs[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
+    if not specs:
+        raise SpecError(
+            "no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...)."
+        )
+    if cfg["only"]:
+        only = cfg["only"]
+        chosen = [str(name) for name in only] if isinstance(only, list) else str(only).split(",")
+        for name in chosen:
+            if name not in specs and name not in (spec.name for spec in specs.values()):
+                raise unknown_name("model", name, specs)
+        specs = {name: spec for name, spec in specs.items() if name in chosen or spec.name in chosen}
+    return list(specs.values())
+
+
+def resources(cfg: Mapping[str, Any]) -> Resources:
+    """How to compute: the group `compute` and `shard`.
+
+    Raises:
+        SpecError: a value outside its range.
+    """
+    compute = dict(cfg["compute"])
+    return Resources(**{**compute, "memory": parse_bytes(compute["memory"])}, shard=parse_shard(cfg["shard"]))
+
+
+def _probe(cfg: Mapping[str, Any]) -> Probe | None:
+    if not cfg:
+        return None
+    tasks = (TaskSpec.from_dict({"name": name, **entry}) for name, entry in cfg["tasks"].items())
+    return Probe(cfg["name"], str(cfg["layer"]), tuple(tasks))
+
+
+def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
+    """The recipe, with each variant's changes merged into the dataset's spec."""
+    variants = {}
+    for name, variant in cfg["variants"].items():
+        spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
+        variants[name] = Variant(spec, variant.get("words"))
+    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]))
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`changes` over `values`, mappings within mappings merged."""
+    merged = dict(values)
+    for name, change in changes.items():
+        old = merged.get(name)
+        merged[name] = _merged(old, change) if isinstance(change, dict) and isinstance(old, dict) else change
+    return merged
+
+
+def _options(group: str, cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """A mapping from names to options, None standing for no options.
+
+    Raises:
+        SpecError: options that are no mapping.
+    """
+    for name, options in cfg.items():
+        if not isinstance(options or {}, dict):
+            raise SpecError(f"{group}.{name} is {options!r}; expected its options, such as +{group}.{name}.seeds=20.")
+    return {name: dict(options or {}) for name, options in cfg.items()}

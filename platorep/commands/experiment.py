@@ -1,0 +1,327 @@
+"""One experiment, typed: what is run on what, how it is scored, with which resources, and where results lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+from platorep.core.clamp import Clamp
+from platorep.core.digest import digest
+from platorep.core.errors import DataError, SpecError, StoreError
+from platorep.core.files import slug
+from platorep.core.lookup import find_dataset, find_features, known_samples
+from platorep.core.resources import Resources
+from platorep.core.samples import Samples
+from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec, TaskSpec
+from platorep.core.store import FeatureSet, FeatureStore
+
+
+if TYPE_CHECKING:
+    from platorep.metrics.base import Metric
+    from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
+
+log = logging.getLogger(__name__)
+
+Block = tuple[list[FeatureSet], list[FeatureSet], str]
+"""x models, y models, and the engine's word for the pairs: "all" or "distinct"."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Linear probes: their name, the layer that they read, and the tasks."""
+
+    name: str
+    layer: str
+    tasks: tuple[TaskSpec, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A dataset that differs from the experiment's in its captions, and how many words they have."""
+
+    dataset: DatasetSpec
+    words: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `platorep reproduce` adds to the stages.
+
+    Attributes:
+        name: of the folder of its results.
+        variants: datasets whose language features are scored against the experiment's vision features.
+        shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
+        galleries: sizes of nested random samples on which the first metric is scored as well.
+    """
+
+    name: str = ""
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    shuffles: int = 0
+    galleries: Sequence[int] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that a command needs, built once from the resolved configuration.
+
+    What is read from disk (features, pairs of models, tables) is read on first use and kept. A variant of the run comes
+    from `replace`, which starts with nothing read.
+
+    Attributes:
+        suite: name of the suite.
+        models: specs in the suite's order.
+        dataset: the pairs, as configured; its revision may be open.
+        reading: how a model reads a sample: the fields of ExtractSpec beside model and dataset.
+        metric_options: parameters by metric name; a list stands for one metric a value.
+        protocol: how layers become one score.
+        statistics: nulls and intervals.
+        resources: how to compute.
+        root: folder of all results.
+        figures: options by figure name.
+        corpus: documents for bits per byte; None keeps what extraction measured on the captions.
+        probe: linear probes; None for none.
+        score_files: downstream scores to import.
+        gallery: sizes and queries of `platorep gallery`.
+        captions: how `platorep captions` summarises.
+        recipe: what `platorep reproduce` adds.
+        simulations: options by experiment of the theory.
+        world: name and parameters of the theory's world; empty for the experiment's own.
+        overwrite: make again what is there.
+        evict: remove downloaded weights after use.
+        words: the command line's, for the commands that the report prints.
+        configuration: the resolved configuration as JSON text, for the report.
+    """
+
+    models: tuple[ModelSpec, ...]
+    dataset: DatasetSpec
+    suite: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    metric_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    protocol: Protocol = field(default_factory=Protocol)
+    statistics: Statistics = field(default_factory=Statistics)
+    resources: Resources = field(default_factory=Resources)
+    root: Path = Path("outputs")
+    figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    corpus: CorpusSpec | None = None
+    probe: Probe | None = None
+    score_files: tuple[Path, ...] = ()
+    gallery: Gallery = field(default_factory=Gallery)
+    captions: Captions = field(default_factory=Captions)
+    recipe: Recipe = field(default_factory=Recipe)
+    simulations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    world: Mapping[str, Any] = field(default_factory=dict)
+    overwrite: bool = False
+    evict: bool = False
+    words: tuple[str, ...] = ()
+    configuration: str = ""
+
+    def replace(self, **changes: Any) -> Self:
+        """A variant of the run with some fields changed, and nothing read yet."""
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def name(self) -> str:
+        """Suite and dataset, for the names of files that cover both."""
+        return f"{self.suite or 'models'}--{self.dataset.name}"
+
+    @property
+    def clamp(self) -> Clamp:
+        """How outlying values are clamped."""
+        return Clamp(self.protocol.clip, self.protocol.quantile)  # type: ignore[arg-type]
+
+    @property
+    def device(self) -> Any:
+        """Where to compute, as a torch.device.
+
+        Raises:
+            SpecError: a device that this machine does not have.
+        """
+        from platorep.models import pick_device
+
+        return pick_device(self.resources.device)
+
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """The configured metrics; metric.cknna.k=[10,50] stands for two."""
+        from platorep.metrics.registry import build
+
+        metrics = []
+        for name, options in self.metric_options.items():
+            values = [value if isinstance(value, list) else [value] for value in options.values()]
+            metrics += [build(name, **dict(zip(options, chosen, strict=True))) for chosen in itertools.product(*values)]
+        return metrics
+
+    # --- stored features ---------------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> FeatureStore:
+        """The stored features."""
+        return FeatureStore(self.root / "features")
+
+    def extract_spec(self, model: ModelSpec, dataset: DatasetSpec | None = None) -> ExtractSpec:
+        """What extraction of one model means here, on the experiment's dataset or another."""
+        return ExtractSpec.from_dict({"model": model, "dataset": dataset or self.dataset, **self.reading})
+
+    def known_samples(self, dataset: DatasetSpec) -> Samples | None:
+        """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
+        return known_samples(self.store, dataset)
+
+    @cached_property
+    def dataset_folder(self) -> Path:
+        """Folder of the stored dataset that fits the configured one.
+
+        Raises:
+            StoreError: none fits, or several do.
+        """
+        return find_dataset(self.store, self.dataset)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The stored samples of the dataset."""
+        return self.store.read_samples(self.dataset_folder)
+
+    @cached_property
+    def features(self) -> list[FeatureSet]:
+        """The stored features of the suite's models, in its order; models that are not extracted are named, and left out.
+
+        Raises:
+            StoreError: none of them is extracted, or what is stored does not fit the configuration.
+        """
+        stored = {model.name: find_features(self.store, self.extract_spec(model)) for model in self.models}
+        features = [extraction for extraction in stored.values() if extraction is not None]
+        if not features:
+            raise StoreError(
+                f"none of the suite's models is extracted on {self.dataset.name} under {self.store.root}. "
+                "Run `platorep extract` first."
+            )
+        if missing := [name for name, extraction in stored.items() if extraction is None]:
+            log.warning("not extracted, left out: %s", ", ".join(missing))
+        return features
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """The blocks of model pairs that `protocol.pairs` means.
+
+        Raises:
+            SpecError: an unknown word.
+            DataError: "cross" without two modalities.
+        """
+        return blocks(self.features, self.protocol.pairs)
+
+    @cached_property
+    def pairs(self) -> list[tuple[FeatureSet, FeatureSet]]:
+        """The pairs of stored models that `protocol.pairs` means: each once, and no model with itself."""
+        return [
+            (a, b)
+            for x, y, kind in self.blocks
+            for i, a in enumerate(x)
+            for j, b in enumerate(y)
+            if kind == "all" or (i < j and a.key != b.key)
+        ]
+
+    # --- tables ------------------------------------------------------------------------------------------------------
+
+    @property
+    def alignment_folder(self) -> Path:
+        """Where the scores of the dataset are."""
+        return self.root / "alignment" / self.dataset_folder.name
+
+    @property
+    def selection_path(self) -> Path:
+        """The file of the chosen layers' scores: its name holds a hash of all that determines them."""
+        determines = {
+            "version": 1,
+            "models": [features.key for features in self.features],
+            "metrics": [metric.id for metric in self.metrics],
+            "clip": self.clamp.id,
+            "select": self.protocol.select,
+            "pairs": self.protocol.pairs,
+            **dataclasses.asdict(self.statistics),
+        }
+        return self.alignment_folder / "selected" / f"{slug(self.name)}--{digest(determines)}.parquet"
+
+    @property
+    def competence_path(self) -> Path:
+        """The file of the competence table."""
+        return self.root / "competence" / f"{self.name}.parquet"
+
+    @cached_property
+    def alignment(self) -> AlignmentTable:
+        """The scores on disk of the suite's models under the configured metrics and clamp, with the models' facts.
+
+        Raises:
+            StoreError: there are none.
+        """
+        from platorep.results.stored import stored_alignment
+
+        return stored_alignment(
+            self.alignment_folder, self.models, self.features, [metric.id for metric in self.metrics], self.clamp.id
+        )
+
+    @cached_property
+    def selection(self) -> SelectionTable | None:
+        """The scores of the layers that the protocol chooses, with their nulls and intervals; None before `align`."""
+        from platorep.results.tables import SelectionTable
+
+        return SelectionTable.load([self.selection_path]) if self.selection_path.is_file() else None
+
+    @cached_property
+    def competence(self) -> CompetenceTable | None:
+        """The competence table; None before `competence`."""
+        from platorep.results.tables import CompetenceTable
+
+        return CompetenceTable.load([self.competence_path]) if self.competence_path.is_file() else None
+
+    @cached_property
+    def strata(self) -> Sequence[Any] | None:
+        """One label a sample to relabel within, or None: its category, or its bin of caption lengths in words.
+
+        Raises:
+            SpecError: an unknown word.
+            DataError: the dataset has no categories.
+        """
+        kind = self.statistics.strata
+        if kind is None:
+            return None
+        if kind == "category":
+            if self.samples.categories is None:
+                raise DataError("statistics.strata=category needs a dataset with categories; this one has none.")
+            return self.samples.categories
+        if kind == "caption_length":
+            from platorep.stats.permutations import quantile_bins
+
+            return quantile_bins([len(captions[0].split()) for captions in self.samples.captions])
+        raise SpecError(f"statistics.strata is {kind!r}; expected category, caption_length or null.")
+
+
+def blocks(features: Sequence[FeatureSet], pairs: str) -> list[Block]:
+    """The blocks of model pairs that a word of `protocol.pairs` means.
+
+    Raises:
+        SpecError: an unknown word.
+        DataError: "cross" without two modalities.
+    """
+    by_modality: dict[str, list[FeatureSet]] = {}
+    for model in features:
+        by_modality.setdefault(model.spec.model.modality, []).append(model)
+    if pairs == "all":
+        return [(list(features), list(features), "distinct")]
+    if pairs == "within":
+        return [(group, group, "distinct") for group in by_modality.values() if len(group) > 1]
+    if pairs != "cross":
+        raise SpecError(f"protocol.pairs is {pairs!r}; expected cross, within or all.")
+    if len(by_modality) < 2:
+        raise DataError(
+            f"protocol.pairs=cross compares modalities, but all models are of {', '.join(by_modality)}. "
+            "Add models of another modality, or say protocol.pairs=within."
+        )
+    # the released code's order: language down, vision across
+    order = sorted(by_modality, key=lambda modality: (modality != "language", modality))
+    return [(by_modality[a], by_modality[b], "all") for i, a in enumerate(order) for b in order[i + 1 :]]

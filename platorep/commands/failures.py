@@ -1,0 +1,41 @@
+"""What could not be done while the rest went on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from platorep.core.errors import PlatorepError
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A model, task or layer that was left out, and why."""
+
+    model: str
+    error: str
+
+
+def failure(name: str, error: Exception) -> Failure:
+    """Logs why something could not be done, and notes it: with a traceback where it was not foreseen."""
+    if isinstance(error, PlatorepError):
+        log.error("%s: %s", name, error)
+    else:
+        log.exception("%s failed", name)
+    return Failure(name, f"{type(error).__name__}: {error}")
+
+
+def raise_failures(failures: Iterable[Failure]) -> None:
+    """Ends a command of which a part failed with a list of what failed, so that the exit code is 1.
+
+    Raises:
+        PlatorepError: there is at least one failure.
+    """
+    distinct = list(dict.fromkeys(failures))
+    if distinct:
+        lines = "\n".join(f"  {failed.model}: {failed.error}" for failed in distinct)
+        raise PlatorepError(f"{len(distinct)} of the models or tasks failed; the others are done:\n{lines}")

@@ -1,0 +1,52 @@
+"""Groups of options that the command line sets and an experiment carries, each declared once.
+
+They are plain dataclasses, and not frozen, because Hydra builds its schema from them (`platorep.cli.schema`) and merges
+the command line's words into them. Commands only read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Protocol:
+    """How layers become one score."""
+
+    name: str = "prh"
+    clip: str = "exact"  # exact | approximate | none: clamp at the quantile of |features|, once a model
+    quantile: float = 0.95
+    select: str = "max"  # max | heldout | last | depth:0.5
+    pairs: str = "cross"  # cross: models of different modalities; within: of one modality; all: every pair once
+
+
+@dataclass
+class Statistics:
+    """Nulls and intervals beside the scores."""
+
+    permutations: int = 200  # relabellings for the null of the chosen layers; 0 leaves the null out
+    strata: str | None = None  # null | category | caption_length: relabel only within these groups
+    seed: int = 0
+
+
+@dataclass
+class Gallery:
+    """`platorep gallery`: the same queries, searched in growing galleries."""
+
+    sizes: list[int] = field(default_factory=lambda: [1024, 4096, 16384])  # each gallery holds the one before it
+    queries: int = 1024  # the first samples of every gallery
+    share: float | None = 0.01  # beside the metric's own k: k as this share of the gallery; null leaves it out
+    seed: int = 0  # of the samples' order
+    search: str = "exact"  # exact | faiss: approximate, by the extra platorep[faiss]
+
+
+@dataclass
+class Captions:
+    """`platorep captions`: which model summarises the dataset's captions, and how."""
+
+    model: dict[str, Any] = field(default_factory=dict)  # a model as in a suite, with its name
+    words: list[int] = field(default_factory=lambda: [5, 10, 20, 30])
+    batch: int = 8
+    temperature: float = 0.0  # 0 is greedy
+    seed: int = 0

@@ -1,0 +1,23 @@
+"""`platorep run`: the whole experiment."""
+
+from __future__ import annotations
+
+from platorep.commands.align import align_models
+from platorep.commands.competence import measure_competence
+from platorep.commands.experiment import Experiment
+from platorep.commands.extract import extract_models
+from platorep.commands.failures import raise_failures
+from platorep.commands.plot import draw_figures
+
+
+def run(experiment: Experiment) -> None:
+    """Extracts, measures competence, aligns and plots; what fails on the way is listed at the end.
+
+    Raises:
+        PlatorepError: models or tasks failed; the others are done.
+    """
+    failures = extract_models(experiment)
+    _, unmeasured = measure_competence(experiment)
+    if align_models(experiment):
+        draw_figures(experiment)
+    raise_failures([*failures, *unmeasured])

@@ -1,0 +1,68 @@
+"""Tables that commands print on the terminal."""
+
+from __future__ import annotations
+
+import pandas as pd
+from rich.table import Table
+
+from platorep.results import views
+from platorep.results.tables import AlignmentTable, GalleryTable
+
+
+SHOWN = 40
+"""Rows of a table that go to the terminal; all are in its file."""
+
+BEST = 10
+"""Pairs of models that `align` prints."""
+
+
+def plain_table(*columns: str) -> Table:
+    """An empty table without a frame."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def best_pairs_table(alignment: AlignmentTable) -> Table:
+    """The pairs of models with the highest scores, metric by metric: layers, score, chance, z."""
+    table = plain_table("pair", "layers", "score", "chance", "z", "metric")
+    best = alignment.best()
+    for metric in best.metric.unique():
+        rows = best[best.metric == metric].sort_values("score", ascending=False, kind="stable")
+        for row in rows.head(BEST).itertuples():
+            layers = f"{row.x_layer_name} × {row.y_layer_name}"
+            chance = "–" if row.null_mean != row.null_mean else f"{row.null_mean:.4f}"
+            z = "–" if row.z != row.z else f"{row.z:.1f}"
+            label = views.metric_label(metric)
+            table.add_row(f"{row.x_model} × {row.y_model}", layers, f"{row.score:.4f}", chance, z, label)
+        if len(rows) > BEST:
+            table.add_row(f"{len(rows) - BEST} more pairs in the table")
+    return table
+
+
+def gallery_table(table: GalleryTable) -> Table:
+    """The chosen layer pair of every pair of models in every gallery."""
+    best, shown = table.best(), plain_table()
+    for column in ("pair", "gallery", "k", "score", "95 % over queries", "chance", "corrected"):
+        shown.add_column(column, justify="left" if column == "pair" else "right")
+    for row in best.head(SHOWN).itertuples():
+        values = f"{row.score:.4f}", f"{row.low:.4f} to {row.high:.4f}", f"{row.chance:.4f}", f"{row.corrected:.4f}"
+        shown.add_row(f"{row.x_model} × {row.y_model}", f"{row.n:,}", str(row.k), *values)
+    if len(best) > SHOWN:
+        shown.add_row(f"{len(best) - SHOWN} more in the table")
+    return shown
+
+
+def comparison_table(comparison: pd.DataFrame) -> Table:
+    """Measured beside published values."""
+    table = plain_table("quantity", "published", "measured", "difference", "agrees", "source", "trust")
+    for row in comparison.head(SHOWN).itertuples():
+        quantity = row.quantity + (f": {row.x} x {row.y}" if row.x or row.y else "")
+        value = f"{row.measured:.3g}" if row.measured == row.measured else "not measured"
+        value += f" [{row.low:.3g}, {row.high:.3g}]" if row.low == row.low else ""
+        difference = f"{row.difference:+.3g}" if row.difference == row.difference else ""
+        table.add_row(quantity, row.published, value, difference, row.agrees, row.source, row.trust)
+    if len(comparison) > SHOWN:
+        table.add_row(f"{len(comparison) - SHOWN} more in comparison.csv")
+    return table

@@ -1,0 +1,68 @@
+"""Rows of the competence table, and the parts of it that are kept on disk."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from platorep.core.digest import digest
+from platorep.core.files import slug
+from platorep.core.specs import ModelSpec
+from platorep.results.tables import COMPETENCE_COLUMNS, CompetenceTable
+
+
+def row(
+    model: ModelSpec, measure: str, value: float, *, error: float = math.nan, task: str = "", provenance: str = ""
+) -> dict[str, Any]:
+    """One measured value of one model."""
+    return {
+        "model": model.name,
+        "key": model.key(),
+        "modality": model.modality,
+        "family": model.family,
+        "measure": measure,
+        "value": value,
+        "standard_error": error,
+        "task": task,
+        "source": "measured",
+        "provenance": provenance,
+    }
+
+
+def table(rows: Iterable[dict[str, Any]]) -> CompetenceTable:
+    """The table of some rows; without rows, an empty one."""
+    return CompetenceTable.from_frame(pd.DataFrame(list(rows), columns=list(COMPETENCE_COLUMNS)))
+
+
+def kept(
+    folder: Path,
+    name: str,
+    determines: dict[str, Any],
+    make: Callable[[], CompetenceTable],
+    model: ModelSpec,
+    *,
+    overwrite: bool = False,
+) -> CompetenceTable:
+    """A part of the table from disk, or made and written there.
+
+    The model's present name and family take the place of the stored ones, as no key covers them.
+
+    Args:
+        folder: of the parts.
+        name: for people, in the file's name.
+        determines: all that the part depends on, as JSON values.
+        make: called where the part is not there.
+        model: whose part it is.
+        overwrite: make it again in any case.
+    """
+    path = folder / f"{slug(name)}--{digest(determines)}.parquet"
+    if path.is_file() and not overwrite:
+        part = CompetenceTable.load([path])
+        return CompetenceTable.from_frame(part.frame.assign(model=model.name, family=model.family))
+    part = make()
+    part.write(path)
+    return part

@@ -1,0 +1,21 @@
+"""The short hash that names what determines a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+DIGITS = 12
+"""Hex digits of a key: 48 bits, so that among a million keys two collide with a chance of one in five hundred."""
+
+
+def digest(value: Any) -> str:
+    """The first 12 hex digits of the SHA-256 of a JSON value with sorted keys."""
+    return text_digest(json.dumps(value, sort_keys=True))
+
+
+def text_digest(text: str) -> str:
+    """The first 12 hex digits of the SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]

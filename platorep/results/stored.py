@@ -1,0 +1,48 @@
+"""The scores of one run among all scores that lie in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from platorep.core.errors import StoreError
+from platorep.core.features import Features
+from platorep.core.specs import ModelSpec
+from platorep.results.facts import with_facts
+from platorep.results.tables import AlignmentTable
+
+
+def stored_alignment(
+    folder: Path, models: Sequence[ModelSpec], features: Sequence[Features], metrics: Sequence[str], clip: str
+) -> AlignmentTable:
+    """The scores of these features by these metrics, in the order of metrics and models, with the models' facts.
+
+    A folder holds the scores of every run on a dataset. Rows belong to a run by the keys of its features, not by the
+    models' names: one name may stand for several settings.
+
+    Args:
+        folder: of the parts of one dataset.
+        models: specs in the order of the suite.
+        features: what the scores must have been made from.
+        metrics: ids.
+        clip: id of the clamp.
+
+    Raises:
+        StoreError: there are no such scores.
+    """
+    parts = sorted(path for path in folder.glob("*.parquet") if not path.name.endswith(".samples.parquet"))
+    if not parts:
+        raise StoreError(f"no scores under {folder}. Run `platorep align` with the same words first.")
+    frame = AlignmentTable.load(parts).frame
+    order = {model.name: place for place, model in enumerate(models)}
+    keys = {model.key for model in features}
+    here = frame.x_key.isin(keys) & frame.y_key.isin(keys) & frame.x_model.isin(order) & frame.y_model.isin(order)
+    rows = frame[here & frame.metric.isin(metrics) & (frame["clip"] == clip)]
+    if rows.empty:
+        raise StoreError(
+            f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. "
+            "Run `platorep align` with the same words first."
+        )
+    rows = rows.assign(_x=rows.x_model.map(order), _y=rows.y_model.map(order))
+    rows = rows.sort_values(["metric", "_x", "_y"], kind="stable").drop(columns=["_x", "_y"])
+    return with_facts(AlignmentTable.from_frame(rows), [model.spec.model for model in features])
