@@ -85,6 +85,16 @@ def layer_at(depth: float, layers: int) -> int:
     return max(0, math.ceil(round(depth * (layers - 1) - 0.5, 9)))
 
 
+def depth_of(layer: int, layers: int) -> float:
+    """Relative depth of a layer, in [0, 1]; a single layer is the last one, at depth 1.
+
+    Args:
+        layer: index, 0-based.
+        layers: number of layers, the concatenation not counted.
+    """
+    return layer / (layers - 1) if layers > 1 else 1.0
+
+
 def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionTable | None = None) -> pd.DataFrame:
     """One row a pair of models, metric and variant of the data: the layers that the protocol chooses, and their score.
 

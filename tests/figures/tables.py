@@ -103,7 +103,7 @@ def selection(rows: list[dict]) -> SelectionTable:
     return SelectionTable.from_frame(pd.DataFrame(full))
 
 
-def tested(table: AlignmentTable, select: str = "max", **more: object) -> SelectionTable:
+def selected(table: AlignmentTable, select: str = "max", **more: object) -> SelectionTable:
     """A selection table of the first layer pair of every pair of models, with 200 permutations."""
     pairs = table.frame.drop_duplicates(["x_model", "y_model", "metric"])
     names = ["dataset", "n", "metric", "clip", "x_model", "x_key", "x_layer", "y_model", "y_key", "y_layer", "score"]
