@@ -3,7 +3,7 @@
     plot = draw("fig3", FigureData(alignment=scores, competence=competence))
     paths = save(plot, Path("outputs/figures/fig3"))
 
-A figure is a module here with a function of its name, which is all that registers it:
+A figure is a module here with a function of its name that is declared as one, which is all that registers it:
 
     @figure("alignment", "competence")
     def NAME(data: FigureData, *, options...) -> Plot: ...
@@ -36,14 +36,19 @@ __all__ = ["about", "draw", "find", "known", "needs", "save"]
 
 @functools.cache
 def _figures() -> dict[str, str]:
-    """Names of the modules that have a function of their own name, with the first line of their docstring."""
-    modules = {}
+    """Names of the modules that declare a figure of their own name, with the first line of their docstring."""
+    figures = {}
     for module in pkgutil.iter_modules(__path__):
-        source = Path(__path__[0], f"{module.name}.py").read_text(encoding="utf-8")
-        tree = ast.parse(source)
-        if any(isinstance(node, ast.FunctionDef) and node.name == module.name for node in tree.body):
-            modules[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return modules
+        tree = ast.parse(Path(__path__[0], f"{module.name}.py").read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and _declares(node, module.name) for node in tree.body):
+            figures[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return figures
+
+
+def _declares(function: ast.FunctionDef, name: str) -> bool:
+    """Whether a function of this name has the decorator `figure(...)`."""
+    decorators = [node.func for node in function.decorator_list if isinstance(node, ast.Call)]
+    return function.name == name and any(isinstance(node, ast.Name) and node.id == "figure" for node in decorators)
 
 
 def known() -> list[str]:
@@ -95,8 +100,6 @@ def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **optio
     for option in options:
         if option not in allowed:
             raise unknown_name(f"option of figure {name}", option, allowed)
-    for need in needs(name):
-        data.require(need)
     return function(data, style=style, **options)
 
 

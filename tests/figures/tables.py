@@ -76,6 +76,11 @@ def alignment(rows: list[dict]) -> AlignmentTable:
     return AlignmentTable.from_frame(pd.DataFrame(full))
 
 
+def said(figure: Figure) -> str:
+    """The texts outside of panels, the note among them, without line breaks."""
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
+
+
 def cross(
     scores: dict[tuple[str, str], float],
     families: dict[str, str] | None = None,
