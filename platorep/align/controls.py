@@ -1,13 +1,14 @@
 """Negative controls with a dose: what scores do as pairs are broken, from features that are already stored.
 
 Shuffling pairs moves the rows of one side; nothing is extracted or prepared again (`platorep.stats.relabel`). The other
-controls are models or settings: random-init twins (weights=random), the lexical baselines (tfidf, pixels), and relabelling
-within a category (statistics.strata=category).
+controls are models or settings: untrained twins (weights=random), the lexical baselines (tfidf, pixels), and
+relabelling within a category (statistics.strata=category).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ import torch
 
 from platorep.align.layers import ModelLayers, full_precision
 from platorep.align.parts import layer_indices
-from platorep.core.errors import DataError
+from platorep.core.clamp import Clamp
+from platorep.core.errors import DataError, SpecError
 from platorep.core.features import Features
 from platorep.core.version import __version__
 from platorep.data.captions import mismatched
 from platorep.metrics.base import Metric
-from platorep.metrics.preprocess import ClipRule, clip_id
+from platorep.results.facts import facts
+from platorep.results.protocols import check, depth_of, layer_at
 from platorep.results.tables import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.stats.relabel import relabel
 
@@ -30,89 +33,119 @@ SHARES = tuple(level / 20 for level in range(21))
 """0 to 100 % in 21 levels."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shuffles:
+    """Which shares of the pairs are mismatched, how often, and how layers are chosen each time.
+
+    Args:
+        shares: of the pairs, in [0, 1].
+        seeds: draws a share, numbered from 0; share 0 has one, as it does not depend on the seed.
+        select: max, last or depth:FRACTION, as the protocol chooses layers.
+
+    Raises:
+        SpecError: an unknown choice, or "heldout", which would halve the samples again.
+    """
+
+    shares: Sequence[float] = SHARES
+    seeds: int = 5
+    select: str = "max"
+
+    def __post_init__(self) -> None:
+        if check(self.select) == "heldout":
+            raise SpecError("shuffled pairs are scored on all samples: choose protocol=prh or protocol=last_layer.")
+
+    @property
+    def draws(self) -> list[tuple[float, int]]:
+        """(share, seed) of every draw."""
+        return [(share, seed) for share in self.shares for seed in range(self.seeds if share > 0 else 1)]
+
+
 @full_precision()
 def shuffled_pairs(
     x: Sequence[Features],
     y: Sequence[Features],
     metric: Metric,
+    shuffles: Shuffles | None = None,
     *,
-    shares: Sequence[float] = SHARES,
-    seeds: int = 5,
-    clip: ClipRule = "exact",
-    quantile: float = 0.95,
+    clamp: Clamp | None = None,
     memory: int = 4 << 30,
     device: str | torch.device = "cpu",
     progress: Callable[[int, int, str], object] | None = None,
 ) -> AlignmentTable:
     """Alignment of every x model with every y model after a share of the pairs was mismatched.
 
-    With a share s and a seed, round(s n) samples of the y side pass their rows round (`data.captions.mismatched`); the same
-    samples for all models. The layers are chosen anew each time, as the maximum over layer pairs and concatenations: at
-    share 1 the score is a draw of the null of that choice, not of a fixed pair's chance level.
+    With a share s and a seed, round(s n) samples of the y side pass their rows round (`data.captions.mismatched`); the
+    same samples for all models. The layers are chosen anew each time. Under "max", the score at share 1 is a draw of
+    the null of that choice, not of a fixed pair's chance level.
 
     Args:
         x: models on one side.
         y: models on the other side, of the same samples.
         metric: one whose prepared layers can be relabelled.
-        shares: in [0, 1].
-        seeds: draws a share, numbered from 0; share 0 has one, as it does not depend on the seed.
-        clip: rule of the clamp; see `align`.
-        quantile: of the clamp.
+        shuffles: shares, seeds and the choice of layers.
+        clamp: of the features.
         memory: bytes that features and prepared layers may take together.
         device: where layers are prepared.
         progress: called after each model that was prepared and each scored shuffling.
 
     Returns:
-        One row a (x model, y model, share, seed), the best layer pair's, on a dataset named "NAME_shuffled_SHARE_seed_SEED"
-        as `figures.controls` reads it; the null columns are NaN.
+        One row a (x model, y model, share, seed), that of the chosen layer pair; shuffle_share and shuffle_seed tell
+        the rows apart. The null columns are NaN.
 
     Raises:
         DataError: models of different samples, or no model on a side.
         SpecError: a share outside [0, 1].
 
-    Cost: one preparation a model, then len(shares) * seeds times one `score_all` over all layers.
+    Cost: one preparation a model, then shares times seeds times one `score_all` over all layers.
     """
-    if not x or not y:
-        raise DataError(f"shuffled pairs need models on both sides; got {len(x)} and {len(y)}.")
-    if len(digests := {one.digest for one in (*x, *y)}) > 1:
-        raise DataError(
-            f"the models have {len(digests)} different sets of samples; extract all of them from one dataset."
-        )
-    n, models = x[0].n, list({one.key: one for one in (*x, *y)}.values())
+    shuffles, clamp = shuffles or Shuffles(), clamp or Clamp()
+    _check(x, y)
+    n, models = x[0].n, list({model.key: model for model in (*x, *y)}.values())
     metric.check(n)
-    draws = [(share, seed) for share in shares for seed in range(seeds if share > 0 else 1)]
-    total, prepared = len(models) + len(draws), {}
-    for number, one in enumerate(models, 1):
-        layers = ModelLayers(one, clip=clip, quantile=quantile, memory=memory // 2, device=str(device))
-        prepared[one.key] = [
-            metric.prepare(made[metric.similarity]) for _, made in layers.geometries([metric.similarity])
+    total, prepared = len(models) + len(shuffles.draws), {}
+    for number, model in enumerate(models, 1):
+        layers = ModelLayers(model, clip=clamp.rule, quantile=clamp.quantile, memory=memory // 2, device=str(device))
+        prepared[model.key] = [
+            metric.prepare(geometries[metric.similarity]) for _, geometries in layers.geometries([metric.similarity])
         ]
         if progress is not None:
-            progress(number, total, one.name)
-    xs, ys = ([state for one in side for state in prepared[one.key]] for side in (x, y))
-    common = {"n": n, "metric": metric.id, "clip": clip_id(clip, quantile), "version": __version__}
+            progress(number, total, model.name)
+    xs, ys = ([state for model in side for state in prepared[model.key]] for side in (x, y))
+    common = {"dataset": x[0].dataset, "n": n, "metric": metric.id, "clip": clamp.id, "version": __version__}
     common |= {"dtype": "float32", "backend": torch.device(device).type}
-    name, rows = x[0].dataset.split("--")[0], []
-    for number, (share, seed) in enumerate(draws, 1):
+    rows = []
+    for number, (share, seed) in enumerate(shuffles.draws, 1):
         order = torch.from_numpy(mismatched(n, share, seed))
         scores = metric.score_all(xs, relabel(ys, order))
-        dataset = f"{name}_shuffled_{share:g}_seed_{seed}"
-        rows += [common | {"dataset": dataset} | row for row in _best(x, y, scores)]
+        drawn = common | {"shuffle_share": float(share), "shuffle_seed": float(seed)}
+        rows += [drawn | row for row in _chosen(x, y, scores, shuffles.select)]
         if progress is not None:
             progress(len(models) + number, total, f"{share:.0%}")
     return AlignmentTable.from_frame(pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS)))
 
 
-def _best(x: Sequence[Features], y: Sequence[Features], scores: torch.Tensor) -> list[dict[str, Any]]:
-    """The best layer pair of every pair of models in a matrix of all layers."""
+def _check(x: Sequence[Features], y: Sequence[Features]) -> None:
+    if not x or not y:
+        raise DataError(f"shuffled pairs need models on both sides; got {len(x)} and {len(y)}.")
+    if len(digests := {model.digest for model in (*x, *y)}) > 1:
+        raise DataError(
+            f"the models have {len(digests)} different sets of samples; extract all of them from one dataset."
+        )
+
+
+def _chosen(x: Sequence[Features], y: Sequence[Features], scores: torch.Tensor, select: str) -> list[dict[str, Any]]:
+    """The chosen layer pair of every pair of models in a matrix of all layers."""
     rows, top = [], 0
     for a in x:
-        down = layer_indices(a, True)
-        left = 0
+        down, left = layer_indices(a, True), 0
         for b in y:
             across = layer_indices(b, True)
             block = scores[top : top + len(down), left : left + len(across)]
-            i, j = np.unravel_index(int(block.argmax()), block.shape)
+            if select == "max":
+                i, j = (int(place) for place in np.unravel_index(int(block.argmax()), block.shape))
+            else:
+                depth = 1.0 if select == "last" else float(select.removeprefix("depth:"))
+                i, j = layer_at(depth, len(a.layers)), layer_at(depth, len(b.layers))
             rows.append({"score": block[i, j].item()} | _layer("x", a, int(down[i])) | _layer("y", b, int(across[j])))
             left += len(across)
         top += len(down)
@@ -120,13 +153,15 @@ def _best(x: Sequence[Features], y: Sequence[Features], scores: torch.Tensor) ->
 
 
 def _layer(side: str, features: Features, layer: int) -> dict[str, Any]:
-    joined = layer == CONCATENATION
-    return {
-        f"{side}_model": features.name,
-        f"{side}_key": features.key,
-        f"{side}_modality": features.spec.model.modality,
-        f"{side}_family": features.spec.model.family,
-        f"{side}_layer": layer,
-        f"{side}_layer_name": "concatenation" if joined else features.layers[layer].name,
-        f"{side}_depth": np.nan if joined else layer / max(len(features.layers) - 1, 1),
+    joined, model = layer == CONCATENATION, features.spec.model
+    columns = {
+        "model": features.name,
+        "key": features.key,
+        "modality": model.modality,
+        "family": model.family,
+        "layer": layer,
+        "layer_name": "concatenation" if joined else features.layers[layer].name,
+        "depth": np.nan if joined else depth_of(layer, len(features.layers)),
+        **facts(model),
     }
+    return {f"{side}_{name}": value for name, value in columns.items()}

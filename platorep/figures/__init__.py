@@ -1,87 +1,117 @@
-"""Figures: pure functions of tables. The registry names them; nothing is imported before it is drawn.
+"""Figures: pure functions of tables. Nothing is imported before it is drawn.
 
-    figure = draw("fig3", alignment, competence)
-    png, pdf = save(figure, Path("outputs/figures/fig3"))
+    plot = draw("fig3", FigureData(alignment=scores, competence=competence))
+    paths = save(plot, Path("outputs/figures/fig3"))
 
-Every figure has the signature `NAME(alignment, competence=None, *, options...) -> matplotlib.figure.Figure` and lives in
-the module of its name. A figure never computes a score: it shows what the tables hold and refuses what they lack.
+A figure is a module here with a function of its name that is declared as one, which is all that registers it:
+
+    @figure("alignment", "competence")
+    def NAME(data: FigureData, *, options...) -> Plot: ...
+
+The first line of the module's docstring is what listings show. A figure never computes a score: it shows what the
+tables hold and refuses what they lack.
 """
 
 from __future__ import annotations
 
+import ast
+import functools
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from platorep.core.errors import unknown_name
+from platorep.core.files import write_atomically
 
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from platorep.figures.data import FigureData, Plot
+    from platorep.figures.style import PlotStyle
 
-    from platorep.results.tables import AlignmentTable, CompetenceTable
+__all__ = ["about", "draw", "find", "known", "needs", "save"]
 
-FIGURES = {
-    "fig2": "vision models by share of tasks solved: alignment within buckets, and a map of the models",
-    "fig3": "alignment of language and vision models against 1 - bits per byte, one panel a vision family",
-    "fig4": "downstream scores of language models against alignment with vision, family-aware fit",
-    "fig9": "alignment against caption length",
-    "fig10": "CKNNA over k, centred and scaled, bounded and as released",
-    "fig12": "Spearman correlation between metrics over pairs of models",
-    "fig13": "alignment by language model under CKA, unbiased CKA, SVCCA, mutual k-NN",
-    "fig14": "alignment by language model under CKNNA, cycle, edit and LCS k-NN",
-    "matrix": "heatmap of the models' matrix of best scores, values printed",
-    "layers": "heatmap of all layer pairs of one pair of models, best pair marked",
-    "ladder": "alignment against the dial that controls a model's competence",
-    "significance": "every score with its interval and the band that chance reaches",
-    "k_curve": "alignment over k/n: score, corrected for chance, lift over chance",
-    "n_curve": "alignment over nested galleries of growing n: score, corrected for chance, lift over chance",
-    "gallery": "the same queries in growing galleries: score at fixed k and at k proportional to the gallery",
-    "hubness": "how unevenly samples serve as neighbours, by depth",
-    "controls": "alignment as a growing share of pairs is shuffled",
-}
-"""What `platorep ls figures` shows: each name is a module here and the function in it."""
+
+@functools.cache
+def _figures() -> dict[str, str]:
+    """Names of the modules that declare a figure of their own name, with the first line of their docstring."""
+    figures = {}
+    for module in pkgutil.iter_modules(__path__):
+        tree = ast.parse(Path(__path__[0], f"{module.name}.py").read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.FunctionDef) and _declares(node, module.name) for node in tree.body):
+            figures[module.name] = (ast.get_docstring(tree) or "").partition("\n")[0]
+    return figures
+
+
+def _declares(function: ast.FunctionDef, name: str) -> bool:
+    """Whether a function of this name has the decorator `figure(...)`."""
+    decorators = [node.func for node in function.decorator_list if isinstance(node, ast.Call)]
+    return function.name == name and any(isinstance(node, ast.Name) and node.id == "figure" for node in decorators)
 
 
 def known() -> list[str]:
-    """Names that `draw` accepts, in the order of the registry."""
-    return list(FIGURES)
+    """Names that `draw` accepts, in alphabetical order."""
+    return sorted(_figures())
 
 
-def find(name: str) -> Callable[..., Figure]:
+def about(name: str) -> str:
+    """What a figure shows, in a line; empty for a name that is no figure."""
+    return _figures().get(name, "")
+
+
+def find(name: str) -> Callable[..., Plot]:
     """The function that draws a figure.
 
     Raises:
         UnknownNameError: no such figure; the message has the nearest names.
     """
-    if name not in FIGURES:
-        raise unknown_name("figure", name, FIGURES)
+    if name not in _figures():
+        raise unknown_name("figure", name, known())
     return getattr(importlib.import_module(f"platorep.figures.{name}"), name)
 
 
-def draw(name: str, alignment: AlignmentTable, competence: CompetenceTable | None = None, **options: Any) -> Figure:
+def needs(name: str) -> tuple[str, ...]:
+    """The tables that a figure needs, as fields of `FigureData`: alignment, competence, galleries, hubness.
+
+    Raises:
+        UnknownNameError: no such figure.
+    """
+    return find(name).needs  # type: ignore[attr-defined]
+
+
+def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **options: Any) -> Plot:
     """Draws one figure of the tables.
 
     Args:
         name: one of `known()`.
-        alignment: scores of layer pairs.
-        competence: measures by model; a figure that needs it says so.
+        data: the tables.
+        style: how it looks on paper.
         options: the figure's own keyword arguments.
 
     Raises:
         UnknownNameError: a figure or an option that does not exist.
         StoreError: the tables lack what the figure shows.
+        SpecError: a style that cannot be used, or a width that is too small.
     """
     function = find(name)
     allowed = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
     for option in options:
         if option not in allowed:
             raise unknown_name(f"option of figure {name}", option, allowed)
-    return function(alignment, competence, **options)
+    return function(data, style=style, **options)
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Writes `stem`.png and `stem`.pdf and returns their paths; see `platorep.figures.style.save`."""
-    return importlib.import_module("platorep.figures.style").save(figure, stem)
+def save(plot: Plot, stem: Path, style: PlotStyle | None = None) -> list[Path]:
+    """Writes a figure in the formats of its style, and the numbers behind it beside it, and returns the paths.
+
+    Args:
+        plot: what `draw` gave.
+        stem: path without suffix: `stem`.png, `stem`.pdf, `stem`.csv.
+        style: the one that it was drawn in.
+    """
+    paths = importlib.import_module("platorep.figures.style").save(plot.figure, stem, style)
+    data = stem.with_name(f"{stem.name}.csv")
+    write_atomically(data, lambda path: plot.data.to_csv(path, index=False))
+    return [*paths, data]

@@ -1,19 +1,21 @@
-"""Figure 13: alignment of language and vision models under CKA, unbiased CKA, SVCCA and mutual k-NN."""
+"""Alignment by language model under CKA, unbiased CKA, SVCCA, mutual k-NN (Figure 13)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.figures import style
+from platorep.figures import layout, marks, style
+from platorep.figures.data import FigureData, Plot, figure
+from platorep.figures.layout import Grid, Margins
 from platorep.results import views
-from platorep.results.tables import AlignmentTable, CompetenceTable
-from platorep.results.views import Dose
+from platorep.results.groups import member_labels, vision_groups
+from platorep.results.labels import capitalised, find_metrics, metric_label, model_labels, setting
 
 
 Choice = tuple[str, Mapping[str, str]]
@@ -23,131 +25,114 @@ METRICS: tuple[Choice, ...] = (
     ("svcca", {}),
     ("mutual_knn", {"k": "10"}),
 )
-LEFT, LINE = 0.62, 0.115  # inches
+LEFT, LINE = 0.62, 0.115
 
 
-@style.styled
-def fig13(
-    alignment: AlignmentTable,
-    competence: CompetenceTable | None = None,
-    *,
-    metrics: Sequence[str] | None = None,
-    dataset: str | None = None,
-    doses: Mapping[str, Dose] | None = None,
-) -> Figure:
-    """Alignment by language model, one row a metric, one column a vision family, one line a vision model (PRH, Fig. 13).
+class _Family(NamedTuple):
+    """A column: a vision family, its models and their labels."""
+
+    title: str
+    members: list[str]
+    labels: list[str]
+
+
+@figure("alignment")
+def fig13(data: FigureData, *, metrics: Sequence[str] | None = None, dataset: str | None = None) -> Plot:
+    """Alignment by language model: a row a metric, a column a vision family, a line a vision model (PRH, Fig. 13).
 
     Language models stand in the table's order: families together, small to large, as suites list them. Panels of a row
     share their y axis. A dotted line is chance, where all pairs of the row share one.
 
     Args:
-        alignment: language x vision pairs under several metrics.
-        competence: not used.
-        metrics: full ids, one a row; the paper's by default: linear CKA, linear unbiased CKA, SVCCA, mutual k-NN (k = 10).
+        data: language x vision pairs under several metrics.
+        metrics: full ids, one a row; the paper's by default: linear CKA, linear unbiased CKA, SVCCA, mutual k-NN
+            (k = 10). Those that are missing are named below the figure.
         dataset: when the table holds several.
-        doses: degraded models; read from the names by default (`views.doses`).
 
     Raises:
-        StoreError: none of the metrics is in the table; those that are missing are named below the figure.
+        StoreError: none of the metrics is in the table.
     """
-    return by_language_model(alignment, METRICS, metrics, dataset, doses)
+    return by_language_model(data, METRICS, metrics, dataset)
 
 
 def by_language_model(
-    alignment: AlignmentTable,
-    wanted: Sequence[Choice],
-    metrics: Sequence[str] | None,
-    dataset: str | None,
-    doses: Mapping[str, Dose] | None,
-) -> Figure:
+    data: FigureData, wanted: Sequence[Choice], metrics: Sequence[str] | None, dataset: str | None
+) -> Plot:
     """The grid of Figures 13 and 14: metrics down, vision families across."""
-    available = list(alignment.frame.metric.unique())
-    missing = []
-    if metrics is None:
-        metrics = []
-        for name, parameters in wanted:
-            found = views.find_metrics(available, name, **parameters)
-            metrics += found[:1]
-            if not found:
-                missing.append(views.metric_label(f"{name}({','.join(f'{k}={v}' for k, v in parameters.items())})"))
-        if not metrics:
-            raise StoreError(
-                f"the figure shows {', '.join(missing)}; the alignment table has only {', '.join(available)}."
-            )
-    tables = [
-        views.cross_modal(views.best_pairs(alignment, views.pick_metric(available, metric), dataset))
-        for metric in metrics
+    available = list(data.chosen.metric.unique())
+    ids, missing = (list(metrics), []) if metrics is not None else _present(available, wanted)
+    tables = [views.cross_modal(data.pairs(views.pick_metric(available, one), dataset)) for one in ids]
+    everyone, degraded = pd.concat(tables), views.doses(views.models(data.chosen))
+    families = [
+        _Family(title, members, member_labels(members, degraded))
+        for title, members in vision_groups(everyone, degraded).items()
     ]
-    languages = list(dict.fromkeys(name for pairs in tables for name in pairs.language))
-    everyone = pd.concat(tables)
-    named = views.doses([*languages, *everyone.vision.unique()]) if doses is None else doses
-    degraded = {model: Dose(*dose) for model, dose in named.items()}
-    groups = views.vision_groups(everyone, degraded)
-    labels = views.named(languages, degraded)
+    note = f"{capitalised(setting(tables[0]))}. Dotted: chance."
+    note += f" Not in the table: {', '.join(missing)}." if missing else ""
+    languages = list(everyone.language.unique())
+    grid = _draw(tables, families, languages, model_labels(languages, degraded), note)
+    return Plot(grid.figure, everyone[["metric", "language", "vision", "vision_family", "score"]])
 
-    above = 0.5 + LINE * max(len(members) for members in groups.values())
-    below = style.widest(labels) + 0.3
-    width = max(
-        0.85, min(1.5, (style.PAGE - LEFT - 0.1 - 0.15 * (len(groups) - 1)) / len(groups)), 0.1 * len(languages)
-    )
-    figure, axes = style.panels(
-        len(metrics),
-        len(groups),
-        panel=(width, 1.05),
-        left=LEFT,
-        right=0.15,
-        bottom=below + 0.08,
-        top=above,
-        gap=(0.17, 0.32),
-    )
+
+def _present(available: list[str], wanted: Sequence[Choice]) -> tuple[list[str], list[str]]:
+    """Ids of the wanted metrics that the table has, and labels of those that it lacks."""
+    ids, missing = [], []
+    for name, parameters in wanted:
+        matches = find_metrics(available, name, **parameters)
+        ids += matches[:1]
+        if not matches:
+            missing.append(metric_label(f"{name}({','.join(f'{k}={v}' for k, v in parameters.items())})"))
+    if not ids:
+        raise StoreError(f"the figure shows {', '.join(missing)}; the alignment table has only {', '.join(available)}.")
+    return ids, missing
+
+
+def _draw(
+    tables: list[pd.DataFrame], families: list[_Family], languages: list[str], labels: list[str], note: str
+) -> Grid:
+    columns, above = len(families), 0.5 + LINE * max(len(one.members) for one in families)
+    width = (style.PAGE - LEFT - 0.1 - 0.15 * (columns - 1)) / columns
+    width = max(0.85, min(1.5, width), 0.1 * len(languages))
+    margins = Margins(LEFT, 0.15, layout.widest(labels) + 0.12, above, across=0.17, down=0.32)
+    grid = layout.panels(len(tables) * columns, columns, (width, 1.05), margins, note=note, least=0.7)
     for row, pairs in enumerate(tables):
         scores = pairs.pivot(index="language", columns="vision", values="score").reindex(languages)
         chance = views.chance(pairs)
         low, high = min(0.0, float(np.nanmin(scores))), max(float(np.nanmax(scores)), chance or 0.0)
-        for column, (title, members) in enumerate(groups.items()):
-            panel = axes[row * len(groups) + column]
-            looks = style.ordinal(len(members))
-            for vision, look in zip(members, looks, strict=True):
-                if vision in scores:
-                    panel.plot(
-                        range(len(languages)),
-                        scores[vision],
-                        label=vision,
-                        **(look.line() | {"markersize": 3, "linewidth": 0.9}),
-                    )
-            if chance is not None:
-                panel.axhline(chance, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
-            panel.set_xlim(-0.5, len(languages) - 0.5)
+        for column, family in enumerate(families):
+            panel = grid.axes[row * columns + column]
+            looks = _lines(panel, scores, family)
+            marks.chance_line(panel, chance)
             panel.set_ylim(low - 0.05 * (high - low) * (low < 0), high + 0.07 * (high - low))
-            last = row == len(metrics) - 1
-            panel.set_xticks(range(len(languages)), labels if last else [""] * len(languages), rotation=90)
+            ticks = labels if row == len(tables) - 1 else [""] * len(languages)
+            panel.set_xlim(-0.5, len(languages) - 0.5)
+            panel.set_xticks(range(len(languages)), ticks, rotation=90)
             panel.tick_params(labelleft=column == 0)
             if row == 0:
-                _key(panel, title, views.captions(members, degraded), looks, above)
-            if column == 0:
-                panel.text(
-                    0,
-                    1.03,
-                    views.metric_label(pairs.metric.iloc[0]),
-                    transform=panel.transAxes,
-                    fontsize=style.SMALL,
-                    va="bottom",
-                )
-                panel.set_ylabel("alignment")
-    first = tables[0]
-    text = f"Best layer pair, n = {first.n.max():,}, {views.title_of(first.dataset.iloc[0])}. Dotted: chance."
-    style.note(figure, text + (f" Not in the table: {', '.join(missing)}." if missing else ""), LEFT)
-    return figure
+                _key(panel, family, looks, above)
+        first, name = grid.axes[row * columns], metric_label(pairs.metric.iloc[0])
+        first.text(0, 1.03, name, transform=first.transAxes, fontsize=style.small(), va="bottom")
+        first.set_ylabel("alignment")
+    return grid
 
 
-def _key(panel: Axes, title: str, captions: Sequence[str], looks: Sequence[style.Look], above: float) -> None:
+def _lines(panel: Axes, scores: pd.DataFrame, family: _Family) -> list[style.Look]:
+    looks = style.ordinal(len(family.members))
+    for vision, look in zip(family.members, looks, strict=True):
+        if vision in scores:
+            line = look.line() | {"markersize": 3, "linewidth": 0.9}
+            panel.plot(range(len(scores)), scores[vision], label=vision, **line)
+    return looks
+
+
+def _key(panel: Axes, family: _Family, looks: Sequence[style.Look], above: float) -> None:
     """Title and legend of a column, above its first panel: the last model, the largest, on top."""
-    width, height = style.inches(panel)
-    panel.text(0, 1 + (above - 0.06) / height, title, transform=panel.transAxes, weight="bold", va="top")
-    for line, (caption, look) in enumerate(zip(reversed(captions), reversed(looks), strict=True)):
-        y = 1 + (above - 0.3 - LINE * line) / height
+    width, height = layout.inches(panel)
+    panel.text(0, 1 + (above - 0.06) / height, family.title, transform=panel.transAxes, weight="bold", va="top")
+    for number, (label, look) in enumerate(zip(reversed(family.labels), reversed(looks), strict=True)):
+        y = 1 + (above - 0.3 - LINE * number) / height
         x = np.array([0.0, 0.09, 0.18]) / width
-        panel.plot(
-            x, [y] * 3, transform=panel.transAxes, clip_on=False, markevery=[1], **(look.line() | {"markersize": 3})
-        )
-        panel.text(0.23 / width, y, caption, transform=panel.transAxes, fontsize=style.SMALL, va="center_baseline")
+        line = look.line() | {"markersize": 3}
+        panel.plot(x, [y] * 3, transform=panel.transAxes, clip_on=False, markevery=[1], **line)
+        place = {"transform": panel.transAxes, "fontsize": style.small(), "va": "center_baseline"}
+        panel.text(0.23 / width, y, label, **place)

@@ -1,178 +1,128 @@
-"""Figure 2: vision models converge as competence increases."""
+"""Vision models by share of tasks solved: alignment within buckets, and a map of the models (Figure 2)."""
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import logging
-import warnings
 from collections.abc import Sequence
-from typing import Literal
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.figures import style
+from platorep.figures import layout, marks, style
+from platorep.figures.data import FigureData, Plot, figure
 from platorep.figures.labels import label_points
+from platorep.figures.layout import Margins
 from platorep.results import views
-from platorep.results.tables import AlignmentTable, CompetenceTable
+from platorep.results.labels import metric_label, setting
+from platorep.results.tables import CompetenceTable
+from platorep.stats.pair_means import pair_mean
+from platorep.stats.scaling import Projection, plane
 
 
-log = logging.getLogger(__name__)
+EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Of the buckets."""
+LEFT, PANEL = 0.72, (2.75, 2.5)
+NAMED = 14
+"""Up to this many models the map writes names; of more it numbers the points, and a key beside it has the names."""
+SHADES = f"{style.HEAT}_r"
 
-LEFT = 0.72
-NAMED = 30
-"""The map names its points up to this many models."""
 
-
-@style.styled
+@figure("alignment", "competence")
 def fig2(
-    alignment: AlignmentTable,
-    competence: CompetenceTable | None = None,
+    data: FigureData,
     *,
     metric: str | None = None,
     dataset: str | None = None,
     modality: str = "vision",
     measure: str = "vtab_solved",
     task: str | None = None,
-    edges: Sequence[float] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
-    projection: Literal["auto", "umap", "mds"] = "auto",
-) -> Figure:
+    edges: Sequence[float] = EDGES,
+    projection: Projection = "auto",
+) -> Plot:
     """Left: mean alignment within buckets of models by share of tasks solved. Right: a map of the models (PRH, Fig. 2).
 
-    A bucket holds the models with lower < share <= upper (the first one also share = lower). A bar is the mean over its
-    pairs of models, its whisker the standard error by a jackknife that leaves out one model at a time: pairs share
-    models, and a standard error over pairs would be too small. The map places models by the distance -log(alignment).
+    A bucket holds the models with lower < share <= upper; the first one also those with share = lower. A bar is the
+    mean over its pairs of models, its whisker the standard error (`platorep.stats.pair_means`). The map places models
+    by the distance -log(alignment); its title says by which method.
 
     Args:
-        alignment: pairs of models of one modality; the two orders of a pair are averaged.
-        competence: share of tasks solved, in [0, 1].
+        data: pairs of models of one modality (the two orders of a pair are averaged), and shares of tasks solved.
         metric: full id, when the table holds several.
         dataset: when the table holds several.
         modality: which models.
-        measure: of the competence table.
+        measure: the share of tasks solved, in [0, 1].
         task: of the measure, when there are several.
         edges: of the buckets.
-        projection: "umap" as the paper, random state 0; "mds" is metric multidimensional scaling from the classical
-            solution; "auto" takes UMAP where umap-learn is installed. The map's title says which it was.
+        projection: of the map; see `platorep.stats.scaling.plane`.
 
     Raises:
         StoreError: a share outside [0, 1], a pair of models without a score or with one that has no logarithm.
     """
-    best = views.best_pairs(alignment, metric, dataset)
-    scores = views.within(best, modality)
-    solved = views.measure(competence, measure, task).reindex(scores.index)
+    rows = data.pairs(metric, dataset)
+    scores = views.within(rows, modality)
+    solved = _solved(data.competence, measure, task, list(scores.index))
+    points, method = plane(_distances(scores), projection)
+    models = pd.DataFrame({"family": views.models(rows).family[scores.index], "solved": solved})
+    models = models.assign(x=points[:, 0], y=points[:, 1], bucket=_buckets(solved, edges))
+
+    key = [f"{i}  {name}" for i, name in enumerate(models.index, 1)] if len(models) > NAMED else []
+    kinds = [kind or "no family" for kind in models.family.unique()]
+    lines = max(1, int(PANEL[1] / layout.line(1.2)) - len(kinds) - 1)  # of the key's columns
+    right = max(0.9, marks.tag_width(kinds), -(-len(key) // lines) * (layout.widest(key) + 0.12) + 0.15)
+    tasks = task or _first_task(data.competence, measure)
+    note = f"{len(models)} {modality} models, {setting(rows)}. Whiskers: standard error (jackknife over models)."
+    note += f" Tasks: {tasks}." if tasks else ""
+    margins = Margins(LEFT, right, 0.55, 0.32, across=0.5)
+    grid = layout.panels(2, 2, PANEL, margins, note=note, least=1.7, wraps=True)
+    bars, space = grid.axes
+    _bars(bars, scores, models.bucket, edges, views.chance(rows))
+    bars.set_ylabel(f"alignment within the bucket,\n{metric_label(rows.metric.iloc[0])}")
+    bars.set_xlabel("share of tasks solved")
+    bars.set_title("Agreement within buckets", loc="left")
+    _map(space, models, numbered=bool(key))
+    space.set_title(f"{method} of −log alignment", loc="left")
+    _key(space, kinds, key, lines)
+    _color_bar(space)
+    return Plot(grid.figure, models.rename_axis("model").reset_index())
+
+
+def _solved(competence: CompetenceTable | None, measure: str, task: str | None, models: list[str]) -> pd.Series:
+    solved = views.measure(competence, measure, task).reindex(models)
     if solved.isna().any():
         raise StoreError(
-            f"no {measure} for {', '.join(solved.index[solved.isna()])}: measure it, or leave the model out of the alignment."
+            f"no {measure} for {', '.join(solved.index[solved.isna()])}: measure it, or leave the model out of the "
+            "alignment."
         )
     if not solved.between(0, 1).all():
         raise StoreError(f"{measure} is a share of tasks, in [0, 1]; got {solved.min():g} to {solved.max():g}.")
-    families = pd.concat(
-        [
-            best[["x_model", "x_family"]].set_axis(["model", "family"], axis=1),
-            best[["y_model", "y_family"]].set_axis(["model", "family"], axis=1),
-        ]
-    )
-    family = families.drop_duplicates("model").set_index("model").family.reindex(scores.index)
-
-    legend = style.tag_width(list(family.unique()))
-    figure, (bars, space) = style.panels(
-        1, 2, panel=(2.75, 2.5), left=LEFT, right=max(legend, 0.9), bottom=0.78, top=0.32, gap=(0.5, 0)
-    )
-    _bars(bars, scores, solved, list(edges), views.chance(best))
-    bars.set_ylabel(f"alignment within the bucket,\n{views.metric_label(best.metric.iloc[0])}")
-    bars.set_xlabel("share of tasks solved")
-    how = _map(space, scores, solved, family, projection)
-    bars.set_title("Agreement within buckets", loc="left")
-    space.set_title(f"{how} of −log alignment", loc="left")
-    height = figure.get_size_inches()[1]
-    box = space.get_position()
-    bar = figure.add_axes((box.x0, 0.52 / height, box.width * 0.6, 0.08 / height))
-    figure.colorbar(
-        matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), f"{style.HEAT}_r"),
-        cax=bar,
-        orientation="horizontal",
-    )
-    bar.tick_params(labelsize=style.SMALL - 0.5)
-    figure.text(box.x0 + box.width * 0.63, 0.56 / height, "share of tasks solved", fontsize=style.SMALL, va="center")
-    named = task or next(
-        (one for one in competence.frame.task[competence.frame.measure == measure].dropna() if one), ""
-    )
-    data = f"n = {best.n.max():,}, {views.title_of(best.dataset.iloc[0])}"
-    words = (
-        f"{len(scores)} {modality} models, best layer pair, {data}. Whiskers: standard error (jackknife over models)."
-    )
-    style.note(figure, words + (f" Tasks: {named}." if named else ""), LEFT)
-    return figure
+    return solved
 
 
-def bucket_mean(scores: np.ndarray) -> tuple[float, float]:
-    """Mean over the pairs of m models, and its standard error by leaving out each model in turn; NaN below 3 models.
-
-    Args:
-        scores: symmetric, shape (m, m), the diagonal ignored, NaN for pairs without a score.
-    """
-    values = np.where(np.eye(len(scores), dtype=bool), np.nan, scores)
-    if not np.isfinite(values).any():
-        return np.nan, np.nan
-    count = len(values)
-    without = [np.delete(np.delete(values, i, 0), i, 1) for i in range(count)] if count > 2 else []
-    means = np.array([np.nanmean(part) for part in without if np.isfinite(part).any()])
-    error = np.sqrt((count - 1) / count * ((means - means.mean()) ** 2).sum()) if len(means) == count else np.nan
-    return float(np.nanmean(values)), float(error)
+def _first_task(competence: CompetenceTable, measure: str) -> str:
+    tasks = competence.frame.task[competence.frame.measure == measure].dropna()
+    return next((task for task in tasks if task), "")
 
 
-def _bars(axes: Axes, scores: pd.DataFrame, solved: pd.Series, edges: list[float], chance: float | None) -> None:
-    shade = matplotlib.colormaps[f"{style.HEAT}_r"]
-    names = []
-    for position, (low, high) in enumerate(itertools.pairwise(edges)):
-        inside = solved.index[(solved > low) & (solved <= high) | (solved == low) & (position == 0)]
-        mean, error = bucket_mean(scores.loc[inside, inside].to_numpy())
-        names.append(f"{100 * low:g}–{100 * high:g} %\n{len(inside)} models")
-        if np.isfinite(mean):
-            whisker = error if np.isfinite(error) else None
-            axes.bar(
-                position,
-                mean,
-                0.75,
-                yerr=whisker,
-                color=shade((low + high) / 2),
-                edgecolor=style.INK,
-                linewidth=0.5,
-                capsize=2.5,
-                error_kw={"linewidth": 0.8},
-            )
-        else:
-            axes.text(
-                position,
-                0.02,
-                "no pair",
-                transform=axes.get_xaxis_transform(),
-                fontsize=style.SMALL,
-                color=style.MUTED,
-                ha="center",
-            )
-    axes.set_xticks(range(len(names)), names, fontsize=style.SMALL - 0.8)
-    axes.set_xlim(-0.6, len(names) - 0.4)
-    if chance is not None:
-        axes.axhline(chance, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
-        axes.text(1.01, chance, "chance", transform=axes.get_yaxis_transform(), fontsize=style.SMALL, va="center")
-    axes.margins(y=0.08)
+def _buckets(solved: pd.Series, edges: Sequence[float]) -> pd.Series:
+    """Number of each model's bucket; -1 outside of all."""
+    bucket = pd.Series(-1, solved.index)
+    for number, (low, high) in enumerate(itertools.pairwise(edges)):
+        bucket[(solved > low) & (solved <= high) | (solved == low) & (number == 0)] = number
+    return bucket
 
 
-def _map(axes: Axes, scores: pd.DataFrame, solved: pd.Series, family: pd.Series, projection: str) -> str:
+def _distances(scores: pd.DataFrame) -> np.ndarray:
+    """-log(alignment), 0 on the diagonal."""
     values = scores.to_numpy()
     off = ~np.eye(len(values), dtype=bool)
     bad = np.argwhere(off & ~(values > 0))
     if len(bad):
-        one, other = scores.index[bad[0][0]], scores.index[bad[0][1]]
+        first, second = scores.index[bad[0][0]], scores.index[bad[0][1]]
         raise StoreError(
-            f"the map needs a positive score for every pair; {one} x {other} has {scores.loc[one, other]}. "
+            f"the map needs a positive score for every pair; {first} x {second} has {scores.loc[first, second]}. "
             "Score the pair, use mutual_knn, or leave a model out."
         )
     distances = np.where(off, -np.log(np.where(off, values, 1.0)), 0.0)
@@ -180,78 +130,79 @@ def _map(axes: Axes, scores: pd.DataFrame, solved: pd.Series, family: pd.Series,
         raise StoreError(
             "the map's distance -log(alignment) needs scores of at most 1: this metric is not bounded by 1."
         )
-    points, how = layout(distances, projection)
-    span = np.ptp(points, axis=0).max() * 1.25 or 1.0
-    middle = (points.max(0) + points.min(0)) / 2
-    axes.set_xlim(middle[0] - span / 2, middle[0] + span / 2)
-    axes.set_ylim(middle[1] - span / 2, middle[1] + span / 2)
+    return distances
+
+
+def _bars(axes: Axes, scores: pd.DataFrame, bucket: pd.Series, edges: Sequence[float], chance: float | None) -> None:
+    shade, names = matplotlib.colormaps[SHADES], []
+    for position, (low, high) in enumerate(itertools.pairwise(edges)):
+        inside = bucket.index[bucket == position]
+        mean, error = pair_mean(scores.loc[inside, inside].to_numpy())
+        names.append(f"{100 * low:g}–{100 * high:g} %\n{len(inside)} models")
+        if np.isfinite(mean):
+            whisker = {"yerr": error if np.isfinite(error) else None, "capsize": 2.5, "error_kw": {"linewidth": 0.8}}
+            axes.bar(position, mean, 0.75, color=shade((low + high) / 2), edgecolor=style.INK, linewidth=0.5, **whisker)
+        else:
+            place = {"transform": axes.get_xaxis_transform(), "fontsize": style.small(), "color": style.MUTED}
+            axes.text(position, 0.02, "no pair", ha="center", **place)
+    room = layout.inches(axes)[0] / len(names)
+    tight = layout.widest([line for name in names for line in name.split("\n")], style.small() - 0.8) > room
+    if tight:
+        names = [name.split("\n")[0].replace(" %", "") for name in names]
+    axes.set_xticks(range(len(names)), names, fontsize=style.small() - 0.8)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    if chance is not None:
+        axes.axhline(chance, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
+        axes.text(1.01, chance, "chance", transform=axes.get_yaxis_transform(), fontsize=style.small(), va="center")
+    axes.margins(y=0.08)
+
+
+def _markers(models: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(models.family.unique(), itertools.cycle(style.MARKERS), strict=False))
+
+
+def _map(axes: Axes, models: pd.DataFrame, numbered: bool) -> None:
+    points = models[["x", "y"]].to_numpy()
+    wide, tall = layout.inches(axes)
+    middle, span = (points.max(0) + points.min(0)) / 2, 1.25 * np.ptp(points, axis=0)
+    inch = max(span[0] / wide, span[1] / tall) or 1.0  # one scale for both axes: distances are what the map shows
+    axes.set_xlim(middle[0] - inch * wide / 2, middle[0] + inch * wide / 2)
+    axes.set_ylim(middle[1] - inch * tall / 2, middle[1] + inch * tall / 2)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(True)
         spine.set_color(style.FAINT)
-    kinds = list(family.unique())
-    shade = matplotlib.colormaps[f"{style.HEAT}_r"]
-    for kind, marker in zip(kinds, style.MARKERS * (len(kinds) // len(style.MARKERS) + 1), strict=False):
-        chosen = (family == kind).to_numpy()
-        axes.scatter(
-            *points[chosen].T,
-            c=shade(solved[chosen]),
-            marker=marker,
-            s=26,
-            edgecolors=style.INK,
-            linewidths=0.5,
-            label=kind or "no family",
-            zorder=3,
-        )
-    key = axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), handletextpad=0.2, borderaxespad=0.2)
-    for handle in key.legend_handles:
-        handle.set_facecolor("white")  # the key tells markers apart; colour is competence
-    if len(points) <= NAMED:
-        label_points(axes, *points.T, list(scores.index), radii=0.04, size=style.SMALL - 1.5)
-    return how
+    shade = matplotlib.colormaps[SHADES]
+    for kind, marker in _markers(models).items():
+        members = models[models.family == kind]
+        look = {"marker": marker, "s": 26, "edgecolors": style.INK, "linewidths": 0.5, "zorder": 3}
+        axes.scatter(members.x, members.y, c=shade(members.solved), label=kind or "no family", **look)
+    names = [str(i) for i in range(1, len(models) + 1)] if numbered else list(models.index)
+    label_points(axes, *points.T, names, radii=0.045, size=style.small() - (0.5 if numbered else 1.5))
 
 
-def layout(distances: np.ndarray, projection: str) -> tuple[np.ndarray, str]:
-    """Points in the plane, shape (m, 2), for a symmetric matrix of distances, and the name of the method.
-
-    Deterministic: UMAP with random state 0 and min(15, m - 1) neighbours; multidimensional scaling (SMACOF) from the
-    classical solution, rotated to its principal axes.
-
-    Raises:
-        StoreError: UMAP was asked for and umap-learn is not installed.
-    """
-    there = importlib.util.find_spec("umap") is not None
-    if projection == "umap" and not there:
-        raise StoreError(
-            "projection=umap needs umap-learn: install platorep with its extra umap, or use projection=mds."
-        )
-    if there and projection != "mds" and len(distances) > 4:  # UMAP's spectral start needs more than 4 points
-        import umap
-
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # that a precomputed metric has no inverse, and that a seed means one thread
-            made = umap.UMAP(
-                metric="precomputed", random_state=0, n_neighbors=min(15, len(distances) - 1)
-            ).fit_transform(distances)
-        return np.asarray(made, dtype=float), "UMAP"
-    if projection == "auto" and not there:
-        log.warning("umap-learn is not installed: the map of models is made by multidimensional scaling.")
-    from sklearn.manifold import smacof
-
-    start = _classical(distances)
-    made, _ = smacof(distances, n_components=2, init=start, n_init=1, normalized_stress=False)
-    made = made - made.mean(0)
-    _, _, axes = np.linalg.svd(made, full_matrices=False)
-    turned = made @ axes.T
-    return turned * np.sign(turned[np.abs(turned).argmax(0), [0, 1]]), "MDS"
+def _key(axes: Axes, kinds: list[str], names: list[str], lines: int) -> None:
+    """Markers of the families, and below them the numbered names in columns of `lines` lines."""
+    wide, tall = layout.inches(axes)
+    for number, (kind, marker) in enumerate(zip(kinds, itertools.cycle(style.MARKERS), strict=False)):
+        y = 1 - (number + 0.5) * layout.line(1.35) / tall
+        point = {"markerfacecolor": "white", "markeredgecolor": style.INK, "markeredgewidth": 0.5, "markersize": 5}
+        x = 1 + 0.12 / wide
+        axes.plot([x], [y], marker=marker, linestyle="none", transform=axes.transAxes, clip_on=False, **point)
+        axes.text(1 + 0.24 / wide, y, kind, transform=axes.transAxes, fontsize=style.small(), va="center_baseline")
+    start, column = len(kinds) + 1, layout.widest(names) + 0.12
+    for number, name in enumerate(names):
+        x = 1 + (0.08 + number // lines * column) / wide
+        y = 1 - (start + number % lines + 0.5) * layout.line(1.2) / tall
+        axes.text(x, y, name, transform=axes.transAxes, fontsize=style.small(), va="center_baseline")
 
 
-def _classical(distances: np.ndarray) -> np.ndarray:
-    """Classical scaling to the plane: top two eigenvectors of the doubly centred squared distances."""
-    squared = distances**2
-    centred = -0.5 * (squared - squared.mean(0) - squared.mean(1)[:, None] + squared.mean())
-    values, vectors = np.linalg.eigh(centred)
-    return vectors[:, -2:] * np.sqrt(np.maximum(values[-2:], 0))
+def _color_bar(axes: Axes) -> None:
+    left, bottom, width, _ = layout.box(axes)
+    bar = layout.place(axes.get_figure(), left, bottom - 0.26, width * 0.5, 0.08)
+    shades = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), SHADES)
+    axes.get_figure().colorbar(shades, cax=bar, orientation="horizontal")
+    bar.tick_params(labelsize=style.small() - 0.5)
+    words = {"fontsize": style.small(), "va": "center"}
+    layout.write(axes.get_figure(), left + width * 0.53, bottom - 0.22, "share of tasks solved", **words)

@@ -1,18 +1,19 @@
-"""The same queries in growing galleries."""
+"""The same queries in growing galleries: score at fixed k and at k proportional to the gallery."""
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
+
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from platorep.core.errors import StoreError
-from platorep.figures import style
+from platorep.figures import layout, marks, style
 from platorep.figures.curves import thinned
-from platorep.results import views
-from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable
+from platorep.figures.data import FigureData, Plot, figure
+from platorep.figures.layout import Grid, Margins
+from platorep.results.labels import title_of
 
 
 LEFT = 0.6
@@ -21,102 +22,103 @@ LINES = 10
 """Pairs of models up to which each has a line; with more, one line an x model is the mean over its y models."""
 
 
-@style.styled
-def gallery(
-    alignment: AlignmentTable | None = None,
-    competence: CompetenceTable | None = None,
-    *,
-    scores: GalleryTable | None = None,
-) -> Figure:
+class _Rule(NamedTuple):
+    """One panel: k as it stays, or as it grows with the gallery."""
+
+    title: str
+    rows: pd.DataFrame
+
+
+@figure("galleries")
+def gallery(data: FigureData) -> Plot:
     """mutual_knn of fixed queries over the size of the gallery: one panel a rule for k, one line a pair of models.
 
-    A pair's layers are the same at every size: those that score best on average (`GalleryTable.best`). A fixed k asks for ever nearer
-    neighbours as the gallery grows, so that scores of different sizes must not be compared; k proportional to the gallery asks
-    the same at every size, and its chance level stays.
+    A pair's layers are the same at every size: those that score best on average (`GalleryTable.best`). A fixed k asks
+    for ever nearer neighbours as the gallery grows, so that scores of different sizes must not be compared; k
+    proportional to the gallery asks the same at every size, and its chance level stays. Both panels have the same
+    logarithmic axes.
 
     Args:
-        alignment: not used.
-        competence: not used.
-        scores: the table of `platorep gallery`.
+        data: the table of `platorep gallery`.
 
     Raises:
-        StoreError: no table, or one of a single gallery.
+        StoreError: the table is of a single gallery.
     """
-    if scores is None:
-        raise StoreError("a gallery's scores are a table of their own: pass scores=..., or run `platorep gallery`.")
-    best = scores.best()
+    best = data.require("galleries").best()
     sizes = sorted(best.n.unique())
     if len(sizes) < 2:
         raise StoreError(f"a curve over galleries needs two or more sizes; the table has {sizes[0]}.")
-    best["line"], lines = best.x_model + " × " + best.y_model, "one line a pair of models"
-    if best.line.nunique() > LINES:
-        best["line"], lines = best.x_model, f"mean over {best.y_model.nunique()} y models"
-    names = list(best.line.unique())
-    looks = style.categorical(len(names))
+    alone = (best.x_model + best.y_model).nunique() <= LINES
+    best["line"] = best.x_model + " × " + best.y_model if alone else best.x_model
     rules = [
-        (rule, part) for (_, rule), part in best.groupby([best.share.notna(), best.share.fillna(best.k)], sort=True)
+        _Rule(f"k = {rule:g}" if not grows else f"k = {100 * rule:g} % of the gallery", part)
+        for (grows, rule), part in best.groupby([best.share.notna(), best.share.fillna(best.k)], sort=True)
     ]
-    figure, axes = style.panels(
-        1,
-        len(rules),
-        panel=(2.2, 1.9),
-        left=LEFT,
-        right=style.tag_width(names) + 0.05,
-        bottom=0.78,
-        top=0.3,
-        gap=(0.55, 0),
-    )
-    for panel, (rule, part) in zip(axes, rules, strict=True):
-        fixed = part.share.isna().all()
-        panel.set_title(f"k = {rule:g}" if fixed else f"k = {100 * rule:g} % of the gallery", loc="left")
-        _draw(panel, part, dict(zip(names, looks, strict=True)), logarithmic=fixed)
-        panel.set_xticks(sizes, thinned(panel, sizes, [_short(n) for n in sizes]))
-        panel.minorticks_off()
-        panel.set_xlabel("samples in the gallery")
-    axes[0].set_ylabel("score")
-    order = (
-        best[best.share.isna() & (best.n == sizes[-1])].groupby("line").score.mean().sort_values(ascending=False).index
-    )
-    style.key_right(axes[-1], [(name, looks[names.index(name)]) for name in order])
-    data = ", ".join(dict.fromkeys(views.title_of(d) for d in best.dataset))
+    grid = _draw(rules, _note(best, alone), alone)
+    columns = ["dataset", "n", "queries", "k", "share", "x_model", "x_layer", "y_model", "y_layer"]
+    return Plot(grid.figure, best[[*columns, "score", "low", "high", "chance"]].reset_index(drop=True))
+
+
+def _note(best: pd.DataFrame, alone: bool) -> str:
+    data = ", ".join(dict.fromkeys(title_of(d) for d in best.dataset))
+    lines = "one line a pair of models" if alone else f"mean over {best.y_model.nunique()} y models"
+    note = f"{best.queries.iloc[0]:,} queries, {data}, {lines}, layers chosen over all galleries. "
+    note += "Bars: 95 % over queries in the same gallery. Dotted: chance." if alone else "Dotted: chance."
     searched = sorted({backend.partition(", ")[2] for backend in best.backend} - {""})
-    note = [f"{best.queries.iloc[0]:,} queries, {data}, {lines}, layers chosen over all galleries."]
-    note += ["Bars: 95 % over queries in the same gallery. Dotted: chance." if "pair" in lines else "Dotted: chance."]
     if searched:
-        note[1] += f" {searched[0]}, recall {best[['x_recall', 'y_recall']].to_numpy().min():.3f} or more."
-    style.note(figure, "\n".join(note), LEFT)
-    return figure
+        note += f" {searched[0]}, recall {best[['x_recall', 'y_recall']].to_numpy().min():.3f} or more."
+    return note
 
 
-def _draw(panel: Axes, part: pd.DataFrame, looks: dict[str, style.Look], logarithmic: bool) -> None:
-    """Lines, intervals where a line is one pair, and chance."""
-    sizes = np.sort(part.n.unique())
+def _draw(rules: list[_Rule], note: str, alone: bool) -> Grid:
+    first, sizes = rules[0].rows, sorted(rules[0].rows.n.unique())
+    names = list(pd.concat([rule.rows for rule in rules]).line.unique())
+    looks = dict(zip(names, style.categorical(len(names)), strict=True))
+    margins = Margins(LEFT, marks.tag_width(names) + 0.05, 0.45, 0.3, across=0.22)
+    grid = layout.panels(len(rules), len(rules), (2.2, 1.9), margins, note=note, share="xy", least=1.2, wraps=True)
     pad = (sizes[-1] / sizes[0]) ** 0.06
-    panel.set_xscale("log")
-    panel.set_xlim(sizes[0] / pad, sizes[-1] * pad)
-    alone = part.groupby(["line", "n"]).size().max() == 1
+    grid.axes[0].set_xscale("log")
+    grid.axes[0].set_xlim(sizes[0] / pad, sizes[-1] * pad)
+    for number, (panel, rule) in enumerate(zip(grid.axes, rules, strict=True)):
+        _lines(panel, rule.rows, looks, alone, pad)
+        panel.set_title(rule.title, loc="left")
+        panel.set_xticks(sizes, thinned(panel, sizes, [_short(n) for n in sizes]))
+        panel.xaxis.minorticks_off()
+        panel.set_xlabel("samples in the gallery")
+        panel.tick_params(labelleft=grid.is_first(number))
+        if grid.is_first(number):
+            panel.set_ylabel("score, mutual k-NN")
+    _limits(grid.axes[0], [rule.rows for rule in rules], alone)
+    order = first[first.n == sizes[-1]].groupby("line").score.mean().sort_values(ascending=False).index
+    marks.key_right(grid.axes[grid.columns - 1], [(name, looks[name]) for name in order])
+    return grid
+
+
+def _lines(panel: Axes, part: pd.DataFrame, looks: dict[str, style.Look], alone: bool, pad: float) -> None:
+    """Lines, intervals where a line is one pair, and chance."""
     for place, (name, look) in enumerate(looks.items()):
-        own = part[part.line == name]
-        aside = (
-            pad ** (0.15 * (place - (len(looks) - 1) / 2)) if alone else 1.0
-        )  # bars of several lines do not hide each other
-        line = own.groupby("n")[["score", "low", "high"]].mean()
+        # bars of several lines do not hide each other
+        aside = pad ** (0.15 * (place - (len(looks) - 1) / 2)) if alone else 1.0
+        line = part[part.line == name].groupby("n")[["score", "low", "high"]].mean()
         panel.plot(line.index * aside, line.score, label=name, zorder=3, **look.line())
         if alone:
-            panel.vlines(
-                line.index * aside, line.low.clip(lower=0), line.high, color=look.color, linewidth=0.8, zorder=2
-            )
+            ends = line.low.clip(lower=0), line.high
+            panel.vlines(line.index * aside, *ends, color=look.color, linewidth=0.8, zorder=2)
     chance = part.groupby("n").chance.first()
     panel.plot(chance.index, chance, color=style.INK, linewidth=0.8, linestyle=":", label="chance")
-    top = max(part.high.max() if alone else part.groupby(["line", "n"]).score.mean().max(), chance.max())
-    if logarithmic:
-        shown = [*part.score[part.score > 0], *chance]
-        panel.set_yscale("log")
-        panel.set_ylim(min(shown) / 1.5, top * 1.3)
-        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top < 300 * min(shown) else (1,)))
-        panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    else:
-        panel.set_ylim(0, top * 1.07)
+
+
+def _limits(panel: Axes, parts: list[pd.DataFrame], alone: bool) -> None:
+    """One logarithmic axis for all panels."""
+    rows = pd.concat(parts)
+    tops = rows.high if alone else rows.groupby(["line", "n", "k"]).score.mean()
+    lowest = min(rows.score[rows.score > 0].min(), rows.chance.min())
+    top = max(tops.max(), rows.chance.max())
+    panel.set_yscale("log")
+    panel.set_ylim(lowest / 1.5, top * 1.3)
+    panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if top < 300 * lowest else (1,)))
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.yaxis.set_minor_formatter(lambda value, _: "")
 
 
 def _short(n: int) -> str:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from platorep.figures import style
+from platorep.figures import layout, style
 
 
 _DIRECTIONS = [(1, 0), (-1, 0), (0, 1), (0, -1), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8)]
-_STEPS = (0.0, 0.06, 0.13, 0.22, 0.33, 0.5, 0.7)  # inches beyond the point's edge
+_STEPS = (0.0, 0.06, 0.13, 0.22, 0.33, 0.5, 0.7)  # beyond the point's edge
+
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
 
 
 def label_points(
@@ -20,7 +23,7 @@ def label_points(
     y: Sequence[float],
     names: Sequence[str],
     radii: Sequence[float] | float = 0.03,
-    size: float = style.SMALL,
+    size: float | None = None,
 ) -> None:
     """Names points: each at the nearest free place around it, with a thin leader where it had to move away.
 
@@ -32,59 +35,52 @@ def label_points(
         x: of the points, in data units.
         y: of the points, in data units.
         names: what to write; an empty name is not placed.
-        radii: of the points' markers, in inches.
+        radii: of the points' markers, as lengths of `platorep.figures.layout`.
         size: of the text in points.
     """
-    wide, tall = style.inches(axes)
+    size = style.small() if size is None else size
+    panel = wide, tall = layout.inches(axes)
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     points = np.column_stack(
         [(np.asarray(x) - left) / (right - left) * wide, (np.asarray(y) - low) / (high - low) * tall]
     )
     reach = np.broadcast_to(np.asarray(radii, dtype=float), len(points))
     taken = [(px - r, py - r, px + r, py + r) for (px, py), r in zip(points, reach, strict=True)]
-    height = size * 1.05 / 72
     for (px, py), radius, name in zip(points, reach, names, strict=True):
         if not name:
             continue
-        width = style.text_width(name, size)
-        best = (np.inf, (px, py, px, py), 0.0)
-        for step in _STEPS:
-            for dx, dy in _DIRECTIONS:
-                away = radius + 0.025 + step
-                cx = px + dx * away + np.sign(dx) * width / 2
-                cy = py + dy * away + np.sign(dy) * height / 2
-                box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
-                outside = max(0, -box[0]) + max(0, box[2] - wide) + max(0, -box[1]) + max(0, box[3] - tall)
-                cost = sum(_shared(box, other) for other in taken) + height * outside
-                if cost < best[0] - 1e-9:
-                    best = (cost, box, step)
-            if best[0] <= 1e-9:
-                break
-        _, box, step = best
+        text = layout.text_width(name, size), size * 1.05 / 72 / style.scale()
+        box, step = _place((px, py), radius, text, taken, panel)
         taken.append(box)
-        middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         if step > 0:
             end = (min(max(px, box[0]), box[2]), min(max(py, box[1]), box[3]))
-            axes.plot(
-                [px / wide, end[0] / wide],
-                [py / tall, end[1] / tall],
-                transform=axes.transAxes,
-                color=style.MUTED,
-                linewidth=0.4,
-                zorder=2,
-            )
-        axes.text(
-            middle[0] / wide,
-            middle[1] / tall,
-            name,
-            transform=axes.transAxes,
-            fontsize=size,
-            ha="center",
-            va="center",
-            zorder=6,
-        )
+            line = {"color": style.MUTED, "linewidth": 0.4, "zorder": 2, "transform": axes.transAxes}
+            axes.plot([px / wide, end[0] / wide], [py / tall, end[1] / tall], **line)
+        middle = ((box[0] + box[2]) / 2 / wide, (box[1] + box[3]) / 2 / tall)
+        axes.text(*middle, name, transform=axes.transAxes, fontsize=size, ha="center", va="center", zorder=6)
 
 
-def _shared(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+def _place(
+    point: tuple[float, float], radius: float, text: tuple[float, float], taken: list[Box], panel: tuple[float, float]
+) -> tuple[Box, float]:
+    """The nearest box for a text of some width and height that covers nothing, else the one that covers least."""
+    (px, py), (width, height), (wide, tall) = point, text, panel
+    best: tuple[float, Box, float] = (np.inf, (px, py, px, py), 0.0)
+    for step in _STEPS:
+        for dx, dy in _DIRECTIONS:
+            away = radius + 0.025 + step
+            cx = px + dx * away + np.sign(dx) * width / 2
+            cy = py + dy * away + np.sign(dy) * height / 2
+            box = (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2)
+            outside = max(0, -box[0]) + max(0, box[2] - wide) + max(0, -box[1]) + max(0, box[3] - tall)
+            cost = sum(_shared(box, other) for other in taken) + height * outside
+            if cost < best[0] - 1e-9:
+                best = (cost, box, step)
+        if best[0] <= 1e-9:
+            break
+    return best[1], best[2]
+
+
+def _shared(a: Box, b: Box) -> float:
     """Area that two boxes share."""
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))

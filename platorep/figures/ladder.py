@@ -1,128 +1,117 @@
-"""Controlled competence: alignment against the dial that degrades one model."""
+"""Alignment against the dial that controls a model's competence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from platorep.core.errors import StoreError
-from platorep.figures import style
-from platorep.figures.style import Tag
+from platorep.figures import layout, marks, style
+from platorep.figures.data import FigureData, Plot, figure
+from platorep.figures.layout import Margins
+from platorep.figures.marks import Tag
 from platorep.results import views
-from platorep.results.tables import AlignmentTable, CompetenceTable
-from platorep.results.views import Dose
+from platorep.results.facts import Dose
+from platorep.results.labels import DIAL_TITLES, capitalised, metric_label, setting
 
 
 LEFT = 0.58
 
 
-@style.styled
-def ladder(
-    alignment: AlignmentTable,
-    competence: CompetenceTable | None = None,
-    *,
-    metric: str | None = None,
-    dataset: str | None = None,
-    doses: Mapping[str, Dose] | None = None,
-) -> Figure:
-    """Alignment against the dose of a degradation: one panel a base model and dial, one line a model of the other modality.
+class _Ladder(NamedTuple):
+    """The degraded versions of one model along one dial, weakest first, and the intact model where it was scored."""
+
+    base: str
+    dial: str
+    members: list[str]
+    positions: list[float]
+    ticks: list[str]
+    scores: pd.DataFrame  # members x partners
+
+
+@figure("alignment")
+def ladder(data: FigureData, *, metric: str | None = None, dataset: str | None = None) -> Plot:
+    """Alignment against the dose of a degradation: one panel a base model and dial, one line a partner.
 
     Competence rises to the right on every panel: weight noise falls from left to right, input size grows. This is the
-    one experiment in which competence is set and not observed. The lines are intact models only. The intact base model
-    closes the ladder, at its own dose if `doses` names it, at noise 0, or at the right end as "full".
+    one experiment in which competence is set and not observed. The lines are intact models of the other modality.
+    The intact base model closes the ladder, at noise 0, or at the right end as "full".
 
     Args:
-        alignment: language x vision pairs.
-        competence: not used.
+        data: language x vision pairs; the columns base, dial and dose tell how models were degraded.
         metric: full id, when the table holds several.
         dataset: when the table holds several.
-        doses: model -> (base, dial, value); read from the names by default (`views.doses`).
 
     Raises:
         StoreError: no model of the table is degraded.
     """
-    pairs = views.cross_modal(views.best_pairs(alignment, metric, dataset))
-    names = {side: list(pairs[side].unique()) for side in ("language", "vision")}
-    named = views.doses(names["language"] + names["vision"]) if doses is None else doses
-    degraded = {model: Dose(*dose) for model, dose in named.items()}
-    ladders: dict[tuple[str, str, str], list[str]] = {}
-    for side, models in names.items():
-        for model in models:
-            if model in degraded and degraded[model].base != model:
-                ladders.setdefault((side, degraded[model].base, degraded[model].dial), []).append(model)
+    rows = data.pairs(metric, dataset)
+    pairs, degraded = views.cross_modal(rows), views.doses(views.models(rows))
+    ladders = _ladders(pairs, degraded)
     if not ladders:
+        names = ", ".join([*pairs.language.unique(), *pairs.vision.unique()])
         raise StoreError(
-            "no model of the alignment table is degraded: expected names that end in _noise_VALUE or _px_VALUE, or doses=..., "
-            f"got {', '.join(names['language'] + names['vision'])}."
+            f"no model of the alignment table is degraded: expected weight_noise or input_size, got {names}."
         )
-    variants = {m for members in ladders.values() for m in members}
-    partners = {
-        side: [m for m in names["vision" if side == "language" else "language"] if m not in variants]
-        for side, _, _ in ladders
-    }
     chance = views.chance(pairs)
-    margin = style.tag_width(["chance", *(m for models in partners.values() for m in models)]) + 0.1
-    figure, axes = style.panels(
-        1,
-        len(ladders),
-        panel=(2.1, 1.9),
-        left=LEFT,
-        right=margin,
-        bottom=0.66,
-        top=0.3,
-        gap=(margin + 0.12, 0),
-        sharey=True,
-    )
-    axes[0].set_ylim(min(0.0, 1.1 * pairs.score.min()), 1.06 * max(pairs.score.max(), chance or 0.0))
-    for panel, ((side, base, dial), members) in zip(axes, ladders.items(), strict=True):
-        scores = pairs.pivot(index=side, columns="vision" if side == "language" else "language", values="score")
-        _panel(panel, scores, base, dial, members, partners[side], degraded, chance)
-        panel.tick_params(labelleft=panel is axes[0])
-    axes[0].set_ylabel(f"alignment, {views.metric_label(pairs.metric.iloc[0])}")
-    data = views.title_of(pairs.dataset.iloc[0])
-    style.note(figure, f"Best layer pair, n = {pairs.n.max():,}, {data}. Competence rises to the right.", LEFT)
-    return figure
+    margin = marks.tag_width(["chance", *(name for one in ladders for name in one.scores.columns)]) + 0.1
+    note = f"{capitalised(setting(pairs))}. Competence rises to the right."
+    label = layout.label(f"alignment, {metric_label(pairs.metric.iloc[0])}", 1.9 + 0.4)
+    margins = Margins(LEFT + layout.label_room(label), margin, 0.5, 0.3, across=margin + 0.12)
+    grid = layout.panels(len(ladders), len(ladders), (2.1, 1.9), margins, note=note, share="y", least=1.2, wraps=True)
+    grid.axes[0].set_ylim(min(0.0, 1.1 * pairs.score.min()), 1.06 * max(pairs.score.max(), chance or 0.0))
+    for index, (panel, one) in enumerate(zip(grid.axes, ladders, strict=True)):
+        _panel(panel, one, chance)
+        panel.tick_params(labelleft=grid.is_first(index))
+        if grid.is_first(index):
+            panel.set_ylabel(label)
+    return Plot(grid.figure, pd.concat([_table(one) for one in ladders], ignore_index=True))
 
 
-def _panel(
-    panel: Axes,
-    scores: pd.DataFrame,
-    base: str,
-    dial: str,
-    members: list[str],
-    partners: list[str],
-    degraded: Mapping[str, Dose],
-    chance: float | None,
-) -> None:
-    falling = dial == "weight_noise"
-    members = sorted(members, key=lambda m: degraded[m].value, reverse=falling)
-    values = [degraded[m].value for m in members]
-    ticks = [f"{v:g}" for v in values]
-    if base in scores.index:
-        known = degraded[base].value if base in degraded else 0.0 if falling else None
-        members, ticks = [*members, base], [*ticks, "full" if known is None else f"{known:g}"]
-        values = [
-            *values,
-            values[-1] * (values[-1] / values[-2] if len(values) > 1 else 2.0) if known is None else known,
-        ]
-    x = np.array(values) if falling else np.log2(values)
-    pad = 0.06 * abs(x[-1] - x[0]) or 0.5
-    panel.set_xlim(x[0] + pad if falling else x[0] - pad, x[-1] - pad if falling else x[-1] + pad)
-    panel.set_xticks(x, ticks)
+def _ladders(pairs: pd.DataFrame, degraded: dict[str, Dose]) -> list[_Ladder]:
+    ladders = []
+    for side, other in (("language", "vision"), ("vision", "language")):
+        scores = pairs.pivot(index=side, columns=other, values="score")
+        partners = [model for model in pairs[other].unique() if model not in degraded]
+        rungs: dict[tuple[str, str], list[str]] = {}
+        for model in pairs[side].unique():
+            if model in degraded:
+                rungs.setdefault((degraded[model].base, degraded[model].dial), []).append(model)
+        for (base, dial), members in rungs.items():
+            members.sort(key=lambda m: degraded[m].value, reverse=dial == "weight_noise")
+            doses = [degraded[m].value for m in members]
+            ticks = [f"{v:g}" for v in doses]
+            if base in scores.index:
+                members, ticks = [*members, base], [*ticks, "0" if dial == "weight_noise" else "full"]
+                step = doses[-1] / doses[-2] if len(doses) > 1 else 2.0
+                doses.append(0.0 if dial == "weight_noise" else doses[-1] * step)
+            positions = doses if dial == "weight_noise" else list(np.log2(doses))
+            ladders.append(_Ladder(base, dial, members, positions, ticks, scores.loc[members, partners]))
+    return ladders
+
+
+def _panel(panel: Axes, one: _Ladder, chance: float | None) -> None:
+    x = np.array(one.positions)
+    pad = 0.06 * (x[-1] - x[0]) or 0.5
+    panel.set_xlim(x[0] - pad, x[-1] + pad)  # noise falls: the axis is then reversed, and the pad negative
+    panel.set_xticks(x, one.ticks)
     tags = []
-    for partner, look in zip(partners, style.categorical(len(partners)), strict=True):
-        y = scores[partner].reindex(members).to_numpy()
+    for partner, look in zip(one.scores.columns, style.categorical(len(one.scores.columns)), strict=True):
+        y = one.scores[partner].to_numpy()
         shown = np.isfinite(y)
         if shown.any():
             panel.plot(x[shown], y[shown], label=partner, zorder=3, **look.line())
             tags.append(Tag(y[shown][-1], partner, look))
-    if chance is not None:
-        panel.axhline(chance, color=style.INK, linewidth=0.8, linestyle=":", zorder=1, label="chance")
-        tags.append(Tag(chance, "chance"))
-    style.tag_right(panel, tags)
-    panel.set_title(base, loc="left")
-    panel.set_xlabel(views.DIAL_TITLES.get(dial, dial.replace("_", " ")))
+    marks.tag_right(panel, [*tags, *marks.chance_line(panel, chance)])
+    panel.set_title(one.base, loc="left")
+    title = DIAL_TITLES.get(one.dial, one.dial.replace("_", " "))
+    panel.set_xlabel(layout.label(title, layout.inches(panel)[0] + 0.9))
+
+
+def _table(one: _Ladder) -> pd.DataFrame:
+    table = one.scores.assign(dose=one.ticks).rename_axis("model").reset_index()
+    table = table.melt(id_vars=["model", "dose"], var_name="partner", value_name="score").dropna(subset="score")
+    return table.assign(base=one.base, dial=one.dial)

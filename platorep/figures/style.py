@@ -1,35 +1,40 @@
-"""The one style of all figures: sizes, colours, markers, labels that do not overlap, and files that are the same every time.
+"""The one style of all figures: sizes, colours, markers, and files that are the same every time.
 
 Readable in greyscale and by colour-blind readers: ordered series run from light to dark (cividis), unordered ones take
-the Okabe-Ito colours, and every series has a marker and a line style of its own besides its colour. Layout is in inches
-and fixed before anything is drawn, so nothing depends on a renderer; fonts are matplotlib's own DejaVu Sans.
+the Okabe-Ito colours, and every series has a marker and a line style of its own besides its colour.
+
+Settings come from matplotlib: its defaults and the user's matplotlibrc, over them `RC`, over that the style file of
+`PlotStyle`, over that what no figure can do without, `NEEDED`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import matplotlib
+import matplotlib.style
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
-from scipy.optimize import isotonic_regression
 
+from platorep.core.errors import SpecError, unknown_name
 from platorep.core.files import write_atomically
 
 
 COLUMN = 3.4
-"""Width of a paper's column in inches."""
+"""Width of a paper's column in inches: width=single."""
 PAGE = 7.0
-"""Width of a paper's page in inches."""
+"""Width of a paper's page in inches: width=double."""
 DPI = 200
+BASE = 8.0
+"""Font size in points for which lengths are given; another size scales them all."""
 
-BASE, SMALL = 8.0, 6.5  # points
 INK, MUTED, FAINT = "#1a1a1a", "#6b6b6b", "#d0d0d0"
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
@@ -44,14 +49,13 @@ DASHES: tuple[Any, ...] = (
 HEAT = "cividis"
 
 RC = {
-    "font.family": "DejaVu Sans",
     "font.size": BASE,
-    "axes.titlesize": BASE,
+    "axes.titlesize": "medium",
     "axes.titleweight": "bold",
-    "axes.labelsize": BASE,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
-    "legend.fontsize": SMALL,
+    "axes.labelsize": "medium",
+    "xtick.labelsize": "small",
+    "ytick.labelsize": "small",
+    "legend.fontsize": "small",
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -65,49 +69,142 @@ RC = {
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.1,
     "lines.markersize": 4.0,
+}
+"""Our own values; a style file may change them."""
+
+NEEDED = {
     "pdf.fonttype": 42,  # TrueType, embedded: text stays text in the PDF
     "ps.fonttype": 42,
-    "svg.hashsalt": "platorep",
-    "axes.unicode_minus": True,
+    "svg.hashsalt": "platorep",  # the same figure gives the same bytes
     "figure.dpi": 100,
     "savefig.dpi": DPI,
+    "savefig.bbox": None,  # the layout is fixed in inches
+    "figure.autolayout": False,
+    "figure.constrained_layout.use": False,
     "path.simplify": False,
 }
+"""Values that no setting changes."""
+
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "ModDate": None, "Creator": "platorep", "Producer": "platorep"},
+    "svg": {"Date": None, "Creator": "platorep"},
+}
+"""Formats of files, with what is written into each instead of times and versions."""
+
+_WIDTH: ContextVar[float | None] = ContextVar("width", default=None)
 
 
-def styled(function: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draws under the house's settings, whatever the caller's matplotlibrc says, and leaves the caller's as they were."""
+@dataclass(frozen=True, kw_only=True)
+class PlotStyle:
+    """How figures look on paper.
+
+    Args:
+        width: of a figure in inches, or "single" or "double" for a paper's columns; None leaves each its own.
+        font_size: in points; None is 8, or that of the style file.
+        sheet: a matplotlib style: a file (.mplstyle) or a name that matplotlib knows.
+        formats: of the files: png, pdf, svg.
+
+    Raises:
+        SpecError: a value that cannot be used.
+    """
+
+    width: float | Literal["single", "double"] | None = None
+    font_size: float | None = None
+    sheet: str | None = None
+    formats: Sequence[str] = ("png", "pdf")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.formats, str) or not self.formats:
+            raise SpecError(f"formats is {self.formats!r}; expected a list such as [pdf, svg].")
+        for kind in self.formats:
+            if kind not in METADATA:
+                raise unknown_name("format of a figure", str(kind), METADATA)
+        for name, value, low, high in (("width", self.inches, 1, 40), ("font_size", self.font_size, 4, 30)):
+            if value is not None and not (isinstance(value, (int, float)) and low <= value <= high):
+                raise SpecError(f"{name} is {value!r}; expected a number from {low} to {high}.")
+
+    @property
+    def inches(self) -> Any:
+        """The width as a number, None where each figure has its own."""
+        return {"single": COLUMN, "double": PAGE}.get(self.width, self.width)  # type: ignore[call-overload]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within the block matplotlib has these settings; afterwards it has the caller's again.
+
+        Raises:
+            SpecError: a style file that does not exist.
+        """
+        token = _WIDTH.set(self.inches)
+        try:
+            with matplotlib.rc_context(RC):
+                if self.sheet is not None:
+                    try:
+                        matplotlib.style.use(self.sheet)
+                    except OSError:
+                        raise SpecError(
+                            f"sheet is {self.sheet!r}, which is neither a style file nor a style that matplotlib knows."
+                        ) from None
+                matplotlib.rcParams.update(
+                    NEEDED | ({} if self.font_size is None else {"font.size": float(self.font_size)})
+                )
+                yield
+        finally:
+            _WIDTH.reset(token)
+
+
+def asked_width() -> float | None:
+    """The width that the figure being drawn is to have, in inches; None leaves it to the figure."""
+    return _WIDTH.get()
+
+
+Drawing = TypeVar("Drawing")
+
+
+def styled(function: Callable[..., Drawing]) -> Callable[..., Drawing]:
+    """Draws with the settings of the keyword argument `style`, a `PlotStyle`, and leaves the caller's as they were."""
 
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Figure:
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(RC)
-            return function(*args, **kwargs)
+    def wrapper(*args: Any, style: PlotStyle | None = None, **kwargs: Any) -> Drawing:
+        with (style or PlotStyle()).applied():
+            drawing = function(*args, **kwargs)
+            figure: Any = getattr(drawing, "figure", None) or drawing
+            figure.draw_without_rendering()  # ticks are made when first drawn, and read the settings of then
+        return drawing
 
     return wrapper
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Writes `stem`.png and `stem`.pdf, each whole or not at all, and returns their paths.
+def save(figure: Figure, stem: Path, style: PlotStyle | None = None) -> list[Path]:
+    """Writes `stem`.png, `stem`.pdf and so on, each whole or not at all, and returns their paths.
 
     The same figure gives the same bytes: no time stamp, no library version, fonts embedded (TrueType).
     """
-    metadata: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
-        "pdf": {"CreationDate": None, "ModDate": None, "Creator": "platorep", "Producer": "platorep"},
-    }
-    paths = []
-    for kind, entries in metadata.items():
-        path = stem.with_name(f"{stem.name}.{kind}")
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(RC)
+    style, paths = style or PlotStyle(), []
+    for kind in style.formats:
+        path, metadata = stem.with_name(f"{stem.name}.{kind}"), METADATA[kind]
+        with style.applied():
             write_atomically(
-                path, lambda p, kind=kind, entries=entries: figure.savefig(p, format=kind, dpi=DPI, metadata=entries)
+                path, lambda p, kind=kind, metadata=metadata: figure.savefig(p, format=kind, metadata=metadata)
             )
         paths.append(path)
     return paths
+
+
+def base() -> float:
+    """Font size of labels and titles in points."""
+    return float(matplotlib.rcParams["font.size"])
+
+
+def small() -> float:
+    """Font size of tick labels, names and notes in points."""
+    return float(FontProperties(size=matplotlib.rcParams["xtick.labelsize"]).get_size_in_points())
+
+
+def scale() -> float:
+    """Factor from the lengths of this package, which are inches at 8 points, to inches on paper."""
+    return base() / BASE
 
 
 class Look(NamedTuple):
@@ -142,187 +239,6 @@ def categorical(count: int) -> list[Look]:
     return [
         Look(OKABE_ITO[i % len(OKABE_ITO)], MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)]) for i in range(count)
     ]
-
-
-def panels(
-    rows: int,
-    columns: int,
-    *,
-    panel: tuple[float, float],
-    left: float,
-    right: float,
-    bottom: float,
-    top: float,
-    gap: tuple[float, float] = (0.0, 0.0),
-    count: int | None = None,
-    **shared: bool,
-) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, all lengths in inches.
-
-    Args:
-        rows: of panels.
-        columns: of panels.
-        panel: width and height of one.
-        left: outer margin.
-        right: outer margin.
-        bottom: outer margin.
-        top: outer margin.
-        gap: between panels, across and down.
-        count: panels to make, row by row; all by default.
-        shared: sharex, sharey: all panels share the first one's axis.
-
-    Returns:
-        The figure and its axes, row by row.
-    """
-    width = left + right + columns * panel[0] + (columns - 1) * gap[0]
-    height = bottom + top + rows * panel[1] + (rows - 1) * gap[1]
-    figure = Figure(figsize=(width, height))
-    axes: list[Axes] = []
-    for index in range(rows * columns if count is None else count):
-        row, column = divmod(index, columns)
-        x = left + column * (panel[0] + gap[0])
-        y = height - top - panel[1] - row * (panel[1] + gap[1])
-        first = axes[0] if axes else None
-        box = (x / width, y / height, panel[0] / width, panel[1] / height)
-        axes.append(figure.add_axes(box, **{k: first for k, v in shared.items() if v and first is not None}))
-    return figure, axes
-
-
-def inches(axes: Axes) -> tuple[float, float]:
-    """Width and height of a panel."""
-    width, height = axes.get_figure().get_size_inches()
-    box = axes.get_position()
-    return box.width * width, box.height * height
-
-
-def text_width(text: str, size: float = SMALL, weight: str = "normal") -> float:
-    """Width of a line of text in inches, in the house's font, without a renderer."""
-    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    return (
-        1.07 * text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
-    )  # hinting widens glyphs on screen
-
-
-def widest(texts: Sequence[str], size: float = SMALL) -> float:
-    """Width of the widest text in inches; 0 for none."""
-    return max((text_width(t, size) for t in texts), default=0.0)
-
-
-def spread(targets: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
-    """Positions closest to `targets` (least squares) that keep their order, lie `gap` apart and within [low, high].
-
-    When they do not all fit they are laid out evenly from low to high. Ties keep the order given.
-    """
-    wanted = np.asarray(targets, dtype=float)
-    count = len(wanted)
-    if count == 0:
-        return wanted
-    order = np.argsort(wanted, kind="stable")
-    if (count - 1) * gap >= high - low:
-        placed = np.linspace(low, high, count) if count > 1 else np.array([min(max(wanted[0], low), high)])
-    else:
-        steps = gap * np.arange(count)
-        placed = np.clip(isotonic_regression(wanted[order] - steps).x, low, high - steps[-1]) + steps
-    result = np.empty(count)
-    result[order] = placed
-    return result
-
-
-class Tag(NamedTuple):
-    """A label in the right margin of a panel: where it points to, what it says, and the look it explains, if any."""
-
-    value: float
-    text: str
-    look: Look | None = None
-    color: Any = INK
-
-
-HANDLE = 0.17  # inches from the panel to the handle's middle
-INDENT = 0.29  # inches from the panel to the text
-
-
-def tag_width(texts: Sequence[str]) -> float:
-    """Margin that `tag_right` needs, in inches."""
-    return INDENT + widest(texts) + 0.05 if texts else 0.0
-
-
-def tag_right(axes: Axes, tags: Sequence[Tag]) -> None:
-    """Labels series at the right edge of a panel, at their height where they fit and moved apart where not.
-
-    Limits of the axes must be final. Each label has a thin leader to its value and, for a series, a handle as in a legend.
-    """
-    width, height = inches(axes)
-    low, high = axes.get_ylim()
-    wanted = [(tag.value - low) / (high - low) for tag in tags]
-    step = SMALL * 1.25 / 72 / height
-    bottom, top = step / 2 - 0.02, max(1.0, (len(tags) - 1) * step + 0.02)
-    for tag, start, end in zip(tags, wanted, spread(wanted, step, bottom, top), strict=True):
-        x = np.array([0.015, 0.09, HANDLE - 0.07]) / width + 1
-        axes.plot(x, [start, end, end], transform=axes.transAxes, color=MUTED, linewidth=0.4, clip_on=False)
-        if tag.look is not None:
-            x = np.array([HANDLE - 0.08, HANDLE, HANDLE + 0.08]) / width + 1
-            axes.plot(x, [end] * 3, transform=axes.transAxes, clip_on=False, markevery=[1], **tag.look.line())
-        indent = INDENT if tag.look is not None else HANDLE - 0.04
-        axes.text(
-            1 + indent / width,
-            end,
-            tag.text,
-            transform=axes.transAxes,
-            fontsize=SMALL,
-            color=tag.color,
-            va="center_baseline",
-        )
-
-
-def key_right(axes: Axes, entries: Sequence[tuple[str, Look]]) -> None:
-    """A legend to the right of a panel, in the order given, for series whose ends lie too close together for `tag_right`."""
-    width, height = inches(axes)
-    for line, (text, look) in enumerate(entries):
-        y = 1 - (line + 0.5) * SMALL * 1.35 / 72 / height
-        x = np.array([HANDLE - 0.08, HANDLE, HANDLE + 0.08]) / width + 1
-        axes.plot(x, [y] * 3, transform=axes.transAxes, clip_on=False, markevery=[1], **look.line())
-        axes.text(1 + INDENT / width, y, text, transform=axes.transAxes, fontsize=SMALL, va="center_baseline")
-
-
-NAME_RISE = 0.12  # inches from the panel's top to the names
-
-
-def names_height(names: Sequence[str], angle: float = 60.0) -> float:
-    """Margin above a panel that `name_top` needs, in inches."""
-    return NAME_RISE + widest(names) * np.sin(np.radians(angle)) + 0.06 if names else 0.0
-
-
-def name_top(axes: Axes, positions: Sequence[float], names: Sequence[str], angle: float = 60.0) -> None:
-    """Names x positions above a panel, slanted, moved apart where they would overlap, each with a leader to its position.
-
-    Limits of the axes must be final. A faint line marks each position through the panel.
-    """
-    width, height = inches(axes)
-    low, high = axes.get_xlim()
-    wanted = [(p - low) / (high - low) for p in positions]
-    step = SMALL * 1.2 / 72 / np.sin(np.radians(angle)) / width
-    over = max(0.0, (len(names) - 1) * step - 1) / 2
-    for name, start, end in zip(names, wanted, spread(wanted, step, -over, 1 + over), strict=True):
-        rise = np.array([0, 0.02, NAME_RISE - 0.03, NAME_RISE - 0.01]) / height + 1
-        axes.plot([start, start, end, end], rise, transform=axes.transAxes, color=MUTED, linewidth=0.4, clip_on=False)
-        axes.plot([start, start], [0, 1], transform=axes.transAxes, color=FAINT, linewidth=0.4, zorder=0)
-        axes.text(
-            end,
-            1 + NAME_RISE / height,
-            name,
-            transform=axes.transAxes,
-            fontsize=SMALL,
-            rotation=angle,
-            rotation_mode="anchor",
-            ha="left",
-            va="center_baseline",
-        )
-
-
-def note(figure: Figure, text: str, left: float = 0.06) -> None:
-    """A muted line at the foot of a figure: what was measured, on what, by which rule. `left` in inches."""
-    width, height = figure.get_size_inches()
-    figure.text(left / width, 0.07 / height, text, fontsize=SMALL, color=MUTED, va="bottom")
 
 
 def contrast(color: Any) -> str:

@@ -1,8 +1,8 @@
-"""What the explorer and the warnings need of each model's layers, in one pass over them: neighbours, hubs, ties, clamping."""
+"""What the explorer and the warnings need of each model's layers, in one pass: neighbours, hubs, ties, clamping."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from platorep.align.layers import ModelLayers, full_precision
+from platorep.core.clamp import Clamp
 from platorep.core.features import Features, Subset
 from platorep.metrics.base import Similarity
 from platorep.results.tables import CONCATENATION
@@ -21,9 +22,11 @@ from platorep.stats.hubness import hubness, tie_rate
 class Anatomy:
     """One model seen layer by layer.
 
-    `graphs` has the (n, k) int64 neighbour indices of the layers asked for. `layers` has a row a layer: `layer`, the columns
-    of `stats.hubness`, `ties` (share of samples with a tie at rank k), `clamped` (share of values at the threshold).
-    `threshold` is the clamp, None where nothing is clamped.
+    Attributes:
+        graphs: (n, k) int64 neighbour indices of the layers asked for.
+        layers: a row a layer: `layer`, the columns of `stats.hubness`, `ties` (share of samples with a tie at rank k),
+            `clamped` (share of values at the threshold).
+        threshold: of the clamp, None where nothing is clamped.
     """
 
     graphs: Mapping[int, torch.Tensor]
@@ -38,11 +41,9 @@ def anatomy(
     wanted: Set[int],
     *,
     similarity: Similarity,
-    clip: Any,
-    quantile: float,
+    clamp: Clamp,
     memory: int,
     most: int,
-    progress: Callable[[int, int, str], None] | None = None,
 ) -> Anatomy:
     """Neighbours of the wanted layers as `align` sees them, and figures of every layer.
 
@@ -50,21 +51,19 @@ def anatomy(
         features: of one model.
         k: neighbours, at most n - 1.
         wanted: layers whose graphs are kept; -1 is the concatenation.
-        similarity: as the metric's.
-        clip: rule of the clamp.
-        quantile: of the clamp.
+        similarity: that of the metric.
+        clamp: of the features.
         memory: bytes of layers that may be held.
         most: samples taken, the first ones; the clamp is then of these.
-        progress: told of layers done.
 
     Cost: one similarity matrix and one selection of neighbours a layer.
     """
     if features.n > most:
         features = Subset(features, np.arange(most), f"first {most}")
-    held = ModelLayers(features, clip=clip, quantile=quantile, memory=memory)
-    count, rows, graphs = len(features.layers), [], {}
-    for index, made in held.geometries([similarity], concatenation=CONCATENATION in wanted):
-        geometry = made[similarity]
+    held = ModelLayers(features, clip=clamp.rule, quantile=clamp.quantile, memory=memory)
+    rows, graphs = [], {}
+    for index, geometries in held.geometries([similarity], concatenation=CONCATENATION in wanted):
+        geometry = geometries[similarity]
         graph = geometry.neighbours(k).cpu()
         if index in wanted:
             graphs[index] = graph
@@ -74,8 +73,6 @@ def anatomy(
             )
             row = hubness(graph[None]).iloc[0].to_dict()
             rows.append({**row, "layer": index, "ties": tie_rate(closeness(geometry), k), "clamped": clamped})
-        if progress is not None:
-            progress(index if index >= 0 else count, count, features.name)
     return Anatomy(graphs, pd.DataFrame(rows), held.threshold)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from platorep.report.anatomy import Anatomy
 from platorep.report.material import Run
-from platorep.results.views import metric_label
+from platorep.results.labels import metric_label
+from platorep.stats.trends import MIN_FAMILIES
 
 
 FEW = 500
@@ -16,8 +17,9 @@ FEW = 500
 DENSE_K = 0.1
 """k/n above which neighbours are no longer near, and chance alone reaches the scores of small effects."""
 HUB = 0.1
-"""Share of all samples that count a hub among their neighbours, from which a layer is named; it is at least `HUB_LIFT` times k."""
+"""Share of all samples that count a hub among their neighbours, from which a layer is named."""
 HUB_LIFT = 5
+"""A hub has at least this many times k neighbours."""
 ORPHANS = 1 / 3
 """Share of samples that are nobody's neighbour, from which a layer is named."""
 TIES = 0.01
@@ -40,46 +42,47 @@ class Caveat:
 
 def caveats(run: Run, anatomies: Mapping[str, Anatomy]) -> list[Caveat]:
     """All that apply, the grave ones first."""
-    found = [*_samples(run), *_tests(run), *_layers(anatomies), *_models(run)]
-    return sorted(found, key=lambda one: not one.grave)
+    found = [*_samples(run), *_tests(run), *_trends(run), *_layers(anatomies), *_models(run), *_provenance(run)]
+    return sorted(found, key=lambda caveat: not caveat.grave)
 
 
 def _samples(run: Run) -> Iterator[Caveat]:
     n = len(run.samples.ids)
     if n < FEW:
-        yield Caveat(
-            "Few samples", f"{n} samples: scores move noticeably from draw to draw. Read the intervals.", grave=True
-        )
+        text = f"{n} samples: scores move noticeably from draw to draw. Read the intervals."
+        yield Caveat("Few samples", text, grave=True)
     for metric in run.metrics:
         k = getattr(metric, "k", None)
         if isinstance(k, int) and k > DENSE_K * n:
-            text = f"k = {k} of n = {n:,} samples: chance alone reaches about k/(n − 1) = {k / (n - 1):.3f} in mutual k-NN."
+            level = f"k/(n − 1) = {k / (n - 1):.3f}"
+            text = f"k = {k} of n = {n:,} samples: chance alone reaches about {level} in mutual k-NN."
             yield Caveat("Neighbourhoods are large", f"{metric_label(metric.id)}: {text}", grave=True)
     if run.samples.dropped:
-        items = tuple(f"{one['id']}: {one['reason']}" for one in run.samples.dropped)
+        items = tuple(f"{sample['id']}: {sample['reason']}" for sample in run.samples.dropped)
         yield Caveat("Dropped samples", f"{len(items)} left out, for every model alike.", items)
-    again = Counter(captions[0] for captions in run.samples.captions)
-    repeated = {caption: count for caption, count in again.items() if count > 1}
+    counts = Counter(captions[0] for captions in run.samples.captions)
+    repeated = {caption: count for caption, count in counts.items() if count > 1}
     if repeated:
-        text = f"{sum(repeated.values())} samples share their caption with another: a language model cannot tell them apart."
-        items = tuple(
-            f"{count} × {caption}" for caption, count in sorted(repeated.items(), key=lambda pair: (-pair[1], pair[0]))
-        )
-        yield Caveat("Duplicate captions", text, items, grave=sum(repeated.values()) > n / 10)
+        total = sum(repeated.values())
+        text = f"{total} samples share their caption with another: a language model cannot tell them apart."
+        order = sorted(repeated.items(), key=lambda pair: (-pair[1], pair[0]))
+        items = tuple(f"{count} × {caption}" for caption, count in order)
+        yield Caveat("Duplicate captions", text, items, grave=total > n / 10)
     if run.missing:
-        yield Caveat(
-            "Models without features", "In the suite, but not extracted, so not on this page.", tuple(run.missing)
-        )
+        text = "In the suite, but not extracted, so not on this page."
+        yield Caveat("Models without features", text, tuple(run.missing))
 
 
 def _tests(run: Run) -> Iterator[Caveat]:
     pairs = run.pairs
     if run.selection is None:
-        text = "No null and no interval was computed for the chosen layers. The best of many layer pairs lies above a fixed pair's chance."
+        text = "No null and no interval was computed for the chosen layers."
+        if run.select == "max":
+            text += " The best of many layer pairs lies above a fixed pair's chance."
         yield Caveat("Scores are not tested", text, grave=True)
         return
-    if not (pairs.permutations > 0).any():
-        yield Caveat("No null", "The run made no relabellings, so that no p is given.", grave=True)
+    if not pairs.tested.any():
+        yield Caveat("No null", "Nothing was relabelled, so no p is given.", grave=True)
         return
     chance = pairs[pairs.p_family >= LEVEL]
     if len(chance):
@@ -87,17 +90,29 @@ def _tests(run: Run) -> Iterator[Caveat]:
             f"{row.x_model} × {row.y_model}, {metric_label(row.metric)}: p = {row.p_family:.3g}"
             for row in chance.itertuples()
         )
-        text = f"{len(chance)} of {len(pairs)} scores do not differ from chance at {LEVEL:g}, corrected over the matrix of models."
+        text = f"{len(chance)} of {len(pairs)} scores do not differ from chance at {LEVEL:g}, corrected over all pairs."
         yield Caveat("Scores at chance", text, items)
     if (floor := pairs.p_floor.max()) > LEVEL / 10:
-        text = f"{int(pairs.permutations.max())} relabellings give no p below {floor:.2g}: raise statistics.permutations to tell more."
+        count = int(pairs.permutations.max())
+        text = f"{count} relabellings give no p below {floor:.2g}; raise statistics.permutations for smaller ones."
         yield Caveat("Coarse p values", text)
+
+
+def _trends(run: Run) -> Iterator[Caveat]:
+    few = {label: rise for label, rise in run.rises.items() if rise.trend and rise.trend.families < MIN_FAMILIES}
+    if few:
+        families = max(rise.trend.families for rise in few.values() if rise.trend)
+        text = (
+            f"The language models on the axis of competence come from {families} "
+            f"{'family' if families == 1 else 'families'}; a claim about other models needs {MIN_FAMILIES}."
+        )
+        yield Caveat("Few model families", text)
 
 
 def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
     hubs, orphans, ties, clamped = [], [], [], []
-    for name, one in anatomies.items():
-        n, k = next(iter(one.graphs.values())).shape
+    for name, model in anatomies.items():
+        n, k = next(iter(model.graphs.values())).shape
         for column, most, items, unit in (
             (
                 "max_in_degree",
@@ -109,68 +124,57 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
             ("ties", TIES, ties, lambda v: f"{v:.1%} of samples"),
             ("clamped", CLAMPED, clamped, lambda v: f"{v:.0%} of values"),
         ):
-            over = one.layers[one.layers[column] > most]
+            over = model.layers[model.layers[column] > most]
             if len(over):
                 worst = over.loc[over[column].idxmax()]
-                items.append(
-                    f"{name}: {len(over)} of {len(one.layers)} layers, most in layer {worst.layer:.0f} ({unit(worst[column])})"
-                )
+                where = f"most in layer {worst.layer:.0f} ({unit(worst[column])})"
+                items.append(f"{name}: {len(over)} of {len(model.layers)} layers, {where}")
     if hubs or orphans:
-        text = "A few samples are neighbours of very many: they widen the null, and models may agree only about what makes a sample central."
+        text = (
+            "A few samples are neighbours of very many. They widen the null, and models may agree only about what "
+            "makes a sample central."
+        )
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
-        text = "The last neighbour is exactly as near as the next, so that the order of the samples decides. Often duplicates."
+        text = "The last neighbour is exactly as near as the next, so that something else decides. Often duplicates."
         yield Caveat("Ties", text, tuple(ties))
     if clamped:
         text = "The clamp is one value a model, so that a layer of larger values loses more than its share."
         yield Caveat("Heavily clamped layers", text, tuple(clamped))
-    free = tuple(name for name, one in anatomies.items() if one.threshold is None)
+    free = tuple(name for name, model in anatomies.items() if model.threshold is None)
     if free and len(free) < len(anatomies):
-        yield Caveat(
-            "Sparse features, not clamped",
-            "Most of their values are 0, so that the clamp's quantile is 0 as well.",
-            free,
-        )
+        text = "Most of their values are 0, so that the clamp's quantile is 0 as well."
+        yield Caveat("Sparse features, not clamped", text, free)
 
 
 def _models(run: Run) -> Iterator[Caveat]:
     quantised, truncated, unknown = [], [], []
     for name in run.models:
-        one = run.by_name[name]
-        model = one.spec.model
+        features = run.by_name[name]
+        model = features.spec.model
+        members = model.asset.members if model.asset else ()
         if model.quantize:
             quantised.append(f"{name}: computed in {model.quantize}")
-        elif "quantised" in model.upstream or any(
-            ".gguf" in member for member in (model.asset.members if model.asset else ())
-        ):
+        elif "quantised" in model.upstream or any(".gguf" in member for member in members):
             quantised.append(f"{name}: {model.upstream or model.id}")
-        if count := one.scalars.get("truncated"):
+        if count := features.scalars.get("truncated"):
             truncated.append(f"{name}: {count} captions")
-        if count := one.scalars.get("captions_without_known_word"):
+        if count := features.scalars.get("captions_without_known_word"):
             unknown.append(f"{name}: {count} captions")
     if quantised:
-        yield Caveat(
-            "Quantised models",
-            "Their weights were rounded before they came here; their scores need not be those of the original.",
-            tuple(quantised),
-        )
+        text = "Their weights were rounded before they came here; their scores need not be those of the original."
+        yield Caveat("Quantised models", text, tuple(quantised))
     if truncated:
         yield Caveat("Truncated captions", "Longer than the model reads.", tuple(truncated))
     if unknown:
         yield Caveat("Captions without a known word", "The model has no vector for any of their words.", tuple(unknown))
-    versions = Counter(
-        tuple(sorted(run.by_name[name].manifest["provenance"]["versions"].items())) for name in run.models
-    )
-    if len(versions) > 1:
+
+
+def _provenance(run: Run) -> Iterator[Caveat]:
+    provenance = {name: run.by_name[name].manifest["provenance"] for name in run.models}
+    if len({tuple(sorted(made["versions"].items())) for made in provenance.values()}) > 1:
         yield Caveat("Models run under different versions", "Of Python or of libraries; see provenance.")
-    dirty = [
-        name
-        for name in run.models
-        if str(run.by_name[name].manifest["provenance"]["source_revision"]).endswith("+dirty")
-    ]
+    dirty = [name for name, made in provenance.items() if str(made["source_revision"]).endswith("+dirty")]
     if dirty:
-        yield Caveat(
-            "Made from changed sources",
-            "The checkout had changes that no commit holds when these were extracted.",
-            tuple(dirty),
-        )
+        text = "The checkout had changes that no commit holds when these were extracted."
+        yield Caveat("Made from changed sources", text, tuple(dirty))

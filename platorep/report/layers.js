@@ -89,7 +89,9 @@ function sayLayer() {
   const {pair, rows, columns, score, best} = map, [i, j] = at ?? best;
   if (i < 0 || j < 0) return;
   const [x, y] = [`${models[pair.x].name}, ${layerName(pair.x, rows[i])}`, `${models[pair.y].name}, ${layerName(pair.y, columns[j])}`];
-  $("layer-said").textContent = `${at ? "" : "Chosen: "}${x} × ${y}: ${fixed(score(i, j))}`;
+  const cell = fixed(score(i, j)), own = fixed(pair.score); // a held-out score is of halves of the samples, a cell of all
+  const value = at || own === cell ? cell : `${own}; on all samples ${cell}`;
+  $("layer-said").textContent = `${at ? "" : "Chosen: "}${x} × ${y}: ${value}`;
 }
 
 function pointAt(cell) {

@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from PIL import Image
 
+from platorep.core.clamp import Clamp
+from platorep.core.errors import StoreError
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureSet
 from platorep.metrics.base import Metric
+from platorep.results import views
+from platorep.results.labels import metric_label
+from platorep.results.protocols import chosen
+from platorep.results.rises import Rise, rise
 from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
 
 
@@ -31,17 +36,31 @@ TESTED = (
     "corrected",
     "permutations",
 )
-"""Columns of the selection table that stand beside a score; missing where the run was not tested."""
+"""Columns that stand beside a score; NaN where the run was not tested."""
 
 
 @dataclass(frozen=True)
 class Run:
     """The material of one page.
 
-    `picture` decodes the picture of a sample by its index. `metrics` has the configured metrics in order; the first one
-    with neighbours sets the explorer's k and similarity. `figures` maps names of figures to PNG files. `missing` names
-    models of the suite that have no features. `words` are the command-line words that the run was made with, and
-    `configuration` is the resolved configuration as text.
+    Args:
+        name: of the run, for messages.
+        suite: of the models.
+        dataset: of the pairs.
+        samples: the pairs themselves.
+        picture: decodes the picture of a sample by its index.
+        features: of the models, in the suite's order.
+        metrics: the configured ones in order; the first one with neighbours sets the explorer's k and similarity.
+        alignment: scores of all layer pairs, with the facts of the models.
+        selection: tested scores of the chosen layers.
+        select: how the protocol chooses layers: max, heldout, last, depth:0.5.
+        competence: of the models.
+        figures: PNG files by figure.
+        missing: models of the suite that have no features.
+        words: words of the command line that the run was made with.
+        configuration: the resolved configuration as text.
+        clamp: of the features.
+        memory: bytes of layers that may be held.
     """
 
     name: str
@@ -53,13 +72,13 @@ class Run:
     metrics: Sequence[Metric]
     alignment: AlignmentTable
     selection: SelectionTable | None = None
+    select: str = "max"
     competence: CompetenceTable | None = None
     figures: Mapping[str, Path] = field(default_factory=dict)
     missing: Sequence[str] = ()
     words: Sequence[str] = ()
     configuration: str = ""
-    clip: Any = "exact"
-    quantile: float = 0.95
+    clamp: Clamp = field(default_factory=Clamp)
     memory: int = 3 * 10**9
 
     @cached_property
@@ -86,24 +105,34 @@ class Run:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """One row a pair of models and metric: layers as the protocol chose them, score, and its test where there is one.
+        """One row a pair of models and metric: the layers that the protocol chooses, their score, and its test.
 
-        A run without a selection table has the best layer pair of each, and NaN for what only a test tells.
+        What only a test tells is NaN where the run has none.
         """
         keys = ["metric", "x_model", "y_model"]
-        if self.selection is not None:
-            chosen = self.selection.frame
-        else:
-            chosen = self.alignment.best().assign(select="max", interval="")
-            chosen = chosen.drop(columns=["null_mean", "null_sd", "p_value", "corrected"]).reindex(
-                columns=[*SelectionTable.columns]
-            )
-        metrics = [one.id for one in self.metrics]
-        chosen = chosen[
-            chosen.metric.isin(metrics) & chosen.x_model.isin(self.models) & chosen.y_model.isin(self.models)
-        ]
+        rows = chosen(self.alignment, self.select, self.selection)
+        metrics = [metric.id for metric in self.metrics]
+        rows = rows[rows.metric.isin(metrics) & rows.x_model.isin(self.models) & rows.y_model.isin(self.models)]
+        # a null of fixed layers is none of the choice
+        nulls = ["null_mean", "null_sd", "p_value", "corrected"]
+        rows = rows.assign(**{name: rows[name].where(rows.tested) for name in nulls})
         order = {"metric": metrics, "x_model": self.models, "y_model": self.models}
-        places = {f"_{key}": chosen[key].map({name: i for i, name in enumerate(order[key])}) for key in keys}
-        return (
-            chosen.assign(**places).sort_values([*places], kind="stable").drop(columns=[*places]).reset_index(drop=True)
-        )
+        places = {f"_{key}": rows[key].map({name: i for i, name in enumerate(order[key])}) for key in keys}
+        rows = rows.assign(**places).sort_values([*places], kind="stable")
+        return rows.drop(columns=[*places]).reset_index(drop=True)
+
+    @cached_property
+    def rises(self) -> dict[str, Rise]:
+        """Whether alignment rises with 1 - bits per byte, by the label of the metric."""
+        if self.competence is None or "bits_per_byte" not in set(self.competence.frame.measure):
+            return {}
+        try:
+            bits = views.measure(self.competence, "bits_per_byte")
+        except StoreError as error:  # of several corpora: the figures let one be named
+            return {"": Rise(None, f"{error}")}
+        rises = {}
+        for metric in self.scored:
+            rows = self.pairs[self.pairs.metric == metric.id]
+            if {"language", "vision"} <= {*rows.x_modality, *rows.y_modality}:
+                rises[metric_label(metric.id)] = rise(views.cross_modal(rows), views.models(rows), -bits)
+        return rises

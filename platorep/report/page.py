@@ -1,4 +1,4 @@
-"""The page: tables and texts by a template, styles and script inlined, under a policy that lets nothing else run or load."""
+"""The page: tables and texts by a template, styles and script inlined, a policy that lets nothing else run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from PIL import Image
 from platorep.core.errors import StoreError
 from platorep.core.files import write_atomically
 from platorep.core.version import __version__
-from platorep.figures import FIGURES
+from platorep.figures import about
 from platorep.report import payload
 from platorep.report.anatomy import Anatomy, anatomy
 from platorep.report.caveats import caveats
 from platorep.report.material import Run
+from platorep.results.labels import metric_label
+from platorep.results.protocols import described
 from platorep.results.tables import CONCATENATION
-from platorep.results.views import metric_label
 
 
 log = logging.getLogger(__name__)
@@ -82,8 +83,7 @@ def dissect(run: Run, progress: Callable[[int, int, str], None] | None = None) -
             min(EXPLORED if metric is None else metric.k, min(features.n, payload.MOST_SAMPLES) - 1),
             wanted[name],
             similarity="cosine" if metric is None else metric.similarity,
-            clip=run.clip,
-            quantile=run.quantile,
+            clamp=run.clamp,
             memory=run.memory,
             most=payload.MOST_SAMPLES,
         )
@@ -109,6 +109,9 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
         modalities=modalities(run),
         metrics=[{"id": one.id, "label": metric_label(one.id)} for one in run.scored],
         top=top_pair(run),
+        choice=described(run.select),
+        held_out=run.select == "heldout",
+        rises=run.rises,
         pairs=[pair_row(run, row) for row in run.pairs.to_dict("records")],
         caveats=caveats(run, anatomies),
         figures=[figure(name, path) for name, path in run.figures.items()],
@@ -214,7 +217,7 @@ def figure(name: str, path: Path) -> dict[str, Any]:
     with Image.open(path) as picture:
         width, height = (side // 2 for side in picture.size)
     png = base64.b64encode(path.read_bytes()).decode()
-    return {"name": name, "about": FIGURES.get(name, ""), "png": png, "width": width, "height": height}
+    return {"name": name, "about": about(name), "png": png, "width": width, "height": height}
 
 
 def commands(run: Run) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from PIL import Image
 from platorep.figures import style
 from platorep.report.anatomy import Anatomy
 from platorep.report.material import TESTED, Run
-from platorep.results import views
+from platorep.results.labels import metric_label
 from platorep.results.tables import CONCATENATION
 
 
@@ -74,7 +74,7 @@ def _model(run: Run, name: str) -> dict[str, Any]:
 def _metric(run: Run, metric: str) -> dict[str, Any]:
     scores = run.alignment.frame[run.alignment.frame.metric == metric].score
     low, high = (float(scores.min()), float(scores.max())) if len(scores) else (0.0, 1.0)
-    return {"id": metric, "label": views.metric_label(metric), "low": low, "high": high}
+    return {"id": metric, "label": metric_label(metric), "low": low, "high": high}
 
 
 def _pairs(run: Run) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ def _pairs(run: Run) -> list[dict[str, Any]]:
 
 
 def grid(part: pd.DataFrame, scale: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores of all layer pairs of one pair of models, x layers down, the concatenation last; a pair not scored is level 0.
+    """Scores of all layer pairs of one pair of models, x layers down, the concatenation last; level 0 is no score.
 
     Levels 1 to `STEPS` run from the metric's lowest score to its highest.
     """

@@ -1,4 +1,4 @@
-"""Facts of models as columns of a table: how a model was degraded, of which model it is a variant, how far it was trained."""
+"""Facts of models as columns of a table: how a model was degraded, from which one it was made, its training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from platorep.results.tables import AlignmentTable
 
 @dataclass(frozen=True)
 class Dose:
-    """How a model was degraded: of which model it is a variant, by which dial, how far."""
+    """How a model was degraded: of which model it is a version, by which dial, how far."""
 
     base: str
     dial: str

@@ -256,12 +256,13 @@ class AlignmentTable(_Table):
         return AlignmentTable(rows.reset_index(drop=True))
 
     def best(self) -> pd.DataFrame:
-        """The row with the highest score of every (dataset, metric, x model, y model): the paper's layer choice.
+        """The row with the highest score of every pair of models, metric and variant of the data: the paper's choice.
 
         The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last.
         The maximum over layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
         """
         by = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
+        by += ["words", "shuffle_share", "shuffle_seed"]
         order = self.frame.assign(
             _x=self.frame.x_layer.where(self.frame.x_layer >= 0, 1 << 30),
             _y=self.frame.y_layer.where(self.frame.y_layer >= 0, 1 << 30),

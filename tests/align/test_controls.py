@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from platorep.align import align, neighbour_graphs
-from platorep.align.controls import SHARES, shuffled_pairs
+from platorep.align.controls import SHARES, Shuffles, shuffled_pairs
 from platorep.core.errors import DataError, SpecError
 from platorep.data.captions import mismatched
 from platorep.figures import draw
+from platorep.figures.data import FigureData
 from platorep.metrics.registry import parse
+from platorep.results.protocols import chosen
 from platorep.stats.nulls import max_null
 from tests.align.conftest import model, stored  # noqa: F401
 
@@ -25,15 +27,13 @@ def sides(model):  # noqa: F811
 
 
 def scores(table):
-    frame = table.frame
-    dial = frame.dataset.str.extract(r"shuffled_([\d.]+)_seed_(\d+)").astype(float)
-    return frame.assign(share=dial[0], seed=dial[1])
+    return table.frame.rename(columns={"shuffle_share": "share", "shuffle_seed": "seed"})
 
 
 @pytest.mark.parametrize("metric", ["mutual_knn(k=5)", "cka", "cknna(k=5)", "svcca(components=5)"])
 def test_each_level_equals_scores_of_features_whose_rows_were_moved(metric, sides, stored):  # noqa: F811
     x, y = sides
-    found = scores(shuffled_pairs(x, y, parse(metric), shares=[0, 0.4], seeds=2))
+    found = scores(shuffled_pairs(x, y, parse(metric), Shuffles(shares=[0, 0.4], seeds=2)))
     assert len(found) == 4 * (1 + 2)
     order = torch.from_numpy(mismatched(x[0].n, 0.4, 1))
     moved = [
@@ -50,7 +50,7 @@ def test_each_level_equals_scores_of_features_whose_rows_were_moved(metric, side
 
 def test_alignment_falls_with_every_level_to_the_null_of_the_choice_of_layers(sides):
     x, y = sides
-    found = scores(shuffled_pairs(x, y, KNN, seeds=8))
+    found = scores(shuffled_pairs(x, y, KNN, Shuffles(seeds=8)))
     means = found.groupby("share").score.mean()
     assert len(means) == len(SHARES) == 21
     assert (means.diff().dropna() < 0.004).all()
@@ -67,15 +67,17 @@ def test_alignment_falls_with_every_level_to_the_null_of_the_choice_of_layers(si
 
 def test_the_table_is_drawn_as_the_controls_figure(sides):
     x, y = sides
-    figure = draw("controls", shuffled_pairs(x, y, KNN, shares=[0, 0.5, 1], seeds=2))
-    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    table = shuffled_pairs(x, y, KNN, Shuffles(shares=[0, 0.5, 1], seeds=2))
+    assert set(table.frame.dataset) == {x[0].dataset}
+    plot = draw("controls", FigureData(alignment=table))
+    lines = {line.get_label(): line for line in plot.figure.axes[0].lines}
     assert {"a", "b", "chance"} <= set(lines)
     assert list(lines["a"].get_xdata()) == [0, 0.5, 1]
 
 
 def test_seeds_differ_and_repeat(sides):
     x, y = sides
-    one, again = (shuffled_pairs(x, y, KNN, shares=[0.5], seeds=2).frame for _ in range(2))
+    one, again = (shuffled_pairs(x, y, KNN, Shuffles(shares=[0.5], seeds=2)).frame for _ in range(2))
     assert one.equals(again)
     assert len(set(one.score)) > 4
 
@@ -87,4 +89,15 @@ def test_refusals(sides, model):  # noqa: F811
     with pytest.raises(DataError, match="2 different sets of samples"):
         shuffled_pairs(x, [model("z", n=60, dataset="other")], KNN)
     with pytest.raises(SpecError, match=r"share of mismatched pairs is 1\.2"):
-        shuffled_pairs(x, y, KNN, shares=[1.2])
+        shuffled_pairs(x, y, KNN, Shuffles(shares=[1.2]))
+    with pytest.raises(SpecError, match=r"scored on all samples: choose protocol=prh"):
+        Shuffles(select="heldout")
+
+
+@pytest.mark.parametrize(("select", "layers"), [("last", (2, 3)), ("depth:0.5", (1, 1)), ("depth:0", (0, 0))])
+def test_layers_are_chosen_by_the_protocol(select, layers, sides):
+    x, y = sides
+    found = shuffled_pairs(x[:1], y[:1], KNN, Shuffles(shares=[0], select=select)).frame.iloc[0]
+    assert (found.x_layer, found.y_layer) == layers
+    table = align(x[:1], y[:1], [KNN], out_dir=None)
+    assert found.score == chosen(table, select).score.item()

@@ -11,9 +11,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from platorep.figures import draw
+from platorep.figures.data import Plot
+from platorep.figures.style import PlotStyle
 from platorep.results.tables import AlignmentTable
-from tests.figures.tables import METRIC, alignment, competence, cross, galleries
+from tests.figures.tables import (
+    METRIC,
+    alignment,
+    competence,
+    cross,
+    galleries,
+    noise,
+    plot,
+    selection,
+    smaller,
+)
 
 
 BASELINES = Path(__file__).parent / "baseline"
@@ -42,6 +53,7 @@ VISION = {
     "pixels": ("pixels", 0.1),
 }
 FAMILIES = {name: row[0] for name, row in {**LANGUAGE, **VISION}.items()}
+FACTS = {"lm_noise_0.2": noise("lm", 0.2), "net_064px": smaller("net", 64), "net_128px": smaller("net", 128)}
 
 
 def models(scale: float = 1.0, **more: object) -> AlignmentTable:
@@ -51,7 +63,7 @@ def models(scale: float = 1.0, **more: object) -> AlignmentTable:
         for a, (_, _, good) in LANGUAGE.items()
         for b, (_, better) in VISION.items()
     }
-    return cross(scores, FAMILIES, **({"n": 1001, "null_mean": 0.01, "null_sd": 0.0013} | more))
+    return cross(scores, FAMILIES, FACTS, **({"n": 1001, "null_mean": 0.01, "null_sd": 0.0013} | more))
 
 
 def measured():
@@ -110,8 +122,12 @@ def join(*tables: AlignmentTable) -> AlignmentTable:
     return AlignmentTable.concatenate(tables)
 
 
-def interval(table: AlignmentTable) -> pd.DataFrame:
-    return table.frame.assign(low=table.frame.score - 0.01, high=table.frame.score + 0.01)
+def intervals(table: AlignmentTable):
+    """Tests of every score: an interval of ± .01 and a null of .01 to .015."""
+    names = ["dataset", "n", "metric", "clip", "x_model", "x_key", "x_layer", "y_model", "y_key", "y_layer", "score"]
+    test = {"select": "max", "permutations": 200, "null_mean": 0.012, "null_low": 0.01, "null_high": 0.015}
+    rows = table.frame[names].assign(low=table.frame.score - 0.01, high=table.frame.score + 0.01)
+    return selection([test | row for row in rows.to_dict("records")])
 
 
 def _bent(table: AlignmentTable, power: float) -> AlignmentTable:
@@ -132,46 +148,62 @@ LOCAL = [
     "edit_distance_knn(k=10,normalised=True,similarity=cosine)",
     "lcs_knn(k=10,normalised=True,similarity=cosine)",
 ]
-SAMPLES: dict[str, Callable[[], object]] = {
-    "fig2": lambda: draw("fig2", vision(), solved(), projection="mds"),
-    "fig3": lambda: draw("fig3", models(), measured()),
-    "fig4": lambda: draw("fig4", models(), measured(), vision="vit_large.dino"),
-    "fig9": lambda: draw("fig9", join(*(models(0.5 + w / 60, dataset=f"dci_words_{w}--0") for w in (5, 10, 20, 30)))),
-    "fig10": lambda: draw("fig10", join(*(_bent(models(metric=m), p) for m, p in CKNNA.items())), measured()),
-    "fig12": lambda: draw(
-        "fig12", join(*(vision(metric=m, power=1 + i) for i, m in enumerate(GLOBAL)), vision(n=501, dataset="half--0"))
+SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
+    "fig2": lambda style: plot("fig2", vision(), solved(), style=style, options={"projection": "mds"}),
+    "fig3": lambda style: plot("fig3", models(), measured(), style=style),
+    "fig4": lambda style: plot("fig4", models(), measured(), style=style, options={"vision": "vit_large.dino"}),
+    "fig9": lambda style: plot(
+        "fig9",
+        join(*(models(0.5 + w / 60, dataset=f"cut{w}--0", words=float(w)) for w in (5, 10, 20, 30))),
+        style=style,
     ),
-    "fig13": lambda: draw("fig13", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(GLOBAL)))),
-    "fig14": lambda: draw("fig14", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(LOCAL[:3])))),
-    "matrix": lambda: draw("matrix", models()),
-    "layers": lambda: draw("layers", layered()),
-    "ladder": lambda: draw("ladder", models()),
-    "significance": lambda: draw("significance", models(), intervals=interval(models())),
-    "k_curve": lambda: draw(
-        "k_curve", join(*(models(null_mean=float("nan"), metric=m, scale=1 + i) for i, m in enumerate(KNN)))
+    "fig10": lambda style: plot(
+        "fig10", join(*(_bent(models(metric=m), p) for m, p in CKNNA.items())), measured(), style=style
     ),
-    "n_curve": lambda: draw(
+    "fig12": lambda style: plot(
+        "fig12",
+        join(*(vision(metric=m, power=1 + i) for i, m in enumerate(GLOBAL)), vision(n=501, dataset="half--0")),
+        style=style,
+    ),
+    "fig13": lambda style: plot(
+        "fig13", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(GLOBAL))), style=style
+    ),
+    "fig14": lambda style: plot(
+        "fig14", join(*(models(1 + i / 2, metric=m) for i, m in enumerate(LOCAL[:3]))), style=style
+    ),
+    "matrix": lambda style: plot("matrix", models(), style=style),
+    "layers": lambda style: plot("layers", layered(), style=style),
+    "ladder": lambda style: plot("ladder", models(), style=style),
+    "significance": lambda style: plot("significance", models(), selection=intervals(models()), style=style),
+    "k_curve": lambda style: plot(
+        "k_curve",
+        join(*(models(null_mean=float("nan"), metric=m, scale=1 + i) for i, m in enumerate(KNN))),
+        style=style,
+    ),
+    "n_curve": lambda style: plot(
         "n_curve",
         join(
             *(
-                models(null_mean=float("nan"), n=n, dataset=f"stamps_{n}--0", scale=20 / n**0.5)
+                models(null_mean=float("nan"), n=n, dataset=f"stamps[{n}]--0", scale=20 / n**0.5)
                 for n in (500, 1000, 2000, 16000)
             )
         ),
+        style=style,
     ),
-    "gallery": lambda: draw(
-        "gallery", None, scores=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15})
+    "gallery": lambda style: plot(
+        "gallery", galleries=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15}), style=style
     ),
-    "hubness": lambda: draw("hubness", models(), layers=hubs()),
-    "controls": lambda: draw(
+    "hubness": lambda style: plot("hubness", hubness=hubs(), style=style),
+    "controls": lambda style: plot(
         "controls",
         join(
             *(
-                models((1 - s) ** 2 + 0.02 * q, dataset=f"stamps_shuffled_{s:g}_seed_{q}--0")
+                models((1 - s) ** 2 + 0.02 * q, shuffle_share=float(s), shuffle_seed=float(q))
                 for s in np.linspace(0, 1, 11)
                 for q in range(2)
             )
         ),
+        style=style,
     ),
 }
 
@@ -179,4 +211,4 @@ SAMPLES: dict[str, Callable[[], object]] = {
 if __name__ == "__main__":
     BASELINES.mkdir(exist_ok=True)
     for name, make in SAMPLES.items():
-        make().savefig(BASELINES / f"{name}.png", dpi=DPI, metadata={"Software": None})
+        make(None).figure.savefig(BASELINES / f"{name}.png", dpi=DPI, metadata={"Software": None})

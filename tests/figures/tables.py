@@ -2,21 +2,65 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Mapping
 
+import pandas as pd
+from matplotlib.figure import Figure
+
+from platorep.figures import draw
+from platorep.figures.data import FigureData, Plot
+from platorep.figures.style import PlotStyle
 from platorep.results.tables import (
     ALIGNMENT_COLUMNS,
     COMPETENCE_COLUMNS,
     CONCATENATION,
     GALLERY_COLUMNS,
+    SELECTION_COLUMNS,
     AlignmentTable,
     CompetenceTable,
     GalleryTable,
+    SelectionTable,
 )
 
 
 METRIC = "mutual_knn(k=10,similarity=cosine)"
 _DEFAULTS = {"string": "", "int64": 0, "float64": float("nan")}
+
+RANDOM = {"weights": "random"}
+
+
+def noise(base: str, value: float) -> dict:
+    """Facts of a model with noise on its weights."""
+    return {"weights": "pretrained", "base": base, "dial": "weight_noise", "dose": value}
+
+
+def smaller(base: str, pixels: int) -> dict:
+    """Facts of a model that sees smaller pictures."""
+    return {"weights": "pretrained", "base": base, "dial": "input_size", "dose": float(pixels)}
+
+
+def plot(
+    name: str,
+    alignment: AlignmentTable | None = None,
+    competence: CompetenceTable | None = None,
+    *,
+    style: PlotStyle | None = None,
+    options: Mapping[str, object] | None = None,
+    **tables: object,
+) -> Plot:
+    """A figure of these tables; `tables` are other fields of FigureData."""
+    data = FigureData(alignment=alignment, competence=competence, **tables)
+    return draw(name, data, style=style, **(options or {}))
+
+
+def drawn(
+    name: str,
+    alignment: AlignmentTable | None = None,
+    competence: CompetenceTable | None = None,
+    **options: object,
+) -> Figure:
+    """A figure of two tables with these options."""
+    return plot(name, alignment, competence, options=options).figure
 
 
 def alignment(rows: list[dict]) -> AlignmentTable:
@@ -32,25 +76,44 @@ def alignment(rows: list[dict]) -> AlignmentTable:
     return AlignmentTable.from_frame(pd.DataFrame(full))
 
 
+def said(figure: Figure) -> str:
+    """The texts outside of panels, the note among them, without line breaks."""
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
+
+
 def cross(
-    scores: dict[tuple[str, str], float], families: dict[str, str] | None = None, **more: object
+    scores: dict[tuple[str, str], float],
+    families: dict[str, str] | None = None,
+    facts: dict[str, dict] | None = None,
+    **more: object,
 ) -> AlignmentTable:
-    """One layer pair a pair: {(language, vision): score}."""
-    families = families or {}
-    return alignment(
-        [
-            {
-                "x_model": language,
-                "x_modality": "language",
-                "x_family": families.get(language, ""),
-                "y_model": vision,
-                "y_modality": "vision",
-                "y_family": families.get(vision, ""),
-                "score": score,
-                **more,
-            }
-            for (language, vision), score in scores.items()
-        ]
+    """One layer pair a pair: {(language, vision): score}, with families and facts by model."""
+    families, facts = families or {}, facts or {}
+    rows = []
+    for (language, vision), score in scores.items():
+        row = {"score": score, **more}
+        for side, model, modality in (("x", language, "language"), ("y", vision, "vision")):
+            row |= {f"{side}_model": model, f"{side}_modality": modality, f"{side}_family": families.get(model, "")}
+            row |= {f"{side}_{fact}": value for fact, value in facts.get(model, {}).items()}
+        rows.append(row)
+    return alignment(rows)
+
+
+def selection(rows: list[dict]) -> SelectionTable:
+    """A selection table of rows that name only what matters."""
+    full = []
+    for row in rows:
+        made = {column: _DEFAULTS[dtype] for column, dtype in SELECTION_COLUMNS.items()}
+        full.append(made | {"dataset": "toy--0123456789ab", "n": 101, "metric": METRIC, "clip": "exact(0.95)"} | row)
+    return SelectionTable.from_frame(pd.DataFrame(full))
+
+
+def selected(table: AlignmentTable, select: str = "max", **more: object) -> SelectionTable:
+    """A selection table of the first layer pair of every pair of models, with 200 permutations."""
+    pairs = table.frame.drop_duplicates(["x_model", "y_model", "metric"])
+    names = ["dataset", "n", "metric", "clip", "x_model", "x_key", "x_layer", "y_model", "y_key", "y_layer", "score"]
+    return selection(
+        [{"select": select, "permutations": 200, **row, **more} for row in pairs[names].to_dict("records")]
     )
 
 

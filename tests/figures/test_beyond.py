@@ -7,49 +7,52 @@ import pandas as pd
 import pytest
 
 from platorep.core.errors import StoreError
-from platorep.figures import draw
+from platorep.results.tables import SelectionTable
 from tests.figures.samples import join
-from tests.figures.tables import cross, galleries
+from tests.figures.tables import cross, drawn, galleries, plot, said, selected
 from tests.figures.test_fig3 import lines
 
 
 TWO = {("a", "v"): 0.3, ("b", "v"): 0.1}
 
 
-def test_null_sorts_by_score_and_draws_interval_and_band():
+def test_significance_sorts_by_score_and_draws_interval_and_band():
     table = cross(TWO, null_mean=0.1, null_sd=0.01)
-    intervals = pd.DataFrame({"x_model": ["a"], "y_model": ["v"], "low": [0.2], "high": [0.4]})
-    figure = draw("significance", table, intervals=intervals)
+    tests = selected(table, permutations=0).frame
+    tests = SelectionTable(tests.assign(low=[0.2, np.nan], high=[0.4, np.nan]))
+    figure = plot("significance", table, selection=tests).figure
     axes = figure.axes[0]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["b × v", "a × v"]  # highest on top
     assert np.allclose(lines(axes)["score"].get_xdata(), [0.1, 0.3])
     assert np.allclose([(p.get_x(), p.get_width()) for p in axes.patches], [(0.1 - 0.0196, 0.0392)] * 2)
     segments = axes.collections[0].get_segments()
     assert np.allclose(segments[1], [[0.2, 1], [0.4, 1]])
-    assert any("Null of fixed layers" in t.get_text() for t in figure.texts)
+    assert "Null of fixed layers" in said(figure)
 
 
-def test_null_takes_the_band_of_the_maximum_and_says_so():
-    bands = pd.DataFrame({"x_model": ["a", "b"], "y_model": ["v", "v"], "low": [0.1, 0.1], "high": [0.15, 0.16]})
-    figure = draw("significance", cross(TWO), bands=bands)
-    assert np.allclose([p.get_width() for p in figure.axes[0].patches], [0.06, 0.05])
-    assert any("Null of the maximum over layers." in t.get_text() for t in figure.texts)
+def test_significance_takes_the_band_of_the_choice_and_says_so():
+    tests = selected(cross(TWO), null_mean=0.12, null_low=0.1, null_high=0.16)
+    figure = plot("significance", cross(TWO, null_mean=0.1, null_sd=0.01), selection=tests).figure
+    assert np.allclose([p.get_width() for p in figure.axes[0].patches], [0.06, 0.06])
+    assert "Null of the choice of layers." in said(figure)
 
 
-def test_null_refuses_pairs_without_a_null_and_tables_without_columns():
-    with pytest.raises(StoreError, match=r"no null for a x v: .* pass bands="):
-        draw("significance", cross(TWO))
-    with pytest.raises(StoreError, match="intervals lacks high, low; it has x_model, y_model"):
-        draw(
-            "significance",
-            cross(TWO, null_mean=0.1, null_sd=0.01),
-            intervals=pd.DataFrame({"x_model": [], "y_model": []}),
-        )
+def test_significance_of_held_out_scores_has_intervals_or_nothing_and_never_the_fixed_pairs_null():
+    table = cross(TWO, null_mean=0.1, null_sd=0.01)
+    tests = selected(table, "heldout", permutations=0, low=0.05, high=0.2)
+    figure = plot("significance", table, selection=tests, select="heldout").figure
+    assert not figure.axes[0].patches
+    assert "No null was computed." in said(figure)
 
 
-def test_null_of_many_pairs_has_a_panel_an_x_model_and_one_order_of_y_models():
+def test_significance_refuses_pairs_without_null_and_interval():
+    with pytest.raises(StoreError, match=r"no null and no interval for a x v: .* statistics.permutations above 0"):
+        drawn("significance", cross(TWO))
+
+
+def test_significance_of_many_pairs_has_a_panel_an_x_model_and_one_order_of_y_models():
     scores = {(f"x{i}", f"y{j:02d}"): 0.01 * ((i + j) % 5) + 0.01 * j for i in range(3) for j in range(20)}
-    figure = draw("significance", cross(scores, null_mean=0.1, null_sd=0.01))
+    figure = drawn("significance", cross(scores, null_mean=0.1, null_sd=0.01))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["x0", "x1", "x2"]
     names = [t.get_text() for t in figure.axes[0].get_yticklabels()]
     assert sorted(names) == [f"y{j:02d}" for j in range(20)]
@@ -63,7 +66,7 @@ def test_k_curve_shows_score_corrected_and_lift_over_k_per_n():
     tables = [
         cross({("l", "v"): s}, metric=f"mutual_knn(k={k},similarity=cosine)", n=101) for k, s in ((10, 0.4), (50, 0.75))
     ]
-    figure = draw("k_curve", join(*tables))
+    figure = drawn("k_curve", join(*tables))
     score, corrected, lift = (lines(axes)["l"] for axes in figure.axes)
     assert np.allclose(score.get_data(), [[10 / 101, 50 / 101], [0.4, 0.75]])
     assert np.allclose(corrected.get_ydata(), [(0.4 - 0.1) / 0.9, (0.75 - 0.5) / 0.5])
@@ -71,21 +74,21 @@ def test_k_curve_shows_score_corrected_and_lift_over_k_per_n():
     assert np.allclose(lines(figure.axes[0])["chance"].get_ydata(), [0.1, 0.5])
     assert figure.axes[0].get_xscale() == "log"
     with pytest.raises(StoreError, match="needs mutual_knn at two or more k"):
-        draw("k_curve", tables[0])
+        drawn("k_curve", tables[0])
 
 
 def test_n_curve_takes_one_dataset_a_size():
     tables = [cross({("l", "v"): 0.2}, n=n, dataset=f"d{n}--0") for n in (101, 1001)]
-    figure = draw("n_curve", join(*tables))
+    figure = drawn("n_curve", join(*tables))
     lift = lines(figure.axes[2])["l"]
     assert np.allclose(lift.get_data(), [[101, 1001], [2.0, 20.0]])
     with pytest.raises(StoreError, match="differ in size; the table has n = 101, 101"):
-        draw("n_curve", join(tables[0], cross({("l", "v"): 0.2}, n=101, dataset="other--0")))
+        drawn("n_curve", join(tables[0], cross({("l", "v"): 0.2}, n=101, dataset="other--0")))
 
 
 def test_a_metric_without_a_known_chance_level_has_no_lift_and_says_so():
     tables = [cross({("l", "v"): 0.2}, n=n, dataset=f"d{n}--0", metric="cka(hsic=biased)") for n in (101, 1001)]
-    figure = draw("n_curve", join(*tables))
+    figure = drawn("n_curve", join(*tables))
     assert "no chance level known" in [t.get_text() for t in figure.axes[2].texts]
     assert "l" in lines(figure.axes[0])
 
@@ -94,33 +97,40 @@ def test_hubness_has_a_panel_a_figure_against_depth():
     layers = pd.DataFrame(
         {"model": ["m", "m"], "depth": [1.0, 0.0], "in_degree_skewness": [3.0, 1.0], "never_neighbours": [0.2, 0.1]}
     )
-    figure = draw("hubness", None, layers=layers)
+    figure = plot("hubness", hubness=layers).figure
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["in-degree skewness", "never a neighbour (share)"]
     assert np.allclose(lines(figure.axes[0])["m"].get_data(), [[0, 1], [1, 3]])
     with pytest.raises(StoreError, match="lacks depth"):
-        draw("hubness", None, layers=layers.drop(columns="depth"))
-    with pytest.raises(StoreError, match="pass layers="):
-        draw("hubness", None)
+        plot("hubness", hubness=layers.drop(columns="depth"))
+    with pytest.raises(StoreError, match="needs counts of each layer's neighbour graph"):
+        plot("hubness")
 
 
 def test_controls_average_over_seeds_and_vision_models():
     tables = [
         cross(
             {("l", "v"): 0.3 - 0.2 * s + 0.01 * q, ("l", "w"): 0.3 - 0.2 * s - 0.01},
-            dataset=f"d_shuffled_{s:g}_seed_{q}--0",
+            shuffle_share=s,
+            shuffle_seed=float(q),
         )
         for s in (0.0, 0.5, 1.0)
         for q in (0, 1)
     ]
-    figure = draw("controls", join(*tables))
+    figure = drawn("controls", join(*tables))
     axes = figure.axes[0]
     assert np.allclose(lines(axes)["l"].get_data(), [[0, 0.5, 1], [0.2975, 0.1975, 0.0975]])
     assert axes.get_xlim() == (-0.03, 1.03)
-    assert any("range of 2 seeds" in t.get_text() for t in figure.texts)
+    assert "range of 2 seeds" in said(figure)
+
+
+def test_controls_read_shares_from_the_column_and_never_from_names():
+    table = cross(TWO, dataset="stamps_shuffled_0.5_seed_1--0")
+    with pytest.raises(StoreError, match=r"no row .* has a share of shuffled pairs \(column shuffle_share\)"):
+        drawn("controls", table)
 
 
 def test_gallery_has_a_panel_a_rule_and_a_line_a_pair_of_models():
-    figure = draw("gallery", None, scores=galleries({("a", "v"): 0.4, ("b", "v"): 0.2}, (100, 1600)))
+    figure = plot("gallery", galleries=galleries({("a", "v"): 0.4, ("b", "v"): 0.2}, (100, 1600))).figure
     fixed, grown = figure.axes
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["k = 10", "k = 1 % of the gallery"]
     assert np.allclose(lines(fixed)["a × v"].get_xdata(), [100, 1600], rtol=0.05)  # moved aside a little
@@ -128,29 +138,28 @@ def test_gallery_has_a_panel_a_rule_and_a_line_a_pair_of_models():
     assert np.allclose(lines(grown)["b × v"].get_ydata(), [0.16, 0.16])
     assert np.allclose(lines(fixed)["chance"].get_data(), [[100, 1600], [10 / 99, 10 / 1599]])
     assert [len(axes.collections) for axes in figure.axes] == [2, 2]  # the intervals of two lines
-    assert (fixed.get_yscale(), grown.get_yscale(), grown.get_ylim()[0]) == ("log", "linear", 0)
-    assert "100 queries" in figure.texts[0].get_text()
+    assert fixed.get_yscale() == grown.get_yscale() == "log"  # panels side by side have one axis
+    assert fixed.get_ylim() == grown.get_ylim()
+    assert "100 queries" in said(figure)
 
 
 def test_gallery_of_many_pairs_shows_means_without_intervals():
-    figure = draw(
-        "gallery",
-        None,
-        scores=galleries({(f"l{i}", f"v{j}"): 0.1 + 0.1 * j for i in range(4) for j in range(3)}, (100, 400)),
-    )
+    scores = galleries({(f"l{i}", f"v{j}"): 0.1 + 0.1 * j for i in range(4) for j in range(3)}, (100, 400))
+    figure = plot("gallery", galleries=scores).figure
     assert np.allclose(lines(figure.axes[1])["l2"].get_ydata(), [0.16, 0.16])
     assert not figure.axes[0].collections
-    assert "mean over 3 y models" in figure.texts[0].get_text()
+    assert "mean over 3 y models" in said(figure)
 
 
 def test_gallery_says_what_was_searched_approximately():
     table = galleries({("a", "v"): 0.4}, (100, 400), backend="cpu, faiss HNSW32 (approximate)", y_recall=0.93)
-    assert "faiss HNSW32 (approximate), recall 0.930 or more" in draw("gallery", None, scores=table).texts[0].get_text()
-    assert "recall" not in draw("gallery", None, scores=galleries({("a", "v"): 0.4}, (100, 400))).texts[0].get_text()
+    assert "faiss HNSW32 (approximate), recall 0.930 or more" in said(plot("gallery", galleries=table).figure)
+    exact = galleries({("a", "v"): 0.4}, (100, 400))
+    assert "recall" not in said(plot("gallery", galleries=exact).figure)
 
 
 def test_gallery_refuses_no_table_and_a_single_size():
-    with pytest.raises(StoreError, match="pass scores=..., or run `platorep gallery`"):
-        draw("gallery", None)
+    with pytest.raises(StoreError, match="needs scores in growing galleries: run `platorep gallery` first"):
+        plot("gallery")
     with pytest.raises(StoreError, match="needs two or more sizes; the table has 100"):
-        draw("gallery", None, scores=galleries({("a", "v"): 0.4}, (100,)))
+        plot("gallery", galleries=galleries({("a", "v"): 0.4}, (100,)))

@@ -5,8 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from platorep.core.errors import StoreError
-from platorep.figures import draw
-from tests.figures.tables import competence, cross
+from tests.figures.tables import RANDOM, competence, cross, drawn, noise, said, smaller
 
 
 LANGUAGE = {"weak": 1.5, "strong": 0.5, "middle": 1.0}
@@ -27,7 +26,7 @@ def texts(axes) -> list[str]:
 
 
 def test_one_panel_a_family_one_line_a_vision_model_points_in_order_of_competence():
-    figure = draw("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": LANGUAGE}))
+    figure = drawn("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": LANGUAGE}))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["DINO", "MAE"]
     dino, mae = figure.axes
     assert set(lines(dino)) == {"vit_s.dino", "vit_l.dino", "chance"}
@@ -40,7 +39,7 @@ def test_one_panel_a_family_one_line_a_vision_model_points_in_order_of_competenc
 
 
 def test_panels_share_axes_that_start_at_zero_and_hold_every_point():
-    figure = draw("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": LANGUAGE}))
+    figure = drawn("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": LANGUAGE}))
     assert len({axes.get_ylim() for axes in figure.axes}) == len({axes.get_xlim() for axes in figure.axes}) == 1
     low, high = figure.axes[0].get_ylim()
     assert low == 0
@@ -53,7 +52,7 @@ def test_panels_share_axes_that_start_at_zero_and_hold_every_point():
 
 
 def test_chance_is_a_dotted_line_at_k_over_n_minus_1():
-    figure = draw("fig3", cross(scores(), FAMILIES, n=201), competence({"bits_per_byte": LANGUAGE}))
+    figure = drawn("fig3", cross(scores(), FAMILIES, n=201), competence({"bits_per_byte": LANGUAGE}))
     chance = lines(figure.axes[0])["chance"]
     assert chance.get_linestyle() == ":"
     assert list(chance.get_ydata()) == [0.05, 0.05]
@@ -61,30 +60,57 @@ def test_chance_is_a_dotted_line_at_k_over_n_minus_1():
 
 def test_models_without_bits_per_byte_are_labelled_lines_at_the_panels_best_vision_model():
     known = competence({"bits_per_byte": {"weak": 1.5, "strong": 0.5}})
-    figure = draw("fig3", cross(scores(), FAMILIES), known)
+    figure = drawn("fig3", cross(scores(), FAMILIES), known)
     dino, mae = figure.axes
     assert list(lines(dino)["middle"].get_ydata()) == pytest.approx([0.21, 0.21])
     assert list(lines(mae)["middle"].get_ydata()) == pytest.approx([0.23, 0.23])
     assert "middle" in texts(dino)
     assert len(lines(dino)["vit_l.dino"].get_xdata()) == 2
-    assert any("Dashed: no bits per byte" in t.get_text() for t in figure.texts)
+    assert "Dashed: no bits per byte" in said(figure)
 
 
 def test_degraded_language_models_are_points_and_degraded_vision_models_a_panel_weakest_first():
-    table = {(m, v): 0.1 for m in ("lm", "lm_noise_0.2") for v in ("net", "net_032px", "net_128px", "big")}
-    known = competence({"bits_per_byte": {"lm": 1.0, "lm_noise_0.2": 2.0}})
-    figure = draw("fig3", cross(table, {v: "net" for v in ("net", "net_032px", "net_128px", "big")}), known)
+    table = {(m, v): 0.1 for m in ("lm", "worse lm") for v in ("net", "tiny", "small", "big")}
+    facts = {"worse lm": noise("lm", 0.2), "tiny": smaller("net", 32), "small": smaller("net", 128)}
+    known = competence({"bits_per_byte": {"lm": 1.0, "worse lm": 2.0}})
+    figure = drawn("fig3", cross(table, {v: "net" for v in ("net", "tiny", "small", "big")}, facts), known)
     family, ladder = figure.axes
     assert ladder.get_title(loc="left") == "net by input size"
-    assert [name for name in lines(ladder) if name != "chance"] == ["net_032px", "net_128px", "net"]
+    assert [name for name in lines(ladder) if name != "chance"] == ["tiny", "small", "net"]
     assert {"32 px", "128 px", "intact", "noise 0.2", "lm"} <= set(texts(ladder))
     assert set(lines(family)) == {"net", "big", "chance"}
 
 
+def test_names_that_look_like_degradations_say_nothing():
+    """A model called vit_base_224px is intact unless its spec says otherwise; so is a family called random."""
+    models = {"lm": 1.0, "lm_noise_0.2": 1.5, "lm_noise45": 2.0}
+    families = {"vit_base_224px": "ViT", "vit_base_384px": "ViT", "lm": "random", "lm_noise45": "random"}
+    table = cross({(m, v): 0.1 for m in models for v in ("vit_base_224px", "vit_base_384px")}, families)
+    figure = drawn("fig3", table, competence({"bits_per_byte": models}))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["ViT"]
+    assert set(lines(figure.axes[0])) == {"vit_base_224px", "vit_base_384px", "chance"}
+    assert [t for t in texts(figure.axes[0]) if t in models] == ["lm_noise45", "lm_noise_0.2", "lm"]
+
+
+def test_models_with_random_weights_are_dashed_whatever_their_family():
+    table = cross(scores(), FAMILIES | {"middle": "strong family"}, {"middle": RANDOM})
+    figure = drawn("fig3", table, competence({"bits_per_byte": LANGUAGE}))
+    assert len(lines(figure.axes[0])["vit_l.dino"].get_xdata()) == 2
+    assert "middle" in lines(figure.axes[0])
+    assert "random weights" in said(figure)
+
+
+def test_the_note_states_the_trend_and_its_families():
+    families = FAMILIES | {"weak": "one", "middle": "one", "strong": "one"}
+    figure = drawn("fig3", cross(scores(), families), competence({"bits_per_byte": LANGUAGE}))
+    assert "Spearman correlation 1.00 over 3 models of 1 family" in said(figure)
+    assert "too few to say whether this holds for other families" in said(figure)
+
+
 def test_several_lone_families_share_the_last_panel():
-    table = {("lm", v): 0.1 for v in ("pixels", "a", "b", "random")}
-    families = {"a": "F", "b": "F", "pixels": "pixels", "random": "random"}
-    figure = draw("fig3", cross(table, families), competence({"bits_per_byte": {"lm": 1.0}}))
+    table = {("lm", v): 0.1 for v in ("pixels", "a", "b", "other")}
+    families = {"a": "F", "b": "F", "pixels": "pixels", "other": "G"}
+    figure = drawn("fig3", cross(table, families), competence({"bits_per_byte": {"lm": 1.0}}))
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["F", "other vision models"]
 
 
@@ -92,9 +118,9 @@ def test_without_any_language_model_of_known_competence_it_says_so():
     with pytest.raises(
         StoreError, match=r"none of the language models \(middle, strong, weak\) has bits_per_byte .* knows it of other"
     ):
-        draw("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": {"other": 1.0}}))
+        drawn("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": {"other": 1.0}}))
     with pytest.raises(StoreError, match="no competence table"):
-        draw("fig3", cross(scores(), FAMILIES))
+        drawn("fig3", cross(scores(), FAMILIES))
 
 
 @pytest.mark.parametrize("count", [3, 12])
@@ -103,7 +129,7 @@ def test_no_label_overlaps_another_or_leaves_the_figure(count):
         f"language-model-{i}": 1 - 0.002 * i for i in range(count)
     }  # nearly the same competence: labels must move
     table = {(m, v): 0.1 + 0.0001 * j for m in models for j, v in enumerate(FAMILIES)}
-    figure = draw("fig3", cross(table, FAMILIES), competence({"bits_per_byte": models}))
+    figure = drawn("fig3", cross(table, FAMILIES), competence({"bits_per_byte": models}))
     FigureCanvasAgg(figure).draw()
 
     def inside(box) -> bool:

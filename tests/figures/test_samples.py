@@ -9,8 +9,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
+from platorep.core.errors import SpecError
 from platorep.figures import known
-from tests.figures.samples import BASELINES, DPI, SAMPLES
+from platorep.figures.style import PlotStyle
+from tests.figures.samples import BASELINES, DPI, SAMPLES, measured, models
+from tests.figures.tables import plot
 
 
 TOLERANCE = 0.03
@@ -20,7 +23,7 @@ stays below .02; a missing line or a moved label exceeds .03 (see the negative c
 
 @pytest.fixture(scope="module")
 def drawn() -> dict[str, object]:
-    return {name: make() for name, make in SAMPLES.items()}
+    return {name: make(None).figure for name, make in SAMPLES.items()}
 
 
 def pixels(figure, path) -> np.ndarray:
@@ -45,10 +48,7 @@ def test_a_figure_looks_like_its_baseline(name, drawn, tmp_path):
 
 
 def test_a_figure_of_other_data_does_not_look_like_the_baseline(tmp_path):
-    from platorep.figures import draw
-    from tests.figures.samples import measured, models
-
-    other = pixels(draw("fig3", models(scale=0.7), measured()), tmp_path / "other.png")
+    other = pixels(plot("fig3", models(scale=0.7), measured()).figure, tmp_path / "other.png")
     assert difference(other, imread(BASELINES / "fig3.png")[..., :3]) > TOLERANCE
 
 
@@ -69,25 +69,62 @@ def shown_texts(figure):
     return [text for text in found if text.get_visible() and text.get_text().strip()]
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_no_text_is_clipped_by_the_edge_of_the_figure(name, drawn):
-    figure = drawn[name]
-    for text in shown_texts(figure):
-        box = text.get_window_extent()
-        inside = (
-            box.x0 >= -0.5
-            and box.y0 >= -0.5
-            and box.x1 <= figure.bbox.width + 0.5
-            and box.y1 <= figure.bbox.height + 0.5
-        )
-        assert inside, text.get_text()
+def clipped(figure) -> list[str]:
+    """Texts that the edge of the figure cuts."""
+    boxes = [(text.get_text(), text.get_window_extent()) for text in shown_texts(figure)]
+    width, height = figure.bbox.width + 0.5, figure.bbox.height + 0.5
+    return [text for text, box in boxes if min(box.x0, box.y0) < -0.5 or box.x1 > width or box.y1 > height]
+
+
+def overlapping(figure) -> list[tuple[str, str]]:
+    """Texts that lie on each other; the boxes of slanted texts overlap where the texts do not."""
+    texts = [text for text in shown_texts(figure) if text.get_rotation() in (0.0, 90.0)]
+    boxes = [(text.get_text(), text.get_window_extent().padded(-0.6)) for text in texts]
+    return [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_no_text_lies_on_another(name, drawn):
-    texts = [
-        t for t in shown_texts(drawn[name]) if t.get_rotation() in (0.0, 90.0)
-    ]  # boxes of slanted texts overlap where they do not
-    boxes = [(t.get_text(), t.get_window_extent().padded(-0.6)) for t in texts]
-    clashes = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.overlaps(other)]
-    assert not clashes
+def test_no_text_is_clipped_or_lies_on_another(name, drawn):
+    assert clipped(drawn[name]) == []
+    assert overlapping(drawn[name]) == []
+
+
+def test_the_checks_find_a_clipped_text_and_one_on_another(drawn):
+    figure = plot("matrix", models()).figure
+    figure.text(0.9, 0.5, "a text that is much too long")
+    figure.text(0.9, 0.5, "another")
+    assert "a text that is much too long" in clipped(figure)
+    assert ("a text that is much too long", "another") in overlapping(figure)
+
+
+TOO_NARROW = {"fig10", "fig13", "fig14"}
+"""Figures of four columns of panels, which no column of a paper holds."""
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+@pytest.mark.parametrize(
+    ("style", "inches"),
+    [
+        (PlotStyle(width="single", font_size=7), 3.4),
+        (PlotStyle(width="double"), 7.0),
+        (PlotStyle(width=9.5, font_size=10), 9.5),
+    ],
+    ids=["single", "double", "poster"],
+)
+def test_a_figure_is_as_wide_as_asked_for_and_its_texts_fit(name, style, inches):
+    if style.width == "single" and name in TOO_NARROW:
+        with pytest.raises(SpecError, match=r"a width of 3\.4 inches is too small for this figure: it needs [3-5]\.\d"):
+            SAMPLES[name](style)
+        return
+    figure = SAMPLES[name](style).figure
+    assert figure.get_size_inches()[0] == pytest.approx(inches)
+    assert clipped(figure) == []
+    assert overlapping(figure) == []
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_data_of_a_figure_are_a_tidy_table_without_empty_columns(name):
+    data = SAMPLES[name](None).data
+    assert len(data)
+    assert not data.columns.duplicated().any()
+    assert data.notna().any().drop(["low", "high", "p_value", "p_family", "q_value"], errors="ignore").all()

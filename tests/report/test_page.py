@@ -221,7 +221,7 @@ def test_figures_are_inlined(changed, tmp_path):
     (image,) = [one for one in page.all("img") if one.get("width")]
     assert base64.b64decode(image["src"].split(",")[1]) == (tmp_path / "matrix.png").read_bytes()
     assert (image["width"], image["height"]) == ("200", "100")
-    assert image["alt"].startswith("matrix: heatmap")
+    assert image["alt"].startswith("matrix: Heatmap")
 
 
 def test_a_run_without_tests_says_so_and_shows_the_best_layers(changed, tmp_path):

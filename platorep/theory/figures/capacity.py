@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from platorep.figures import style
-from platorep.theory.figures.parts import METRIC_LABELS, chance, doubling, lines
+from platorep.figures import layout, style
+from platorep.figures.layout import Margins
+from platorep.theory.figures.parts import LEFT, METRIC_LABELS, chance, doubling, legend_below, lines, title
 
 
 TITLES = {
@@ -27,12 +28,12 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """
     summary, world = tables["summary"], tables["world"].iloc[0]
     sweeps = list(dict.fromkeys(summary.sweep))
-    figure, axes = style.panels(
-        2, len(sweeps), panel=(1.85, 1.3), left=0.5, right=0.15, bottom=0.85, top=0.55, gap=(0.22, 0.2), sharey=False
-    )
+    note = f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals; {world.events} events, nce."
+    margins = Margins(LEFT, 0.15, 0.7, 0.55, across=0.22, down=0.2)
+    grid = layout.panels(2 * len(sweeps), len(sweeps), (1.85, 1.3), margins, note=note)
     for column, sweep in enumerate(sweeps):
         rows = summary[summary.sweep == sweep]
-        above, below = axes[column], axes[column + len(sweeps)]
+        above, below = grid.axes[column], grid.axes[column + len(sweeps)]
         lines(above, rows, "size", "score", "metric", METRIC_LABELS)
         chance(above, rows[rows.metric == "mutual_knn"].null_mean.iloc[0])
         lines(below, rows[rows.metric == "mutual_knn"], "size", "correlation", "metric")
@@ -44,27 +45,11 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
             panel.tick_params(labelleft=column == 0)
         above.tick_params(labelbottom=False)
         below.set_xlabel("hidden units" if sweep == "width" else "embedding dimension d")
-        below.annotate(
-            f"rank + 1 = {world['rank'] + 1}",
-            (world["rank"] + 1, 0.08),
-            xytext=(3, 0),
-            textcoords="offset points",
-            fontsize=style.SMALL,
-            color=style.MUTED,
-        )
-    axes[0].set_ylabel("agreement of x and y")
-    axes[len(sweeps)].set_ylabel("correlation with $K_{PMI}$")
-    width, height = figure.get_size_inches()
-    names = axes[0].get_legend_handles_labels()
-    figure.legend(*names, loc="lower left", bbox_to_anchor=(0.4 / width, 0.2 / height), ncols=len(names[0]))
-    figure.text(
-        0.5 / width,
-        1 - 0.1 / height,
-        f"Capacity below and above the rank of the {world.world} world's kernel",
-        weight="bold",
-        va="top",
-    )
-    style.note(
-        figure, f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals; {world.events} events, nce.", 0.5
-    )
-    return figure
+        words = {"fontsize": style.small(), "color": style.MUTED}
+        rank = world["rank"] + 1
+        below.annotate(f"rank + 1 = {rank}", (rank, 0.08), xytext=(3, 0), textcoords="offset points", **words)
+    grid.axes[0].set_ylabel("agreement of x and y")
+    grid.axes[len(sweeps)].set_ylabel("correlation with $K_{PMI}$")
+    legend_below(grid, grid.axes[0], columns=4)
+    title(grid.figure, f"Capacity below and above the rank of the {world.world} world's kernel")
+    return grid.figure

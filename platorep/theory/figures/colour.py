@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from platorep.figures import style
+from platorep.figures import layout, style
+from platorep.theory.figures.parts import title
 
 
-SHORT = 2.2  # inches a panel
+SIDE, FOOT, TOP, HEAD = 2.2, 0.9, 0.25, 0.3
+"""A panel's side, the room below it for its numbers, above all panels, and for a panel's name."""
+TITLES = {"CIELAB": "CIELAB of the pictures' colours", "pictures": "co-occurrence in pictures"}
 
 
 @style.styled
@@ -27,47 +30,35 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
     names = list(dict.fromkeys(points.panel))
     columns = min(5, len(names))
     rows = -(-len(names) // columns)
-    foot, top, head = 0.9, 0.25, 0.3
-    width, height = 0.1 + columns * SHORT, top + rows * (SHORT + foot)
-    figure = Figure(figsize=(width, height))
-    titles = {"CIELAB": "CIELAB of the pictures' colours", "pictures": "co-occurrence in pictures"}
+    height = TOP + rows * (SIDE + FOOT)
+    figure = layout.new(0.1 + columns * SIDE, height)
     for index, name in enumerate(names):
         row, column = divmod(index, columns)
-        x, y = 0.05 + column * SHORT, height - top - (row + 1) * SHORT - row * foot
-        axes = figure.add_axes(
-            (x / width, y / height, SHORT / width, (SHORT - head) / height), projection="3d", computed_zorder=True
-        )
-        mine = points[points.panel == name]
-        colours = mine[["red", "green", "blue"]].to_numpy().clip(0, 1)
-        axes.scatter(mine.y, mine.z, mine.x, c=colours, s=26, edgecolors=style.INK, linewidths=0.25, depthshade=False)
-        for axis, label in ((axes.xaxis, "a*"), (axes.yaxis, "b*"), (axes.zaxis, "L*")):
-            axis.set_ticklabels([])
-            axis.set_pane_color((0.96, 0.96, 0.96, 1))
-            axis.line.set_color(style.MUTED)
-            axis.labelpad = -15
-            getattr(axes, f"set_{axis.axis_name}label")(label, fontsize=style.SMALL, color=style.MUTED)
-        axes.grid(color=style.FAINT)
-        axes.set_box_aspect((1, 1, 0.9), zoom=1.15)
-        axes.view_init(elev=28, azim=-70)
-        figure.text(
-            (x + SHORT / 2) / width,
-            (y + SHORT - head + 0.06) / height,
-            titles.get(name, name),
-            ha="center",
-            weight="bold",
-            fontsize=style.BASE,
-        )
+        x, y = 0.05 + column * SIDE, height - TOP - (row + 1) * SIDE - row * FOOT
+        _solid(figure, points[points.panel == name], x, y)
+        words = {"ha": "center", "weight": "bold", "fontsize": style.base()}
+        layout.write(figure, x + SIDE / 2, y + SIDE - HEAD + 0.06, TITLES.get(name, name), **words)
         if name in numbers.index:
-            text = _numbers(numbers.loc[name])
-            figure.text((x + 0.25) / width, (y - 0.12) / height, text, fontsize=style.SMALL, va="top", linespacing=1.35)
-    figure.text(
-        0.1 / width,
-        1 - 0.1 / height,
-        "The shape of colour, aligned to CIELAB (three-dimensional scaling)",
-        weight="bold",
-        va="top",
-    )
+            layout.write(figure, x + 0.25, y - 0.12, _numbers(numbers.loc[name]), va="top", linespacing=1.35)
+    title(figure, "The shape of colour, aligned to CIELAB (three-dimensional scaling)", left=0.1)
     return figure
+
+
+def _solid(figure: Figure, points: pd.DataFrame, x: float, y: float) -> None:
+    """The colours of one source in three dimensions."""
+    axes = layout.place(figure, x, y, SIDE, SIDE - HEAD, projection="3d", computed_zorder=True)
+    colours = points[["red", "green", "blue"]].to_numpy().clip(0, 1)
+    edge = {"edgecolors": style.INK, "linewidths": 0.25}
+    axes.scatter(points.y, points.z, points.x, c=colours, s=26, depthshade=False, **edge)
+    for axis, label in ((axes.xaxis, "a*"), (axes.yaxis, "b*"), (axes.zaxis, "L*")):
+        axis.set_ticklabels([])
+        axis.set_pane_color((0.96, 0.96, 0.96, 1))
+        axis.line.set_color(style.MUTED)
+        axis.labelpad = -15
+        getattr(axes, f"set_{axis.axis_name}label")(label, fontsize=style.small(), color=style.MUTED)
+    axes.grid(color=style.FAINT)
+    axes.set_box_aspect((1, 1, 0.9), zoom=1.15)
+    axes.view_init(elev=28, azim=-70)
 
 
 def _numbers(row: pd.Series) -> str:

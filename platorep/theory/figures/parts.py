@@ -1,14 +1,17 @@
-"""What the theory's figures share: lines over a dial with their intervals."""
+"""What the theory's figures share: lines over a dial, points with intervals, the title, chance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from platorep.figures import style
+from platorep.figures import layout, style
+from platorep.figures.layout import Grid
 
 
 METRIC_LABELS = {
@@ -17,6 +20,22 @@ METRIC_LABELS = {
     "cknna": "CKNNA (k = 10)",
     "rsa": "RSA, Spearman",
 }
+LEFT = 0.5
+
+
+def title(figure: Figure, text: str, left: float = LEFT) -> None:
+    """The title at the top of a figure."""
+    height = layout.size(figure)[1]
+    layout.write(figure, left, height - 0.1, text, weight="bold", va="top", fontsize=style.base())
+
+
+def legend_below(grid: Grid, labelled: Axes, columns: int) -> None:
+    """A legend for all panels below them, above the note."""
+    width, height = layout.size(grid.figure)
+    lowest = layout.box(grid.axes[-1])[1]
+    corner = (0.4 / width, (lowest - 0.7) / height)
+    handles, labels = labelled.get_legend_handles_labels()
+    grid.figure.legend(handles, labels, loc="lower left", bbox_to_anchor=corner, ncols=columns)
 
 
 def lines(
@@ -32,21 +51,22 @@ def lines(
         )
 
 
+def intervals(axes: Axes, x: np.ndarray, rows: pd.DataFrame, look: style.Look, label: str | None = None) -> None:
+    """Points with their 95 % intervals (columns score, score_low, score_high)."""
+    # rounding may make a length of zero negative
+    error = np.maximum([rows.score - rows.score_low, rows.score_high - rows.score], 0)
+    edge = {"markeredgecolor": style.INK, "markeredgewidth": 0.4}
+    axes.errorbar(x, rows.score, error, fmt=look.marker, color=look.color, capsize=1.5, label=label, **edge)
+
+
 def chance(
     axes: Axes, value: float, text: str = "chance, mutual k-NN", *, end: Literal["left", "right"] = "right"
 ) -> None:
-    """A dotted line at chance, named at one of its ends: where nothing else lies; not at all with text ""."""
+    """A dotted line at chance, named at the end where nothing else lies; without a name where the text is empty."""
     axes.axhline(value, color=style.MUTED, linestyle=":", linewidth=0.8)
-    axes.annotate(
-        text,
-        (0.99 if end == "right" else 0.01, value),
-        xycoords=axes.get_yaxis_transform(),
-        xytext=(0, 2),
-        textcoords="offset points",
-        fontsize=style.SMALL,
-        color=style.MUTED,
-        ha=end,
-    )
+    place = {"xytext": (0, 2), "textcoords": "offset points", "xycoords": axes.get_yaxis_transform()}
+    words = {"fontsize": style.small(), "color": style.MUTED, "ha": end}
+    axes.annotate(text, (0.99 if end == "right" else 0.01, value), **place, **words)
 
 
 def doubling(axes: Axes, ticks: Sequence[float]) -> None:

@@ -1,0 +1,92 @@
+"""What figures are drawn from, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from platorep.core.errors import StoreError
+from platorep.results import protocols, views
+from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
+
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MISSING = {
+    "alignment": "scores of layer pairs: run `platorep align`",
+    "competence": "the models' competence: run `platorep competence`",
+    "galleries": "scores in growing galleries: run `platorep gallery`",
+    "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
+}
+"""What a figure can need, the fields of `FigureData`, with the words for a figure that lacks it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureData:
+    """The tables of one experiment. A figure reads those that it needs; see `platorep.figures.needs`.
+
+    Args:
+        alignment: scores of all layer pairs, with the facts of the models (`platorep.results.facts.with_facts`).
+        selection: tested scores of the layers that the protocol chooses; the figures that need `alignment` read it too.
+        select: how the protocol chooses layers: max, heldout, last, depth:0.5.
+        competence: measures by model.
+        galleries: the table of `platorep gallery`.
+        hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
+    """
+
+    alignment: AlignmentTable | None = None
+    selection: SelectionTable | None = None
+    select: str = "max"
+    competence: CompetenceTable | None = None
+    galleries: GalleryTable | None = None
+    hubness: pd.DataFrame | None = None
+
+    @cached_property
+    def chosen(self) -> pd.DataFrame:
+        """One row a pair of models and metric, as the protocol chooses layers: `platorep.results.protocols.chosen`."""
+        return protocols.chosen(self.require("alignment"), self.select, self.selection)
+
+    def pairs(self, metric: str | None = None, dataset: str | None = None) -> pd.DataFrame:
+        """The chosen rows of one metric on one dataset: `platorep.results.views.pairs`."""
+        return views.pairs(self.chosen, metric, dataset)
+
+    def require(self, need: str) -> Any:
+        """One of the tables.
+
+        Raises:
+            StoreError: it is not there; the message says how to get it.
+        """
+        value = getattr(self, need)
+        if value is None:
+            raise StoreError(f"the figure needs {MISSING[need]} first.")
+        return value
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawn figure, and the numbers that it shows as a tidy table."""
+
+    figure: Figure
+    data: pd.DataFrame
+
+
+def figure(*needs: str) -> Callable[[Callable[..., Plot]], Callable[..., Plot]]:
+    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, hubness.
+
+    The function takes a `FigureData` and options by keyword, and returns a `Plot`. It is drawn in the style that the
+    keyword argument `style` asks for.
+    """
+
+    def declare(function: Callable[..., Plot]) -> Callable[..., Plot]:
+        from platorep.figures.style import styled
+
+        drawn = styled(function)
+        drawn.needs = needs  # type: ignore[attr-defined]
+        return drawn
+
+    return declare
