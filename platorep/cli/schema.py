@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics
+from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style
 
 
 @dataclass
@@ -43,6 +43,7 @@ class Config:
     compute: Compute = field(default_factory=Compute)
     recipe: Recipe = field(default_factory=Recipe)
     gallery: Gallery = field(default_factory=Gallery)
+    style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names
     root: str = "outputs"

@@ -25,7 +25,7 @@ def align(experiment: Experiment) -> list[Path]:
     """
     if not align_models(experiment):
         return []
-    console_for_tables().print(best_pairs_table(experiment.alignment))
+    console_for_tables().print(best_pairs_table(experiment.chosen))
     log.info("%s", experiment.alignment_folder)
     log.info("%s", experiment.selection_path)
     return [experiment.selection_path]

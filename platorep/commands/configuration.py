@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment, Probe, Recipe, Variant
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.resources import Resources
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec
@@ -45,6 +45,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         probe=_probe(cfg["probe"]),
         score_files=tuple(Path(path).expanduser() for path in cfg["scores"]),
         gallery=Gallery(**cfg["gallery"]),
+        style=Style(**cfg["style"]),
         captions=Captions(**cfg["captions"]),
         recipe=_recipe(cfg["recipe"], dataset),
         simulations=_options("experiment", cfg["experiment"]),

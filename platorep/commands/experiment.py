@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
 from platorep.core.clamp import Clamp
 from platorep.core.digest import digest
 from platorep.core.errors import DataError, SpecError, StoreError
@@ -25,6 +25,8 @@ from platorep.core.stored import FeatureSet
 
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from platorep.metrics.base import Metric
     from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
 
@@ -90,6 +92,7 @@ class Experiment:
         probe: linear probes; None for none.
         score_files: downstream scores to import.
         gallery: sizes and queries of `platorep gallery`.
+        style: how figures look on paper.
         captions: how `platorep captions` summarises.
         recipe: what `platorep reproduce` adds.
         simulations: options by experiment of the theory.
@@ -114,6 +117,7 @@ class Experiment:
     probe: Probe | None = None
     score_files: tuple[Path, ...] = ()
     gallery: Gallery = field(default_factory=Gallery)
+    style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     recipe: Recipe = field(default_factory=Recipe)
     simulations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -311,6 +315,18 @@ class Experiment:
         from platorep.results.tables import CompetenceTable
 
         return CompetenceTable.load([self.competence_path]) if self.competence_path.is_file() else None
+
+    @cached_property
+    def chosen(self) -> pd.DataFrame:
+        """One score a pair of models and metric, as the protocol chooses layers: what every view shows.
+
+        Raises:
+            SpecError: a choice of layers that does not exist.
+            StoreError: there are no scores, or a held-out choice that was not tested.
+        """
+        from platorep.results.protocols import chosen
+
+        return chosen(self.alignment, self.protocol.select, self.selection)
 
     @cached_property
     def strata(self) -> Sequence[Any] | None:

@@ -44,6 +44,16 @@ class Statistics:
 
 
 @dataclass
+class Style:
+    """How figures look on paper; `platorep.figures.style.PlotStyle` says what each may be."""
+
+    width: Any = None  # inches, or single or double for a paper's columns; null: each figure's own
+    font_size: float | None = None  # points; null: 8
+    sheet: str | None = None  # a matplotlib style file, or a style's name
+    formats: list[str] = field(default_factory=lambda: ["png", "pdf"])
+
+
+@dataclass
 class Gallery:
     """`platorep gallery`: the same queries, searched in growing galleries."""
 

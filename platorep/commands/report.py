@@ -37,8 +37,8 @@ def report(experiment: Experiment) -> Path:
         missing=[model.name for model in experiment.models if model.name not in extracted],
         words=experiment.words,
         configuration=experiment.configuration,
-        clip=experiment.clamp.rule,
-        quantile=experiment.clamp.quantile,
+        select=experiment.protocol.select,
+        clamp=experiment.clamp,
         memory=experiment.resources.memory,
     )
     with bar("Reading layers") as progress:
