@@ -1,7 +1,7 @@
 """What was run on what: frozen specs whose key names the features that they determine.
 
 A key is the first 12 hex digits of the SHA-256 of a spec's canonical JSON. It covers every field that can change
-a feature and none that cannot: labels for people (`name`, `family`, `upstream`, `licence`) and execution
+a feature and none that cannot: labels for people (`name`, `family`, `parameters`, `licence`) and execution
 settings (batch size, device, workers) stay out, so that renaming a family does not recompute a 65B model.
 """
 
@@ -163,7 +163,8 @@ class ModelSpec(_Spec):
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
-    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so.
+    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so. `parameters` and
+    `access` (whether its terms must be accepted on the Hub) are what was published, for plans made without the Hub.
     """
 
     name: str = field(metadata=LABEL)
@@ -181,6 +182,8 @@ class ModelSpec(_Spec):
     input_size: int | None = None
     trust_remote_code: bool = False
     family: str = field(default="", metadata=LABEL)
+    parameters: int | None = field(default=None, metadata=LABEL)
+    access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 
