@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from platorep.core.specs import DatasetSpec
 
 
 OPEN = ("models", "dataset", "metric", "figure", "corpus", "probe")
@@ -146,3 +150,20 @@ def config_dir() -> Path:
     """The configuration files: inside the installed package, else beside the package in a checkout."""
     packaged = Path(__file__).resolve().parent / "configs"
     return packaged if packaged.is_dir() else packaged.parent.parent / "configs"
+
+
+def named_dataset(name: str) -> DatasetSpec:
+    """The dataset of a configuration's name, without what a command line says of it.
+
+    Raises:
+        UnknownNameError: there is none, with the nearest names.
+    """
+    from omegaconf import OmegaConf
+
+    from platorep.core.errors import unknown_name
+    from platorep.core.specs import DatasetSpec
+
+    path = config_dir() / "dataset" / f"{name}.yaml"
+    if not path.is_file():
+        raise unknown_name("dataset", name, (other.stem for other in path.parent.glob("*.yaml")))
+    return DatasetSpec.from_dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))

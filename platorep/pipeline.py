@@ -21,6 +21,7 @@ from platorep.core.results import AlignmentTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
+from platorep.progress import bar
 
 
 log = logging.getLogger(__name__)
@@ -153,6 +154,22 @@ def model_specs(cfg: dict[str, Any]) -> list[ModelSpec]:
 def dataset_spec(cfg: dict[str, Any]) -> DatasetSpec:
     """The dataset as configured, not resolved."""
     return DatasetSpec.from_dict(cfg["dataset"])
+
+
+def settle_dataset(cfg: dict[str, Any], root: Path, *, fetching: bool) -> dict[str, Any]:
+    """The configuration with the dataset that this run takes: the one asked for, or the one that stands in for it."""
+    from platorep.config import named_dataset
+    from platorep.data.instead import pairs_at_hand
+
+    def stored(spec: DatasetSpec) -> bool:
+        return any(
+            _fits(spec.identity(), DatasetSpec.from_dict(read_json(path)["spec"]).identity())
+            for path in (root / "features").glob(f"{slug(spec.name)}--*/samples.json")
+        )
+
+    with bar("Looking for the pairs") as report:
+        spec = pairs_at_hand(dataset_spec(cfg), named_dataset, stored=stored, fetching=fetching, progress=report)
+    return cfg if spec == dataset_spec(cfg) else {**cfg, "dataset": spec.to_dict()}
 
 
 def extract_spec(cfg: dict[str, Any], model: ModelSpec, dataset: DatasetSpec) -> ExtractSpec:

