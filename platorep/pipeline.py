@@ -17,6 +17,7 @@ from typing import Any
 
 from platorep.core.errors import DataError, SpecError, StoreError, unknown_name
 from platorep.core.files import read_json, slug
+from platorep.core.matching import matching
 from platorep.core.results import AlignmentTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
@@ -178,12 +179,13 @@ def extract_spec(cfg: dict[str, Any], model: ModelSpec, dataset: DatasetSpec) ->
 
 
 def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
-    """The stored features that fit a spec which may not be resolved: what it leaves open (`OPEN`), the stored one may fill.
+    """The stored features that fit a spec which may not be resolved (see `platorep.core.matching`).
 
     Raises:
-        StoreError: none fits, or several do.
+        StoreError: none fits, or several do, or the branch that the spec names has moved since they were made.
     """
-    fits = [found for found in store.find(f"*/{spec.model.name}--*") if _fits(spec.identity(), found.spec.identity())]
+    stored = {features.path.name: features for features in store.find(f"*/{spec.model.name}--*")}
+    fits = [stored[name] for name in matching(spec, {name: one.spec for name, one in stored.items()}, commit_of)]
     if not fits:
         raise StoreError(
             f"no features of {spec.model.name} on {spec.dataset.name} under {store.root} with these settings. "
@@ -200,17 +202,18 @@ def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
     return fits[0]
 
 
-OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
-"""Spec fields that are settled when features are made, with the value that leaves them open."""
+def commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
+    """The commit that a spec's branch or tag stands for now, by the Hub or its cache; None where neither tells."""
+    from platorep.assets.hub import known_commit
 
+    if isinstance(spec, DatasetSpec):
+        on_hub = spec.source == "hub" and not Path(spec.id).expanduser().is_dir()
+        return known_commit(spec.id, spec.revision, repo_type="dataset") if on_hub else None
+    if spec.asset is not None or spec.source not in ("transformers", "timm", "open_clip"):
+        return None
+    from platorep.models.resolving import hub_id
 
-def _fits(asked: Any, stored: Any) -> bool:
-    """Whether every value that `asked` settles is the stored one."""
-    if isinstance(asked, dict) and isinstance(stored, dict):
-        return asked.keys() == stored.keys() and all(
-            (name in OPEN and value == OPEN[name]) or _fits(value, stored[name]) for name, value in asked.items()
-        )
-    return asked == stored
+    return known_commit(hub_id(spec), spec.revision)
 
 
 def stored(cfg: dict[str, Any], settings: Settings) -> list[FeatureSet]:
@@ -340,10 +343,9 @@ def dataset_folder(cfg: dict[str, Any], settings: Settings) -> str:
         StoreError: none fits, or several do.
     """
     asked = dataset_spec(cfg)
-    fits = []
-    for path in sorted(settings.store.root.glob(f"{slug(asked.name)}--*/samples.json")):
-        if _fits(asked.identity(), DatasetSpec.from_dict(read_json(path)["spec"]).identity()):
-            fits.append(path.parent.name)
+    paths = sorted(settings.store.root.glob(f"{slug(asked.name)}--*/samples.json"))
+    specs = {path.parent.name: DatasetSpec.from_dict(read_json(path)["spec"]) for path in paths}
+    fits = matching(asked, specs, commit_of)
     if len(fits) == 1:
         return fits[0]
     if not fits:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from platorep.assets import cache_dir, content_hash, fetch, hub, resolve, resolve_revision
+from platorep.assets import cache_dir, content_hash, fetch, resolve
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import AssetSpec
 from tests.assets.archives import make_wheel
@@ -66,91 +66,6 @@ def test_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     assert cache_dir() == tmp_path / "cache"
     monkeypatch.delenv("PLATOREP_CACHE")
     assert cache_dir().name == "platorep"
-
-
-# the Hub
-
-
-def test_commit_needs_no_request(monkeypatch):
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    assert resolve_revision("someone/something", "a" * 40) == "a" * 40
-
-
-class FakeHub:
-    """Stands in for the Hub's client: answers with a commit, or raises."""
-
-    def __init__(self, answer):
-        self.answer = answer
-
-    def model_info(self, repo, revision=None, timeout=None):
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return type("Info", (), {"sha": self.answer})()
-
-    dataset_info = model_info
-
-
-def hub_error(kind: str, status: int) -> Exception:
-    from unittest.mock import Mock
-
-    import huggingface_hub.errors as errors
-
-    return getattr(errors, kind)("said no", response=Mock(status_code=status))
-
-
-def test_branch_is_resolved_to_its_commit(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: FakeHub("b" * 40))
-    assert resolve_revision("someone/something", "main") == "b" * 40
-    asset = resolve(AssetSpec(source="hub", id="someone/something@v1"))
-    assert asset.id == f"someone/something@{'b' * 40}"
-
-
-@pytest.mark.parametrize(
-    ("kind", "status", "message"),
-    [
-        ("GatedRepoError", 403, "is gated. Accept its terms.*hf auth login"),
-        ("RevisionNotFoundError", 404, "'someone/something' at revision 'v1': the repository has no such revision"),
-        ("RepositoryNotFoundError", 404, "is not on the Hub, or it is private"),
-    ],
-)
-def test_refusal_by_the_hub_is_explained(monkeypatch, kind, status, message):
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: FakeHub(hub_error(kind, status)))
-    with pytest.raises(AssetError, match=message):
-        resolve_revision("someone/something", "v1")
-
-
-def test_unreachable_hub_gives_the_cached_commit_or_says_what_to_do(monkeypatch, tmp_path):
-    from huggingface_hub.errors import HfHubHTTPError
-
-    unreachable = HfHubHTTPError.__mro__[1]("Name or service not known")
-    monkeypatch.setattr("huggingface_hub.HfApi", lambda: FakeHub(unreachable))
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *a, **k: str(tmp_path / ("c" * 40)))
-    assert resolve_revision("someone/something") == "c" * 40
-
-    def nothing_cached(*args, **kwargs):
-        raise FileNotFoundError("no snapshot")
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", nothing_cached)
-    with pytest.raises(
-        AssetError, match=r"could not be had from the Hub .*HF_HUB_OFFLINE.*HF_HOME, or name a local folder"
-    ):
-        resolve_revision("someone/something")
-    with pytest.raises(AssetError, match="HF_HOME"):
-        fetch(AssetSpec(source="hub", id=f"someone/something@{'a' * 40}"))
-
-
-def test_hub_file_is_checked_against_its_sha256(monkeypatch, tmp_path):
-    (tmp_path / "weights.bin").write_bytes(b"w")
-    monkeypatch.setattr(hub, "snapshot", lambda *a, **k: tmp_path)
-    commit = "a" * 40
-    good = AssetSpec(
-        source="hub", id=f"a/b@{commit}", sha256=hashlib.sha256(b"w").hexdigest(), members=("weights.bin",)
-    )
-    assert fetch(good) == tmp_path
-    with pytest.raises(AssetError, match=f"expected {'0' * 64}"):
-        fetch(good.replace(sha256="0" * 64))
-    with pytest.raises(SpecError, match="needs exactly one member"):
-        fetch(good.replace(members=()))
 
 
 def test_a_file_in_parts_is_joined_in_order_and_checked(tmp_path, monkeypatch):

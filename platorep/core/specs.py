@@ -166,6 +166,7 @@ class ModelSpec(_Spec):
 
     `id` is the architecture or repository in its library's own words. Weights come from `asset` when it is set and
     from the Hub's `id` at `revision` otherwise. `revision` is a commit hash or a content hash once resolved.
+    `branch` is the branch or tag that it was resolved from.
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
@@ -187,6 +188,7 @@ class ModelSpec(_Spec):
     weight_noise: float = 0.0
     input_size: int | None = None
     trust_remote_code: bool = False
+    branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
     parameters: int | None = field(default=None, metadata=LABEL)
     access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
@@ -202,6 +204,7 @@ class ModelSpec(_Spec):
 class DatasetSpec(_Spec):
     """Pairs of a picture and its caption: where they come from, which of them, in which order.
 
+    `revision` is a commit or a content hash once resolved, and `branch` the branch or tag that it was resolved from.
     `columns` maps our words (image, text, category, id) to the dataset's; `n` keeps the first n after the seeded
     shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches. `instead` names the
     dataset that a run takes where this one cannot be had.
@@ -220,6 +223,7 @@ class DatasetSpec(_Spec):
     on_bad_sample: Literal["error", "drop"] = "error"
     options: dict[str, Any] = field(default_factory=dict)
     instead: str | None = field(default=None, metadata=LABEL)
+    branch: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 

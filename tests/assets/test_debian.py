@@ -62,7 +62,8 @@ def test_zstd_without_dpkg_is_explained(cache, monkeypatch):
         (b"!<arch>\n" + b"x" * 60, "has no data.tar"),
     ],
 )
-def test_file_that_is_no_debian_package_is_refused(cache, raw, message):
+def test_file_that_is_no_debian_package_is_refused(cache, monkeypatch, raw, message):
+    monkeypatch.setenv("PATH", "")
     deb = cache / "downloads" / "pkg_1%3a1.0-1_all.deb"
     deb.parent.mkdir(parents=True)
     deb.write_bytes(raw)
@@ -70,7 +71,8 @@ def test_file_that_is_no_debian_package_is_refused(cache, raw, message):
         fetch(deb_asset(hashlib.sha256(raw).hexdigest()))
 
 
-def test_truncated_archive_with_the_right_hash_is_refused(cache):
+def test_truncated_archive_with_the_right_hash_is_refused(cache, monkeypatch):
+    monkeypatch.setenv("PATH", "")
     deb = cache / "downloads" / "pkg_1%3a1.0-1_all.deb"
     make_deb(deb, {"pkg/data/a.txt": os.urandom(5000)})
     deb.write_bytes(deb.read_bytes()[:-2000])
