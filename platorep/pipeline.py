@@ -163,10 +163,9 @@ def settle_dataset(cfg: dict[str, Any], root: Path, *, fetching: bool) -> dict[s
     from platorep.data.instead import pairs_at_hand
 
     def stored(spec: DatasetSpec) -> bool:
-        return any(
-            _fits(spec.identity(), DatasetSpec.from_dict(read_json(path)["spec"]).identity())
-            for path in (root / "features").glob(f"{slug(spec.name)}--*/samples.json")
-        )
+        files = (root / "features").glob(f"{slug(spec.name)}--*/samples.json")
+        specs = {str(path): DatasetSpec.from_dict(read_json(path)["spec"]) for path in files}
+        return bool(matching(spec, specs, lambda _: None))  # packaged pairs are on no branch
 
     with bar("Looking for the pairs") as report:
         spec = pairs_at_hand(dataset_spec(cfg), named_dataset, stored=stored, fetching=fetching, progress=report)

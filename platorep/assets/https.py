@@ -94,7 +94,7 @@ def _write(answer: Any, target: Path, watch: Callable[[], None]) -> None:
 
     resumed = answer.status_code == 206
     with open(target, "ab" if resumed else "wb") as out:
-        for block in answer.iter_content(1 << 20):
+        for block in answer.iter_content(1 << 16):
             out.write(block)
             watch()
     start = int(answer.headers.get("Content-Range", "bytes 0-").split()[1].partition("-")[0]) if resumed else 0

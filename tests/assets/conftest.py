@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from platorep.assets import download as download_module
+from platorep.assets import ladder
 from tests.assets.archives import program
 
 
@@ -25,5 +26,6 @@ if not found:
 shutil.copy(found[0], sys.argv[sys.argv.index("--dest") + 1])
 """
     fake = program(tmp_path / "bin" / "pip", script)
-    monkeypatch.setattr(download_module, "pip_command", lambda: [str(fake)])
+    for module in (download_module, ladder):
+        monkeypatch.setattr(module, "pip_command", lambda: [str(fake)])
     return shelf, calls
