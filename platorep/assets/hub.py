@@ -149,20 +149,31 @@ def listing(repo: str, commit: str, *, repo_type: RepoType = "model") -> list[st
     return sorted(wanted)
 
 
+def branches(repo: str, *, repo_type: RepoType = "model") -> list[str]:
+    """The names of a repository's branches, for a message; none where the Hub does not tell."""
+    from huggingface_hub import HfApi
+
+    try:
+        return [ref.name for ref in HfApi().list_repo_refs(repo, repo_type=repo_type).branches]
+    except _hub_errors():
+        return []
+
+
 # the cache --------------------------------------------------------------------------------------------------------------
 
 
 def _complete(repo: str, where: dict[str, Any]) -> Path | None:
     """The folder of a commit if the cache has its list of files, and of those that are wanted every one."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    wanted = _wanted(repo, where)
+    folder = _kept(repo, where["repo_type"]) / "snapshots" / where["revision"]
+    return folder if wanted is not None and all((folder / name).is_file() for name in wanted) else None
 
-    if _wanted(repo, where) is None:
-        return None
-    try:
-        return Path(snapshot_download(repo, **where, local_files_only=True))
-    except LocalEntryNotFoundError:
-        return None
+
+def _kept(repo: str, repo_type: str) -> Path:
+    """What the Hub's cache holds of a repository."""
+    from huggingface_hub.file_download import repo_folder_name
+
+    return Path(cache_folder()) / repo_folder_name(repo_id=repo, repo_type=repo_type)
 
 
 def _wanted(repo: str, where: dict[str, Any]) -> dict[str, Any] | None:
@@ -208,9 +219,7 @@ def _cached_commit(repo: str, revision: str | None, repo_type: str) -> str | Non
 
 def _keep_commit(repo: str, revision: str | None, repo_type: str, commit: str) -> None:
     """Notes in the Hub's cache what a branch or tag stands for, as its client does, for runs without a connection."""
-    from huggingface_hub.file_download import repo_folder_name
-
-    ref = Path(cache_folder()) / repo_folder_name(repo_id=repo, repo_type=repo_type) / "refs" / (revision or "main")
+    ref = _kept(repo, repo_type) / "refs" / (revision or "main")
     try:
         if not ref.is_file() or ref.read_text() != commit:
             write_atomically(ref, lambda path: path.write_text(commit))
