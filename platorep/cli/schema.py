@@ -1,16 +1,20 @@
 """What the command line can set: the typed schema, its registration, and where the configuration files are.
 
-`models`, `dataset`, `metric` and `figure` are open mappings here, so that `+models.mine.id=...` works; the specs in
-`core.specs` and the registries check them, and answer a wrong name with the nearest ones.
+The mappings named in `OPEN` take any key, so that `models.gpt2.revision=...` works whether or not a configuration file
+names the key; the specs in `core.specs` and the registries check them, and answer a wrong name with the nearest ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style
+from platorep.commands.pairs import config_dir as config_dir
+
+
+OPEN = ("models", "dataset", "metric", "figure", "corpus", "probe")
+"""Keys of `Config` whose mappings take new keys without Hydra's `+`: a spec or a registry checks what is in them."""
 
 
 @dataclass
@@ -80,11 +84,7 @@ def register() -> None:
     # the keys of a mapping joined by commas: what a sweep over the models of a suite runs through
     OmegaConf.register_new_resolver("platorep.names", lambda models: ",".join(models), replace=True)
 
-    ConfigStore.instance().store(name="schema", node=Config)
-
-
-def config_dir() -> Path:
-    """The configuration files: inside the installed package, else beside the package in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    packaged = package / "configs"
-    return packaged if packaged.is_dir() else package.parent / "configs"
+    schema = OmegaConf.structured(Config)
+    for name in OPEN:
+        OmegaConf.set_struct(schema[name], False)
+    ConfigStore.instance().store(name="schema", node=schema)

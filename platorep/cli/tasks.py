@@ -24,6 +24,12 @@ from platorep.core.resources import use_threads
 
 log = logging.getLogger(__name__)
 
+FETCHING = ("run", "extract", "captions", "reproduce")
+"""Commands that may fetch pairs; the others take what these have stored."""
+
+WITHOUT_PAIRS = ("simulate", "ls", "doctor")
+"""Commands that look at no pairs of the run."""
+
 
 def _perform(command: str, cfg: DictConfig) -> Any:
     """Runs one command on the experiment that the configuration describes; a failure is logged and ends with code 1."""
@@ -75,8 +81,11 @@ def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path
 
     def body(cfg: dict[str, Any], words: list[str]) -> tuple[Any, Path]:
         from platorep.commands.configuration import experiment
+        from platorep.commands.pairs import with_pairs_at_hand
 
         run = experiment(cfg, words)
+        if command not in WITHOUT_PAIRS:
+            run = with_pairs_at_hand(run, fetching=command in FETCHING)
         use_threads(run.resources.threads)
         function = getattr(import_module(f"platorep.commands.{command}"), command)
         return function(run, **_arguments(command, cfg)), run.root

@@ -69,10 +69,12 @@ def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
     for name, entry in cfg["models"].items():
         if not isinstance(entry, dict):
             raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
+        if "source" not in entry and "id" not in entry:  # words about a model that is not in the suite
+            raise unknown_name("model", name, [known for known, other in cfg["models"].items() if "source" in other])
         specs[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
     if not specs:
         raise SpecError(
-            "no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...)."
+            "no models to run: the suite is empty. Choose one (suite=offline) or add one (models.mine.id=...)."
         )
     if cfg["only"]:
         only = cfg["only"]
