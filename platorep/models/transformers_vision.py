@@ -13,7 +13,7 @@ from torch import nn
 from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models.degrade import add_weight_noise
-from platorep.models.hidden_states import hidden_states, state_layout
+from platorep.models.hidden_states import StateLayout, hidden_states, state_layout
 from platorep.models.hooks import pooled_outputs
 from platorep.models.loading_vision import seeded
 from platorep.models.networks import (
@@ -141,19 +141,20 @@ def architecture_has_class_token(spec: ModelSpec) -> bool:
         SpecError: as `load_transformers_vision`.
         AssetError: the model's config cannot be had.
     """
-    from transformers import AutoModel
-
     pictures = noise_pictures(picture_input(spec).size)
     with _about(spec):
         config = _config(spec)
-        more = {"trust_remote_code": spec.trust_remote_code}
         try:
-            model = seeded(0, lambda: AutoModel.from_config(_shallow(config), **more)).eval()
-            tower = picture_tower(model, pictures)[0]
+            return _architecture_layout(spec, _shallow(config), pictures).class_token is not None
         except Exception:  # an architecture whose depth is written in several places
-            model = seeded(0, lambda: AutoModel.from_config(config, **more)).eval()
-            tower = picture_tower(model, pictures)[0]
-        return state_layout(tower, pictures).class_token is not None
+            return _architecture_layout(spec, config, pictures).class_token is not None
+
+
+def _architecture_layout(spec: ModelSpec, config: Any, pictures: torch.Tensor) -> StateLayout:
+    from transformers import AutoModel
+
+    model = seeded(0, lambda: AutoModel.from_config(config, trust_remote_code=spec.trust_remote_code)).eval()
+    return state_layout(picture_tower(model, pictures)[0], pictures)
 
 
 def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
@@ -171,10 +172,11 @@ def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[
                 with torch.inference_mode():
                     return module, hidden_states(module, pictures)
             except Exception as error:  # a model of several modalities asks for the others in its own words
-                reason = (
-                    f"{type(module).__name__}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-                )
-    raise SpecError(f"transformers' {type(model).__name__} cannot be read as a vision model: {reason}.")
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise SpecError(
+        f"transformers' {type(model).__name__} cannot be read as a vision model: {reason.rstrip('.')}. Take a model whose "
+        "vision part takes pixel_values alone."
+    )
 
 
 def picture_input(spec: ModelSpec) -> PictureInput:
@@ -189,14 +191,14 @@ def picture_input(spec: ModelSpec) -> PictureInput:
     where, at = _source(spec)
     with _about(spec):
         transform = RepositoryTransform(AutoImageProcessor.from_pretrained(where, **at))
-        shapes = {tuple(transform(Image.new("RGB", size)).shape) for size in ((64, 48), (48, 96))}
-    if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] != 3:
+        shapes = sorted({tuple(transform(Image.new("RGB", size)).shape) for size in ((64, 48), (48, 96))})
+    if len(shapes) > 1 or len(shapes[0]) != 3 or shapes[0][0] != 3:
         raise SpecError(
-            f"{spec.name}: its image processor gives inputs of shape {' and '.join(map(str, {*shapes, shape} if shapes else {shape}))}; "
-            "expected (3, height, width), the same for every picture. Models that take pictures in their own size or in "
-            "several pieces cannot be run."
+            f"{spec.name}: its image processor gives inputs of shape {' and '.join(map(str, shapes))}; expected "
+            "(3, height, width), the same for every picture. Models that take pictures in their own size or in several "
+            "pieces cannot be run."
         )
-    return PictureInput(transform, shape[1:])
+    return PictureInput(transform, shapes[0][1:])
 
 
 def _source(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
@@ -230,8 +232,8 @@ def _about(spec: ModelSpec) -> Iterator[None]:
         yield
     except SpecError as error:
         raise error if str(error).startswith(spec.name) else SpecError(f"{spec.name}: {error}") from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # the library raises nearly every built-in error on files that it cannot read
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise SpecError(
-            f"{spec.name}: transformers cannot load {spec.id!r} as a vision model: {lines[0][:300]}"
+            f"{spec.name}: transformers cannot load {spec.id!r} as a vision model: {lines[0][:300].rstrip('.')}."
         ) from error
