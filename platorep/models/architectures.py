@@ -1,0 +1,132 @@
+"""Which class of the transformers library a checkpoint needs, and which part of the model reads text."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from platorep.core.errors import SpecError
+
+
+DECODERS = ("ForCausalLM", "LMHeadModel")
+"""How the names of decoders with a language model's head end."""
+
+
+def auto_class(config: Any, name: str) -> tuple[Any, Any]:
+    """The automatic class that loads the part of a checkpoint that features are made of, and the config to give it.
+
+    Decoders are loaded with their head. Of an encoder-decoder only the encoder is loaded where transformers has a class
+    for it. Of a vision-language model everything is loaded, because the checkpoint names its tensors after the whole.
+
+    Args:
+        config: the checkpoint's config.
+        name: the model, for messages.
+
+    Raises:
+        SpecError: transformers has no class that reads text for such a checkpoint.
+    """
+    import transformers
+    from transformers.models.auto import modeling_auto as known
+
+    kind, saved_as = type(config), (getattr(config, "architectures", None) or [""])[0]
+    if getattr(config, "is_encoder_decoder", False) or saved_as.endswith("EncoderModel"):
+        encoder_alone = kind in known.MODEL_FOR_TEXT_ENCODING_MAPPING
+        return (transformers.AutoModelForTextEncoding if encoder_alone else transformers.AutoModel), config
+    if saved_as.endswith(DECODERS):
+        return transformers.AutoModelForCausalLM, config
+    if saved_as.endswith("ForConditionalGeneration"):
+        if kind in known.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+            return transformers.AutoModelForImageTextToText, config
+        if kind in getattr(known, "MODEL_FOR_MULTIMODAL_LM_MAPPING", ()):
+            return transformers.AutoModelForMultimodalLM, config
+    text = config.get_text_config(decoder=True)
+    if text is config or saved_as.endswith("ForConditionalGeneration"):
+        return transformers.AutoModel, config
+    if type(text) not in known.MODEL_MAPPING:
+        raise SpecError(
+            f"{name}: transformers cannot load the text part of {saved_as or kind.__name__} alone. "
+            "Give a language model, a text encoder or a vision-language model that writes text."
+        )
+    return transformers.AutoModel, text  # the text tower of a dual encoder, such as CLIP
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int)
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """The part of a model that reads text.
+
+    Attributes:
+        body: from token ids to hidden states.
+        head: from the last states to logits; None where the model gives no probabilities.
+        whole: the model as it was loaded.
+        label: what the body is of the whole: "model", "encoder" or "language model".
+        config: the body's settings.
+    """
+
+    body: nn.Module
+    head: nn.Module | None
+    whole: nn.Module
+    label: str
+    config: Any
+
+    @classmethod
+    def of(cls, model: Any) -> TextPart:
+        """The encoder of an encoder-decoder, the language model of a model with several parts, else the base model."""
+        if model.config.is_encoder_decoder:
+            encoder = model.get_encoder()
+            return cls(encoder, None, model, "encoder", getattr(encoder, "config", model.config))
+        head = model.get_output_embeddings()
+        config = model.config.get_text_config(decoder=True)
+        label = "model" if config is model.config else "language model"
+        body = model.get_decoder() if head is not None or label != "model" else model
+        return cls(body, head, model, label, config)
+
+    def modules(self) -> nn.Module:
+        """The model without parts that do not read text: body and head."""
+        return self.whole if self.label == "model" else nn.ModuleList(filter(None, [self.body, self.head]))
+
+    def vocabulary(self) -> int:
+        """Rows of the input embeddings: every token id must be smaller."""
+        return len(self.whole.get_input_embeddings().weight)
+
+    def ordinary_ids(self, tokenizer: Any) -> list[int]:
+        """Token ids that stand for text: neither the tokenizer's special tokens nor any that the config gives a meaning."""
+        rows = self.vocabulary()
+        settings = {**self.whole.config.to_dict(), **self.config.to_dict()}
+        named = [value for key, value in settings.items() if key.endswith(("token_id", "token_index"))]
+        special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder, *filter(_is_integer, named)}
+        ordinary = [i for i in range(min(rows, len(tokenizer))) if i not in special]
+        return ordinary if len(ordinary) > 1 else list(range(rows))
+
+    @property
+    def takes_mask(self) -> bool:
+        """Whether the body can be told which tokens are padding."""
+        return "attention_mask" in inspect.signature(self.body.forward).parameters
+
+    def run(self, ids: torch.Tensor, mask: torch.Tensor | None = None, *, states: bool = False) -> Any:
+        """The body's output.
+
+        Args:
+            ids: token ids, (batch, tokens).
+            mask: 1 where a token is no padding, else 0.
+            states: whether the output's `hidden_states` are wanted.
+        """
+        options: dict[str, Any] = {"output_hidden_states": True} if states else {}
+        if "use_cache" in inspect.signature(self.body.forward).parameters:
+            options["use_cache"] = False
+        if mask is not None and self.takes_mask:
+            options["attention_mask"] = mask
+        return self.body(input_ids=ids, **options)
+
+    def run_whole(self, ids: torch.Tensor) -> Any:
+        """The output of the model that has the head, with its hidden states; the body's where there is no head."""
+        if self.head is None:
+            return self.run(ids, states=True)
+        return self.whole(input_ids=ids, output_hidden_states=True, use_cache=False)
