@@ -147,7 +147,7 @@ def _looking(tower: nn.Module, look: Callable[[str, list[torch.Tensor], torch.Te
     def hook(name: str) -> Callable[..., None]:
         def after(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             first = output[0] if isinstance(output, (tuple, list)) and output else output
-            if isinstance(first, torch.Tensor) and first.ndim in (3, 4):
+            if isinstance(first, torch.Tensor) and first.ndim in (3, 4) and first.numel():
                 look(name, [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)], first)
 
         return after

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,10 @@ from platorep.core.errors import SpecError, unknown_name
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoder
 from platorep.models.degrade import add_weight_noise
-from platorep.models.networks import fill_missing
+from platorep.models.networks import noise_pictures
 from platorep.models.repositories import clip_repository, fetched_weights, timm_repository
 from platorep.models.resolving import fetched, find, timm_architecture
-
-
-def seeded(seed: int, make: Callable[[], Any]) -> Any:
-    """What `make` builds under a seed, on the CPU in float32, without touching the global generator."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make()
+from platorep.models.weights import check_weights, seeded
 
 
 # timm -------------------------------------------------------------------------------------------------------------------
@@ -42,54 +36,53 @@ def load_timm(spec: ModelSpec, device: torch.device) -> Encoder:
 
     from platorep.models.vision import TimmEncoder
 
-    model, missing = _timm_model(spec)
-    fill_missing(model, missing)
+    model = _timm_model(spec)
     if spec.weight_noise:
         add_weight_noise(model, spec.weight_noise, spec.seed)
     data = resolve_model_data_config(model)
     model.eval().to(device, getattr(torch, spec.dtype))
     transform = create_transform(**data, is_training=False)
     encoder = TimmEncoder(spec, model, transform, tuple(data["input_size"][1:]), device)
-    encoder.check(missing)
+    encoder.check()
     return encoder
 
 
-def _timm_model(spec: ModelSpec) -> tuple[nn.Module, list[str]]:
-    """A timm model with the weights that the spec asks for, and the names of those that its checkpoint lacks."""
+def _timm_model(spec: ModelSpec) -> nn.Module:
     if spec.weights == "random":
-        return seeded(spec.seed, lambda: timm_architecture(spec)), []
+        return seeded(spec.seed, lambda: timm_architecture(spec))
     if spec.asset is None:
         return timm_from_file(spec, fetched_weights(timm_repository(spec), str(spec.revision)))
     model = seeded(spec.seed, lambda: timm_architecture(spec))
     state = _state_dict(find(fetched(spec.asset), "*.safetensors", "*.pth", "*.pt"), spec.name)
     model.load_state_dict(renamed(state, model.state_dict(), spec.name), strict=True)
-    return model, []
+    return model
 
 
-def timm_from_file(spec: ModelSpec, file: Path) -> tuple[nn.Module, list[str]]:
+def timm_from_file(spec: ModelSpec, file: Path) -> nn.Module:
     """A timm model with the weights of a file, through timm's own conversion of older names and shapes.
 
-    Returns:
-        The model, and the names of its tensors that the file lacks: timm itself passes over them in silence for some
-        architectures.
-
     Raises:
-        SpecError: a tensor has another shape than the architecture's, or nothing fits.
+        SpecError: the file lacks a tensor that features need, which timm passes over in silence for some architectures;
+            holds one that the architecture has not; or holds one of another shape.
     """
     import timm
+    from timm.data import resolve_model_data_config
 
     overlay = {"file": str(file), "custom_load": False, "hf_hub_id": None, "url": ""}
+    name = spec.id.removeprefix("timm/")
     with _missing_keys() as missing:
         try:
-            model = seeded(
-                spec.seed,
-                lambda: timm.create_model(
-                    spec.id.removeprefix("timm/"), pretrained=True, pretrained_cfg_overlay=overlay
-                ),
-            )
+            model = seeded(spec.seed, lambda: timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay))
         except (RuntimeError, KeyError) as error:
             raise SpecError(misfit(spec.name, file, error)) from error
-    return model, missing
+    size = resolve_model_data_config(model.eval())["input_size"][1:]
+
+    def features() -> list[torch.Tensor]:
+        layers = model.forward_intermediates(noise_pictures(size, 1), intermediates_only=True)
+        return [layer[0] if isinstance(layer, tuple) else layer for layer in layers]
+
+    check_weights(model, {"missing_keys": missing, "unexpected_keys": (), "mismatched_keys": ()}, features, spec.name)
+    return model
 
 
 @contextmanager

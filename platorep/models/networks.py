@@ -107,21 +107,16 @@ class PictureNetwork(Layers):
         return [outputs[name] for name in self.layers]
 
     @torch.inference_mode()
-    def check(self, missing: Sequence[str] = ()) -> None:
+    def check(self) -> None:
         """Compares the ways to read the layers on two noise pictures; to be called once, when the weights are in place.
 
-        Args:
-            missing: tensors that the checkpoint lacks, which hold NaN now: no feature may depend on them.
-
         Raises:
-            SpecError: a feature needs what the checkpoint lacks, or changes with the pictures beside it in a batch.
+            SpecError: a picture's features change with the pictures beside it in a batch.
 
         Cost: five pictures through the network.
         """
         pictures = noise_pictures(self.size).to(self.device, self.dtype)
         features = reported = self.reported(pictures)
-        if missing and not all(bool(layer.isfinite().all()) for layer in reported):
-            raise SpecError(missing_tensors(self.spec.name, missing))
         if self.blocks is not None:
             if self._hooks_agree(pictures, reported):
                 features = self.hooked(pictures)
@@ -162,21 +157,3 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
         return float("inf")
     lengths = b.norm(dim=1).clamp_min(1e-30)
     return float(((a - b).norm(dim=1) / lengths).nan_to_num(0.0, posinf=0.0).max())
-
-
-def missing_tensors(name: str, missing: Sequence[str]) -> str:
-    """The message for a checkpoint that lacks tensors which features need."""
-    named = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-    return (
-        f"{name}: the checkpoint lacks {len(missing)} tensors of the architecture that features need: {named}. "
-        "Take the checkpoint that belongs to this architecture, or weights: random."
-    )
-
-
-@torch.no_grad()
-def fill_missing(model: nn.Module, missing: Sequence[str]) -> None:
-    """Puts NaN where a checkpoint had no tensor, so that whatever depends on it shows; whole numbers stay as they are."""
-    tensors = dict(model.named_parameters()) | dict(model.named_buffers())
-    for name in missing:
-        if name in tensors and tensors[name].is_floating_point():
-            tensors[name].fill_(float("nan"))

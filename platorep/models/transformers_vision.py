@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,18 +15,14 @@ from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models import fetching
 from platorep.models.degrade import add_weight_noise
-from platorep.models.hidden_states import hidden_states, state_layout
+from platorep.models.failures import explained
+from platorep.models.hidden_states import StateLayout, hidden_states, state_layout
 from platorep.models.hooks import pooled_outputs
-from platorep.models.loading_vision import seeded
-from platorep.models.networks import (
-    PictureInput,
-    PictureNetwork,
-    fill_missing,
-    missing_tensors,
-    noise_pictures,
-)
+from platorep.models.networks import PictureInput, PictureNetwork, noise_pictures
 from platorep.models.pooling import picture_pool, pool_patches, pool_space
+from platorep.models.pretrained import open_pretrained, without_bars
 from platorep.models.resolving import fetched, find
+from platorep.models.weights import seeded
 
 
 if TYPE_CHECKING:
@@ -100,17 +97,19 @@ class RepositoryTransform:
         return self.processor(images=picture, return_tensors="pt")["pixel_values"][0]
 
 
+@without_bars()
 def load_transformers_vision(spec: ModelSpec, device: torch.device) -> TransformersPictureEncoder:
-    """The encoder of a vision model in transformers' format.
+    """The encoder of a vision model in transformers' format: image processor first, then weights.
 
     Raises:
         SpecError: the model takes no pictures of one size, does not show its layers, or lacks weights that they need.
-        AssetError: the model's files cannot be had.
+        AssetError: the model's files cannot be had, or are damaged.
     """
     from transformers import AutoModel
 
-    where, at = _source(spec)
+    folder = _folder(spec)
     inputs = picture_input(spec)
+<<<<<<< HEAD
     with _about(spec):
         config = _config(spec)
         if spec.weights == "random":
@@ -124,16 +123,28 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
             )
             missing = sorted(report["missing_keys"])
     fill_missing(model, missing)
+=======
+    config = _config(spec)
+    options = {"trust_remote_code": spec.trust_remote_code}
+
+    def states(model: Any) -> Iterable[torch.Tensor]:
+        with _about(spec):
+            return picture_tower(model, noise_pictures(inputs.size, 1).to(model.dtype))[1]
+
+    if spec.weights == "random":
+        model = seeded(spec.seed, lambda: AutoModel.from_config(config, **options))
+    else:
+        if spec.asset is None:
+            fetching.weights(spec)
+        model, _ = open_pretrained(AutoModel, folder, config, spec, states, **options)
+>>>>>>> vision
     if spec.weight_noise:
         add_weight_noise(model, spec.weight_noise, spec.seed)
     model.eval().to(device, getattr(torch, spec.dtype))
-    pictures = noise_pictures(inputs.size).to(device, getattr(torch, spec.dtype))
-    with _about(spec):
-        tower, states = picture_tower(model, pictures)
-    if missing and not all(bool(state.isfinite().all()) for state in states):
-        raise SpecError(missing_tensors(spec.name, missing))
+    with _about(spec), torch.inference_mode():
+        tower, _ = picture_tower(model, noise_pictures(inputs.size, 1).to(device, model.dtype))
     encoder = TransformersPictureEncoder(spec, tower, inputs, device)
-    encoder.check(missing)
+    encoder.check()
     return encoder
 
 
@@ -144,19 +155,20 @@ def architecture_has_class_token(spec: ModelSpec) -> bool:
         SpecError: as `load_transformers_vision`.
         AssetError: the model's config cannot be had.
     """
+    pictures = noise_pictures(picture_input(spec).size)
+    config = _config(spec)
+    with _about(spec), torch.inference_mode():
+        try:
+            return _architecture_layout(spec, _shallow(config), pictures).class_token is not None
+        except Exception:  # an architecture whose depth is written in several places
+            return _architecture_layout(spec, config, pictures).class_token is not None
+
+
+def _architecture_layout(spec: ModelSpec, config: Any, pictures: torch.Tensor) -> StateLayout:
     from transformers import AutoModel
 
-    pictures = noise_pictures(picture_input(spec).size)
-    with _about(spec):
-        config = _config(spec)
-        more = {"trust_remote_code": spec.trust_remote_code}
-        try:
-            model = seeded(0, lambda: AutoModel.from_config(_shallow(config), **more)).eval()
-            tower = picture_tower(model, pictures)[0]
-        except Exception:  # an architecture whose depth is written in several places
-            model = seeded(0, lambda: AutoModel.from_config(config, **more)).eval()
-            tower = picture_tower(model, pictures)[0]
-        return state_layout(tower, pictures).class_token is not None
+    model = seeded(0, lambda: AutoModel.from_config(config, trust_remote_code=spec.trust_remote_code)).eval()
+    return state_layout(picture_tower(model, pictures)[0], pictures)
 
 
 def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
@@ -171,13 +183,13 @@ def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[
     for module in model.modules():
         if isinstance(module, PreTrainedModel) and module.main_input_name == "pixel_values":
             try:
-                with torch.inference_mode():
-                    return module, hidden_states(module, pictures)
+                return module, hidden_states(module, pictures)
             except Exception as error:  # a model of several modalities asks for the others in its own words
-                reason = (
-                    f"{type(module).__name__}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-                )
-    raise SpecError(f"transformers' {type(model).__name__} cannot be read as a vision model: {reason}.")
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+    raise SpecError(
+        f"transformers' {type(model).__name__} cannot be read as a vision model: {reason.rstrip('.')}. Take a model whose "
+        "vision part takes pixel_values alone."
+    )
 
 
 def picture_input(spec: ModelSpec) -> PictureInput:
@@ -189,32 +201,42 @@ def picture_input(spec: ModelSpec) -> PictureInput:
     from PIL import Image
     from transformers import AutoImageProcessor
 
-    where, at = _source(spec)
-    with _about(spec):
-        transform = RepositoryTransform(AutoImageProcessor.from_pretrained(where, **at))
-        shapes = {tuple(transform(Image.new("RGB", size)).shape) for size in ((64, 48), (48, 96))}
-    if len(shapes) != 1 or len(shape := shapes.pop()) != 3 or shape[0] != 3:
+    folder = _folder(spec)
+    with explained(spec, "image processor", folder):
+        processor = AutoImageProcessor.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
+        transform = RepositoryTransform(processor)
+        shapes = sorted({tuple(transform(Image.new("RGB", size)).shape) for size in ((64, 48), (48, 96))})
+    if len(shapes) > 1 or len(shapes[0]) != 3 or shapes[0][0] != 3:
         raise SpecError(
-            f"{spec.name}: its image processor gives inputs of shape {' and '.join(map(str, {*shapes, shape} if shapes else {shape}))}; "
-            "expected (3, height, width), the same for every picture. Models that take pictures in their own size or in "
-            "several pieces cannot be run."
+            f"{spec.name}: its image processor gives inputs of shape {' and '.join(map(str, shapes))}; expected "
+            "(3, height, width), the same for every picture. Models that take pictures in their own size or in several "
+            "pieces cannot be run."
         )
-    return PictureInput(transform, shape[1:])
+    return PictureInput(transform, shapes[0][1:])
 
 
+<<<<<<< HEAD
 def _source(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
     """The folder from which `from_pretrained` reads the model, and its further arguments."""
     more = {"trust_remote_code": spec.trust_remote_code}
     if spec.asset is None:
         return str(fetching.small_files(spec)), more
     return str(find(fetched(spec.asset), "config.json").parent), more
+=======
+def _folder(spec: ModelSpec) -> Path:
+    """The folder of a model's files: of a Hub repository at a commit those that are no weights."""
+    if spec.asset is None:
+        return fetching.small_files(spec)
+    return find(fetched(spec.asset), "config.json").parent
+>>>>>>> vision
 
 
 def _config(spec: ModelSpec) -> Any:
     from transformers import AutoConfig
 
-    where, at = _source(spec)
-    return AutoConfig.from_pretrained(where, **at)
+    folder = _folder(spec)
+    with explained(spec, "config", folder):
+        return AutoConfig.from_pretrained(folder, trust_remote_code=spec.trust_remote_code)
 
 
 def _shallow(config: Any) -> Any:
@@ -228,13 +250,13 @@ def _shallow(config: Any) -> Any:
 
 @contextmanager
 def _about(spec: ModelSpec) -> Iterator[None]:
-    """Puts the model's name before what is said of it, and a sentence in the place of transformers' own errors."""
+    """Puts the model's name before what is said of it, and a sentence in the place of what running it raises."""
     try:
         yield
     except SpecError as error:
         raise error if str(error).startswith(spec.name) else SpecError(f"{spec.name}: {error}") from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise SpecError(
-            f"{spec.name}: transformers cannot load {spec.id!r} as a vision model: {lines[0][:300]}"
-        ) from error
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # a model that is made for other inputs raises nearly every built-in error
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:300].rstrip(".")
+        raise SpecError(f"{spec.name}: {spec.id!r} cannot be run as a vision model: {reason}.") from error
