@@ -13,7 +13,7 @@ from platorep.core.errors import SpecError
 
 
 DECODERS = ("ForCausalLM", "LMHeadModel")
-"""How the names of decoders with a language model's head end."""
+"""How the names of decoders with a language model's head end, whoever wrote them."""
 
 
 def auto_class(config: Any, name: str) -> tuple[Any, Any]:
@@ -33,16 +33,24 @@ def auto_class(config: Any, name: str) -> tuple[Any, Any]:
     from transformers.models.auto import modeling_auto as known
 
     kind, saved_as = type(config), (getattr(config, "architectures", None) or [""])[0]
+
+    def is_saved_by(mapping: str) -> bool:
+        return saved_as in getattr(known, f"{mapping}_NAMES", {}).values() and kind in getattr(known, mapping)
+
     if getattr(config, "is_encoder_decoder", False) or saved_as.endswith("EncoderModel"):
-        encoder_alone = kind in known.MODEL_FOR_TEXT_ENCODING_MAPPING
-        return (transformers.AutoModelForTextEncoding if encoder_alone else transformers.AutoModel), config
-    if saved_as.endswith(DECODERS):
+        if kind in known.MODEL_FOR_TEXT_ENCODING_MAPPING:
+            return transformers.AutoModelForTextEncoding, config
+        if is_saved_by("MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING"):
+            return transformers.AutoModelForSeq2SeqLM, config
+        return transformers.AutoModel, config
+    by_own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    named_decoder = saved_as.endswith(DECODERS) and kind in known.MODEL_FOR_CAUSAL_LM_MAPPING
+    if by_own_code or named_decoder or is_saved_by("MODEL_FOR_CAUSAL_LM_MAPPING"):
         return transformers.AutoModelForCausalLM, config
-    if saved_as.endswith("ForConditionalGeneration"):
-        if kind in known.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            return transformers.AutoModelForImageTextToText, config
-        if kind in getattr(known, "MODEL_FOR_MULTIMODAL_LM_MAPPING", ()):
-            return transformers.AutoModelForMultimodalLM, config
+    if is_saved_by("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING"):
+        return transformers.AutoModelForImageTextToText, config
+    if is_saved_by("MODEL_FOR_MULTIMODAL_LM_MAPPING"):
+        return transformers.AutoModelForMultimodalLM, config
     text = config.get_text_config(decoder=True)
     if text is config or saved_as.endswith("ForConditionalGeneration"):
         return transformers.AutoModel, config
@@ -54,8 +62,29 @@ def auto_class(config: Any, name: str) -> tuple[Any, Any]:
     return transformers.AutoModel, text  # the text tower of a dual encoder, such as CLIP
 
 
+def _decoder(model: Any) -> nn.Module:
+    """The model below a head; some classes name a layer "decoder", or have no name for it that `get_decoder` knows."""
+    from transformers import PreTrainedModel
+
+    decoder = model.get_decoder()
+    if isinstance(decoder, PreTrainedModel) and decoder is not model:
+        return decoder
+    return next((child for child in model.children() if isinstance(child, PreTrainedModel)), decoder)
+
+
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int)
+
+
+def reported_states(output: Any) -> list[torch.Tensor]:
+    """The hidden states of an output; of a state that is a tuple, the first."""
+    return [state[0] if isinstance(state, tuple) else state for state in getattr(output, "hidden_states", None) or ()]
+
+
+def last_states(output: Any) -> torch.Tensor:
+    """What a head is put on."""
+    final = getattr(output, "last_hidden_state", None)
+    return reported_states(output)[-1] if final is None else final
 
 
 @dataclass(frozen=True)
@@ -85,7 +114,7 @@ class TextPart:
         head = model.get_output_embeddings()
         config = model.config.get_text_config(decoder=True)
         label = "model" if config is model.config else "language model"
-        body = model.get_decoder() if head is not None or label != "model" else model
+        body = _decoder(model) if head is not None or label != "model" else model
         return cls(body, head, model, label, config)
 
     def modules(self) -> nn.Module:
@@ -124,6 +153,33 @@ class TextPart:
         if mask is not None and self.takes_mask:
             options["attention_mask"] = mask
         return self.body(input_ids=ids, **options)
+
+    def states(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """The hidden states that the body reports."""
+        return reported_states(self.run(ids, mask, states=True))
+
+    def logits(self, states: torch.Tensor, kind: type) -> torch.Tensor:
+        """The model's own logits of last states, float32: what the model around the body makes of them.
+
+        Scaling, capping and further layers before the head are the model's, whatever they are.
+
+        Args:
+            states: (positions, width).
+            kind: the class of the body's output.
+
+        Returns:
+            (positions, vocabulary).
+        """
+        answer = kind(last_hidden_state=states[None])
+        before = vars(self.body).get("forward")  # accelerate's, where it moves weights or inputs
+        self.body.forward = lambda *_, **__: answer
+        try:
+            ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+            return self.whole(input_ids=ids, use_cache=False).logits[0].float()
+        finally:
+            del self.body.forward
+            if before is not None:
+                self.body.forward = before
 
     def run_whole(self, ids: torch.Tensor) -> Any:
         """The output of the model that has the head, with its hidden states; the body's where there is no head."""
