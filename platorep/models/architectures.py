@@ -9,57 +9,40 @@ from typing import Any
 import torch
 from torch import nn
 
-from platorep.core.errors import SpecError
-
 
 DECODERS = ("ForCausalLM", "LMHeadModel")
 """How the names of decoders with a language model's head end, whoever wrote them."""
 
 
-def auto_class(config: Any, name: str) -> tuple[Any, Any]:
-    """The automatic class that loads the part of a checkpoint that features are made of, and the config to give it.
+def auto_class(config: Any) -> Any:
+    """The automatic class of transformers that loads what features are made of.
 
-    Decoders are loaded with their head. Of an encoder-decoder only the encoder is loaded where transformers has a class
-    for it. Of a vision-language model everything is loaded, because the checkpoint names its tensors after the whole.
+    Decoders are loaded with their head, and models of several parts as a whole, because the checkpoint names its tensors
+    after the whole; of T5's kind the encoder alone.
 
     Args:
         config: the checkpoint's config.
-        name: the model, for messages.
-
-    Raises:
-        SpecError: transformers has no class that reads text for such a checkpoint.
     """
     import transformers
     from transformers.models.auto import modeling_auto as known
 
     kind, saved_as = type(config), (getattr(config, "architectures", None) or [""])[0]
-
-    def is_saved_by(mapping: str) -> bool:
-        return saved_as in getattr(known, f"{mapping}_NAMES", {}).values() and kind in getattr(known, mapping)
-
-    if getattr(config, "is_encoder_decoder", False) or saved_as.endswith("EncoderModel"):
-        if kind in known.MODEL_FOR_TEXT_ENCODING_MAPPING:
-            return transformers.AutoModelForTextEncoding, config
-        if is_saved_by("MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING"):
-            return transformers.AutoModelForSeq2SeqLM, config
-        return transformers.AutoModel, config
+    of_t5 = getattr(config, "is_encoder_decoder", False) and config.model_type in ("t5", "mt5", "umt5")
+    if (of_t5 or saved_as.endswith("EncoderModel")) and kind in known.MODEL_FOR_TEXT_ENCODING_MAPPING:
+        return transformers.AutoModelForTextEncoding
     by_own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
-    named_decoder = saved_as.endswith(DECODERS) and kind in known.MODEL_FOR_CAUSAL_LM_MAPPING
-    if by_own_code or named_decoder or is_saved_by("MODEL_FOR_CAUSAL_LM_MAPPING"):
-        return transformers.AutoModelForCausalLM, config
-    if is_saved_by("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING"):
-        return transformers.AutoModelForImageTextToText, config
-    if is_saved_by("MODEL_FOR_MULTIMODAL_LM_MAPPING"):
-        return transformers.AutoModelForMultimodalLM, config
-    text = config.get_text_config(decoder=True)
-    if text is config or saved_as.endswith("ForConditionalGeneration"):
-        return transformers.AutoModel, config
-    if type(text) not in known.MODEL_MAPPING:
-        raise SpecError(
-            f"{name}: transformers cannot load the text part of {saved_as or kind.__name__} alone. "
-            "Give a language model, a text encoder or a vision-language model that writes text."
-        )
-    return transformers.AutoModel, text  # the text tower of a dual encoder, such as CLIP
+    if by_own_code or (saved_as.endswith(DECODERS) and kind in known.MODEL_FOR_CAUSAL_LM_MAPPING):
+        return transformers.AutoModelForCausalLM
+    for task, auto in {
+        "CAUSAL_LM": "AutoModelForCausalLM",
+        "SEQ_TO_SEQ_CAUSAL_LM": "AutoModelForSeq2SeqLM",
+        "IMAGE_TEXT_TO_TEXT": "AutoModelForImageTextToText",
+        "MULTIMODAL_LM": "AutoModelForMultimodalLM",
+    }.items():
+        names = getattr(known, f"MODEL_FOR_{task}_MAPPING_NAMES", {})
+        if names.get(config.model_type) == saved_as and kind in getattr(known, f"MODEL_FOR_{task}_MAPPING"):
+            return getattr(transformers, auto)
+    return transformers.AutoModel
 
 
 def _decoder(model: Any) -> nn.Module:
@@ -94,8 +77,8 @@ class TextPart:
     Attributes:
         body: from token ids to hidden states.
         head: from the last states to logits; None where the model gives no probabilities.
-        whole: the model as it was loaded.
-        label: what the body is of the whole: "model", "encoder" or "language model".
+        whole: the model around both; the body itself where there is no head.
+        label: what the body is of the model: "model", "encoder" or "language model".
         config: the body's settings.
     """
 
@@ -110,12 +93,12 @@ class TextPart:
         """The encoder of an encoder-decoder, the language model of a model with several parts, else the base model."""
         if model.config.is_encoder_decoder:
             encoder = model.get_encoder()
-            return cls(encoder, None, model, "encoder", getattr(encoder, "config", model.config))
+            return cls(encoder, None, encoder, "encoder", getattr(encoder, "config", model.config))
         head = model.get_output_embeddings()
         config = model.config.get_text_config(decoder=True)
         label = "model" if config is model.config else "language model"
         body = _decoder(model) if head is not None or label != "model" else model
-        return cls(body, head, model, label, config)
+        return cls(body, head, body if head is None else model, label, config)
 
     def modules(self) -> nn.Module:
         """The model without parts that do not read text: body and head."""
@@ -123,12 +106,16 @@ class TextPart:
 
     def vocabulary(self) -> int:
         """Rows of the input embeddings: every token id must be smaller."""
-        return len(self.whole.get_input_embeddings().weight)
+        try:
+            table = self.whole.get_input_embeddings()
+            return len(getattr(table, "weight", table))
+        except (AttributeError, NotImplementedError, TypeError):
+            return self.config.vocab_size
 
     def ordinary_ids(self, tokenizer: Any) -> list[int]:
         """Token ids that stand for text: neither the tokenizer's special tokens nor any that the config gives a meaning."""
         rows = self.vocabulary()
-        settings = {**self.whole.config.to_dict(), **self.config.to_dict()}
+        settings = {**getattr(self.whole, "config", self.config).to_dict(), **self.config.to_dict()}
         named = [value for key, value in settings.items() if key.endswith(("token_id", "token_index"))]
         special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder, *filter(_is_integer, named)}
         ordinary = [i for i in range(min(rows, len(tokenizer))) if i not in special]
