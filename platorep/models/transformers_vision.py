@@ -109,21 +109,6 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
 
     folder = _folder(spec)
     inputs = picture_input(spec)
-<<<<<<< HEAD
-    with _about(spec):
-        config = _config(spec)
-        if spec.weights == "random":
-            model = seeded(spec.seed, lambda: AutoModel.from_config(config, trust_remote_code=spec.trust_remote_code))
-            missing: list[str] = []
-        else:
-            if spec.asset is None:
-                fetching.weights(spec)
-            model, report = AutoModel.from_pretrained(
-                where, config=config, dtype=getattr(torch, spec.dtype), output_loading_info=True, **at
-            )
-            missing = sorted(report["missing_keys"])
-    fill_missing(model, missing)
-=======
     config = _config(spec)
     options = {"trust_remote_code": spec.trust_remote_code}
 
@@ -137,7 +122,6 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
         if spec.asset is None:
             fetching.weights(spec)
         model, _ = open_pretrained(AutoModel, folder, config, spec, states, **options)
->>>>>>> vision
     if spec.weight_noise:
         add_weight_noise(model, spec.weight_noise, spec.seed)
     model.eval().to(device, getattr(torch, spec.dtype))
@@ -215,20 +199,11 @@ def picture_input(spec: ModelSpec) -> PictureInput:
     return PictureInput(transform, shapes[0][1:])
 
 
-<<<<<<< HEAD
-def _source(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
-    """The folder from which `from_pretrained` reads the model, and its further arguments."""
-    more = {"trust_remote_code": spec.trust_remote_code}
-    if spec.asset is None:
-        return str(fetching.small_files(spec)), more
-    return str(find(fetched(spec.asset), "config.json").parent), more
-=======
 def _folder(spec: ModelSpec) -> Path:
     """The folder of a model's files: of a Hub repository at a commit those that are no weights."""
     if spec.asset is None:
         return fetching.small_files(spec)
     return find(fetched(spec.asset), "config.json").parent
->>>>>>> vision
 
 
 def _config(spec: ModelSpec) -> Any:

@@ -3,7 +3,7 @@
 import pytest
 from hydra.errors import ConfigCompositionException
 
-from platorep import pipeline
+from platorep.commands.configuration import model_specs
 from platorep.core.errors import UnknownNameError
 from platorep.core.specs import CorpusSpec, DatasetSpec, TaskSpec
 from tests.config.test_suites import composed
@@ -11,7 +11,7 @@ from tests.config.test_suites import composed
 
 def test_every_field_of_a_hub_dataset_is_set_without_a_plus():
     words = ["dataset.id=owner/name", "dataset.split=test", "dataset.config=plain", "dataset.revision=v1"]
-    spec = pipeline.dataset_spec(composed("dataset=hub", *words, "dataset.columns.category=label"))
+    spec = DatasetSpec.from_dict(composed("dataset=hub", *words, "dataset.columns.category=label")["dataset"])
     assert (spec.split, spec.config, spec.revision) == ("test", "plain", "v1")
     assert spec.columns == {"image": "image", "text": "text", "category": "label"}
 
@@ -19,11 +19,9 @@ def test_every_field_of_a_hub_dataset_is_set_without_a_plus():
 def test_a_model_of_a_suite_takes_any_field_and_the_others_stay():
     changed = {
         spec.name: spec
-        for spec in pipeline.model_specs(
-            composed("suite=prh", "models.llama-7b.revision=abc", "models.mae-base.pool=mean")
-        )
+        for spec in model_specs(composed("suite=prh", "models.llama-7b.revision=abc", "models.mae-base.pool=mean"))
     }
-    before = {spec.name: spec for spec in pipeline.model_specs(composed("suite=prh"))}
+    before = {spec.name: spec for spec in model_specs(composed("suite=prh"))}
     assert changed["llama-7b"] == before["llama-7b"].replace(revision="abc")
     assert changed["mae-base"] == before["mae-base"].replace(pool="mean")
     assert sum(changed[name] != before[name] for name in before) == 2
@@ -31,7 +29,7 @@ def test_a_model_of_a_suite_takes_any_field_and_the_others_stay():
 
 def test_a_model_is_added_without_a_plus():
     cfg = composed("suite=synthetic", "models.mine={modality:vision,source:timm,id:resnet18}")
-    assert [spec.name for spec in pipeline.model_specs(cfg)][-1] == "mine"
+    assert [spec.name for spec in model_specs(cfg)][-1] == "mine"
 
 
 def test_corpora_and_tasks_take_any_field_too():
@@ -43,9 +41,9 @@ def test_corpora_and_tasks_take_any_field_too():
 
 def test_names_that_do_not_exist_are_still_answered_with_the_nearest():
     with pytest.raises(UnknownNameError, match="unknown field of ModelSpec 'revison'. Did you mean 'revision'"):
-        pipeline.model_specs(composed("suite=tiny", "models.gpt2.revison=abc"))
+        model_specs(composed("suite=tiny", "models.gpt2.revison=abc"))
     with pytest.raises(UnknownNameError, match="unknown model 'gpt3'. Did you mean 'gpt2'"):
-        pipeline.model_specs(composed("suite=tiny", "models.gpt3.revision=abc"))
+        model_specs(composed("suite=tiny", "models.gpt3.revision=abc"))
     with pytest.raises(UnknownNameError, match="unknown field of DatasetSpec 'spilt'. Did you mean 'split'"):
         DatasetSpec.from_dict(composed("dataset=hub", "dataset.id=a/b", "dataset.spilt=test")["dataset"])
 
