@@ -177,7 +177,7 @@ def task_features(experiment: Experiment, dataset: DatasetSpec, failures: list[F
 
     features = stored()
     if missing := [model for model in experiment.models if model.name not in features]:
-        failed = extract_models(one_layer.replace(models=tuple(missing)))
+        failed = extract_models(one_layer.replace(models=tuple(missing))).failures
         features = stored()
         named = {failure.model for failure in failed}
         failures += failed

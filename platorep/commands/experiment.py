@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
 from platorep.core.clamp import Clamp
 from platorep.core.digest import digest
-from platorep.core.errors import DataError, SpecError, StoreError
+from platorep.core.errors import AmbiguousError, DataError, PlatorepError, SpecError, StoreError
 from platorep.core.files import slug
 from platorep.core.lookup import find_dataset, find_features
 from platorep.core.resources import Resources
@@ -101,6 +101,7 @@ class Experiment:
         evict: remove downloaded weights after use.
         words: the command line's, for the commands that the report prints.
         configuration: the resolved configuration as JSON text, for the report.
+        present: dataset and models as `extract` has just settled them; see `with_content`.
     """
 
     models: tuple[ModelSpec, ...]
@@ -126,10 +127,19 @@ class Experiment:
     evict: bool = False
     words: tuple[str, ...] = ()
     configuration: str = ""
+    present: tuple[DatasetSpec, Mapping[str, ModelSpec]] | None = None
 
     def replace(self, **changes: Any) -> Self:
-        """A variant of the run with some fields changed, and nothing read yet."""
-        return dataclasses.replace(self, **changes)
+        """A variant of the run with some fields changed, and nothing read yet.
+
+        The store is shared where the root is, so that each extraction is opened once. Another dataset has other content.
+        """
+        if "dataset" in changes:
+            changes.setdefault("present", None)
+        variant = dataclasses.replace(self, **changes)
+        if variant.root == self.root:
+            variant.__dict__["store"] = self.store
+        return variant
 
     @property
     def name(self) -> str:
@@ -207,9 +217,40 @@ class Experiment:
         """Folder of the stored dataset that fits the configured one.
 
         Raises:
-            StoreError: none fits, or several do.
+            StoreError: none fits, or several do and what lies here now is none of them.
         """
-        return find_dataset(self.store, self.dataset, _commit_of)
+        try:
+            return find_dataset(self.store, self._present_dataset or self.dataset, _commit_of)
+        except AmbiguousError:
+            if (settled := self._settled_dataset) is None:
+                raise
+            return find_dataset(self.store, settled, _commit_of)
+
+    @cached_property
+    def _settled_dataset(self) -> DatasetSpec | None:
+        """The dataset with the revision of its present content; None where that cannot be told here.
+
+        A folder that was edited between two runs is stored twice. What it holds now is what the configuration means.
+        """
+        from platorep.data import settled
+
+        try:
+            return settled(self.dataset)
+        except PlatorepError:
+            return None
+
+    def with_content(self, dataset: DatasetSpec, models: Mapping[str, ModelSpec]) -> Self:
+        """The experiment as `extract` has just settled it: these contents are meant, whatever else is stored.
+
+        Args:
+            dataset: with its revision settled.
+            models: by name, with their revisions settled.
+        """
+        return self.replace(present=(dataset, models))
+
+    @property
+    def _present_dataset(self) -> DatasetSpec | None:
+        return None if self.present is None else self.present[0]
 
     @cached_property
     def samples(self) -> Samples:
@@ -238,9 +279,23 @@ class Experiment:
         """The stored features of one model on the dataset; None where it was never extracted on it.
 
         Raises:
-            StoreError: what is stored does not fit the configuration, or several extractions do.
+            StoreError: what is stored does not fit the configuration, or several extractions do and what lies here now
+                is none of them.
         """
-        return find_features(self.store, self.extract_spec(model), _commit_of)
+        dataset, models = self.present or (None, {})
+        spec = self.extract_spec(models.get(model.name, model), dataset)
+        try:
+            return find_features(self.store, spec, _commit_of)
+        except AmbiguousError:
+            from platorep.models import resolve
+
+            try:
+                spec = self.extract_spec(resolve(model, self.device), dataset or self._settled_dataset)
+            except PlatorepError:
+                spec = None
+            if spec is None or not self.store.has(spec):
+                raise
+            return self.store.open(spec)
 
     @cached_property
     def blocks(self) -> list[Block]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -25,23 +26,34 @@ def extract(experiment: Experiment) -> None:
     Raises:
         PlatorepError: the pairs cannot be opened, or models failed; the others are done.
     """
-    raise_failures(extract_models(experiment))
+    raise_failures(extract_models(experiment).failures)
 
 
-def extract_models(experiment: Experiment) -> list[Failure]:
+@dataclass(frozen=True)
+class Extraction:
+    """What an extraction left.
+
+    Attributes:
+        experiment: with the contents that were just settled, for the stages that follow.
+        failures: the models that could not be extracted.
+    """
+
+    experiment: Experiment
+    failures: list[Failure]
+
+
+def extract_models(experiment: Experiment) -> Extraction:
     """Extracts every model that is not in the store; one that fails does not stop the others.
 
     While one model computes, the next one's weights are fetched and read ahead, unless `evict` keeps the disk to one
     model at a time.
-
-    Returns:
-        The models that could not be extracted.
     """
     from platorep.models import evict
 
     pairs = open_pairs(experiment)
     experiment.store.write_samples(pairs.spec, pairs.samples)
-    pending, failures = missing_extractions(experiment, pairs)
+    specs, failures = settled_specs(experiment, pairs)
+    pending = missing_extractions(experiment, specs)
     coming: list[Thread] = []
     for number, spec in enumerate(pending, 1):
         later = pending[number:]
@@ -57,7 +69,8 @@ def extract_models(experiment: Experiment) -> list[Failure]:
             log.info("%s: extracted to %s", spec.model.name, path)
         if experiment.evict and not any(_weights(s) == _weights(spec) for s in later):
             evict(spec.model)
-    return failures
+    settled = experiment.with_content(pairs.spec, {spec.model.name: spec.model for spec in specs})
+    return Extraction(settled, failures)
 
 
 def open_pairs(experiment: Experiment) -> PairedDataset:
@@ -68,24 +81,31 @@ def open_pairs(experiment: Experiment) -> PairedDataset:
         return open_dataset(experiment.dataset, known=experiment.known_samples, progress=report)
 
 
-def missing_extractions(experiment: Experiment, pairs: PairedDataset) -> tuple[list[ExtractSpec], list[Failure]]:
-    """The specs, with revisions settled, that are to be extracted, and the models whose revision cannot be settled."""
-    from platorep.extract import is_whole
+def settled_specs(experiment: Experiment, pairs: PairedDataset) -> tuple[list[ExtractSpec], list[Failure]]:
+    """The models' specs with revisions settled, and the models whose revision cannot be settled."""
     from platorep.models import resolve
 
-    pending: list[ExtractSpec] = []
+    specs: list[ExtractSpec] = []
     failures: list[Failure] = []
     for model in experiment.models:
         try:
-            spec = experiment.extract_spec(resolve(model, experiment.device), pairs.spec)
+            specs.append(experiment.extract_spec(resolve(model, experiment.device), pairs.spec))
         except Exception as error:
             failures.append(failure(model.name, error))
-            continue
+    return specs, failures
+
+
+def missing_extractions(experiment: Experiment, specs: Sequence[ExtractSpec]) -> list[ExtractSpec]:
+    """The specs that are not stored whole, or all of them where what is there is to be made again."""
+    from platorep.extract import is_whole
+
+    pending = []
+    for spec in specs:
         if not experiment.overwrite and is_whole(experiment.store, spec):
-            log.info("%s: already extracted (%s)", model.name, spec.key())
+            log.info("%s: already extracted (%s)", spec.model.name, spec.key())
         else:
             pending.append(spec)
-    return pending, failures
+    return pending
 
 
 def extract_one(

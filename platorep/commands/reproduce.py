@@ -46,7 +46,8 @@ def reproduce(experiment: Experiment) -> Path:
         raise SpecError(f"an experiment draws one figure; got {', '.join(experiment.figures) or 'none'}.")
     (name, options), recipe = next(iter(experiment.figures.items())), experiment.recipe
     folder = experiment.root / "reproduce" / f"{recipe.name}--{experiment.label.rpartition('--')[2]}"
-    failures = extract_models(experiment)
+    extraction = extract_models(experiment)
+    experiment, failures = extraction.experiment, extraction.failures
     competence, unmeasured = measure_competence(experiment)
     scores, unscored = score(experiment)
     selection = None
@@ -115,7 +116,8 @@ def random_sample(features: Features, n: int) -> Subset:
 def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentTable, list[Failure]]:
     language = tuple(model for model in experiment.models if model.modality == "language")
     own = experiment.replace(dataset=variant.dataset, models=language)
-    failures = extract_models(own)
+    extraction = extract_models(own)
+    own, failures = extraction.experiment, extraction.failures
     failed = {failure.model for failure in failures}
     own = own.replace(models=tuple(model for model in language if model.name not in failed))
     vision = [features for features in experiment.features if features.spec.model.modality == "vision"]

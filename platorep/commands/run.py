@@ -21,8 +21,9 @@ def run(experiment: Experiment) -> list[Path]:
     Raises:
         PlatorepError: models or tasks failed; the others are done.
     """
-    failures = extract_models(experiment)
+    extraction = extract_models(experiment)
+    experiment = extraction.experiment
     _, unmeasured = measure_competence(experiment)
     paths = [experiment.selection_path, *draw_figures(experiment)] if align_models(experiment) else []
-    raise_failures([*failures, *unmeasured])
+    raise_failures([*extraction.failures, *unmeasured])
     return paths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platorep.data.open import PairedDataset, open_dataset
+from platorep.data.open import PairedDataset, open_dataset, settled
 
 
-__all__ = ["PairedDataset", "open_dataset"]
+__all__ = ["PairedDataset", "open_dataset", "settled"]

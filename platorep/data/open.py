@@ -151,6 +151,15 @@ def _known(spec: DatasetSpec, known: Callable[[DatasetSpec], Samples | None]) ->
     return samples
 
 
+def settled(spec: DatasetSpec) -> DatasetSpec:
+    """The spec with the revision that its source has now; no sample is checked.
+
+    Raises:
+        AssetError, DataError: the source cannot be had.
+    """
+    return _from_source(spec, None)[0]
+
+
 def _from_source(spec: DatasetSpec, progress: Report | None) -> tuple[DatasetSpec, Sequence[Pair]]:
     """What the source has. What becomes of captions is no option of any source; what they say is checked before."""
     own = {name: value for name, value in spec.options.items() if name != OPTION}

@@ -199,7 +199,7 @@ def test_features_of_all_layers_serve_where_they_are_stored(probed, caplog):
     cfg, _ = probed
     shapes = cfg["probe"]["tasks"]["shape"]["dataset"]
     whole = {**cfg, "dataset": {**shapes, "name": "twice", "order_seed": 1}, "only": "pixels,vit_random"}
-    assert not extract_models(experiment(whole))
+    assert not extract_models(experiment(whole)).failures
     whole["probe"] = {"name": "one", "layer": "0", "tasks": {"shape": {"dataset": whole["dataset"]}}}
     with caplog.at_level(logging.INFO):
         table, failed = measure_competence(experiment(whole))

@@ -4,13 +4,16 @@ import collections
 import logging
 
 import pytest
+from PIL import Image
 
-from platorep.commands.align import align
+from platorep.commands.align import align, score_block
 from platorep.commands.competence import competence
 from platorep.commands.configuration import experiment
 from platorep.commands.extract import extract
 from platorep.commands.plot import plot
+from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
+from platorep.core.errors import AmbiguousError
 from platorep.core.store import FeatureSet
 from tests.e2e.runs import configuration
 
@@ -80,3 +83,56 @@ def test_a_variant_reads_anew_and_leaves_the_experiment_as_it_was(configured):
 def test_an_experiment_cannot_be_changed_in_place(configured):
     with pytest.raises(AttributeError):
         experiment(configured).suite = "another"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of twelve pictures with captions, and the configuration of a run over it."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    rows = ["file_name,text"]
+    for number in range(12):
+        Image.new("RGB", (16, 16), (20 * number, 255 - 20 * number, 7 * number)).save(pictures / f"{number}.png")
+        rows.append(f"{number}.png,a square of colour number {number}")
+    (pictures / "metadata.csv").write_text("\n".join(rows) + "\n")
+    words = ("suite=synthetic", "dataset=folder", f"dataset.id={pictures}", "only=[tfidf,pixels]", "figure=matrix")
+    more = ("metric.mutual_knn.k=3", "statistics.permutations=19", "compute.device=cpu", "compute.workers=0")
+    return pictures, configuration(tmp_path / "out", *words, *more)
+
+
+def test_a_run_after_an_edited_caption_takes_the_folder_as_it_is_now(folder):
+    pictures, cfg = folder
+    run(experiment(cfg))
+    before = experiment(cfg).dataset_folder
+    text = (pictures / "metadata.csv").read_text()
+    (pictures / "metadata.csv").write_text(text.replace("number 3\n", "number three\n"))
+    run(experiment(cfg))
+    for command in (align, plot):  # stages alone, too: the folder lies here
+        command(experiment(cfg))
+    after = experiment(cfg)
+    assert after.dataset_folder != before
+    assert "a square of colour number three" in [captions[0] for captions in after.samples.captions]
+    assert {features.dataset for features in after.features} == {after.dataset_folder.name}
+
+
+def test_a_stage_that_cannot_see_the_folder_asks_which_revision(folder):
+    pictures, cfg = folder
+    run(experiment(cfg))
+    text = (pictures / "metadata.csv").read_text()
+    (pictures / "metadata.csv").write_text(text.replace("number 3\n", "number three\n"))
+    run(experiment(cfg))
+    pictures.rename(pictures.with_name("elsewhere"))
+    with pytest.raises(AmbiguousError, match=r"2 extractions of tfidf on folder fit: .* Say which"):
+        _ = experiment(cfg).features
+
+
+def test_scores_of_smaller_galleries_are_not_those_of_the_run(configured):
+    whole = experiment(configured)
+    before = len(whole.alignment.frame)
+    for x, y, kind in whole.blocks:
+        small = [[random_sample(features, 24) for features in side] for side in (x, y)]
+        score_block(whole, *small, pairs=kind)
+    again = experiment(configured)
+    assert len(again.alignment.frame) == before
+    assert set(again.alignment.frame.n) == {40}
+    plot(again)

@@ -117,7 +117,7 @@ def test_the_next_model_is_read_while_this_one_computes_and_waited_for_before_it
     monkeypatch.setattr("platorep.extract.extract", extract)
     monkeypatch.setattr("platorep.models.read_ahead", read_ahead)
     cfg = suite("a")
-    assert extract_models(experiment(cfg)) == []
+    assert extract_models(experiment(cfg)).failures == []
     names = ["llama", "bert", "clip_vision", "vit_random"]
     expected = []
     for name, following in zip(names, [*names[1:], None], strict=True):
@@ -165,10 +165,10 @@ def test_reading_ahead_touches_nothing_that_belongs_to_the_whole_process(tmp_pat
 
 def test_results_are_the_same_bytes(suite, tmp_path, monkeypatch):
     cfg = suite("ahead")
-    assert extract_models(experiment(cfg)) == []
+    assert extract_models(experiment(cfg)).failures == []
     monkeypatch.setattr("platorep.models.read_ahead", lambda spec: SimpleNamespace(join=lambda: None))
     cfg = suite("alone")
-    assert extract_models(experiment(cfg)) == []
+    assert extract_models(experiment(cfg)).failures == []
     assert contents(tmp_path / "ahead") == contents(tmp_path / "alone")
 
 
@@ -185,11 +185,11 @@ def test_what_fails_ahead_is_the_failure_of_its_own_model_alone(suite, monkeypat
         return real(spec)
 
     monkeypatch.setattr(ahead, "weight_files", weight_files)
-    assert extract_models(experiment(cfg)) == []  # the load itself succeeds
+    assert extract_models(experiment(cfg)).failures == []  # the load itself succeeds
     assert failures == ["bert"]
     cfg = suite("b")
     monkeypatch.setattr("platorep.extract.engine.load", lambda spec, device: _load_unless_bert(spec, device))
-    failed = extract_models(experiment(cfg))
+    failed = extract_models(experiment(cfg)).failures
     assert [one.model for one in failed] == ["bert"]
     assert "OSError: the disk is gone" in failed[0].error
 

@@ -23,7 +23,7 @@ def test_the_command_writes_the_page_of_a_run(tmp_path, capsys):
     cfg = configuration(
         tmp_path, *[word for word in words if not word.startswith("root")], "compute.device=cpu", "compute.workers=0"
     )
-    assert extract_models(experiment(cfg)) == []
+    assert extract_models(experiment(cfg)).failures == []
     with pytest.raises(SystemExit) as stopped:
         cli.app(["report", *words])
     assert stopped.value.code == 1
