@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from platorep.api import compare, score, score_layers
+    from platorep.api import compare, score, score_layers, significance
 
 __version__ = "0.1.0"
-__all__ = ["compare", "score", "score_layers"]
+__all__ = ["compare", "score", "score_layers", "significance"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,14 +15,15 @@ import pandas as pd
 import torch
 
 import platorep
-from platorep.align.layers import Features, ModelLayers, full_precision
-from platorep.align.parts import layer_indices
-from platorep.core.errors import DataError
+from platorep.align.layers import Features, ModelLayers, check_same_samples, full_precision
+from platorep.align.prepared import Prepared, prepare
+from platorep.core.errors import DataError, FeatureError
 from platorep.core.results import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.data.captions import mismatched
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule, clip_id
 from platorep.stats.relabel import relabel
+from platorep.stats.selection import relative_depths
 
 
 SHARES = tuple(level / 20 for level in range(21))
@@ -67,28 +68,27 @@ def shuffled_pairs(
 
     Raises:
         DataError: models of different samples, or no model on a side.
+        FeatureError: the metric is undefined for every layer of a model.
         SpecError: a share outside [0, 1].
 
     Cost: one preparation a model, then len(shares) * seeds times one `score_all` over all layers.
     """
     if not x or not y:
         raise DataError(f"shuffled pairs need models on both sides; got {len(x)} and {len(y)}.")
-    if len(digests := {one.digest for one in (*x, *y)}) > 1:
-        raise DataError(
-            f"the models have {len(digests)} different sets of samples; extract all of them from one dataset."
-        )
+    check_same_samples([*x, *y])
     n, models = x[0].n, list({one.key: one for one in (*x, *y)}.values())
     metric.check(n)
     draws = [(share, seed) for share in shares for seed in range(seeds if share > 0 else 1)]
     total, prepared = len(models) + len(draws), {}
     for number, one in enumerate(models, 1):
         layers = ModelLayers(one, clip=clip, quantile=quantile, memory=memory // 2, device=str(device))
-        prepared[one.key] = [
-            metric.prepare(made[metric.similarity]) for _, made in layers.geometries([metric.similarity])
-        ]
+        prepared[one.key] = prepare(layers, [metric])[metric.id]
+        if not prepared[one.key].states:
+            reason = next(iter(prepared[one.key].left_out.values()))
+            raise FeatureError(f"{one.name}: {metric.id} is undefined for all of its layers: {reason}")
         if progress is not None:
             progress(number, total, one.name)
-    xs, ys = ([state for one in side for state in prepared[one.key]] for side in (x, y))
+    xs, ys = ([state for one in side for state in prepared[one.key].states] for side in (x, y))
     common = {"n": n, "metric": metric.id, "clip": clip_id(clip, quantile), "version": platorep.__version__}
     common |= {"dtype": "float32", "backend": torch.device(device).type}
     name, rows = x[0].path.parent.name.split("--")[0], []
@@ -96,23 +96,25 @@ def shuffled_pairs(
         order = torch.from_numpy(mismatched(n, share, seed))
         scores = metric.score_all(xs, relabel(ys, order))
         dataset = f"{name}_shuffled_{share:g}_seed_{seed}"
-        rows += [common | {"dataset": dataset} | row for row in _best(x, y, scores)]
+        rows += [common | {"dataset": dataset} | row for row in _best(x, y, scores, prepared)]
         if progress is not None:
             progress(len(models) + number, total, f"{share:.0%}")
     return AlignmentTable.from_frame(pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS)))
 
 
-def _best(x: Sequence[Features], y: Sequence[Features], scores: torch.Tensor) -> list[dict[str, Any]]:
+def _best(
+    x: Sequence[Features], y: Sequence[Features], scores: torch.Tensor, prepared: dict[str, Prepared]
+) -> list[dict[str, Any]]:
     """The best layer pair of every pair of models in a matrix of all layers."""
     rows, top = [], 0
     for a in x:
-        down = layer_indices(a, True)
+        down = prepared[a.key].indices
         left = 0
         for b in y:
-            across = layer_indices(b, True)
+            across = prepared[b.key].indices
             block = scores[top : top + len(down), left : left + len(across)]
             i, j = np.unravel_index(int(block.argmax()), block.shape)
-            rows.append({"score": block[i, j].item()} | _layer("x", a, int(down[i])) | _layer("y", b, int(across[j])))
+            rows.append({"score": block[i, j].item()} | _layer("x", a, down[i]) | _layer("y", b, across[j]))
             left += len(across)
         top += len(down)
     return rows
@@ -127,5 +129,5 @@ def _layer(side: str, features: Features, layer: int) -> dict[str, Any]:
         f"{side}_family": features.spec.model.family,
         f"{side}_layer": layer,
         f"{side}_layer_name": "concatenation" if joined else features.layers[layer].name,
-        f"{side}_depth": np.nan if joined else layer / max(len(features.layers) - 1, 1),
+        f"{side}_depth": np.nan if joined else relative_depths(len(features.layers))[layer],
     }

@@ -66,16 +66,18 @@ def gallery_design(cfg: dict[str, Any]) -> Design:
         SpecError: a metric other than mutual_knn, or several similarities.
     """
     from platorep.align.gallery_parts import Design
-    from platorep.metrics.neighbours import MutualKNN
 
     metrics, words = pipeline.built_metrics(cfg), cfg["gallery"]
-    if other := [metric.id for metric in metrics if type(metric) is not MutualKNN]:
+    if other := [metric.id for metric in metrics if not metric.counts_overlap]:
         raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(other)}. Say metric=mutual_knn.")
     similarities = {metric.similarity for metric in metrics}
     if len(similarities) != 1:
         raise SpecError(
             f"a gallery is searched by one similarity; got {' and '.join(sorted(similarities)) or 'no metric'}."
         )
+    rules = {metric.ties for metric in metrics}
+    if len(rules) != 1:
+        raise SpecError("a gallery is searched with one rule for ties; got ties=first and ties=random.")
     return Design(
         sizes=tuple(words["sizes"]),
         queries=words["queries"],
@@ -83,6 +85,7 @@ def gallery_design(cfg: dict[str, Any]) -> Design:
         share=words["share"],
         seed=words["seed"],
         similarity=similarities.pop(),
+        ties=rules.pop(),
         search=words["search"],
     )
 

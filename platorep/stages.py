@@ -146,11 +146,22 @@ def measure_competence(cfg: dict[str, Any], settings: Settings) -> CompetenceTab
     return measuring.measure_competence(cfg, settings)[0]
 
 
-def align_models(cfg: dict[str, Any], settings: Settings) -> None:
-    """Scores the suite's stored models and tests what the protocol chooses; parts and tests that are there are kept."""
-    score_models(cfg, settings)
+def align_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
+    """Scores the suite's stored models and tests what the protocol chooses; parts and tests that are there are kept.
+
+    Returns:
+        Layers for which a metric is undefined; everything else is scored.
+    """
+    from platorep.align import left_out, remarks
+
+    frame = score_models(cfg, settings).frame
+    for remark in remarks(frame):
+        log.warning("%s", remark)
     if settings.shard == (0, 1):
         select_layers(cfg, settings)
+    return [
+        Failure(entry.model, str(entry).removeprefix(f"{entry.model}: ")) for entry in left_out(frame) if entry.is_fault
+    ]
 
 
 def score_models(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
@@ -315,8 +326,9 @@ def hubness_of_layers(cfg: dict[str, Any], settings: Settings) -> pd.DataFrame:
 
     from platorep.align import neighbour_graphs
     from platorep.stats.hubness import hubness
+    from platorep.stats.selection import relative_depths
 
-    metric = next((one for one in pipeline.built_metrics(cfg) if hasattr(one, "k")), None)
+    metric = next((one for one in pipeline.built_metrics(cfg) if one.neighbourhood), None)
     if metric is None:
         raise SpecError("figure=hubness wants a metric on neighbours, such as metric=mutual_knn.")
     features, found = pipeline.stored(cfg, settings), []
@@ -324,10 +336,10 @@ def hubness_of_layers(cfg: dict[str, Any], settings: Settings) -> pd.DataFrame:
         for number, one in enumerate(features):
             report(number, len(features), one.name)
             graphs = neighbour_graphs(
-                one, metric.k, similarity=metric.similarity, concatenation=False, memory=settings.memory
+                one, metric.neighbourhood, similarity=metric.similarity, concatenation=False, memory=settings.memory
             )
-            depth = [layer / max(1, len(graphs) - 1) for layer in range(len(graphs))]
-            found.append(hubness(torch.stack(graphs)).assign(model=one.name, depth=depth))
+            depths = relative_depths(len(graphs))
+            found.append(hubness(torch.stack(graphs)).assign(model=one.name, depth=depths))
     return pd.concat(found, ignore_index=True)
 
 

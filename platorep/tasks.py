@@ -77,7 +77,7 @@ def run(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Extract, competence, align, plot."""
     failed = stages.extract_models(cfg, settings)
     stages.measure_competence(cfg, settings)
-    stages.align_models(cfg, settings)
+    failed += stages.align_models(cfg, settings)
     stages.draw_figures(cfg, settings)
     stages.raise_failures(failed)
 
@@ -100,7 +100,7 @@ def competence(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
 @_task
 def align(cfg: dict[str, Any], settings: pipeline.Settings) -> None:
     """Scores of every pair of models."""
-    stages.align_models(cfg, settings)
+    stages.raise_failures(stages.align_models(cfg, settings))
 
 
 @_task

@@ -5,7 +5,8 @@ from __future__ import annotations
 from platorep.align.engine import align
 from platorep.align.layers import neighbour_graphs
 from platorep.align.protocols import select
+from platorep.align.remarks import left_out, remarks
 from platorep.align.significance import significance
 
 
-__all__ = ["align", "neighbour_graphs", "select", "significance"]
+__all__ = ["align", "left_out", "neighbour_graphs", "remarks", "select", "significance"]

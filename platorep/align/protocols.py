@@ -21,7 +21,8 @@ def select(table: AlignmentTable, protocol: str = "prh") -> pd.DataFrame:
         table: scores of all layer pairs.
         protocol: "prh", the highest score over all layer pairs and concatenations: what the paper reports, above chance
             for the choice alone. "last_layer": the last layer of each. "depth:0.5": on each side the layer nearest to that
-            relative depth (the shallower of two equally near). The last two choose without looking at scores.
+            relative depth (the shallower of two equally near). The last two choose without looking at scores, among the layers
+            that take part.
 
     Raises:
         SpecError: another word, or a depth outside [0, 1].
@@ -39,7 +40,7 @@ def select(table: AlignmentTable, protocol: str = "prh") -> pd.DataFrame:
 
 
 def _at_depth(frame: pd.DataFrame, depth: float) -> pd.DataFrame:
-    layers = frame[(frame.x_layer != CONCATENATION) & (frame.y_layer != CONCATENATION)]
+    layers = frame[(frame.x_layer != CONCATENATION) & (frame.y_layer != CONCATENATION) & frame.score.notna()]
     # rounded, so that two layers that are equally near stay so in floating point
     order = layers.assign(_x=(layers.x_depth - depth).abs().round(9), _y=(layers.y_depth - depth).abs().round(9))
     order = order.sort_values(["_x", "_y", "x_layer", "y_layer"], kind="stable")

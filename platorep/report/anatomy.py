@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 
 from platorep.align.layers import Features, ModelLayers, full_precision
+from platorep.core.errors import FeatureError
 from platorep.core.results import CONCATENATION
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import Layer
 from platorep.metrics.base import Similarity
-from platorep.stats.hubness import hubness, tie_rate
+from platorep.stats.hubness import hubness
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,8 @@ def anatomy(
     count, rows, graphs = len(features.layers), [], {}
     for index, made in held.geometries([similarity], concatenation=CONCATENATION in wanted):
         geometry = made[similarity]
+        if isinstance(geometry, FeatureError):
+            continue  # left out of the scores as well
         graph = geometry.neighbours(k).cpu()
         if index in wanted:
             graphs[index] = graph
@@ -106,16 +109,7 @@ def anatomy(
                 0.0 if held.threshold is None else (held.clipped(index).abs() == held.threshold).double().mean().item()
             )
             row = hubness(graph[None]).iloc[0].to_dict()
-            rows.append({**row, "layer": index, "ties": tie_rate(closeness(geometry), k), "clamped": clamped})
+            rows.append({**row, "layer": index, "ties": geometry.tied(k), "clamped": clamped})
         if progress is not None:
             progress(index if index >= 0 else count, count, features.name)
     return Anatomy(graphs, pd.DataFrame(rows), held.threshold)
-
-
-def closeness(geometry: Any) -> torch.Tensor:
-    """Similarity matrix in which larger is nearer, shape (n, n): cosine, or minus the squared distance."""
-    gram = geometry.gram
-    if geometry.similarity == "cosine":
-        return gram
-    squares = gram.diagonal()
-    return 2 * gram - squares[:, None] - squares[None, :]

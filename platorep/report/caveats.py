@@ -21,7 +21,7 @@ HUB_LIFT = 5
 ORPHANS = 1 / 3
 """Share of samples that are nobody's neighbour, from which a layer is named."""
 TIES = 0.01
-"""Share of samples whose last neighbour is decided by the order of the samples, from which a layer is named."""
+"""Share of samples whose last neighbour is as near as the next, from which a layer is named."""
 CLAMPED = 0.5
 """Share of a layer's values at the clamp, from which it is named: little but signs is left of it."""
 LEVEL = 0.05
@@ -51,8 +51,8 @@ def _samples(run: Run) -> Iterator[Caveat]:
             "Few samples", f"{n} samples: scores move noticeably from draw to draw. Read the intervals.", grave=True
         )
     for metric in run.metrics:
-        k = getattr(metric, "k", None)
-        if isinstance(k, int) and k > DENSE_K * n:
+        k = metric.neighbourhood
+        if k is not None and k > DENSE_K * n:
             text = f"k = {k} of n = {n:,} samples: chance alone reaches about k/(n − 1) = {k / (n - 1):.3f} in mutual k-NN."
             yield Caveat("Neighbourhoods are large", f"{metric_label(metric.id)}: {text}", grave=True)
     if run.samples.dropped:
@@ -119,7 +119,10 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
         text = "A few samples are neighbours of very many: they widen the null, and models may agree only about what makes a sample central."
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
-        text = "The last neighbour is exactly as near as the next, so that the order of the samples decides. Often duplicates."
+        text = (
+            "The last neighbour is exactly as near as the next, so that which of them counts is arbitrary: it is drawn at "
+            "random, anew for each sample and layer. Such layers agree less than they would without. Often duplicates."
+        )
         yield Caveat("Ties", text, tuple(ties))
     if clamped:
         text = "The clamp is one value a model, so that a layer of larger values loses more than its share."
