@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from platorep.api import compare, load, score, score_layers
+    from platorep.api import compare, load, score, score_layers, significance
 
 from platorep.core.version import __version__
 
 
-__all__ = ["__version__", "compare", "load", "score", "score_layers"]
+__all__ = ["__version__", "compare", "load", "score", "score_layers", "significance"]
 
 
 def __getattr__(name: str) -> Any:

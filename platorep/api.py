@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from platorep.align.engine import align
+from platorep.align.layers import check_same_samples
+from platorep.align.remarks import left_out, remarks
+from platorep.align.significance import significance as choose_and_test
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import ArrayFeatures
 from platorep.core.rounding import LOSS, rounding_loss, rounding_words, unusable
@@ -20,7 +25,7 @@ from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse
 from platorep.results.outputs import Outputs
-from platorep.results.tables import AlignmentTable
+from platorep.results.tables import AlignmentTable, SelectionTable
 
 
 Array = np.ndarray | torch.Tensor
@@ -42,18 +47,22 @@ def score(
     y: Array,
     metric: str | Metric = "mutual_knn",
     *,
-    clip: ClipRule = "exact",
+    clip: ClipRule = "none",
     quantile: float = 0.95,
     **params: Any,
 ) -> float:
     """How alike two representations of the same samples are: larger is more alike.
 
+    The values are scored as they are. The command line clamps each model's features at the .95 quantile of their size
+    first, as the paper does (`protocol.clip=exact`): `clip="exact"` does so here. It is no default of this function,
+    because it changes the features that it is given: a few large values are cut, of which a scale or an outlier may be
+    what is asked about.
+
     Args:
-        x: features, shape (n, d_x), any real dtype; row i is sample i. Scored in float32: a warning says so where rounding
-            to it takes more than a thousandth of the features' spread.
+        x: features, shape (n, d_x), any real dtype; row i is sample i. Scored in float32.
         y: features of the same samples in the same order, shape (n, d_y).
         metric: a name or an id such as "cka(hsic=biased)"; `platorep ls metrics` lists them.
-        clip: rule of the clamp at a quantile of |features|, on each side; "none" leaves the features as they are.
+        clip: rule of the clamp at a quantile of |features|, on each side: "none", "exact" or "approximate".
         quantile: of the clamp.
         params: of the metric, such as k=10.
 
@@ -64,8 +73,13 @@ def score(
         UnknownNameError: no such metric or parameter, with the nearest names.
         SpecError: a metric, parameter, quantile or device that is none; parameters given twice.
         DataError: different numbers of samples.
-        FeatureError: n too small for the metric, values that are not finite or too large for float32, a zero row under cosine,
-            arrays that hold no real numbers or none at hand (boolean, masked, sparse, quantised, meta).
+        FeatureError: the metric is undefined for these features: n too small, all samples alike, too few columns, values
+            that are not finite or too large for float32, a zero row under cosine; or arrays that hold no real numbers or
+            none at hand (boolean, masked, sparse, quantised, meta).
+
+    Warns:
+        UserWarning: rounding to float32 takes more than a thousandth of the features' spread; or the last neighbour of
+            1 % of the samples or more is exactly as near as the next, so that which of them counts is arbitrary.
 
     Example:
         >>> import numpy as np
@@ -73,7 +87,10 @@ def score(
         >>> score(x, x[:, ::-1], k=5)  # an orthogonal map moves no neighbour
         1.0
     """
-    return float(_scores([x], [y], _metric(metric, params), clip, quantile, "cpu")[0, 0])
+    frame, _ = _scores([x], [y], _metric(metric, params), clip, quantile, "cpu")
+    if missing := left_out(frame):
+        raise FeatureError(f"{missing[0].model}: {missing[0].reason}")
+    return float(frame.score.iloc[0])
 
 
 def score_layers(
@@ -81,7 +98,7 @@ def score_layers(
     ys: Sequence[Array],
     metric: str | Metric = "mutual_knn",
     *,
-    clip: ClipRule = "exact",
+    clip: ClipRule = "none",
     quantile: float = 0.95,
     device: str = "cpu",
     **params: Any,
@@ -89,42 +106,113 @@ def score_layers(
     """Scores of all pairs of layers of two models; each layer is prepared once. Widths may differ from layer to layer.
 
     Args:
-        xs: layers of one model, shape (n, d_layer) each; clamped at one threshold over all of them.
+        xs: layers of one model, shape (n, d_layer) each.
         ys: layers of the other, for the same samples.
-        metric: as in `score`, like the rest.
-        clip: .
-        quantile: .
+        metric: as in `score`.
+        clip: as in `score`; with a clamp, one threshold over all layers of a model.
+        quantile: of the clamp.
         device: where products are made.
-        params: .
+        params: of the metric.
 
     Returns:
-        Shape (len(xs), len(ys)), float64.
+        Shape (len(xs), len(ys)), float64; NaN where the metric is undefined for a layer, which a warning names.
     """
-    return _scores(xs, ys, _metric(metric, params), clip, quantile, device)
+    frame, shape = _scores(xs, ys, _metric(metric, params), clip, quantile, device)
+    return frame.score.to_numpy().reshape(shape)
 
 
 def compare(
     models: Mapping[str, Array | Sequence[Array]],
     metrics: str | Metric | Sequence[str | Metric] = "mutual_knn",
     *,
-    clip: ClipRule = "exact",
+    clip: ClipRule = "none",
     quantile: float = 0.95,
     concatenation: bool = True,
     device: str = "cpu",
 ) -> AlignmentTable:
-    """Scores of all layers of every pair of different models, as one tidy table with null moments.
+    """Scores of all layers of every pair of different models, as one tidy table with null moments of each layer pair.
+
+    The best of many layer pairs lies above the chance level of one: `significance` has the null of that choice.
 
     Args:
         models: name -> one array (n, d), or a list of layers; all for the same samples in the same order.
         metrics: one or several names, ids or metrics.
-        clip: as in `score`, like quantile.
-        quantile: .
+        clip: as in `score`; with a clamp, one threshold over all layers of a model.
+        quantile: of the clamp.
         concatenation: whether the concatenation of all layers of a model takes part, as layer -1.
         device: where products are made.
 
     Returns:
         `table.frame` has a row a layer pair; `table.best()` the best of each pair of models, `table.matrix()` the models' matrix.
+        Layers for which a metric is undefined have no score and say why; a warning names them.
     """
+    features = _models(models, device, quantile)
+    table = align(
+        features,
+        features,
+        _metrics(metrics),
+        out_dir=None,
+        clip=clip,
+        quantile=quantile,
+        concatenation=concatenation,
+        pairs="distinct",
+        device=device,
+    )
+    _warn(remarks(table.frame), stacklevel=3)
+    return table
+
+
+def significance(
+    models: Mapping[str, Array | Sequence[Array]],
+    metrics: str | Metric | Sequence[str | Metric] = "mutual_knn",
+    *,
+    select: str = "max",
+    permutations: int = 200,
+    seed: int = 0,
+    strata: Sequence[Any] | None = None,
+    clip: ClipRule = "none",
+    quantile: float = 0.95,
+    device: str = "cpu",
+) -> SelectionTable:
+    """One score of every pair of different models, with the null that knows how its layers were chosen.
+
+    Args:
+        models: as in `compare`.
+        metrics: as in `compare`.
+        select: "max" over all layer pairs and concatenations; "heldout", chosen on one half of the samples and scored on
+            the other; "last"; "depth:0.5".
+        permutations: relabellings of the samples, shared by all pairs of models and metrics; p is at least
+            1 / (permutations + 1).
+        seed: of the relabellings and halves.
+        strata: one label for each sample: relabel within labels only, and so test what goes beyond them.
+        clip: as in `score`.
+        quantile: of the clamp.
+        device: where products are made.
+
+    Returns:
+        `table.frame` has a row for each pair of models and metric: layers, score, 95 % interval, mean and central 95 % of
+        the null of the choice, p, p corrected for all pairs, and the share of tied samples.
+    """
+    features = _models(models, device, quantile)
+    pairs = list(itertools.combinations(features, 2))
+    if not pairs:
+        raise DataError("no two different models to compare; give at least two.")
+    return choose_and_test(
+        pairs,
+        _metrics(metrics),
+        select=select,
+        permutations=permutations,
+        seed=seed,
+        strata=strata,
+        strata_name="strata" if strata is not None else "",
+        clip=clip,
+        quantile=quantile,
+        device=device,
+    )
+
+
+def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile: float) -> list[ArrayFeatures]:
+    """The models of a mapping, checked; warns of lost digits on behalf of the caller's caller."""
     if not isinstance(models, Mapping):
         raise SpecError(
             f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: {{'a': x, 'b': y}}."
@@ -133,47 +221,43 @@ def compare(
         raise SpecError(
             f"a model is named {wrong[0]!r} ({type(wrong[0]).__name__}); expected a text. Write {str(wrong[0])!r}."
         )
-    several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
-    chosen = [_metric(one, {}) for one in (metrics if several else [metrics])]
     _check(quantile, device)
-    features = [
+    arrays = [
         _Arrays(name, [layers] if isinstance(layers, (np.ndarray, torch.Tensor)) else layers)
         for name, layers in models.items()
     ]
-    _check_rows(features)
-    _warn_of_rounding(features)
-    arrays = [model.features for model in features]
-    return align(
-        arrays,
-        arrays,
-        chosen,
-        out_dir=None,
-        clip=clip,
-        quantile=quantile,
-        concatenation=concatenation,
-        pairs="distinct",
-        device=device,
-    )
+    _warn(_rounding(arrays), stacklevel=4)
+    features = [model.features for model in arrays]
+    check_same_samples(features)
+    return features
+
+
+def _metrics(metrics: str | Metric | Sequence[str | Metric]) -> list[Metric]:
+    several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
+    return [_metric(one, {}) for one in (metrics if several else [metrics])]
 
 
 def _scores(
     xs: Sequence[Array], ys: Sequence[Array], metric: Metric, clip: ClipRule, quantile: float, device: str
-) -> np.ndarray:
+) -> tuple[pd.DataFrame, tuple[int, int]]:
+    """The table's rows of two models, and the numbers of their layers; warns on behalf of the caller's caller."""
     _check(quantile, device)
     x, y = _Arrays("x", xs), _Arrays("y", ys)
-    _check_rows([x, y])
-    _warn_of_rounding([x, y], stacklevel=4)
+    _warn(_rounding([x, y]), stacklevel=4)
+    sides = x.features, y.features
+    check_same_samples(sides)
     table = align(
-        [x.features],
-        [y.features],
-        [metric],
-        out_dir=None,
-        clip=clip,
-        quantile=quantile,
-        concatenation=False,
-        device=device,
+        sides[:1], sides[1:], [metric], out_dir=None, clip=clip, quantile=quantile, concatenation=False, device=device
     )
-    return table.frame.score.to_numpy().reshape(len(x.tensors), len(y.tensors))
+    shape = len(x.tensors), len(y.tensors)
+    if shape != (1, 1) or not left_out(table.frame):  # a single score is refused
+        _warn(remarks(table.frame), stacklevel=4)
+    return table.frame, shape
+
+
+def _warn(sentences: Iterable[str], stacklevel: int) -> None:
+    for sentence in sentences:
+        warnings.warn(sentence, stacklevel=stacklevel + 1)
 
 
 def _metric(metric: str | Metric, params: Mapping[str, Any]) -> Metric:
@@ -218,23 +302,13 @@ def _check(quantile: float, device: str) -> None:
         ) from error
 
 
-def _check_rows(models: Sequence[_Arrays]) -> None:
-    for other in models[1:]:
-        if other.n != models[0].n:
-            raise DataError(
-                f"{models[0].name} has {models[0].n} samples (rows) and {other.name} has {other.n}; expected as many, row i being the "
-                "same sample in both. Drop the rows that only one has."
-            )
-
-
-def _warn_of_rounding(models: Sequence[_Arrays], stacklevel: int = 3) -> None:
+def _rounding(models: Sequence[_Arrays]) -> list[str]:
+    """What to say of the layer that loses most by rounding to float32, if that is too much."""
     losses = [(loss, index, one.name) for one in models for index, loss in one.losses.items()]
     loss, index, name = max(losses, default=(0.0, 0, ""))
-    if loss > LOSS:
-        warnings.warn(
-            f"{name}, layer {index}: features are scored in float32, and {rounding_words(loss)}",
-            stacklevel=stacklevel,
-        )
+    if loss <= LOSS:
+        return []
+    return [f"{name}, layer {index}: features are scored in float32, and {rounding_words(loss)}"]
 
 
 class _Arrays:

@@ -39,11 +39,21 @@ def test_numpy_and_torch_of_any_real_dtype_agree_and_are_left_alone():
 def test_score_layers_of_ragged_layers_clips_a_model_at_one_threshold():
     x, y = views()
     layers = [x, 100 * x[:, :7], x[:, :3]]
-    scores = platorep.score_layers(layers, [y, y[:, :5]], k=5)
+    scores = platorep.score_layers(layers, [y, y[:, :5]], k=5, clip="exact")
     assert scores.shape == (3, 2)
-    assert scores[0, 0] != platorep.score(x, y, k=5) or scores[1, 0] != platorep.score(layers[1], y, k=5)
-    alone = platorep.score_layers(layers, [y, y[:, :5]], k=5, clip="none")
-    assert alone[2, 1] == platorep.score(layers[2], y[:, :5], k=5, clip="none")
+    alone = platorep.score(x, y, k=5, clip="exact"), platorep.score(layers[1], y, k=5, clip="exact")
+    assert scores[0, 0] != alone[0] or scores[1, 0] != alone[1]
+    plain = platorep.score_layers(layers, [y, y[:, :5]], k=5)
+    assert plain[2, 1] == platorep.score(layers[2], y[:, :5], k=5)
+
+
+def test_values_are_scored_as_they_are_unless_a_clamp_is_asked_for():
+    x, y = views()
+    x[:, 0] *= 50  # most of the distances
+    plain, clamped = (platorep.score(x, y, k=5, similarity="euclidean", clip=rule) for rule in ("none", "exact"))
+    assert platorep.score(x, y, k=5, similarity="euclidean") == plain != clamped
+    assert platorep.compare({"x": x, "y": y}).frame["clip"].unique().tolist() == ["none"]
+    assert platorep.significance({"x": x, "y": y}, permutations=0).frame["clip"].unique().tolist() == ["none"]
 
 
 def test_compare_gives_every_pair_of_models_once():
@@ -59,7 +69,7 @@ def test_compare_gives_every_pair_of_models_once():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda x: platorep.score(x, x[:-1]), DataError, r"x has 80 samples \(rows\) and y has 79; .*Drop the rows"),
+        (lambda x: platorep.score(x, x[:-1]), DataError, r"x has 80 samples \(rows\) and y has 79; .*drop the rows"),
         (
             lambda x: platorep.score(x, x, "mutual_kn"),
             UnknownNameError,
@@ -183,12 +193,12 @@ WHOLE = (1000 * views()[0]).round().astype(np.int64)
 @pytest.mark.parametrize(
     "x",
     [
-        views()[0] + 1e8,
-        torch.from_numpy(views()[0] + 1e8),
-        (views()[0] + 1e8).astype(np.longdouble),
-        WHOLE + 2**60,  # differences that float64 loses too
+        views()[0] + 1e6,
+        torch.from_numpy(views()[0] + 1e6),
+        (views()[0] + 1e6).astype(np.longdouble),
+        WHOLE + 2**29,
         np.where(np.arange(12) == 3, views()[0] + 1e8, 0.1 * views()[0]),  # one column of twelve
-        1e-60 * views()[0],
+        1e-44 * views()[0],  # a few steps of float32 above 0
     ],
     ids=["float64", "torch", "longdouble", "int64", "one column", "tiny"],
 )
@@ -209,13 +219,98 @@ def test_differences_lost_in_float32_are_warned_of_once_a_call(x):
 @pytest.mark.parametrize(
     "x",
     [views()[0] + 100, 1e15 * views()[0], WHOLE, WHOLE.astype(np.int32) + 2**20, np.where(np.arange(12) == 3, 1e8 + 0.1, views()[0]),
-     (views()[0] + 1e8).astype(np.float32)],
+     (views()[0] + 1e6).astype(np.float32)],
     ids=["small offset", "large", "int64", "int32", "constant column", "float32"],
 )  # fmt: skip
 def test_features_that_float32_holds_are_scored_without_a_warning(x):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         platorep.score(x, views()[1], k=5, similarity="euclidean")
+
+
+@pytest.mark.parametrize("x", [views()[0] + 1e9, WHOLE + 2**60], ids=["float64", "int64"])
+def test_differences_that_float32_loses_altogether_are_warned_of_and_refused(x):
+    """The second has differences that float64 loses too."""
+    y, metric = views()[1], "mutual_knn(k=5,similarity=euclidean)"
+    with (
+        pytest.warns(UserWarning, match="x, layer 0: features are scored in float32"),
+        pytest.raises(FeatureError, match="^x: all samples are alike, up to rounding to float32"),
+    ):
+        platorep.score(x, y, metric)
+    with pytest.warns(UserWarning, match="layer|tied|alike|spread") as caught:
+        table = platorep.compare({"a": [x, y], "b": y}, metric, concatenation=False)
+    assert [str(one.message).split(": ")[0] for one in caught] == ["a, layer 0", "a"]
+    assert "layer layer.0 left out of mutual_knn(k=5,similarity=euclidean)" in str(caught[1].message)
+    assert table.frame.score.isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, y: platorep.score(x, y, k=5),
+        lambda x, y: platorep.score_layers([x, y + 0.5], [y], k=5),
+        lambda x, y: platorep.compare({"x": x, "y": y}, ["mutual_knn(k=5)", "cknna(k=5)", "cka"], concatenation=False),
+    ],
+    ids=["score", "score_layers", "compare"],
+)
+def test_tied_neighbours_are_warned_of_where_they_are_asked_for(call):
+    labels, plain = np.eye(8)[np.random.default_rng(0).integers(0, 8, 80)], views()[1]
+    with pytest.warns(
+        UserWarning, match=r"x: in layer layer.0 the last neighbour of \d+% of the samples is exactly"
+    ) as caught:
+        call(labels, plain)
+    assert [one.filename for one in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        call(views()[0], plain)
+        platorep.score(labels, plain, "cka")
+
+
+def test_unrelated_labels_are_not_called_related():
+    rng = np.random.default_rng(0)
+    x, y = (np.eye(10)[rng.integers(0, 10, 500)] for _ in range(2))
+    with pytest.warns(UserWarning, match="exactly as near"):
+        frame = platorep.compare({"x": x, "y": y}, ["mutual_knn", "cknna"], concatenation=False).frame
+    assert (frame.z.abs() < 3).all()
+    assert frame.score.iloc[0] == pytest.approx(10 / 499, abs=0.006)
+    assert (frame.x_tied == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "metric", "message"),
+    [
+        (np.full((80, 3), 2.0), "mutual_knn", "x: all samples are alike"),
+        (np.full((80, 3), 2.0), "cka", "x: all samples are alike"),
+        (views()[0][:, :1] ** 2, "mutual_knn", "x: all samples are alike"),  # all directions are the same
+        (views()[0][:, :2], "svcca", "x: svcca keeps 10 components, but the features have width 2"),
+        (np.where(np.arange(80)[:, None] == 4, 0, views()[0]), "mutual_knn", "x: row 4 is the zero vector"),
+    ],
+)
+def test_features_for_which_a_metric_is_undefined_are_refused_alone_and_left_out_of_a_table(x, metric, message):
+    y = np.random.default_rng(3).normal(size=(80, 20))
+    with pytest.raises(FeatureError, match=message):
+        platorep.score(x, y, metric)
+    with pytest.warns(UserWarning, match=message.replace("x: ", "a: layer layer.0 left out of .*: ")):
+        frame = platorep.compare({"a": [x, y * y], "b": y}, metric, concatenation=False).frame
+    assert frame.score.isna().tolist() == [True, False]
+    with pytest.warns(UserWarning, match="left out"):
+        scores = platorep.score_layers([y, x], [y], metric)
+    assert np.isnan(scores).ravel().tolist() == [False, True]
+
+
+def test_the_null_of_the_best_layer_pair_is_at_hand():
+    x, y = views()
+    noise = np.random.default_rng(5).normal(size=(80, 10))
+    models = {"a": [x, x[:, :6]], "b": [y, y[:, :9]], "noise": [noise, noise[:, :7]]}
+    frame = platorep.significance(models, "mutual_knn(k=5)", permutations=99).frame.set_index(["x_model", "y_model"])
+    best = platorep.compare(models, "mutual_knn(k=5)").best().set_index(["x_model", "y_model"])
+    assert frame.score.to_dict() == pytest.approx(best.score.to_dict())
+    assert (frame.null_mean > 5 / 79 + 0.004).all()  # the maximum's lies above one pair's
+    assert frame.p_value["a", "b"] == 0.01 < 0.05 < frame.p_value["a", "noise"]
+    held = platorep.significance(models, "mutual_knn(k=4)", select="heldout").frame.iloc[0]
+    assert (held.scored_n, held.scored_k, held.null_mean) == (40, 2, pytest.approx(2 / 39))
+    with pytest.raises(DataError, match="no two different models"):
+        platorep.significance({"a": x})
 
 
 def test_importing_platorep_loads_no_torch_and_the_functions_do():

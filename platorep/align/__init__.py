@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from platorep.align.engine import align
 from platorep.align.layers import neighbour_graphs
+from platorep.align.remarks import left_out, remarks
 from platorep.align.significance import significance
 
 
-__all__ = ["align", "neighbour_graphs", "significance"]
+__all__ = ["align", "left_out", "neighbour_graphs", "remarks", "significance"]

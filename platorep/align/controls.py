@@ -15,18 +15,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from platorep.align.layers import ModelLayers, full_precision
-from platorep.align.parts import layer_indices
+from platorep.align.layers import ModelLayers, check_same_samples, full_precision
+from platorep.align.prepared import Prepared, prepare
 from platorep.core.clamp import Clamp
-from platorep.core.errors import DataError, SpecError
+from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import Features
 from platorep.core.version import __version__
 from platorep.data.captions import mismatched
 from platorep.metrics.base import Metric
 from platorep.results.facts import facts
-from platorep.results.protocols import check, depth_of, layer_at
+from platorep.results.protocols import check
 from platorep.results.tables import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.stats.relabel import relabel
+from platorep.stats.selection import nearest_layer, relative_depths
 
 
 SHARES = tuple(level / 20 for level in range(21))
@@ -94,6 +95,7 @@ def shuffled_pairs(
 
     Raises:
         DataError: models of different samples, or no model on a side.
+        FeatureError: the metric is undefined for every layer of a model.
         SpecError: a share outside [0, 1].
 
     Cost: one preparation a model, then shares times seeds times one `score_all` over all layers.
@@ -105,12 +107,13 @@ def shuffled_pairs(
     total, prepared = len(models) + len(shuffles.draws), {}
     for number, model in enumerate(models, 1):
         layers = ModelLayers(model, clip=clamp.rule, quantile=clamp.quantile, memory=memory // 2, device=str(device))
-        prepared[model.key] = [
-            metric.prepare(geometries[metric.similarity]) for _, geometries in layers.geometries([metric.similarity])
-        ]
+        prepared[model.key] = prepare(layers, [metric])[metric.id]
+        if not prepared[model.key].states:
+            reason = next(iter(prepared[model.key].left_out.values()))
+            raise FeatureError(f"{model.name}: {metric.id} is undefined for all of its layers: {reason}")
         if progress is not None:
             progress(number, total, model.name)
-    xs, ys = ([state for model in side for state in prepared[model.key]] for side in (x, y))
+    xs, ys = ([state for model in side for state in prepared[model.key].states] for side in (x, y))
     common = {"dataset": x[0].dataset, "n": n, "metric": metric.id, "clip": clamp.id, "version": __version__}
     common |= {"dtype": "float32", "backend": torch.device(device).type}
     rows = []
@@ -118,7 +121,7 @@ def shuffled_pairs(
         order = torch.from_numpy(mismatched(n, share, seed))
         scores = metric.score_all(xs, relabel(ys, order))
         drawn = common | {"shuffle_share": float(share), "shuffle_seed": float(seed)}
-        rows += [drawn | row for row in _chosen(x, y, scores, shuffles.select)]
+        rows += [drawn | row for row in _chosen(x, y, scores, prepared, shuffles.select)]
         if progress is not None:
             progress(len(models) + number, total, f"{share:.0%}")
     return AlignmentTable.from_frame(pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS)))
@@ -127,29 +130,34 @@ def shuffled_pairs(
 def _check(x: Sequence[Features], y: Sequence[Features]) -> None:
     if not x or not y:
         raise DataError(f"shuffled pairs need models on both sides; got {len(x)} and {len(y)}.")
-    if len(digests := {model.digest for model in (*x, *y)}) > 1:
-        raise DataError(
-            f"the models have {len(digests)} different sets of samples; extract all of them from one dataset."
-        )
+    check_same_samples([*x, *y])
 
 
-def _chosen(x: Sequence[Features], y: Sequence[Features], scores: torch.Tensor, select: str) -> list[dict[str, Any]]:
-    """The chosen layer pair of every pair of models in a matrix of all layers."""
+def _chosen(
+    x: Sequence[Features], y: Sequence[Features], scores: torch.Tensor, prepared: dict[str, Prepared], select: str
+) -> list[dict[str, Any]]:
+    """The chosen layer pair of every pair of models in a matrix of the layers that take part."""
     rows, top = [], 0
     for a in x:
-        down, left = layer_indices(a, True), 0
+        down, left = prepared[a.key].indices, 0
         for b in y:
-            across = layer_indices(b, True)
+            across = prepared[b.key].indices
             block = scores[top : top + len(down), left : left + len(across)]
             if select == "max":
                 i, j = (int(place) for place in np.unravel_index(int(block.argmax()), block.shape))
             else:
                 depth = 1.0 if select == "last" else float(select.removeprefix("depth:"))
-                i, j = layer_at(depth, len(a.layers)), layer_at(depth, len(b.layers))
+                i, j = (_nearest(model, indices, depth) for model, indices in ((a, down), (b, across)))
             rows.append({"score": block[i, j].item()} | _layer("x", a, int(down[i])) | _layer("y", b, int(across[j])))
             left += len(across)
         top += len(down)
     return rows
+
+
+def _nearest(model: Features, indices: Sequence[int], depth: float) -> int:
+    """Place among the layers that take part of the one nearest to a depth; the concatenation has no depth."""
+    depths = relative_depths(len(model.layers))
+    return nearest_layer([depths[index] for index in indices if index != CONCATENATION], depth)
 
 
 def _layer(side: str, features: Features, layer: int) -> dict[str, Any]:
@@ -161,7 +169,7 @@ def _layer(side: str, features: Features, layer: int) -> dict[str, Any]:
         "family": model.family,
         "layer": layer,
         "layer_name": "concatenation" if joined else features.layers[layer].name,
-        "depth": np.nan if joined else depth_of(layer, len(features.layers)),
+        "depth": np.nan if joined else relative_depths(len(features.layers))[layer],
         **facts(model),
     }
     return {f"{side}_{name}": value for name, value in columns.items()}

@@ -4,37 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import torch
 
-from platorep.align.layers import ModelLayers, full_precision
-from platorep.align.parts import layer_indices, origin, part_path, read_part, rows, samples_path, tables, write_samples
+from platorep.align.layers import ModelLayers, check_same_samples, full_precision
+from platorep.align.parts import (
+    Scored,
+    best_samples,
+    origin,
+    part_path,
+    read_part,
+    rows,
+    samples_path,
+    tables,
+    write_samples,
+)
 from platorep.align.plan import plan_blocks
-from platorep.core.errors import DataError, FeatureError, SpecError
+from platorep.align.prepared import Prepared, prepare
+from platorep.core.errors import DataError, SpecError
 from platorep.core.features import Features
 from platorep.core.files import remove_temporary
 from platorep.metrics.base import Metric, NullMoments
 from platorep.metrics.preprocess import ClipRule, clip_id
-from platorep.results.tables import CONCATENATION, AlignmentTable
+from platorep.results.tables import AlignmentTable
 
 
 Progress = Callable[[int, int, str], object]
 """Called as progress(done, total, label) after each layer that was prepared and each part that was written."""
 
-States = dict[str, list[Any]]
-"""Prepared layers of one model by metric id, in the order of `layer_indices`."""
-
-
-class Scored(NamedTuple):
-    """Scores of all layer pairs of one pair of models, with the states that they came from."""
-
-    x: Features
-    y: Features
-    scores: torch.Tensor  # (layers of x, layers of y) float64
-    null: NullMoments | None
-    xs: list[Any]
-    ys: list[Any]
+States = dict[str, Prepared]
+"""Prepared layers of one model by metric id."""
 
 
 @full_precision()
@@ -60,7 +60,11 @@ def align(
     layers of a model (index -1) takes part as one layer more. One parquet part a (x model, y model, metric) goes to
     `out_dir`, whole or not at all; a part that is there is not made again, and a model whose parts are all there is
     not read. Metrics on neighbours leave the per-sample overlaps of the best layer pair beside their part, as
-    `<part>.samples.parquet`. The same inputs give the same bytes on a CPU.
+    `<part>.samples.parquet`. On a CPU the same inputs give the same bytes, in whatever calls and shards the pairs come.
+
+    A layer for which a metric is undefined (too narrow, a zero row under cosine), or whose samples are all alike, is left
+    out of that metric and the rest goes on: its rows have no score and say why. `prepared.left_out` lists such layers;
+    `prepared.remarks` puts them, and ties, in sentences.
 
     Args:
         x: features of the models on one side, of one dataset.
@@ -82,7 +86,7 @@ def align(
 
     Raises:
         DataError: two models have different samples or orders; names both, with their digests.
-        FeatureError: a metric is undefined for this n, or features that cannot be scored; names model and layer.
+        FeatureError: a metric is undefined for this n.
     """
     clip_word = clip_id(clip, quantile)
     _check(x, y, metrics)
@@ -101,7 +105,7 @@ def align(
         room = memory - sum(sizes[key] for key in (*block.keeps, *block.reads))  # for one model's features
         for key in block.reads:
             layers = ModelLayers(models[key], clip=clip, quantile=quantile, memory=room, device=str(device))
-            states[key] = _prepare(layers, needed, concatenation, report)
+            states[key] = prepare(layers, needed, concatenation=concatenation, progress=report)
         here = [(a, b, m) for a, b, m in missing if (a.key, b.key) in block.pairs]
         for metric in needed:
             if wanting := [
@@ -117,15 +121,9 @@ def _check(x: Sequence[Features], y: Sequence[Features], metrics: Sequence[Metri
         raise DataError(
             f"nothing to align: {len(x)} x models, {len(y)} y models, {len(metrics)} metrics; each must be at least 1."
         )
-    first = x[0]
-    for other in (*x, *y):
-        if other.digest != first.digest:
-            raise DataError(
-                f"{first.name} and {other.name} have different samples, or the same in another order: digests {first.digest[:12]} "
-                f"({first.n} samples) and {other.digest[:12]} ({other.n} samples). Extract both from the same dataset."
-            )
+    check_same_samples([*x, *y])
     for metric in metrics:
-        metric.check(first.n)
+        metric.check(x[0].n)
     if twice := [metric.id for i, metric in enumerate(metrics) if metric in metrics[:i]]:
         raise DataError(f"metric {twice[0]} is asked for twice.")
 
@@ -160,29 +158,6 @@ def _state_bytes(features: Features, metrics: Sequence[Metric]) -> int:
     return sum(metric.state_bytes(features.n, layer.dim) for metric in metrics for layer in features.layers)
 
 
-def _prepare(layers: ModelLayers, metrics: Sequence[Metric], concatenation: bool, report: _Counter) -> States:
-    """The states of every layer by metric id; one geometry a layer and similarity serves all metrics."""
-    states: States = {metric.id: [] for metric in metrics}
-    widest = {
-        s: max((m.k for m in metrics if m.similarity == s and hasattr(m, "k")), default=0)
-        for s in {m.similarity for m in metrics}
-    }
-    name = layers.features.name
-    for index, made in layers.geometries(sorted(widest), concatenation=concatenation):
-        try:
-            for similarity, k in widest.items():
-                if k:
-                    made[similarity].neighbours(k)  # the largest k first: the others are its first columns
-            for metric in metrics:
-                states[metric.id].append(metric.prepare(made[metric.similarity]))
-        except FeatureError as error:
-            layer = "the concatenation" if index == CONCATENATION else f"layer {layers.features.layers[index].name}"
-            raise FeatureError(f"{name}, {layer}: {error}") from error
-        if index != CONCATENATION:
-            report(name)
-    return states
-
-
 def _scores(metric: Metric, pairs: list[tuple[Features, Features]], states: dict[str, States]) -> Iterator[Scored]:
     """Scores of model pairs: x models that meet the same y models share one product."""
     partners: dict[str, list[Features]] = {}
@@ -194,21 +169,20 @@ def _scores(metric: Metric, pairs: list[tuple[Features, Features]], states: dict
         groups.setdefault(tuple(b.key for b in others), []).append(models[key])
     for columns, rows_of in groups.items():
         others = partners[rows_of[0].key]
-        xs = [state for a in rows_of for state in states[a.key][metric.id]]
-        ys = [state for key in columns for state in states[key][metric.id]]
-        scores, null = metric.score_all(xs, ys), metric.null(xs, ys)
+        xs = [state for a in rows_of for state in states[a.key][metric.id].states]
+        ys = [state for key in columns for state in states[key][metric.id].states]
+        some = bool(xs and ys)
+        scores = metric.score_all(xs, ys) if some else torch.empty(len(xs), len(ys), dtype=torch.float64)
+        null = metric.null(xs, ys) if some else None
         top = 0
         for a in rows_of:
-            down = slice(top, top := top + len(states[a.key][metric.id]))
+            down = slice(top, top := top + len(states[a.key][metric.id].states))
             left = 0
             for b in others:
-                across = slice(left, left := left + len(states[b.key][metric.id]))
-                moments = (
-                    None
-                    if null is None
-                    else NullMoments(*(None if part is None else part[down, across] for part in null))
-                )
-                yield Scored(a, b, scores[down, across], moments, xs[down], ys[across])
+                across = slice(left, left := left + len(states[b.key][metric.id].states))
+                cut = None if null is None else NullMoments(*(None if p is None else p[down, across] for p in null))
+                x_side, y_side = states[a.key][metric.id], states[b.key][metric.id]
+                yield Scored(a, b, x_side, y_side, scores[down, across], cut)
 
 
 class _Parts:
@@ -238,11 +212,8 @@ class _Parts:
         scored = list(scored)
         parts = [
             rows(
-                s.x,
-                s.y,
+                s,
                 metric,
-                s.scores,
-                s.null,
                 dataset=s.x.dataset,
                 clip=self.clip,
                 concatenation=self.concatenation,
@@ -255,10 +226,8 @@ class _Parts:
             if self.out_dir is not None:
                 path = self.path(one.x, one.y, metric)
                 facts = origin(path, one.x, one.y)
-                if hasattr(metric, "per_sample"):
-                    i, j = divmod(int(one.scores.argmax()), one.scores.shape[1])
-                    best = (int(layer_indices(side, self.concatenation)[at]) for side, at in ((one.x, i), (one.y, j)))
-                    write_samples(samples_path(path), *best, metric.per_sample(one.xs[i], one.ys[j]), facts)
+                if (best := best_samples(one, metric)) is not None:
+                    write_samples(samples_path(path), *best, facts)
                 made.write(path, facts)
             report(f"{one.x.name} x {one.y.name}")
 

@@ -10,6 +10,8 @@ the number of shares.
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,15 +27,18 @@ from platorep.align.gallery_parts import (
     shared_by_query,
     write_part,
 )
-from platorep.align.layers import ModelLayers, full_precision
+from platorep.align.layers import ModelLayers, check_same_samples, full_precision, tie_seed
 from platorep.align.parts import origin
 from platorep.align.plan import plan_blocks
-from platorep.core.errors import DataError, SpecError
+from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import Features
 from platorep.metrics import knn
 from platorep.metrics.preprocess import ClipRule, clip_id
+from platorep.metrics.ties import Priority, by_index, by_seed
 from platorep.results.tables import GalleryTable
 
+
+log = logging.getLogger(__name__)
 
 COLUMNS = 32768
 """Gallery rows of a tile: its few query rows leave room for many."""
@@ -59,7 +64,8 @@ def score_galleries(
     """mutual_knn of the same queries in growing galleries, for all layer pairs of the given pairs of models.
 
     Layers are clamped as `align` clamps them. The concatenation of all layers takes no part: where samples are many it is wider
-    than everything else.
+    than everything else. Layers without neighbours (a zero row under cosine, samples that are all alike) are left out: their
+    rows have no score.
 
     Args:
         pairs: pairs of models over the same samples.
@@ -79,7 +85,7 @@ def score_galleries(
     Raises:
         DataError: two models have different samples, or there are fewer than the largest gallery holds.
         SpecError: more shares than tiles of queries; FAISS is asked for and not installed.
-        FeatureError: features that cannot be searched; names model and layer.
+        FeatureError: a value is not finite; names model and layer.
 
     Cost: a layer's products, queries x largest gallery x d, once for all sizes and all k; an addition a neighbour, pair of layers and
     setting.
@@ -131,13 +137,7 @@ def _check(pairs: Sequence[tuple[Features, Features]], design: Design, shard: tu
     """Refuses what cannot be searched, before anything is read; returns the samples' order."""
     if not pairs:
         raise DataError("no pair of different models to compare.")
-    first = pairs[0][0]
-    for other in (one for pair in pairs for one in pair):
-        if other.digest != first.digest:
-            raise DataError(
-                f"{first.name} and {other.name} have different samples, or the same in another order: digests {first.digest[:12]} "
-                f"({first.n} samples) and {other.digest[:12]} ({other.n} samples). Extract both from the same dataset."
-            )
+    check_same_samples([one for pair in pairs for one in pair])
     tiles = -(-design.queries // design.rows)
     if shard[1] > tiles:
         raise SpecError(f"shard {shard[0]}/{shard[1]}: {design.queries} queries are cut into at most {tiles} shares.")
@@ -145,35 +145,54 @@ def _check(pairs: Sequence[tuple[Features, Features]], design: Design, shard: tu
         from platorep.metrics.approximate import load_faiss
 
         load_faiss()
-    return design.order(first.n)
+    return design.order(pairs[0][0].n)
 
 
 def _search(layers: ModelLayers, order: torch.Tensor, design: Design, shard: tuple[int, int]) -> Iterator[Searched]:
     """Neighbours of a share of the queries in every layer of a model, in depth order."""
-    start, stop = knn.share(design.queries, shard, design.rows)
-    for _, made in layers.geometries([design.similarity], concatenation=False):
-        x = made[design.similarity].x
-        x = x[order.to(x.device)]
-        own = torch.arange(design.queries, device=x.device)
-        if design.search == "faiss":
-            from platorep.metrics.approximate import growing_neighbours
+    for index, made in layers.geometries([design.similarity], concatenation=False):
+        geometry = made[design.similarity]
+        try:
+            if isinstance(geometry, FeatureError):
+                raise geometry
+            geometry.require_variation()
+        except FeatureError as error:
+            features = layers.features
+            log.warning("%s: layer %s left out: %s", features.name, features.layers[index].name, error)
+            yield Searched.nothing(design, shard)
+            continue
+        x = geometry.x if design.similarity == "cosine" else geometry.moved
+        seed = tie_seed(layers.features.key, index)
+        yield _searched(x[order.to(x.device)], by_seed(seed) if design.ties == "random" else by_index, design, shard)
 
-            graphs = growing_neighbours(x[start:stop], design.widest, design.sizes, gallery=x, own=own[start:stop])
-            tested, found = _recall(graphs, x, own[start:stop], design)
-        else:
-            tile, similarity = (design.rows, COLUMNS), design.similarity
-            graphs = knn.growing_neighbours(
-                x[: len(own)],
-                design.widest,
-                design.sizes,
-                gallery=x,
-                own=own,
-                similarity=similarity,
-                shard=shard,
-                tile=tile,
-            )
-            tested = found = [(stop - start) * setting.k for setting in design.settings]
-        yield Searched([graph.to(torch.int32) for graph in graphs], tested, found)
+
+def _searched(x: torch.Tensor, priority: Priority, design: Design, shard: tuple[int, int]) -> Searched:
+    """Neighbours of a share of the queries in one layer, whose rows come in the samples' order."""
+    start, stop = knn.share(design.queries, shard, design.rows)
+    own = torch.arange(design.queries, device=x.device)
+    everything = [(stop - start) * setting.k for setting in design.settings]
+    if design.search == "faiss":
+        from platorep.metrics.approximate import growing_neighbours
+
+        graphs = growing_neighbours(x[start:stop], design.widest, design.sizes, gallery=x, own=own[start:stop])
+        tested, found = _recall(graphs, x, own[start:stop], design)
+        tied = [math.nan] * len(everything)
+    else:
+        tile, similarity = (design.rows, COLUMNS), design.similarity
+        nearest = knn.growing(
+            x[: len(own)],
+            design.widest,
+            design.sizes,
+            gallery=x,
+            own=own,
+            similarity=similarity,
+            priority=priority,
+            shard=shard,
+            tile=tile,
+        )
+        graphs, tested, found = [each.indices for each in nearest], everything, everything
+        tied = [float(nearest[design.sizes.index(n)].tied(k).sum()) for n, k, _ in design.settings]
+    return Searched([graph.to(torch.int32) for graph in graphs], tested, found, tied)
 
 
 def _recall(

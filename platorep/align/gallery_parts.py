@@ -22,8 +22,9 @@ from platorep.core.features import Features
 from platorep.core.files import read_parquet, slug, table_facts, write_parquet
 from platorep.core.version import __version__
 from platorep.metrics.base import Similarity
-from platorep.metrics.knn import check_k
+from platorep.metrics.knn import check_k, share
 from platorep.metrics.neighbours import MutualKNN
+from platorep.metrics.ties import TieRule, check_rule
 from platorep.results.tables import GALLERY_COLUMNS
 from platorep.stats.permutations import nested_order
 from platorep.stats.queries import query_scores
@@ -63,6 +64,7 @@ class Design:
         share: k as a share of the gallery's size, at least 1; None for fixed numbers alone.
         seed: of the order.
         similarity: cosine or euclidean.
+        ties: which of equally near samples are neighbours, in an exact search; see `platorep.metrics.ties`.
         search: exact, or faiss: approximate.
 
     Raises:
@@ -76,6 +78,7 @@ class Design:
     share: float | None = 0.01
     seed: int = 0
     similarity: Similarity = "cosine"
+    ties: TieRule = "random"
     search: str = "exact"
 
     def __post_init__(self) -> None:
@@ -95,6 +98,7 @@ class Design:
             )
         if self.search not in ("exact", "faiss"):
             raise SpecError(f"gallery.search is {self.search!r}; expected exact or faiss.")
+        check_rule(self.ties)
         for setting in self.settings:
             check_k(setting.k, setting.n)
 
@@ -150,8 +154,17 @@ class Searched(NamedTuple):
     """One layer's neighbours of a share of the queries."""
 
     graphs: list[torch.Tensor]  # one a gallery, (queries of the share, widest k) int32, nearest first
-    tested: list[int]  # true neighbours looked up, one number a setting
+    tested: list[int]  # true neighbours looked up, one number for each setting; 0 for a layer that is left out
     found: list[int]  # and those of them that the search found
+    tied: list[float]  # queries whose last neighbour is tied with the next; NaN where the search does not tell
+
+    @classmethod
+    def nothing(cls, design: Design, shard: tuple[int, int]) -> Searched:
+        """In place of a layer that is left out."""
+        start, stop = share(design.queries, shard, design.rows)
+        graphs = [torch.zeros(stop - start, k, dtype=torch.int32) for k in design.widest]
+        zeros = [0] * len(design.settings)
+        return cls(graphs, zeros, zeros, [math.nan] * len(zeros))
 
 
 def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str, shard: tuple[int, int]) -> Path:
@@ -167,6 +180,7 @@ def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str
         design.seed,
         design.similarity,
         design.search_id,
+        *([design.ties] if design.ties != "random" else []),
     ]
     code = hashlib.sha256(json.dumps(body).encode()).hexdigest()[:12]
     return out_dir / f"{slug(x.name)}--{slug(y.name)}--{code}--{shard[0]}-of-{shard[1]}.parquet"
@@ -206,7 +220,7 @@ def write_part(
     for side, layers in (("x", xs), ("y", ys)):
         index = np.repeat(np.arange(len(xs)), len(ys)) if side == "x" else np.tile(np.arange(len(ys)), len(xs))
         columns[f"{side}_layer"] = np.tile(index, len(settings)).astype(np.int32)
-        for name in ("tested", "found"):
+        for name in ("tested", "found", "tied"):
             columns[f"{side}_{name}"] = np.array([getattr(layer, name) for layer in layers])[index].T.ravel()
     columns |= {
         "backend": pa.array([backend] * len(flat)),
@@ -237,7 +251,10 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
         axis=1,
         dtype=np.int64,
     )
-    sums = {name: sum(one[name].to_numpy() for one in read) for name in ("x_tested", "x_found", "y_tested", "y_found")}
+    sums = {
+        name: sum(one[name].to_numpy() if name in one.column_names else math.nan for one in read)  # parts before ties
+        for name in (f"{side}_{what}" for side in "xy" for what in ("tested", "found", "tied"))
+    }
     keys = read[0].select([*Setting._fields, "x_layer", "y_layer"]).to_pandas()
     backends = sorted({word for one in read for word in one["backend"].unique().to_pylist()})
     scores, pairs = [], len(x.layers) * len(y.layers)
@@ -246,8 +263,13 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(one, name) for one in scores]) for name in scores[0]._fields
     }
+    missing = (sums["x_tested"] == 0) | (sums["y_tested"] == 0)
+    columns = {name: np.where(missing, np.nan, values) for name, values in columns.items()}
     chance = keys.k / (keys.n - 1)
-    metrics = {k: MutualKNN(k=k, similarity=design.similarity).id for k in {setting.k for setting in design.settings}}
+    metrics = {
+        k: MutualKNN(k=k, similarity=design.similarity, ties=design.ties).id
+        for k in {setting.k for setting in design.settings}
+    }
     columns |= {
         "dataset": x.dataset,
         "n": keys.n,
@@ -272,7 +294,8 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
             f"{side}_family": features.spec.model.family,
             f"{side}_layer": keys[f"{side}_layer"],
             f"{side}_layer_name": names[keys[f"{side}_layer"]],
-            f"{side}_recall": sums[f"{side}_found"] / sums[f"{side}_tested"],
+            f"{side}_recall": sums[f"{side}_found"] / np.where(missing, np.nan, sums[f"{side}_tested"]),
+            f"{side}_tied": sums[f"{side}_tied"] / design.queries,
         }
     return pd.DataFrame({name: columns[name] for name in GALLERY_COLUMNS})
 

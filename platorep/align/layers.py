@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 
 import torch
 
-from platorep.core.errors import FeatureError
+from platorep.core.errors import DataError, FeatureError
 from platorep.core.features import Features
-from platorep.metrics.base import Geometry, Similarity
-from platorep.metrics.knn import DENSE
+from platorep.metrics.geometry import Geometry, scaled
+from platorep.metrics.knn import DENSE, Similarity
 from platorep.metrics.preprocess import ClipRule, clip_threshold
+from platorep.metrics.ties import TieRule, seed_of
 from platorep.results.tables import CONCATENATION
 
 
@@ -84,49 +85,108 @@ class ModelLayers:
 
     def geometries(
         self, similarities: Sequence[Similarity], *, concatenation: bool = True
-    ) -> Iterator[tuple[int, dict[Similarity, Geometry]]]:
+    ) -> Iterator[tuple[int, dict[Similarity, Geometry | FeatureError]]]:
         """Each layer's index and geometries, in depth order, then those of the concatenation as index -1.
 
-        The concatenation's inner products are summed from the layers' on the way: no product over all widths is made.
+        A layer without geometry, such as one with a zero row under cosine, has the error in its place, and so has the
+        concatenation that it is a part of. The concatenation's inner products are summed from the layers' on the way: no
+        product over all widths is made.
 
         Raises:
-            FeatureError: a layer that has no geometry; names model and layer.
+            FeatureError: a value is not finite, before the first layer; names the model.
         """
         _ = self.threshold  # of all layers together: what is wrong with one of them is not said of the first
-        sums: dict[Similarity, torch.Tensor] = {}
+        sums: dict[Similarity, _Sum | FeatureError] = {similarity: _Sum() for similarity in similarities}
         dense = self.features.n <= DENSE
         for index, layer in enumerate(self.features.layers):
-            made = self._made(layer.name, similarities, lambda s, i=index: Geometry(self.clipped(i), s))
+            made = {similarity: self._made(index, similarity) for similarity in similarities}
             yield index, made
-            if concatenation and dense:
-                for similarity, geometry in made.items():
-                    products = geometry.products()
-                    sums[similarity] = sums[similarity].add_(products) if similarity in sums else products.clone()
+            for similarity, geometry in made.items():
+                whole = sums[similarity]
+                if isinstance(geometry, FeatureError):
+                    sums[similarity] = FeatureError(f"layer {layer.name}: {geometry}")
+                elif concatenation and not isinstance(whole, FeatureError):
+                    whole.add(geometry, products=dense)
         if concatenation:
-            if dense:
-                yield (
-                    CONCATENATION,
-                    self._made(
-                        "concatenation", similarities, lambda s: Geometry.concatenation(sums[s], self._joined, s)
-                    ),
-                )
-            else:
-                joined = self._joined()
-                yield CONCATENATION, self._made("concatenation", similarities, lambda s: Geometry(joined, s))
+            yield CONCATENATION, {similarity: self._whole(whole, similarity) for similarity, whole in sums.items()}
 
-    def _made(
-        self, layer: str, similarities: Sequence[Similarity], make: Callable[[Similarity], Geometry]
-    ) -> dict[Similarity, Geometry]:
+    def _made(self, index: int, similarity: Similarity) -> Geometry | FeatureError:
         try:
-            return {similarity: make(similarity) for similarity in similarities}
+            return Geometry(self.clipped(index), similarity, seed=tie_seed(self.features.key, index))
         except FeatureError as error:
-            raise FeatureError(f"{self.features.name}, layer {layer}: {error}") from error
+            return error
+
+    def _whole(self, whole: _Sum | FeatureError, similarity: Similarity) -> Geometry | FeatureError:
+        """The geometry of the concatenation."""
+        if isinstance(whole, FeatureError):
+            return whole
+        seed = tie_seed(self.features.key, CONCATENATION)
+        try:
+            if whole.products is None:
+                return Geometry(self._joined(), similarity, seed=seed)
+            exponent = whole.exponent
+            return Geometry.concatenation(
+                whole.products,
+                lambda: scaled(self._joined(), exponent),
+                similarity,
+                exponent=exponent,
+                power=whole.power,
+                seed=seed,
+            )
+        except FeatureError as error:
+            return error
 
     def _joined(self) -> torch.Tensor:
         return torch.cat([self.clipped(i) for i in range(len(self.features.layers))], dim=1)
 
     def _rows(self, layer: int, rows: slice) -> torch.Tensor:
         return self.features.load(layer, rows=rows, device=self.device)
+
+
+class _Sum:
+    """Inner products of layers, summed: those of their concatenation, in units of 4^exponent."""
+
+    def __init__(self) -> None:
+        self.products: torch.Tensor | None = None
+        self.exponent, self.power = 0, 0.0
+
+    def add(self, layer: Geometry, *, products: bool) -> None:
+        if not products:
+            return
+        more, shift = layer.products(), layer.exponent - self.exponent
+        if self.products is None:
+            self.products, self.exponent, self.power = more.clone(), layer.exponent, layer.power
+        elif shift > 0:  # the larger unit: what is too small for it is too small for the sum
+            self.products.mul_(4.0**-shift).add_(more)
+            self.exponent, self.power = layer.exponent, self.power * 4.0**-shift + layer.power
+        else:
+            self.products.add_(more if shift == 0 else more * 4.0**shift)
+            self.power += layer.power * 4.0**shift
+
+
+def tie_seed(key: str, layer: int) -> int:
+    """Seed of the order of tied samples of one layer: layers that are compared break their ties independently."""
+    return seed_of(f"{key}/{layer}".encode())
+
+
+def check_same_samples(models: Sequence[Features]) -> None:
+    """Refuses models of different samples, or of the same in another order.
+
+    Raises:
+        DataError: names two of them.
+    """
+    for other in models[1:]:
+        first = models[0]
+        if other.n != first.n:
+            raise DataError(
+                f"{first.name} has {first.n} samples (rows) and {other.name} has {other.n}; expected the same samples in the "
+                "same order. Extract both from the same dataset, or drop the rows that only one has."
+            )
+        if other.digest != first.digest:
+            raise DataError(
+                f"{first.name} and {other.name} have different samples, or the same in another order: their {first.n} ids "
+                f"have the digests {first.digest[:12]} and {other.digest[:12]}. Extract both from the same dataset."
+            )
 
 
 def feature_bytes(features: Features) -> int:
@@ -140,6 +200,7 @@ def neighbour_graphs(
     k: int,
     *,
     similarity: Similarity = "cosine",
+    ties: TieRule = "random",
     clip: ClipRule = "exact",
     quantile: float = 0.95,
     concatenation: bool = True,
@@ -150,8 +211,15 @@ def neighbour_graphs(
 
     Returns:
         One (n, k) int64 tensor a layer, on the CPU, in depth order; the concatenation last.
+
+    Raises:
+        FeatureError: a layer has no neighbours; names it.
     """
-    layers = ModelLayers(features, clip=clip, quantile=quantile, memory=memory, device=device)
-    return [
-        made[similarity].neighbours(k).cpu() for _, made in layers.geometries([similarity], concatenation=concatenation)
-    ]
+    layers, graphs = ModelLayers(features, clip=clip, quantile=quantile, memory=memory, device=device), []
+    for index, made in layers.geometries([similarity], concatenation=concatenation):
+        geometry = made[similarity]
+        if isinstance(geometry, FeatureError):
+            name = "concatenation" if index == CONCATENATION else features.layers[index].name
+            raise FeatureError(f"{features.name}, layer {name}: {geometry}") from geometry
+        graphs.append(geometry.neighbours(k, ties).cpu())
+    return graphs

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import torch
 
+from platorep.align.prepared import Prepared, matrix, ties_of
 from platorep.core.errors import StoreError
 from platorep.core.features import Features
 from platorep.core.files import read_parquet, slug, table_facts, write_parquet
@@ -21,6 +23,7 @@ from platorep.metrics.base import Metric, NullMoments
 from platorep.results.facts import facts
 from platorep.results.tables import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.stats.calibration import skewed_p
+from platorep.stats.selection import relative_depths
 
 
 log = logging.getLogger(__name__)
@@ -78,32 +81,44 @@ def samples_path(part: Path) -> Path:
     return part.with_name(part.name.removesuffix(".parquet") + ".samples.parquet")
 
 
+class Scored(NamedTuple):
+    """Scores of all layer pairs of one pair of models by one metric, with the layers that they come from."""
+
+    x: Features
+    y: Features
+    xs: Prepared
+    ys: Prepared
+    scores: torch.Tensor  # (layers of x that take part, layers of y that do) float64
+    null: NullMoments | None  # of the same shape
+
+
 def layer_indices(features: Features, concatenation: bool) -> np.ndarray:
     """Layer indices in the order of prepared states: by depth, the concatenation last."""
     return np.array([*range(len(features.layers)), *([CONCATENATION] if concatenation else [])])
 
 
 def rows(
-    x: Features,
-    y: Features,
-    metric: Metric,
-    scores: torch.Tensor,
-    null: NullMoments | None,
-    *,
-    dataset: str,
-    clip: str,
-    concatenation: bool,
-    backend: str,
+    scored: Scored, metric: Metric, *, dataset: str, clip: str, concatenation: bool, backend: str
 ) -> dict[str, object]:
     """The table's columns for all layer pairs of one pair of models, x's layers outermost.
 
     p_value is the upper tail at z, the score standardised by its exact null moments, for one fixed layer pair: normal for
     neighbour overlaps, Pearson's type III law with the null's skewness for kernels. Permutations say more of the far tail.
+    Layers that are left out have rows too, with missing scores.
     """
-    count = scores.numel()
+    down, across = (layer_indices(side, concatenation) for side in (scored.x, scored.y))
+
+    def whole(part: torch.Tensor | None) -> np.ndarray:
+        """Values of the layers that take part among those of all."""
+        if part is None:
+            return np.full(len(down) * len(across), np.nan)
+        return matrix(part, scored.xs, scored.ys, down, across).numpy().ravel()
+
+    score, null = whole(scored.scores), scored.null or NullMoments(None, None)  # type: ignore[arg-type]
+    mean, sd, skewness = whole(null.mean), whole(null.sd), whole(null.skewness)
     columns: dict[str, object] = {
         "dataset": dataset,
-        "n": x.n,
+        "n": scored.x.n,
         "metric": metric.id,
         "clip": clip,
         "dtype": "float32",
@@ -112,35 +127,56 @@ def rows(
         "words": np.nan,
         "shuffle_share": np.nan,
         "shuffle_seed": np.nan,
-        "score": scores.numpy().ravel(),
+        "score": score,
     }
-    for side, features, spread in (
-        ("x", x, lambda values: np.repeat(values, scores.shape[1])),
-        ("y", y, lambda values: np.tile(values, scores.shape[0])),
-    ):
-        layers = layer_indices(features, concatenation)
-        last = max(len(features.layers) - 1, 1)
-        depth = np.where(layers == CONCATENATION, np.nan, layers / last if len(features.layers) > 1 else 1.0)
-        names = np.array([*(layer.name for layer in features.layers), "concatenation"], dtype=object)
-        columns |= {
-            f"{side}_model": features.name,
-            f"{side}_key": features.key,
-            f"{side}_modality": features.spec.model.modality,
-            f"{side}_family": features.spec.model.family,
-            f"{side}_layer": spread(layers),
-            f"{side}_layer_name": spread(names[layers]),
-            f"{side}_depth": spread(depth),
-            **{f"{side}_{name}": value for name, value in facts(features.spec.model).items()},
-        }
-    nothing = np.full(count, np.nan)
-    mean, sd = (null.mean.numpy().ravel(), null.sd.numpy().ravel()) if null is not None else (nothing, nothing)
+    columns |= _side("x", scored.x, scored.xs, metric, down, lambda values: np.repeat(values, len(across)))
+    columns |= _side("y", scored.y, scored.ys, metric, across, lambda values: np.tile(values, len(down)))
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(sd > 0, (columns["score"] - mean) / sd, np.nan)
+        z = np.where(sd > 0, (score - mean) / sd, np.nan)
         top = metric.bounds[1]
-        corrected = (columns["score"] - mean) / (top - mean) if np.isfinite(top) else nothing
-    skewness = 0.0 if null is None or null.skewness is None else null.skewness.numpy().ravel()
-    columns |= {"null_mean": mean, "null_sd": sd, "z": z, "p_value": skewed_p(z, skewness), "corrected": corrected}
+        corrected = (score - mean) / (top - mean) if np.isfinite(top) else np.full(len(score), np.nan)
+    p = skewed_p(z, 0.0 if null.skewness is None else skewness)
+    columns |= {"null_mean": mean, "null_sd": sd, "z": z, "p_value": p, "corrected": corrected}
     return {name: columns[name] for name in ALIGNMENT_COLUMNS}
+
+
+def _side(
+    side: str,
+    features: Features,
+    prepared: Prepared,
+    metric: Metric,
+    layers: np.ndarray,
+    spread: Callable[[np.ndarray], np.ndarray],
+) -> dict[str, object]:
+    """The columns of one side's layers."""
+    names = np.array([*(layer.name for layer in features.layers), "concatenation"], dtype=object)
+    depths, tied = relative_depths(len(features.layers)), ties_of(prepared, metric)
+    return {
+        f"{side}_model": features.name,
+        f"{side}_key": features.key,
+        f"{side}_modality": features.spec.model.modality,
+        f"{side}_family": features.spec.model.family,
+        f"{side}_layer": spread(layers),
+        f"{side}_layer_name": spread(names[layers]),
+        f"{side}_depth": spread(np.where(layers == CONCATENATION, np.nan, depths[layers])),
+        **{f"{side}_{name}": value for name, value in facts(features.spec.model).items()},
+        f"{side}_tied": spread(np.array([tied.get(index, np.nan) for index in layers.tolist()])),
+        f"{side}_left_out": spread(
+            np.array([prepared.left_out.get(index, "") for index in layers.tolist()], dtype=object)
+        ),
+    }
+
+
+def best_samples(scored: Scored, metric: Metric) -> tuple[int, int, torch.Tensor] | None:
+    """The layers of the best pair and what each sample contributes to its score; None for a metric that is no mean.
+
+    Where no layer takes part the contributions are missing, and the layers are the concatenations.
+    """
+    if not scored.scores.numel():
+        return CONCATENATION, CONCATENATION, torch.full((scored.x.n,), torch.nan, dtype=torch.float64)
+    i, j = divmod(int(scored.scores.argmax()), scored.scores.shape[1])
+    overlap = metric.per_sample(scored.xs.states[i], scored.ys.states[j])
+    return None if overlap is None else (scored.xs.indices[i], scored.ys.indices[j], overlap)
 
 
 def tables(parts: Sequence[dict[str, object]]) -> list[AlignmentTable]:

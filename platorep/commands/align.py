@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment
+from platorep.commands.failures import Failure, raise_failures
 from platorep.commands.tables import best_pairs_table
 from platorep.core.features import Features
 from platorep.core.progress import bar, console_for_tables
@@ -22,28 +24,50 @@ def align(experiment: Experiment) -> list[Path]:
 
     Returns:
         The table of chosen layers; nothing while other shards' parts are missing.
+
+    Raises:
+        PlatorepError: a metric is undefined for some layers; everything else is scored.
     """
-    if not align_models(experiment):
+    alignment = align_models(experiment)
+    if not alignment.complete:
+        raise_failures(alignment.failures)
         return []
     console_for_tables().print(best_pairs_table(experiment.chosen))
     log.info("%s", experiment.alignment_folder)
     log.info("%s", experiment.selection_path)
+    raise_failures(alignment.failures)
     return [experiment.selection_path]
 
 
-def align_models(experiment: Experiment) -> bool:
-    """Scores this shard's pairs of models; whoever finds all pairs scored tests the chosen layers.
+@dataclass(frozen=True)
+class Alignment:
+    """What an alignment left.
 
-    Returns:
-        Whether the table of chosen layers is written; False while other shards' parts are missing.
+    Attributes:
+        complete: whether the table of chosen layers is written; False while other shards' parts are missing.
+        failures: layers for which a metric is undefined; everything else is scored.
     """
-    score_models(experiment)
+
+    complete: bool
+    failures: list[Failure]
+
+
+def align_models(experiment: Experiment) -> Alignment:
+    """Scores this shard's pairs of models; whoever finds all pairs scored tests the chosen layers."""
+    from platorep.align.remarks import left_out, remarks
+
+    frame = score_models(experiment).frame
+    for remark in remarks(frame):
+        log.warning("%s", remark)
+    failures = [
+        Failure(entry.model, str(entry).removeprefix(f"{entry.model}: ")) for entry in left_out(frame) if entry.is_fault
+    ]
     if experiment.resources.shard != (0, 1) and not _complete(experiment):
         i, m = experiment.resources.shard
         log.info("shard %d/%d is done; the table of chosen layers is written by the last of the %d.", i, m, m)
-        return False
+        return Alignment(False, failures)
     select_layers(experiment)
-    return True
+    return Alignment(True, failures)
 
 
 def score_models(experiment: Experiment) -> AlignmentTable:

@@ -74,8 +74,8 @@ def hubness_of_layers(experiment: Experiment) -> pd.DataFrame:
     import torch
 
     from platorep.align import neighbour_graphs
-    from platorep.results.protocols import depth_of
     from platorep.stats.hubness import hubness
+    from platorep.stats.selection import relative_depths
 
     metric = next((metric for metric in experiment.metrics if metric.neighbourhood is not None), None)
     if metric is None:
@@ -91,6 +91,6 @@ def hubness_of_layers(experiment: Experiment) -> pd.DataFrame:
                 concatenation=False,
                 memory=experiment.resources.memory,
             )
-            depth = [depth_of(layer, len(graphs)) for layer in range(len(graphs))]
-            frames.append(hubness(torch.stack(graphs)).assign(model=model.name, depth=depth))
+            depths = relative_depths(len(graphs))
+            frames.append(hubness(torch.stack(graphs)).assign(model=model.name, depth=depths))
     return pd.concat(frames, ignore_index=True)

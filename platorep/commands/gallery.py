@@ -68,15 +68,17 @@ def gallery_design(experiment: Experiment) -> Design:
         SpecError: a metric other than mutual_knn, or several similarities.
     """
     from platorep.align.gallery_parts import Design
-    from platorep.metrics.neighbours import MutualKNN
 
     metrics, options = experiment.metrics, experiment.gallery
-    if others := [metric.id for metric in metrics if type(metric) is not MutualKNN]:
+    if others := [metric.id for metric in metrics if not metric.counts_overlap]:
         raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Say metric=mutual_knn.")
     similarities = sorted({metric.similarity for metric in metrics})
     if len(similarities) != 1:
         words = " and ".join(similarities) or "no metric"
         raise SpecError(f"a gallery is searched by one similarity; got {words}.")
+    rules = {metric.ties for metric in metrics}
+    if len(rules) != 1:
+        raise SpecError("a gallery is searched with one rule for ties; got ties=first and ties=random.")
     return Design(
         sizes=tuple(options.sizes),
         queries=options.queries,
@@ -84,6 +86,7 @@ def gallery_design(experiment: Experiment) -> Design:
         share=options.share,
         seed=options.seed,
         similarity=similarities[0],
+        ties=rules.pop(),
         search=options.search,
     )
 

@@ -24,6 +24,7 @@ def run(experiment: Experiment) -> list[Path]:
     extraction = extract_models(experiment)
     experiment = extraction.experiment
     _, unmeasured = measure_competence(experiment)
-    paths = [experiment.selection_path, *draw_figures(experiment)] if align_models(experiment) else []
-    raise_failures([*extraction.failures, *unmeasured])
+    alignment = align_models(experiment)
+    paths = [experiment.selection_path, *draw_figures(experiment)] if alignment.complete else []
+    raise_failures([*extraction.failures, *unmeasured, *alignment.failures])
     return paths

@@ -19,6 +19,7 @@ CONSTANT = 4 * torch.finfo(torch.float32).eps
 
 _RANGE = 2.0**-30, 2.0**30  # lengths of rows whose squares and products float32 holds with all digits
 _NARROW = 1e-4  # mean 1 - cosine to the first sample below which float32 inner products leave too little of the angles
+_FEW = 64  # rows of which a point amid all is the mean
 _TWINS = 1e-6  # squared distance, as a part of the squared length, below which rows are looked at for being equal
 
 
@@ -52,12 +53,13 @@ class Geometry:
             raise FeatureError(f"features must have shape (n >= 2, d >= 1); got {tuple(x.shape)}.")
         x = x.to(torch.float32)
         norms, exponent = torch.linalg.vector_norm(x, dim=1, keepdim=True), 0
-        if not (norms.amin() >= _RANGE[0] and norms.amax() <= _RANGE[1]):
+        low, high = (bound.item() for bound in norms.aminmax())
+        if not (low >= _RANGE[0] and high <= _RANGE[1]):  # NaN as well
             norms = torch.linalg.vector_norm(x, dim=1, keepdim=True, dtype=torch.float64)
             exponent = _exponent(norms)
         self._set(norms, similarity, exponent, seed)
-        self._power = norms.double().mul(2.0**-exponent).square().mean().item()
         self._norms = scaled(norms, exponent).to(torch.float32)
+        self._power = self._norms.square().mean().item()
         self.x = (x / norms).to(torch.float32) if similarity == "cosine" else scaled(x, exponent)
 
     @classmethod
@@ -120,19 +122,20 @@ class Geometry:
         return 1.0 if self.similarity == "cosine" else self._power
 
     @cached_property
-    def _amid(self) -> tuple[torch.Tensor, float]:
-        """A point amid the rows of `x`, shape (d,), on a grid about as wide as the rows' range; and that range's squared length."""
-        low, high = self.x.aminmax(dim=0)
-        width = high - low
-        unit = width.log2().ceil().exp2()
-        point = torch.where(width > 0, ((low / 2 + high / 2) / unit).round() * unit, low)
-        return point, width.double().square().sum().item()
-
-    @cached_property
     def moved(self) -> torch.Tensor:
-        """Rows of `x` less a point amid them, shape (n, d) float32: their products keep the digits of their distances."""
-        point = self._amid[0]
-        return self.x - point if point.any() else self.x
+        """Rows of `x` less a point amid them, shape (n, d) float32: their products keep the digits of their distances.
+
+        The point is the mean of a few rows, on a grid about as wide as they scatter: 0 for features around 0.
+        """
+        few = self.x[:: max(1, self.n // _FEW)].double()
+        middle = few.mean(dim=0)
+        spread = (few - middle).square().mean().sqrt()
+        if spread > CONSTANT**2 * few.abs().amax():
+            grid = spread.log2().ceil().exp2()
+            middle = (middle / grid).round() * grid
+        else:
+            middle = few[0]
+        return self.x - middle.float() if middle.any() else self.x
 
     @cached_property
     def gram(self) -> torch.Tensor:
@@ -154,7 +157,11 @@ class Geometry:
         """
         x = self.x if self.similarity == "cosine" else self.moved
         z = x - x.mean(0, dtype=torch.float64).float()
-        if not torch.linalg.vector_norm(z, dtype=torch.float64) > CONSTANT * (self.n * self.power) ** 0.5:
+        if self.similarity == "cosine":
+            varies = torch.linalg.vector_norm(z, dtype=torch.float64) > CONSTANT * self.n**0.5
+        else:  # by feature: a large constant one is no reason to doubt the others
+            varies = (z.abs().amax(0) > CONSTANT * self.x.abs().amax(0)).any()
+        if not varies:
             raise NoVariationError(
                 "all samples have the same features up to rounding: there is nothing to compare. Leave this layer out."
             )
@@ -173,8 +180,7 @@ class Geometry:
             row, squared = rows @ rows[0], rows.square().sum(dim=1)
         if (squared + squared[0] - 2 * row).amax() > 1e-5 * max(self.power, squared.amax().item()):
             return
-        if self.similarity == "cosine" or self._amid[1] <= 2 * CONSTANT**2 * self.n * self.power:
-            self.centred_rows()
+        self.centred_rows()
 
     def neighbours(self, k: int, rule: TieRule = "random") -> torch.Tensor:
         """Indices of each sample's k nearest others, nearest first, shape (n, k) int64.

@@ -56,6 +56,7 @@ class NeighbourMetric(NeighbourhoodMetric):
         return 4 * n * (self.k + 1)
 
     def prepare(self, layer: Geometry) -> Neighbours:
+        self.check(layer.n)
         wide = min(self.k + 1, layer.n - 1)
         found = layer.neighbours(wide, self.ties)
         layer.require_variation()

@@ -112,7 +112,7 @@ def select(
     values, indices = masked.topk(min(k + 1, width), dim=1)
     if values.shape[1] == k:
         values = torch.cat([values, values.new_full((len(values), 1), -torch.inf)], dim=1)
-    indices = indices[:, :k] + first_column
+    indices = indices[:, :k].add(first_column) if first_column else indices[:, :k].contiguous()
     equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -torch.inf)
     if not equal.any():
         return Nearest(indices, values)

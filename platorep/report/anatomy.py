@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,11 @@ import torch
 
 from platorep.align.layers import ModelLayers, full_precision
 from platorep.core.clamp import Clamp
+from platorep.core.errors import FeatureError
 from platorep.core.features import Features, Subset
 from platorep.metrics.base import Similarity
 from platorep.results.tables import CONCATENATION
-from platorep.stats.hubness import hubness, tie_rate
+from platorep.stats.hubness import hubness
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,8 @@ def anatomy(
     rows, graphs = [], {}
     for index, geometries in held.geometries([similarity], concatenation=CONCATENATION in wanted):
         geometry = geometries[similarity]
+        if isinstance(geometry, FeatureError):
+            continue  # left out of the scores as well
         graph = geometry.neighbours(k).cpu()
         if index in wanted:
             graphs[index] = graph
@@ -72,14 +74,5 @@ def anatomy(
                 0.0 if held.threshold is None else (held.clipped(index).abs() == held.threshold).double().mean().item()
             )
             row = hubness(graph[None]).iloc[0].to_dict()
-            rows.append({**row, "layer": index, "ties": tie_rate(closeness(geometry), k), "clamped": clamped})
+            rows.append({**row, "layer": index, "ties": geometry.tied(k), "clamped": clamped})
     return Anatomy(graphs, pd.DataFrame(rows), held.threshold)
-
-
-def closeness(geometry: Any) -> torch.Tensor:
-    """Similarity matrix in which larger is nearer, shape (n, n): cosine, or minus the squared distance."""
-    gram = geometry.gram
-    if geometry.similarity == "cosine":
-        return gram
-    squares = gram.diagonal()
-    return 2 * gram - squares[:, None] - squares[None, :]

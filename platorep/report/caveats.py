@@ -23,7 +23,7 @@ HUB_LIFT = 5
 ORPHANS = 1 / 3
 """Share of samples that are nobody's neighbour, from which a layer is named."""
 TIES = 0.01
-"""Share of samples whose last neighbour is decided by the order of the samples, from which a layer is named."""
+"""Share of samples whose last neighbour is as near as the next, from which a layer is named."""
 CLAMPED = 0.5
 """Share of a layer's values at the clamp, from which it is named: little but signs is left of it."""
 LEVEL = 0.05
@@ -52,8 +52,8 @@ def _samples(run: Run) -> Iterator[Caveat]:
         text = f"{n} samples: scores move noticeably from draw to draw. Read the intervals."
         yield Caveat("Few samples", text, grave=True)
     for metric in run.metrics:
-        k = getattr(metric, "k", None)
-        if isinstance(k, int) and k > DENSE_K * n:
+        k = metric.neighbourhood
+        if k is not None and k > DENSE_K * n:
             level = f"k/(n − 1) = {k / (n - 1):.3f}"
             text = f"k = {k} of n = {n:,} samples: chance alone reaches about {level} in mutual k-NN."
             yield Caveat("Neighbourhoods are large", f"{metric_label(metric.id)}: {text}", grave=True)
@@ -136,7 +136,10 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
         )
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
-        text = "The last neighbour is exactly as near as the next, so that something else decides. Often duplicates."
+        text = (
+            "The last neighbour is exactly as near as the next, so that which of them counts is drawn at random, anew for "
+            "each sample and layer. Such layers agree less than they would without ties. Often duplicates."
+        )
         yield Caveat("Ties", text, tuple(ties))
     if clamped:
         text = "The clamp is one value a model, so that a layer of larger values loses more than its share."

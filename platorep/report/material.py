@@ -101,7 +101,7 @@ class Run:
     @cached_property
     def neighbour_metric(self) -> Metric | None:
         """The first of them that has neighbours."""
-        return next((one for one in self.scored if hasattr(one, "k")), None)
+        return next((one for one in self.scored if one.neighbourhood), None)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:

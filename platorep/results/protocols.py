@@ -5,7 +5,6 @@ Figures, the terminal table, the report and the comparison with published values
 
 from __future__ import annotations
 
-import math
 import re
 
 import pandas as pd
@@ -75,26 +74,6 @@ def described(select: str) -> str:
     return words.get(check(select), f"layers at relative depth {select.removeprefix('depth:')}")
 
 
-def layer_at(depth: float, layers: int) -> int:
-    """Index of the layer nearest to a relative depth, the shallower of two that are equally near.
-
-    Args:
-        depth: in [0, 1].
-        layers: number of layers, the concatenation not counted.
-    """
-    return max(0, math.ceil(round(depth * (layers - 1) - 0.5, 9)))
-
-
-def depth_of(layer: int, layers: int) -> float:
-    """Relative depth of a layer, in [0, 1]; a single layer is the last one, at depth 1.
-
-    Args:
-        layer: index, 0-based.
-        layers: number of layers, the concatenation not counted.
-    """
-    return layer / (layers - 1) if layers > 1 else 1.0
-
-
 def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionTable | None = None) -> pd.DataFrame:
     """One row a pair of models, metric and variant of the data: the layers that the protocol chooses, and their score.
 
@@ -159,7 +138,7 @@ def _choose(alignment: AlignmentTable, select: str) -> pd.DataFrame:
         return alignment.best()
     depth = 1.0 if select == "last" else float(select.removeprefix("depth:"))
     frame = alignment.frame
-    layers = frame[(frame.x_layer != CONCATENATION) & (frame.y_layer != CONCATENATION)]
+    layers = frame[(frame.x_layer != CONCATENATION) & (frame.y_layer != CONCATENATION) & frame.score.notna()]
     # rounded, so that two layers that are equally near stay so in floating point
     order = layers.assign(_x=(layers.x_depth - depth).abs().round(9), _y=(layers.y_depth - depth).abs().round(9))
     order = order.sort_values(["_x", "_y", "x_layer", "y_layer"], kind="stable")

@@ -49,6 +49,10 @@ ALIGNMENT_COLUMNS = {
     "dtype": "string",
     "backend": "string",  # cpu, cuda, faiss(...)
     "version": "string",
+    "x_tied": "float64",  # share of samples whose k-th neighbour in x is tied with the next; NaN for metrics without neighbours
+    "y_tied": "float64",
+    "x_left_out": "string",  # why x's layer takes no part, so that the score is missing; empty where it does
+    "y_left_out": "string",
 }
 
 FACTS = {
@@ -73,6 +77,12 @@ They follow from specs and determine no score, so tables that were written witho
 """
 
 ALIGNMENT_COLUMNS |= FACTS
+
+ADDED = {
+    "x_tied": float("nan"), "y_tied": float("nan"), "x_left_out": "", "y_left_out": "",
+    "scored_n": float("nan"), "scored_k": float("nan"), "note": "",
+}  # fmt: skip
+"""Columns that tables of earlier versions do not have, with what stands in them there."""
 
 SELECTION_COLUMNS = {
     "dataset": "string",
@@ -106,6 +116,11 @@ SELECTION_COLUMNS = {
     "seed": "int64",
     "strata": "string",  # samples were relabelled within these labels only; empty: among all
     "version": "string",
+    "scored_n": "float64",  # samples that the score is computed from: n, or the half of them that a held-out score has
+    "scored_k": "float64",  # neighbours that it looks at: the metric's k, or in proportion to the half; NaN without
+    "x_tied": "float64",  # share of samples whose k-th neighbour in the chosen layer of x is tied with the next
+    "y_tied": "float64",
+    "note": "string",  # what else must be known of the score, such as why it has no interval
 }
 
 GALLERY_COLUMNS = {
@@ -140,6 +155,8 @@ GALLERY_COLUMNS = {
     "dtype": "string",
     "backend": "string",  # cpu, cuda, or an approximate search: cpu, faiss HNSW32 (approximate)
     "version": "string",
+    "x_tied": "float64",  # share of the queries whose k-th neighbour is tied with the next; NaN for an approximate search
+    "y_tied": "float64",
 }
 
 COMPETENCE_COLUMNS = {
@@ -170,10 +187,11 @@ class _Table:
         """Checks and orders the columns, and casts them to their dtypes; optional columns may be missing.
 
         Raises:
-            StoreError: a column is missing or is not one of the table's.
+            StoreError: a column is missing (other than `ADDED`) or is not one of the table's.
         """
         want = cls.columns
         absent = {name: "" if kind == "string" else float("nan") for name, kind in cls.optional.items()}
+        absent |= {name: ADDED[name] for name in want if name in ADDED}
         frame = frame.assign(**{name: value for name, value in absent.items() if name not in frame})
         if set(frame.columns) != set(want):
             missing, extra = sorted(set(want) - set(frame.columns)), sorted(set(frame.columns) - set(want))
@@ -258,7 +276,8 @@ class AlignmentTable(_Table):
     def best(self) -> pd.DataFrame:
         """The row with the highest score of every pair of models, metric and variant of the data: the paper's choice.
 
-        The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last.
+        The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last. Layers
+        that are left out are never chosen; a pair of models of which none is left has no row.
         The maximum over layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
         """
         by = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
@@ -267,7 +286,7 @@ class AlignmentTable(_Table):
             _x=self.frame.x_layer.where(self.frame.x_layer >= 0, 1 << 30),
             _y=self.frame.y_layer.where(self.frame.y_layer >= 0, 1 << 30),
         ).sort_values(["score", "_x", "_y"], ascending=[False, True, True], kind="stable")
-        top = order.drop_duplicates(by).drop(columns=["_x", "_y"])
+        top = order[order.score.notna()].drop_duplicates(by).drop(columns=["_x", "_y"])
         return top.sort_index().reset_index(drop=True)
 
     def matrix(self, metric: str | None = None) -> pd.DataFrame:

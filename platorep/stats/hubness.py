@@ -1,4 +1,4 @@
-"""Hubs of neighbour graphs and ties of similarities: what sets the null's spread and makes neighbours arbitrary."""
+"""Hubs of neighbour graphs: what sets the spread of the null."""
 
 from __future__ import annotations
 
@@ -43,26 +43,3 @@ def hubness(graphs: torch.Tensor) -> pd.DataFrame:
             "never_neighbours": (degree == 0).double().mean(dim=1).numpy(),
         }
     )
-
-
-def tie_rate(closeness: torch.Tensor, k: int) -> float:
-    """Share of samples whose k-th and (k+1)-th most similar others are exactly equally similar, in [0, 1].
-
-    For these the order of the samples decides who is a neighbour (the lower index is).
-
-    Args:
-        closeness: similarity matrix, shape (n, n), the diagonal is left out; larger is nearer.
-        k: 1 <= k < n; for k = n - 1 every other sample is a neighbour, and nothing ties.
-
-    Raises:
-        FeatureError: not square, or k out of range.
-
-    Cost n^2 log k.
-    """
-    n = len(closeness)
-    if closeness.shape != (n, n) or not 1 <= k < n:
-        raise FeatureError(f"ties need an (n, n) matrix and 1 <= k < n; got {tuple(closeness.shape)} and k = {k}.")
-    if k == n - 1:
-        return 0.0
-    top = closeness.clone().fill_diagonal_(-torch.inf).topk(k + 1, dim=1).values
-    return (top[:, k - 1] == top[:, k]).double().mean().item()

@@ -7,7 +7,6 @@ Layers are indices into the axes of the score matrices given; leave the concaten
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,42 +18,24 @@ from platorep.metrics.base import Geometry, Metric
 from platorep.metrics.knn import DENSE
 
 
-class Choice(NamedTuple):
-    """A layer pair and its score."""
-
-    x_layer: int
-    y_layer: int
-    score: float
+def relative_depths(layers: int) -> np.ndarray:
+    """Depth of each layer, layer / (layers - 1), in [0, 1], float64; a single layer is the last and has depth 1."""
+    return np.arange(layers) / (layers - 1) if layers > 1 else np.ones(layers)
 
 
-def best_layers(scores: torch.Tensor) -> Choice:
-    """The highest score of a (Lx, Ly) matrix: the paper's rule, biased upwards. A tie goes to the lower x layer, then the lower y layer."""
-    _check_matrix(scores)
-    x, y = np.unravel_index(scores.cpu().numpy().argmax(), scores.shape)
-    return Choice(int(x), int(y), scores[x, y].item())
-
-
-def last_layers(scores: torch.Tensor) -> Choice:
-    """The last layer of either model of a (Lx, Ly) matrix: chosen without looking."""
-    _check_matrix(scores)
-    return Choice(scores.shape[0] - 1, scores.shape[1] - 1, scores[-1, -1].item())
-
-
-def layers_at(scores: torch.Tensor, depth: float) -> Choice:
-    """The layers nearest one relative depth, layer / (layers - 1), of either model; halfway goes to the lower layer.
+def nearest_layer(depths: np.ndarray | Sequence[float], depth: float) -> int:
+    """The place of the depth nearest to the one asked for; of two equally near, the shallower.
 
     Args:
-        scores: shape (Lx, Ly).
-        depth: between 0, the first layer, and 1, the last.
+        depths: of the layers to choose from, increasing.
+        depth: in [0, 1].
 
     Raises:
         SpecError: depth outside [0, 1].
     """
-    _check_matrix(scores)
     if not 0 <= depth <= 1:
         raise SpecError(f"relative depth is between 0 (first layer) and 1 (last); got {depth}.")
-    x, y = (int(np.ceil(depth * (size - 1) - 0.5)) for size in scores.shape)
-    return Choice(x, y, scores[x, y].item())
+    return int(np.abs(np.asarray(depths) - depth).round(9).argmin())  # rounded: equally near stays so in floating point
 
 
 class HeldOut(NamedTuple):
@@ -65,6 +46,7 @@ class HeldOut(NamedTuple):
     score: float  # mean over folds of the score that the other fold's choice gets
     stability: float  # share of the 2 R choices that fell on that pair
     fold_scores: np.ndarray  # (R, 2) held-out scores
+    chosen: np.ndarray  # (R, 2, 2) x and y layer that were scored: the other fold's choice
 
 
 def halves(n: int, splits: int = 10, seed: int = 0) -> np.ndarray:
@@ -80,16 +62,6 @@ def halves(n: int, splits: int = 10, seed: int = 0) -> np.ndarray:
     return np.sort(np.stack([rng.permutation(n)[: 2 * half].reshape(2, half) for _ in range(splits)]), axis=2)
 
 
-def on_fold(metric: Metric, n: int, n_fold: int) -> Metric:
-    """The metric with k in proportion to the samples, max(1, round(k n_fold / n)); metrics without k are returned as they are.
-
-    At a fixed k the score depends on n; with k / n fixed it hardly does.
-    """
-    if not hasattr(metric, "k"):
-        return metric
-    return dataclasses.replace(metric, k=max(1, round(metric.k * n_fold / n)))
-
-
 def subset(layer: Geometry, rows: np.ndarray) -> Geometry:
     """A layer's geometry on some of its samples: neighbours are found among these alone.
 
@@ -98,9 +70,16 @@ def subset(layer: Geometry, rows: np.ndarray) -> Geometry:
     """
     index = torch.from_numpy(rows)
     if layer.n > DENSE:
-        return Geometry(layer.x[index.to(layer.x.device)], layer.similarity)
+        return Geometry(layer.x[index.to(layer.x.device)], layer.similarity, seed=layer.seed)
     at = index.to(layer.gram.device)
-    return Geometry.concatenation(layer.gram[at][:, at], lambda: layer.x[at], layer.similarity)
+    return Geometry.concatenation(
+        layer.gram[at][:, at],
+        lambda: layer.x[at],
+        layer.similarity,
+        exponent=layer.exponent,
+        power=layer.power,
+        seed=layer.seed,
+    )
 
 
 def held_out(fold_scores: torch.Tensor) -> HeldOut:
@@ -126,7 +105,8 @@ def held_out(fold_scores: torch.Tensor) -> HeldOut:
     scores = np.take_along_axis(flat, chosen[:, ::-1, None], axis=2)[:, :, 0]
     counts = np.bincount(chosen.ravel(), minlength=flat.shape[2])
     x, y = np.unravel_index(counts.argmax(), fold_scores.shape[2:])
-    return HeldOut(int(x), int(y), float(scores.mean()), float(counts.max() / counts.sum()), scores)
+    scored = np.stack(np.unravel_index(chosen[:, ::-1], fold_scores.shape[2:]), axis=-1)
+    return HeldOut(int(x), int(y), float(scores.mean()), float(counts.max() / counts.sum()), scores, scored)
 
 
 def held_out_layers(
@@ -135,7 +115,7 @@ def held_out_layers(
     """Held-out layer choice for two models: neighbours, centring and k are those of the halves.
 
     Args:
-        metric: any metric; its k is scaled by `on_fold`.
+        metric: any metric; its k is in proportion to the halves (`Metric.on_fold`).
         xs: the x model's layers over n samples.
         ys: the y model's layers over the same samples.
         splits: R random halvings.
@@ -146,23 +126,16 @@ def held_out_layers(
         SpecError: no splits.
 
     Cost: about half of a full scoring a split, features aside. For many models prepare
-     the folds once: `halves`, `subset`, `on_fold`, `held_out`.
+    the folds once: `halves`, `subset`, `Metric.on_fold`, `held_out`.
     """
     sizes = {layer.n for layer in (*xs, *ys)}
     if len(sizes) != 1:
         raise FeatureError(f"the layers must have one number of samples; got {sorted(sizes)}.")
     n = sizes.pop()
-    metric = on_fold(metric, n, n // 2)
+    metric = metric.on_fold(n, n // 2)
     metric.check(n // 2)
     scores = [
         metric.score_all([metric.prepare(subset(x, rows)) for x in xs], [metric.prepare(subset(y, rows)) for y in ys])
         for rows in halves(n, splits, seed).reshape(2 * splits, -1)
     ]
     return held_out(torch.stack(scores).unflatten(0, (splits, 2)))
-
-
-def _check_matrix(scores: torch.Tensor) -> None:
-    if scores.ndim != 2 or 0 in scores.shape or not torch.isfinite(scores).all():
-        raise FeatureError(
-            f"layer scores must be a finite (x layers, y layers) matrix; got shape {tuple(scores.shape)}."
-        )

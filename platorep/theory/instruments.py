@@ -135,7 +135,7 @@ def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
     """Every metric with the cell's k; where k varies, those that have one."""
     found = []
     for name in METRICS:
-        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if hasattr(build(name), "k") else {}
+        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if build(name).neighbourhood else {}
         if cell.varied != "k" or parameters:
             found.append((name, build(name, **parameters)))
     return found

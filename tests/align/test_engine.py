@@ -214,15 +214,6 @@ def test_too_few_samples_are_refused_before_anything_is_read(model, monkeypatch)
         align([a], [b], [build("mutual_knn", k=10)], out_dir=None)
 
 
-def test_a_zero_row_is_refused_with_model_and_layer(stored):
-    layer = torch.randn(20, 4)
-    layer[7] = 0
-    bad, good = stored("dead", [torch.randn(20, 4), layer]), stored("fine", [torch.randn(20, 4)])
-    with pytest.raises(FeatureError, match=r"dead, layer layer\.01: row 7 is the zero vector.*similarity=euclidean"):
-        align([bad], [good], [KNN], out_dir=None)
-    align([bad], [good], [build("mutual_knn", k=5, similarity="euclidean")], out_dir=None)
-
-
 def test_nothing_to_do_and_doubles_are_refused(model):
     a = model("a")
     with pytest.raises(DataError, match="1 x models, 0 y models, 1 metrics"):
@@ -285,22 +276,6 @@ def test_all_models_that_fit_are_read_once():
     assert [block.reads for block in plan_blocks([("a", "b"), ("a", "c"), ("b", "c")], dict(a=1, b=1, c=1), 3)] == [
         ["a", "b", "c"]
     ]
-
-
-def test_a_value_that_is_not_finite_is_blamed_on_its_own_layer(stored, monkeypatch):
-    """The store refuses such values when they are written; features in memory and damaged shards can hold them."""
-    layers = [torch.randn(20, 4) for _ in range(3)]
-    odd, fine = stored("odd", layers), stored("fine", [torch.randn(20, 4)])
-    load = FeatureSet.load
-
-    def damaged(self, layer, **more):
-        x = load(self, layer, **more)
-        return x.masked_fill(x == x.max(), torch.nan) if self.name == "odd" and layer == 1 else x
-
-    monkeypatch.setattr(FeatureSet, "load", damaged)
-    for clip in ("exact", "none"):
-        with pytest.raises(FeatureError, match=r"odd, layer layer\.01: features are not finite"):
-            align([odd], [fine], [KNN], out_dir=None, clip=clip)
 
 
 def test_products_are_in_full_precision_whatever_the_process_has_set(model, tmp_path, monkeypatch):

@@ -6,6 +6,9 @@ import pandas as pd
 import pytest
 
 from platorep.align import align, significance
+from platorep.align.controls import shuffled_pairs
+from platorep.align.gallery import score_galleries
+from platorep.align.gallery_parts import Design
 from platorep.core.errors import DataError, SpecError
 from platorep.metrics.registry import build
 from platorep.results.protocols import chosen
@@ -69,7 +72,8 @@ def test_held_out_choice_of_unrelated_layers_is_at_chance_where_the_maximum_is_n
     chance = 2 / (n // 2 - 1)  # k in proportion: 2 of the half's neighbours
     assert abs(held.score - chance) < 0.01
     assert best.null_mean > 5 / (n - 1) + 0.002
-    assert pd.isna(held.p_value)
+    assert held.null_mean == pytest.approx(chance, rel=1e-12)
+    assert held.p_value > 0.05
 
 
 def test_what_a_label_explains_is_not_found_within_it(stored):
@@ -105,6 +109,25 @@ def test_an_unknown_choice_is_refused(trio):
 def test_strata_of_single_samples_are_refused(trio):
     with pytest.raises(DataError, match="nothing to permute"):
         significance([trio[:2]], [KNN], strata=list(range(120)))
+
+
+def test_models_of_different_samples_are_refused_by_every_engine(model, tmp_path):
+    a, other, fewer = (model(name, **more) for name, more in {
+        "a": {}, "other": {"ids": [f"t{i}" for i in range(120)], "dataset": "b"}, "fewer": {"n": 60, "dataset": "c"}
+    }.items())  # fmt: skip
+    design = Design(sizes=(20,), queries=10, ks=(3,))
+    for second, message in (
+        (other, "a and other have different samples"),
+        (fewer, "a has 120 samples .* fewer has 60"),
+    ):
+        for engine in (
+            lambda b: significance([(a, b)], [KNN], permutations=0),
+            lambda b: align([a], [b], [KNN], out_dir=None),
+            lambda b: score_galleries([(a, b)], design, out_dir=tmp_path),
+            lambda b: shuffled_pairs([a], [b], KNN, seeds=1),
+        ):
+            with pytest.raises(DataError, match=message):
+                engine(second)
 
 
 def test_prepared_layers_beyond_the_budget_are_refused(trio):

@@ -221,5 +221,5 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 @contextmanager
 def _one_tokenizer(tokenizer: PreTrainedTokenizerFast) -> Iterator[None]:
     """One tokenizer for all: transformers would make each architecture's own kind of any vocabulary."""
-    with mock.patch.object(transformers.AutoTokenizer, "from_pretrained", lambda *_, **__: tokenizer):
+    with mock.patch.object(transformers.AutoTokenizer, "from_pretrained", return_value=tokenizer):
         yield

@@ -149,7 +149,7 @@ def test_large_k_warns_for_the_released_variant_alone():
 
 @each
 def test_more_neighbours_than_others_are_refused(metric):
-    with pytest.raises(FeatureError, match="k = 5 neighbours of 5 samples: k must be at most n - 1 = 4"):
+    with pytest.raises(FeatureError, match="k = 5 neighbours of 5 samples: k must be at least 1 and at most n - 1 = 4"):
         metric.prepare(Geometry(normal(0, 5, 3), metric.similarity))
 
 
@@ -160,9 +160,9 @@ def test_layers_of_different_samples_are_refused(metric):
 
 
 def test_too_small_k_is_refused():
-    with pytest.raises(SpecError, match="cknna k is 0; expected at least 1"):
+    with pytest.raises(SpecError, match="cknna: k is 0; expected at least 1"):
         CKNNA(k=0)
-    with pytest.raises(SpecError, match="cknna_prh k is 1; expected at least 2"):
+    with pytest.raises(SpecError, match="cknna_prh: k is 1; expected at least 2"):
         CKNNAPRH(k=1)
 
 

@@ -31,7 +31,7 @@ def test_ids_spell_out_every_parameter():
         ),
         (lambda: build("mutual_knn", k=2.5), SpecError, "mutual_knn: k is 2.5; expected a whole number"),
         (lambda: build("mutual_knn", k=True), SpecError, "expected a whole number"),
-        (lambda: build("mutual_knn", k=0), SpecError, "k is 0; a sample needs at least 1 neighbour"),
+        (lambda: build("mutual_knn", k=0), SpecError, "mutual_knn: k is 0; expected at least 1"),
         (lambda: build("lcs_knn", normalised=1), SpecError, "normalised is 1; expected true or false"),
         (
             lambda: build("mutual_knn", similarity="dot"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from platorep.core.errors import FeatureError
-from platorep.stats.hubness import hubness, tie_rate
+from platorep.stats.hubness import hubness
 
 
 def test_a_ring_has_no_hubs_and_a_star_is_one():
@@ -28,16 +28,6 @@ def test_random_graphs_have_the_skewness_of_counts():
     assert hubness(graph).in_degree_skewness[0] == pytest.approx(10**-0.5, abs=0.15)
 
 
-def test_ties_at_the_edge_of_the_neighbourhood_are_counted_and_others_are_not():
-    closeness = torch.tensor([[9.0, 3, 2, 1], [3, 9, 3, 1], [2, 2, 9, 2], [1, 2, 3, 9]])
-    assert tie_rate(closeness, 1) == 0.5  # rows 1 and 2
-    assert tie_rate(closeness, 2) == 0.25  # row 2
-    assert tie_rate(closeness, 3) == 0
-    assert closeness[0, 0] == 9  # not modified
-
-
 def test_what_is_no_graph_is_refused():
     with pytest.raises(FeatureError, match="layers, n, k"):
         hubness(torch.zeros(4, 2, dtype=torch.int64))
-    with pytest.raises(FeatureError, match="k = 4"):
-        tie_rate(torch.eye(4), 4)

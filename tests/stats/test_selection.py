@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -7,34 +9,32 @@ import torch
 from platorep.core.errors import FeatureError, SpecError
 from platorep.metrics import registry
 from platorep.metrics.base import Geometry
-from platorep.stats.selection import (
-    best_layers,
-    halves,
-    held_out,
-    held_out_layers,
-    last_layers,
-    layers_at,
-    on_fold,
-    subset,
-)
+from platorep.stats.selection import halves, held_out, held_out_layers, nearest_layer, relative_depths, subset
 
 from .worlds import layers
 
 
-def test_fixed_rules_pick_the_layers_they_name():
-    scores = torch.arange(15.0).view(5, 3)
-    scores[1, 1] = 99
-    assert best_layers(scores) == (1, 1, 99)
-    assert last_layers(scores) == (4, 2, 14)
-    assert layers_at(scores, 0.0)[:2] == (0, 0)
-    assert layers_at(scores, 1.0)[:2] == (4, 2)
-    assert layers_at(scores, 0.5) == (2, 1, 7)
-    assert layers_at(scores, 0.25)[:2] == (1, 0)  # halfway between two layers of y: the lower
-    assert layers_at(torch.ones(1, 1), 0.7)[:2] == (0, 0)
+def test_depth_of_layers_and_the_nearest_to_a_depth():
+    assert relative_depths(5).tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert relative_depths(1).tolist() == [1]
+    five, three = relative_depths(5), relative_depths(3)
+    assert [nearest_layer(five, depth) for depth in (0.0, 0.3, 0.5, 1.0)] == [0, 1, 2, 4]
+    assert nearest_layer(three, 0.25) == 0  # halfway: the shallower
+    assert nearest_layer(relative_depths(4), 0.5) == 1
+    assert nearest_layer([0.0, 0.5], 1.0) == 1  # the last of those that take part
+    with pytest.raises(SpecError, match="relative depth"):
+        nearest_layer(five, 1.5)
+
+
+@pytest.mark.parametrize("layers", range(1, 30))
+def test_the_nearest_layer_is_that_of_exact_fractions(layers):
+    depths = relative_depths(layers)
+    for asked in [Fraction(i, 24) for i in range(25)]:
+        exact = [abs(Fraction(i, layers - 1) - asked) if layers > 1 else 0 for i in range(layers)]
+        assert nearest_layer(depths, float(asked)) == exact.index(min(exact))
 
 
 def test_ties_go_to_the_lower_layers():
-    assert best_layers(torch.ones(3, 4))[:2] == (0, 0)
     assert held_out(torch.ones(2, 2, 3, 4))[:2] == (0, 0)
 
 
@@ -44,6 +44,7 @@ def test_held_out_scores_the_other_folds_choice():
     )  # one split: fold 0 chooses (0, 1), fold 1 (1, 0)
     result = held_out(scores)
     assert result.fold_scores.tolist() == [[pytest.approx(0.2), pytest.approx(0.4)]]
+    assert result.chosen.tolist() == [[[1, 0], [0, 1]]]
     assert result.score == pytest.approx(0.3)
     assert result.stability == 0.5
 
@@ -78,9 +79,10 @@ def test_neighbours_of_a_fold_are_those_of_its_samples_alone(similarity, dense, 
 
 
 def test_k_stays_in_proportion_and_other_metrics_stay_as_they_are():
-    assert on_fold(registry.build("mutual_knn", k=10), 1024, 512).k == 5
-    assert on_fold(registry.build("mutual_knn", k=1), 1024, 512).k == 1
-    assert on_fold(registry.build("cka"), 1024, 512) == registry.build("cka")
+    assert registry.build("mutual_knn", k=10).on_fold(1024, 512).k == 5
+    assert registry.build("mutual_knn", k=1).on_fold(1024, 512).k == 1
+    assert registry.build("cknna_prh", k=2).on_fold(1024, 512).k == 2
+    assert registry.build("cka").on_fold(1024, 512) == registry.build("cka")
 
 
 @pytest.mark.parametrize(("name", "params"), [("mutual_knn", {"k": 6}), ("cka", {})])
@@ -94,20 +96,16 @@ def test_held_out_layers_finds_the_related_pair_and_is_no_higher_than_the_maximu
     result = held_out_layers(metric, xs, ys, splits=4, seed=0)
     assert result[:2] == (2, 1)
     assert result.stability == 1
-    top = best_layers(metric.score_all([metric.prepare(x) for x in xs], [metric.prepare(y) for y in ys]))
-    assert top[:2] == (2, 1)
-    assert result.score == pytest.approx(top.score, abs=0.1)
+    scores = metric.score_all([metric.prepare(x) for x in xs], [metric.prepare(y) for y in ys])
+    assert divmod(int(scores.argmax()), 3) == (2, 1)
+    assert result.score == pytest.approx(scores.max().item(), abs=0.1)
     again = held_out_layers(metric, xs, ys, splits=4, seed=0)
     np.testing.assert_array_equal(again.fold_scores, result.fold_scores)
 
 
 def test_what_cannot_be_chosen_from_is_refused():
-    with pytest.raises(FeatureError, match="finite"):
-        best_layers(torch.full((2, 2), torch.nan))
     with pytest.raises(FeatureError, match="splits, 2"):
         held_out(torch.ones(2, 3, 3))
-    with pytest.raises(SpecError, match="relative depth"):
-        layers_at(torch.ones(2, 2), 1.5)
     with pytest.raises(SpecError, match="splits >= 1"):
         halves(20, 0)
     rng = np.random.default_rng(0)
