@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from platorep.core.errors import SpecError
+
 
 DECODERS = ("ForCausalLM", "LMHeadModel")
 """How the names of decoders with a language model's head end, whoever wrote them."""
@@ -46,13 +48,13 @@ def auto_class(config: Any) -> Any:
 
 
 def _decoder(model: Any) -> nn.Module:
-    """The model below a head; some classes name a layer "decoder", or have no name for it that `get_decoder` knows."""
+    """The innermost model below a head; some classes have a layer called "decoder", or a decoder with a head of its own."""
     from transformers import PreTrainedModel
 
-    decoder = model.get_decoder()
-    if isinstance(decoder, PreTrainedModel) and decoder is not model:
-        return decoder
-    return next((child for child in model.children() if isinstance(child, PreTrainedModel)), decoder)
+    found = model.get_decoder()
+    if found is model or not isinstance(found, PreTrainedModel):
+        found = next((child for child in model.children() if isinstance(child, PreTrainedModel)), model)
+    return found if found is model or found.get_output_embeddings() is None else _decoder(found)
 
 
 def _is_integer(value: Any) -> bool:
@@ -97,6 +99,11 @@ class TextPart:
         head = model.get_output_embeddings()
         config = model.config.get_text_config(decoder=True)
         label = "model" if config is model.config else "language model"
+        if head is None and label != "model" and model.can_generate():
+            raise SpecError(
+                f"{type(model).__name__} does not say where the head of its language model is, so that its text part cannot "
+                "be told from the rest. Give a causal language model or a text encoder."
+            )
         body = _decoder(model) if head is not None or label != "model" else model
         return cls(body, head, body if head is None else model, label, config)
 
@@ -110,7 +117,12 @@ class TextPart:
             table = self.whole.get_input_embeddings()
             return len(getattr(table, "weight", table))
         except (AttributeError, NotImplementedError, TypeError):
-            return self.config.vocab_size
+            if size := getattr(self.config, "vocab_size", None):
+                return size
+            raise SpecError(
+                f"{type(self.body).__name__} has no embeddings of tokens: it does not read text. "
+                "Give a causal language model, a text encoder or an encoder-decoder for text."
+            ) from None
 
     def ordinary_ids(self, tokenizer: Any) -> list[int]:
         """Token ids that stand for text: neither the tokenizer's special tokens nor any that the config gives a meaning."""
@@ -135,7 +147,8 @@ class TextPart:
             states: whether the output's `hidden_states` are wanted.
         """
         options: dict[str, Any] = {"output_hidden_states": True} if states else {}
-        if "use_cache" in inspect.signature(self.body.forward).parameters:
+        accepted = inspect.signature(self.body.forward).parameters
+        if "use_cache" in accepted or (self.head is not None and "kwargs" in accepted):
             options["use_cache"] = False
         if mask is not None and self.takes_mask:
             options["attention_mask"] = mask

@@ -21,7 +21,7 @@ from platorep.models.architectures import TextPart, last_states, reported_states
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
 from platorep.models.hooks import pooled_outputs
 from platorep.models.pooling import pool_tokens
-from platorep.models.probing import examine
+from platorep.models.probing import examine, repeatable
 
 
 log = logging.getLogger(__name__)
@@ -143,7 +143,7 @@ class LanguageEncoder(Layers):
         def pool(hidden: torch.Tensor) -> torch.Tensor:
             return pool_tokens(hidden, pooled.to(hidden.device), self.pool).to(self.device)
 
-        with torch.inference_mode():
+        with torch.inference_mode(), repeatable(self.device, self.spec.name):
             features, final = self._states(ids, None if self.causal and self.part.head is not None else mask, pool)
             scalars = self._bits(batch, ids, final) if bits else {}
         return Encoded(features, scalars)
@@ -269,7 +269,7 @@ class LanguageEncoder(Layers):
         wanted = self.nature.logits[0].float()
         try:
             computed = self._logits(self.nature.final[0])
-        except (RuntimeError, AttributeError, TypeError, ValueError):
+        except (RuntimeError, AttributeError, TypeError, ValueError, LookupError):
             return False
         if computed.shape != wanted.shape:
             return False

@@ -90,7 +90,7 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
         _check_states(states, part, name)
         with _PositionTables() as tables, _watched(part.body, len(states) - 1) as watched:
             output = part.run(short, states=True)
-        again, final = reported_states(output), last_states(output)
+            again, final = reported_states(output), last_states(output)
         if not _close(states, again, _tolerance(part)):
             raise SpecError(
                 f"{name}: {type(part.whole).__name__} gives other hidden states when it, or its "
@@ -101,6 +101,26 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
     positions = min(tables.places, default=None)
     logits = getattr(reported, "logits", None)
     return Nature(len(states), blocks, normed, causal, company, positions, short, final, type(output), logits)
+
+
+@contextmanager
+def repeatable(device: torch.device, name: str) -> Iterator[None]:
+    """Refuses what is computed inside if random numbers were drawn for it, as hashing attention does for long texts.
+
+    Raises:
+        SpecError: the state of a generator of random numbers changed.
+    """
+    before = _random_states(device)
+    yield
+    if not all(torch.equal(a, b) for a, b in zip(before, _random_states(device), strict=True)):
+        raise SpecError(
+            f"{name}: the model draws random numbers while it reads texts of this length, so that its features would not be "
+            "repeatable. Shorten the texts (max_tokens), or choose another model."
+        )
+
+
+def _random_states(device: torch.device) -> list[torch.Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
 def _texts(ordinary: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
