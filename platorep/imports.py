@@ -83,7 +83,7 @@ def store_import(
         raise DataError(f"{path} has {n} rows, but there are {len(rows)} ids.")
     rows = _texts(rows, path)
     samples, order = _placed(store, dataset, rows, path)
-    layers = {name: _single(values, f"{path}, {name}", rows) for name, values in arrays.items()}
+    layers = {name: _single(values, f"{path}, {visible(name)}", rows) for name, values in arrays.items()}
     log.info("%s: layers in the order %s", visible(str(path)), list(layers))
     known = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # names need not be text
     spec = ExtractSpec(
@@ -124,9 +124,11 @@ def _unstacked(layers: dict[str, Array], path: Path) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for name, values in layers.items():
         if why := unusable(values):
-            raise FeatureError(f"{path}, {name}: {why}")
+            raise FeatureError(f"{path}, {visible(name)}: {why}")
         if values.ndim not in (2, 3):
-            raise FeatureError(f"{path}, {name}: shape {tuple(values.shape)}; expected (n, d), or (n, layers, d).")
+            raise FeatureError(
+                f"{path}, {visible(name)}: shape {tuple(values.shape)}; expected (n, d), or (n, layers, d)."
+            )
         parts = {name: values}
         if values.ndim == 3:
             parts = {f"{name}.{i:02d}": values[:, i] for i in range(values.shape[1])}
@@ -134,7 +136,7 @@ def _unstacked(layers: dict[str, Array], path: Path) -> dict[str, Array]:
             raise FeatureError(f"{path}: two layers would be named {twice[0]!r}. Rename one.")
         found |= parts
     if empty := [name for name, values in found.items() if 0 in values.shape]:
-        raise FeatureError(f"{path}, {empty[0]}: shape {tuple(found[empty[0]].shape)} holds no numbers.")
+        raise FeatureError(f"{path}, {visible(empty[0])}: shape {tuple(found[empty[0]].shape)} holds no numbers.")
     if not found:
         raise FeatureError(f"{path} holds no layers.")
     if len(counts := {len(values) for values in found.values()}) > 1:

@@ -147,3 +147,11 @@ def test_name_of_a_file_need_not_be_utf8_and_its_ending_may_be_of_any_case(tmp_p
         load(tmp_path / "pipe.npy", FeatureStore(tmp_path / "store"), IDS)
     with pytest.raises(SpecError, match=r"'caf\\udce9' is not valid Unicode; expected a text for name"):
         load(path, FeatureStore(tmp_path / "store"), IDS, family="caf\udce9")
+
+
+def test_escape_sequences_in_names_of_layers_do_not_reach_an_error(tmp_path):
+    for values in (X.numpy() * np.nan, X.numpy()[:, 0], np.ones((12, 0)), X.numpy().astype(complex)):
+        with pytest.raises(FeatureError) as caught:
+            load(npz(tmp_path, **{"\x1b[2J": values}), FeatureStore(tmp_path / "store"))
+        assert "\x1b" not in str(caught.value)
+        assert r"x.npz, \x1b[2J: " in str(caught.value)

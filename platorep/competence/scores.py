@@ -36,13 +36,16 @@ def published(models: Iterable[ModelSpec]) -> CompetenceTable:
     quantised copies, and random or noisy weights have none.
     """
     known = pd.read_csv(PUBLISHED, dtype={"value": float}, keep_default_na=False)
-    rows = []
+    rows, others = [], []
     for spec in models:
         if not Weights(spec.id).are_those_of(spec):
+            others += [spec.name] if spec.id in {*known.id} else []
             continue
         for one in known[known.id == spec.id].itertuples():
             figure = Figure(one.measure, one.value, math.nan, one.task)
             rows.append(_row(spec, figure, "published", one.provenance))
+    if others:
+        log.info("published values are of the main revisions' weights as they are; %s have none", ", ".join(others))
     return _table(rows)
 
 
@@ -79,9 +82,9 @@ def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
         if not fits:
             left[str(whose)] = whose
     if not rows:
+        strangers = visible("; ".join(_stranger(one, models) for one in left.values()))
         raise DataError(
-            f"{path} has scores of {'; '.join(_stranger(one, models) for one in left.values()) or 'no model'}, and no "
-            "model of the suite has these weights, by name or id. "
+            f"{path} has scores of {strangers or 'no model'}, and no model of the suite has these weights, by name or id. "
             f"The suite has {', '.join(spec.name for spec in models)}."
         )
     if left:
@@ -117,12 +120,14 @@ def _from_csv(path: Path) -> Iterator[tuple[str, Figure, str]]:
     """Model, figure and provenance of each row."""
     table = read_table(path)
     if missing := {"model", "measure", "value"} - {*table.names}:
-        raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}; it has {', '.join(table.names)}.")
+        raise DataError(
+            f"{path} lacks the columns {', '.join(sorted(missing))}; it has {visible(', '.join(table.names))}."
+        )
     columns = {name: table.cells(name) for name in table.names}
     seen = set()
     for i in range(table.rows):
         row = {name: cells[i] for name, cells in columns.items()}
-        where = f"{path}, line {table.lines[i]}: the value of {row['measure']} of {row['model']}"
+        where = visible(f"{path}, line {table.lines[i]}: the value of {row['measure']} of {row['model']}")
         value, error = to_number(row["value"]), to_number(row.get("standard_error"))
         if not math.isfinite(value):
             raise DataError(f"{where} is {row['value']!r}; expected a number.")

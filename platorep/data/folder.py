@@ -91,7 +91,7 @@ def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
     paths = [place / name for place in places for name in TABLES if (place / name).is_file()]
     if not paths:
         splits = [
-            child.name
+            visible(child.name)
             for child in root.iterdir()
             if child.is_dir() and any((child / name).is_file() for name in TABLES)
         ]
