@@ -55,25 +55,25 @@ def read_corpus(spec: CorpusSpec, samples: Samples | None = None) -> Corpus:
     if spec.source == "captions":
         if samples is None:
             raise SpecError("corpus=captions needs the samples of a dataset. Run `platorep extract` first.")
-        name, found = (
+        name, documents = (
             spec.name,
-            ((one, captions[0]) for one, captions in zip(samples.ids, samples.captions, strict=True)),
+            ((sample, captions[0]) for sample, captions in zip(samples.ids, samples.captions, strict=True)),
         )
     elif spec.source == "folder":
-        name, found = spec.name, _files(spec)
+        name, documents = spec.name, _files(spec)
     else:
-        name, found = _rows(spec)
-    texts = list(_limited(spec, found))
+        name, documents = _rows(spec)
+    texts = list(_limited(spec, documents))
     if not texts:
         raise DataError(f"corpus {spec.name!r} has no documents.")
     return Corpus(name, texts)
 
 
-def _limited(spec: CorpusSpec, found: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _limited(spec: CorpusSpec, documents: Iterable[tuple[str, str]]) -> Iterator[str]:
     size = 0
-    for name, text in found:
+    for name, text in documents:
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"corpus {spec.name!r}: document {name} is empty or is no text. Leave it out.")
+            raise DataError(f"corpus {spec.name!r}: document {name} is empty or not text. Leave it out.")
         if not is_unicode(text):
             raise DataError(f"corpus {spec.name!r}: document {name} is not valid Unicode. Leave it out.")
         yield text

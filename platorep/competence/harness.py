@@ -61,12 +61,12 @@ class Weights:
 
         Weights from an asset are not those of the repository that `spec.id` names; such a model goes by its name.
         """
-        own = weights_of(spec)
+        theirs = weights_of(spec)
         named = self.id == spec.name or (self.id == spec.id and spec.asset is None)
         return (
             named
-            and self.variant == own.variant
-            and any(_same(own.revision, one) for one in (self.revision, self.commit))
+            and self.variant == theirs.variant
+            and any(_same(theirs.revision, revision) for revision in (self.revision, self.commit))
         )
 
 
@@ -111,7 +111,7 @@ def read_harness(path: Path) -> tuple[Weights, list[Figure]]:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise DataError(
-            f"{visible(str(path))} is no result file of lm-evaluation-harness ({type(error).__name__}: {cause(error)})."
+            f"{visible(str(path))} is not a result file of lm-evaluation-harness ({type(error).__name__}: {cause(error)})."
         ) from error
     weights = _weights(read)
     if weights is None:
@@ -170,15 +170,15 @@ def _task(key: str, read: dict[str, Any]) -> tuple[str, Any]:
 
 def _values(values: dict[str, Any]) -> dict[str, tuple[float, float]]:
     """Value and standard error by metric; the filter "none" of new files is left out of the name."""
-    made = {}
+    figures = {}
     for name, value in values.items():
         metric, _, kind = name.partition(",")
         number = math.nan if isinstance(value, (bool, str)) else to_number(value)
         if metric.endswith("_stderr") or metric == "alias" or not math.isfinite(number):
             continue
-        own = f"{metric}_stderr,{kind}" if kind else f"{metric}_stderr"
-        made[metric if kind in ("", "none") else name] = (number, to_number(values.get(own)))
-    return made
+        error = f"{metric}_stderr,{kind}" if kind else f"{metric}_stderr"
+        figures[metric if kind in ("", "none") else name] = (number, to_number(values.get(error)))
+    return figures
 
 
 def _mapping(read: dict[str, Any], name: str) -> dict[str, Any]:

@@ -36,13 +36,16 @@ def published(models: Iterable[ModelSpec]) -> CompetenceTable:
     quantised copies, and random or noisy weights have none.
     """
     known = pd.read_csv(PUBLISHED, dtype={"value": float}, keep_default_na=False)
-    rows = []
+    rows, others = [], []
     for spec in models:
         if not Weights(spec.id).are_those_of(spec):
+            others += [spec.name] if spec.id in {*known.id} else []
             continue
-        for one in known[known.id == spec.id].itertuples():
-            figure = Figure(one.measure, one.value, math.nan, one.task)
-            rows.append(_row(spec, figure, "published", one.provenance))
+        for row in known[known.id == spec.id].itertuples():
+            figure = Figure(row.measure, row.value, math.nan, row.task)
+            rows.append(_row(spec, figure, "published", row.provenance))
+    if others:
+        log.info("published values are of the main revisions' weights as they are; %s have none", ", ".join(others))
     return _table(rows)
 
 
@@ -58,34 +61,34 @@ def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
         models: the suite's.
 
     Raises:
-        DataError: a file that is neither, that has scores of no model of the suite, or a value that is no number.
+        DataError: a file that is neither, that has scores of no model of the suite, or a value that is not a number.
     """
     if not path.is_file():
-        what = "is no regular file" if path.exists() else "does not exist"
+        problem = "is not a regular file" if path.exists() else "does not exist"
         raise DataError(
-            f"{path} {what}; relative paths start at {Path.cwd()}. Set scores to harness JSON or CSV files."
+            f"{path} {problem}; relative paths start at {Path.cwd()}. Set scores to harness JSON or CSV files."
         )
     if path.suffix.lower() == ".csv":
-        found = list(_from_csv(path))
+        scores = list(_from_csv(path))
     elif path.suffix.lower() == ".json":
         weights, figures = read_harness(path)
-        found = [(weights, figure, f"lm-evaluation-harness, {visible(path.name)}") for figure in figures]
+        scores = [(weights, figure, f"lm-evaluation-harness, {visible(path.name)}") for figure in figures]
     else:
         raise DataError(f"{path} is neither .json of lm-evaluation-harness nor .csv.")
     rows, left = [], {}
-    for whose, figure, provenance in found:
+    for whose, figure, provenance in scores:
         fits = _owners(whose, models)
         rows += [_row(spec, figure, "imported", provenance) for spec in fits]
         if not fits:
             left[str(whose)] = whose
     if not rows:
+        strangers = visible("; ".join(_stranger(whose, models) for whose in left.values()))
         raise DataError(
-            f"{path} has scores of {'; '.join(_stranger(one, models) for one in left.values()) or 'no model'}, and no "
-            "model of the suite has these weights, by name or id. "
-            f"The suite has {', '.join(spec.name for spec in models)}."
+            f"{path} has scores of {strangers or 'no model'}, and no model of the suite has these weights, by name "
+            f"or id. The suite has {', '.join(spec.name for spec in models)}."
         )
     if left:
-        names = "; ".join(_stranger(left[one], models) for one in sorted(left))
+        names = "; ".join(_stranger(left[name], models) for name in sorted(left))
         log.warning("%s: left out, as no model of the suite has these weights: %s", visible(str(path)), visible(names))
     return _table(rows)
 
@@ -117,12 +120,14 @@ def _from_csv(path: Path) -> Iterator[tuple[str, Figure, str]]:
     """Model, figure and provenance of each row."""
     table = read_table(path)
     if missing := {"model", "measure", "value"} - {*table.names}:
-        raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}; it has {', '.join(table.names)}.")
+        raise DataError(
+            f"{path} lacks the columns {', '.join(sorted(missing))}; it has {visible(', '.join(table.names))}."
+        )
     columns = {name: table.cells(name) for name in table.names}
     seen = set()
     for i in range(table.rows):
         row = {name: cells[i] for name, cells in columns.items()}
-        where = f"{path}, line {table.lines[i]}: the value of {row['measure']} of {row['model']}"
+        where = visible(f"{path}, line {table.lines[i]}: the value of {row['measure']} of {row['model']}")
         value, error = to_number(row["value"]), to_number(row.get("standard_error"))
         if not math.isfinite(value):
             raise DataError(f"{where} is {row['value']!r}; expected a number.")

@@ -15,14 +15,14 @@ LOSS = 1e-3
 
 
 def unusable(layer: np.ndarray | torch.Tensor) -> str:
-    """Why an array has no real numbers to score, and how to mend it; empty where it has."""
+    """Why an array has no real numbers to score, and how to fix it; empty where it has."""
     numbers = (
         f"dtype {layer.dtype} holds no real numbers; expected floating or whole ones. Convert it first, in the "
         "way that is meant."
     )
     if isinstance(layer, np.ma.MaskedArray):
         return (
-            "got a masked array, whose mask no metric heeds. Fill it (x.filled(value)), or drop the masked samples on "
+            "got a masked array, whose mask no metric takes into account. Fill it (x.filled(value)), or drop the masked samples on "
             "both sides."
         )
     if isinstance(layer, np.ndarray):

@@ -49,11 +49,11 @@ _NO_PLAIN_TENSORS = (
 def read_features(path: Path) -> Contents:
     """The layers in a file and its sample ids, if it has any, as the file holds them.
 
-    The order is the file's own, which is that of writing, except for a .safetensors, which keeps none: there it is the
+    The order is the file's own, that of writing. A .safetensors keeps no order: there it is the
     order that our exports note, or that of the names, with numbers inside of them as numbers (`depth_order`).
 
     Raises:
-        FeatureError: damaged, another format than the ending says, or something that is no array of numbers.
+        FeatureError: damaged, another format than the ending says, or something other than arrays of numbers.
         DataError: a .parquet that cannot be read.
     """
     try:
@@ -62,7 +62,7 @@ def read_features(path: Path) -> Contents:
         raise
     except Exception as error:  # the formats' libraries raise nearly every built-in error on damaged files
         raise FeatureError(
-            f"{path} is damaged or no {path.suffix.lower()} ({type(error).__name__}: {cause(error)}). Save it anew."
+            f"{path} is damaged, or not a {path.suffix.lower()} file ({type(error).__name__}: {cause(error)}). Save it again."
         ) from error
     if broken := [name for name in layers if not is_unicode(name) or name in ("ids", "__metadata__")]:
         raise FeatureError(f"{path}: a layer is named {broken[0]!r}, which a file of features cannot keep. Rename it.")
@@ -110,7 +110,9 @@ def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def _npy(path: Path) -> Contents:
     with open(path, "rb") as file:
         if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
-            raise FeatureError(f"{path} is no .npy: it does not begin as numpy.save writes them. Save the array anew.")
+            raise FeatureError(
+                f"{path} is not an .npy file: it does not begin as numpy.save writes them. Save the array again."
+            )
     try:
         return {"layer": np.load(path, allow_pickle=False)}, None
     except Exception as error:  # of many kinds on damaged files, and numpy's words advise loading what may run code
@@ -119,20 +121,24 @@ def _npy(path: Path) -> Contents:
 
 def _npz(path: Path) -> Contents:
     if not zipfile.is_zipfile(path):
-        raise FeatureError(f"{path} is no .npz: it is not the archive that numpy.savez writes. Save the arrays anew.")
+        raise FeatureError(
+            f"{path} is not an .npz file: it is not the archive that numpy.savez writes. Save the arrays again."
+        )
     try:
         with np.load(path, allow_pickle=False) as file:
             if twice := [name for i, name in enumerate(file.files) if name in file.files[:i]]:
-                raise FeatureError(f"{path} holds two arrays named {twice[0]!r}. Save the arrays anew.")
-            found = {name: file[name] for name in file.files}
+                raise FeatureError(f"{path} holds two arrays named {twice[0]!r}. Save the arrays again.")
+            arrays = {name: file[name] for name in file.files}
     except FeatureError:
         raise
     except Exception as error:
         raise FeatureError(f"{path} is {_NO_PLAIN_ARRAYS}") from error
-    if other := [name for name, values in found.items() if not isinstance(values, np.ndarray)]:
-        raise FeatureError(f"{path} is no .npz: {other[0]} in it is no array. Save the arrays with numpy.savez.")
-    ids = found.pop("ids", None)
-    return found, None if ids is None else _flat(ids, path)
+    if other := [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]:
+        raise FeatureError(
+            f"{path} is not an .npz file: {other[0]} in it is not an array. Save the arrays with numpy.savez."
+        )
+    ids = arrays.pop("ids", None)
+    return arrays, None if ids is None else _flat(ids, path)
 
 
 def _safetensors(path: Path) -> Contents:
@@ -204,25 +210,25 @@ def _is_number(kind: pyarrow.DataType) -> bool:
 
 def _pt(path: Path) -> Contents:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many kinds on damaged files, and torch's words advise loading what may run code
         raise FeatureError(f"{path} {_NO_PLAIN_TENSORS}.") from error
-    if isinstance(found, torch.Tensor):
-        found = {"layer": found}
-    elif isinstance(found, (list, tuple)):
-        found = {f"layer.{i:02d}": values for i, values in enumerate(found)}
-    if not isinstance(found, dict):
-        raise FeatureError(f"{path} holds {type(found).__name__}; {_EXPECTED}.")
-    ids = found.pop("ids", None)
-    if other := [name for name, values in found.items() if not isinstance(values, torch.Tensor)]:
-        raise FeatureError(f"{path}: {other[0]!r} is {type(found[other[0]]).__name__}; {_EXPECTED}.")
-    if len({str(name) for name in found}) < len(found):
+    if isinstance(content, torch.Tensor):
+        content = {"layer": content}
+    elif isinstance(content, (list, tuple)):
+        content = {f"layer.{i:02d}": values for i, values in enumerate(content)}
+    if not isinstance(content, dict):
+        raise FeatureError(f"{path} holds {type(content).__name__}; {_EXPECTED}.")
+    ids = content.pop("ids", None)
+    if other := [name for name, values in content.items() if not isinstance(values, torch.Tensor)]:
+        raise FeatureError(f"{path}: {other[0]!r} is {type(content[other[0]]).__name__}; {_EXPECTED}.")
+    if len({str(name) for name in content}) < len(content):
         raise FeatureError(f"{path}: two layers have the same name once it is text. Rename one.")
     if isinstance(ids, torch.Tensor):
         ids = _flat(ids.numpy(), path)
     if not isinstance(ids, (list, tuple, type(None))):
         raise DataError(f"{path}: ids are {type(ids).__name__}; expected a list of texts or numbers.")
-    return {str(name): values for name, values in found.items()}, None if ids is None else list(ids)
+    return {str(name): values for name, values in content.items()}, None if ids is None else list(ids)
 
 
 _EXPECTED = "expected a tensor, a list of tensors, or a dict of tensors (and ids)"

@@ -46,12 +46,12 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
             "pictures."
         )
     root, table = _table(spec, root)
-    made, listed = _pairs(spec, root, table)
+    rows, listed = _pairs(spec, root, table)
     try:
         revision = content_hash(root, leave_out=_outputs(root, listed))[:40]
     except OSError as error:
         raise DataError(f"{visible(str(error.filename))} cannot be read: {error.strerror}.") from error
-    return pin(spec, revision, "The folder changed: leave dataset.revision open to use it as it is."), made
+    return pin(spec, revision, "The folder changed: leave dataset.revision open to use it as it is."), rows
 
 
 def _pairs(spec: DatasetSpec, root: Path, table: Table) -> tuple[list[Pair], set[str]]:
@@ -60,16 +60,16 @@ def _pairs(spec: DatasetSpec, root: Path, table: Table) -> tuple[list[Pair], set
     read = partial(read_picture, max_pixels=pixel_limit(spec.options))
     labels = table.cells(category) if category else [None] * table.rows
     names = table.cells(name) if name != image else None
-    found, listed = [], set()
+    rows, listed = [], set()
     for i, (cell, captions) in enumerate(zip(table.cells(image), table.cells(text), strict=True)):
         row = f"row {i + 1}"
         files = [_file(root, file, f"{root}: {row} of the metadata") for file in several(cell) if file != ""]
         listed.update(Path(file).as_posix() for file in files)
         pictures = [partial(read, root / file) for file in files]
-        own = names[i] if names else (files or [row])[0]
-        found.append(labelled(row, own, labels[i], several(captions), pictures, "category" in spec.columns))
+        name_cell = names[i] if names else (files or [row])[0]
+        rows.append(labelled(row, name_cell, labels[i], several(captions), pictures, "category" in spec.columns))
     _warn_of_unlisted(root, listed)
-    return found, listed
+    return rows, listed
 
 
 def _columns(spec: DatasetSpec, root: Path, table: Table) -> tuple[str, str, str | None, str]:
@@ -91,7 +91,7 @@ def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
     paths = [place / name for place in places for name in TABLES if (place / name).is_file()]
     if not paths:
         splits = [
-            child.name
+            visible(child.name)
             for child in root.iterdir()
             if child.is_dir() and any((child / name).is_file() for name in TABLES)
         ]
@@ -117,7 +117,7 @@ def _file(root: Path, file: Any, row: str) -> str:
     """A cell's file name, with the slashes of this system.
 
     Raises:
-        DataError: it is no text, a list that is written out, or leads out of the folder.
+        DataError: it is not text, is a list that is written out, or leads out of the folder.
     """
     if not isinstance(file, str):
         raise DataError(
@@ -161,7 +161,7 @@ def _warn_of_unlisted(root: Path, listed: set[str]) -> None:
     )
     if unlisted:
         log.warning(
-            "%s: %d pictures have no row in the metadata and are no samples, first %s",
+            "%s: %d pictures have no row in the metadata and are not samples, first %s",
             visible(str(root)),
             len(unlisted),
             unlisted[:3],

@@ -124,7 +124,7 @@ def open_dataset(
 
 
 def _categories(spec: DatasetSpec, kept: Sequence[Pair]) -> list[str] | None:
-    """The categories of the samples; None where not all have one, because a missing category is no class of its own."""
+    """The categories of the samples; None where not all have one, because a missing category is not a class."""
     labels = [pair.category for pair in kept if pair.category is not None]
     if len(labels) == len(kept):
         return labels
@@ -212,14 +212,14 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
             if dropped and spec.on_bad_sample == "error":
                 raise DataError(
                     f"dataset {spec.name!r}: {_summary(dropped, len(batch))} "
-                    "Mend them, or set dataset.on_bad_sample=drop to leave them out for every model alike."
+                    "Fix them, or set dataset.on_bad_sample=drop to leave them out for every model alike."
                 )
     if dropped:
         log.warning("%s: %s They are left out for every model alike.", spec.name, _summary(dropped, start))
     if len(kept) < (least := max(spec.n or 2, 2)):
         bad = _summary(dropped, start)
         raise DataError(
-            f"dataset {spec.name!r} has {len(kept)} good pairs; {least} are asked for. {bad} Lower n or mend them."
+            f"dataset {spec.name!r} has {len(kept)} good pairs; {least} are asked for. {bad} Lower n, or fix them."
         )
     return kept, dropped
 

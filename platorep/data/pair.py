@@ -10,7 +10,7 @@ from PIL import Image
 
 from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.specs import DatasetSpec
-from platorep.core.text import cell_text
+from platorep.core.text import cell_text, visible
 
 
 Report = Callable[[int, int | None, str], None]
@@ -79,7 +79,9 @@ def column_of(spec: DatasetSpec, word: str, columns: Iterable[str], default: str
     name = spec.columns.get(word, default)
     columns = list(columns)
     if name not in columns:
-        raise unknown_name(f"{word} column of dataset {spec.name!r}, set by columns.{word},", name, columns)
+        raise unknown_name(
+            f"{word} column of dataset {spec.name!r}, set by columns.{word},", name, map(visible, columns)
+        )
     return name
 
 

@@ -46,7 +46,7 @@ def pixel_limit(options: Mapping[str, Any]) -> int:
     """`max_pixels` of a dataset's options, or the default.
 
     Raises:
-        SpecError: it is no whole number from 1 to `PILLOW_PIXELS`.
+        SpecError: it is not a whole number from 1 to `PILLOW_PIXELS`.
     """
     limit = options.get(OPTION, MAX_PIXELS)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= PILLOW_PIXELS:
@@ -58,7 +58,7 @@ def read_picture(path: Path, *, square: bool = False, max_pixels: int = MAX_PIXE
     """The picture in a file, as `decode_picture` makes it; `square` pads it with white to a centred square.
 
     Raises:
-        DataError: the file is missing, is no regular file or is not a readable picture.
+        DataError: the file is missing, is not a regular file or is not a readable picture.
     """
     try:
         regular = stat.S_ISREG(path.stat().st_mode)  # reading a pipe would wait for a writer

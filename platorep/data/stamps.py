@@ -2,7 +2,7 @@
 
 The pictures and their texts come from the Debian package tuxpaint-stamps-default, or from Tux Paint's own release of
 them. `symbols/` is left out: its letters and digits would match by shape. Where a stamp is there both as PNG and as
-SVG, the PNG is taken; mirrored and flipped variants have no text of their own and are no samples.
+SVG, the PNG is taken; mirrored and flipped variants have no text of their own and are not samples.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def serve(side: int) -> None:
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         try:
             fine, answer = 1, render(raw, side)
-        except BaseException as error:  # a panic of the renderer is no Exception
+        except BaseException as error:  # a panic of the renderer is not an Exception
             fine, answer = 0, f"{type(error).__name__}: {error}".encode(errors="replace")
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(struct.pack("<BQ", fine, len(answer)) + answer)

@@ -108,7 +108,7 @@ def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line (of its end) and cells of each record that is not blank."""
     text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = next((one for one in DELIMITERS if one in first), ",")
+    delimiter = next((character for character in DELIMITERS if character in first), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for cells in reader:
@@ -130,7 +130,7 @@ def _lines(path: Path) -> Table:
         try:
             row = json.loads(line, object_pairs_hook=_object)
         except json.JSONDecodeError as error:  # which counts lines within this one
-            raise DataError(f"{where} is no JSON ({error.msg}, column {error.colno}). {_LINE}") from error
+            raise DataError(f"{where} is not JSON ({error.msg}, column {error.colno}). {_LINE}") from error
         except (ValueError, RecursionError) as error:  # names that occur twice, numbers of too many digits, nesting
             raise DataError(f"{where} cannot be read: {cause(error)}. {_LINE}") from error
         if not isinstance(row, dict):
@@ -140,11 +140,11 @@ def _lines(path: Path) -> Table:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    row = dict(pairs)
+    if len(row) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the name {next(name for name in names if names.count(name) > 1)!r} occurs twice")
-    return made
+    return row
 
 
 def _parquet(path: Path) -> Table:
@@ -157,7 +157,7 @@ def read_arrow(path: Path) -> pyarrow.Table:
     """The whole of one parquet file; nothing is added from the names of the folders above it.
 
     Raises:
-        DataError: it is damaged or is none.
+        DataError: it is damaged, or not a parquet file.
     """
     import pyarrow
     from pyarrow import parquet
@@ -168,7 +168,7 @@ def read_arrow(path: Path) -> pyarrow.Table:
     except FileNotFoundError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{visible(str(path))} is damaged or no parquet file: {cause(error, 200)}.") from error
+        raise DataError(f"{visible(str(path))} is damaged or not a parquet file: {cause(error, 200)}.") from error
 
 
 def arrow_cells(column: pyarrow.ChunkedArray) -> list[Any]:

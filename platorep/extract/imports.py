@@ -52,7 +52,7 @@ def store_import(
         dataset: which samples the rows are.
         name: the model's name.
         modality: such as "language", "vision", "audio", "brain".
-        family: models of one family are no independent witnesses; see `platorep.stats`.
+        family: models of one family are not independent; see `platorep.stats`.
         ids: sample ids in row order, or a file of them (.json list, or one a line). Not needed where the file holds
             them: an "ids" array in .npz, the "id" column in .parquet, "ids" in a .pt, the ids of an export.
         shard_rows: rows of one shard.
@@ -66,29 +66,14 @@ def store_import(
     path = Path(path)
     if broken := [word for word in (name, modality, family) if not is_unicode(word)]:
         raise SpecError(f"{broken[0]!r} is not valid Unicode; expected a text for name, modality and family.")
-    if path.suffix.lower() not in READERS:
-        raise SpecError(f"{path}: features are imported from {', '.join(READERS)}; got {path.suffix or 'no suffix'!r}.")
-    if not path.is_file():
-        raise DataError(f"{path} {'is no regular file' if path.exists() else 'does not exist'}.")
-    arrays, own = read_features(path)
-    arrays = _unstacked(arrays, path)
-    rows = _ids(ids) if ids is not None else own
-    if rows is None:
-        raise DataError(
-            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing "
-            "depends on them."
-        )
-    n = len(next(iter(arrays.values())))
-    if len(rows) != n:
-        raise DataError(f"{path} has {n} rows, but there are {len(rows)} ids.")
-    rows = _texts(rows, path)
+    arrays, rows = _contents(path, ids)
     samples, order = _placed(store, dataset, rows, path)
-    layers = {name: _single(values, f"{path}, {name}", rows) for name, values in arrays.items()}
+    layers = {name: _single(values, f"{path}, {visible(name)}", rows) for name, values in arrays.items()}
     log.info("%s: layers in the order %s", visible(str(path)), list(layers))
-    known = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # names need not be text
+    file_name = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # names need not be text
     spec = ExtractSpec(
         model=ModelSpec(
-            name=name, modality=modality, source="imported", id=known, revision=sha256_file(path), family=family
+            name=name, modality=modality, source="imported", id=file_name, revision=sha256_file(path), family=family
         ),
         dataset=dataset,
     )
@@ -97,18 +82,38 @@ def store_import(
     for index in writer.missing():
         start, stop = writer.bounds[index]
         writer.write(index, {layer: values[order[start:stop]] for layer, values in layers.items()})
-    return FeatureSet(writer.finish({}, imported_from=known))
+    return FeatureSet(writer.finish({}, imported_from=file_name))
+
+
+def _contents(path: Path, ids: Sequence[Any] | Path | str | None) -> tuple[dict[str, Array], list[str]]:
+    """The layers of a file, each of shape (n, d), and the n sample ids: those given, or the file's own."""
+    if path.suffix.lower() not in READERS:
+        raise SpecError(f"{path}: features are imported from {', '.join(READERS)}; got {path.suffix or 'no suffix'!r}.")
+    if not path.is_file():
+        raise DataError(f"{path} {'is not a regular file' if path.exists() else 'does not exist'}.")
+    arrays, file_ids = read_features(path)
+    arrays = _unstacked(arrays, path)
+    rows = _ids(ids) if ids is not None else file_ids
+    if rows is None:
+        raise DataError(
+            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing "
+            "depends on them."
+        )
+    n = len(next(iter(arrays.values())))
+    if len(rows) != n:
+        raise DataError(f"{path} has {n} rows, but there are {len(rows)} ids.")
+    return arrays, _texts(rows, path)
 
 
 def _placed(store: FeatureStore, dataset: DatasetSpec, rows: list[str], path: Path) -> tuple[Samples, torch.Tensor]:
     """The dataset's samples, and for each the row of the file that is it."""
-    place = {one: i for i, one in enumerate(rows)}
+    place = {sample: i for i, sample in enumerate(rows)}
     if len(place) != len(rows):
-        twice = next(one for i, one in enumerate(rows) if place[one] != i)
+        twice = next(sample for i, sample in enumerate(rows) if place[sample] != i)
         raise DataError(f"{path}: sample id {twice!r} occurs twice.")
     folder = store.dataset_dir(dataset)
     samples = store.read_samples(folder) if (folder / "samples.json").is_file() else Samples(rows, [[]] * len(rows))
-    missing, extra = [one for one in samples.ids if one not in place], sorted(set(rows) - set(samples.ids))
+    missing, extra = [sample for sample in samples.ids if sample not in place], sorted(set(rows) - set(samples.ids))
     if missing or extra:
         raise DataError(
             f"{path} and {folder.name} do not hold the same samples: {len(missing)} of the dataset's are missing in "
@@ -116,30 +121,32 @@ def _placed(store: FeatureStore, dataset: DatasetSpec, rows: list[str], path: Pa
             f"not in the dataset{f' (first {extra[0]!r})' if extra else ''}. Features must cover "
             "exactly the dataset's samples."
         )
-    return samples, torch.tensor([place[one] for one in samples.ids])
+    return samples, torch.tensor([place[sample] for sample in samples.ids])
 
 
 def _unstacked(layers: dict[str, Array], path: Path) -> dict[str, Array]:
     """Layers of shape (n, d), all of as many rows; an array of shape (n, layers, d) taken apart."""
-    found: dict[str, Array] = {}
+    flat: dict[str, Array] = {}
     for name, values in layers.items():
         if why := unusable(values):
-            raise FeatureError(f"{path}, {name}: {why}")
+            raise FeatureError(f"{path}, {visible(name)}: {why}")
         if values.ndim not in (2, 3):
-            raise FeatureError(f"{path}, {name}: shape {tuple(values.shape)}; expected (n, d), or (n, layers, d).")
+            raise FeatureError(
+                f"{path}, {visible(name)}: shape {tuple(values.shape)}; expected (n, d), or (n, layers, d)."
+            )
         parts = {name: values}
         if values.ndim == 3:
             parts = {f"{name}.{i:02d}": values[:, i] for i in range(values.shape[1])}
-        if twice := [part for part in parts if part in found]:
+        if twice := [part for part in parts if part in flat]:
             raise FeatureError(f"{path}: two layers would be named {twice[0]!r}. Rename one.")
-        found |= parts
-    if empty := [name for name, values in found.items() if 0 in values.shape]:
-        raise FeatureError(f"{path}, {empty[0]}: shape {tuple(found[empty[0]].shape)} holds no numbers.")
-    if not found:
+        flat |= parts
+    if empty := [name for name, values in flat.items() if 0 in values.shape]:
+        raise FeatureError(f"{path}, {visible(empty[0])}: shape {tuple(flat[empty[0]].shape)} holds no numbers.")
+    if not flat:
         raise FeatureError(f"{path} holds no layers.")
-    if len(counts := {len(values) for values in found.values()}) > 1:
+    if len(counts := {len(values) for values in flat.values()}) > 1:
         raise FeatureError(f"{path}: layers have different numbers of rows: {sorted(counts)}.")
-    return found
+    return flat
 
 
 def _ids(ids: Sequence[Any] | Path | str) -> list[Any]:
@@ -149,26 +156,26 @@ def _ids(ids: Sequence[Any] | Path | str) -> list[Any]:
     path = Path(ids)
     if not path.is_file():
         raise DataError(
-            f"{path} {'is no regular file' if path.exists() else 'does not exist'}; expected a file of ids."
+            f"{path} {'is not a regular file' if path.exists() else 'does not exist'}; expected a file of ids."
         )
     text = read_text(path)
     if path.suffix.lower() != ".json":
         return text.replace("\r\n", "\n").rstrip("\n").split("\n")
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON: {cause(error)}. Expected a list of ids.") from error
-    if not isinstance(found, list):
-        raise DataError(f"{path} holds {type(found).__name__}; expected a list of ids.")
-    return found
+        raise DataError(f"{path} is not JSON: {cause(error)}. Expected a list of ids.") from error
+    if not isinstance(content, list):
+        raise DataError(f"{path} holds {type(content).__name__}; expected a list of ids.")
+    return content
 
 
 def _texts(ids: Iterable[Any], path: Path) -> list[str]:
     """Ids as text, each of them."""
     texts = []
-    for i, one in enumerate(ids, 1):
+    for i, cell in enumerate(ids, 1):
         try:
-            text = cell_text(one, "id")
+            text = cell_text(cell, "id")
         except DataError as error:
             raise DataError(f"{path}, row {i}: {error}.") from error
         if text is None:

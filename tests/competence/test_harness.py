@@ -104,14 +104,17 @@ def test_what_no_model_takes_is_named_with_what_the_models_of_its_id_are(tmp_pat
     assert r"no model of the suite has these weights: \x1b[2Jstranger" in caplog.text
 
 
-def test_published_values_are_of_the_main_revision_s_whole_weights():
+def test_published_values_are_of_the_main_revision_s_whole_weights(caplog):
     gpt2 = ModelSpec(name="plain", **{**LM, "id": "huggyllama/llama-7b"})
     others = [
         gpt2.replace(name="step", revision="step1000"),
         gpt2.replace(name="four", quantize="4bit"),
         gpt2.replace(name="wheel", asset=AssetSpec(source="wheel", id="llama==1")),
     ]
-    assert {*published([gpt2, gpt2.replace(name="main", revision="main"), *others]).frame.model} == {"plain", "main"}
+    with caplog.at_level(logging.INFO):
+        frame = published([gpt2, gpt2.replace(name="main", revision="main"), *others]).frame
+    assert {*frame.model} == {"plain", "main"}
+    assert "as they are; step, four-4bit, wheel have none" in caplog.text
 
 
 @pytest.mark.parametrize(

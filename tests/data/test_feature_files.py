@@ -86,7 +86,7 @@ def test_shard_of_the_store_is_read_without_its_figures(tmp_path):
 @pytest.mark.parametrize("note", ["[]", "{", '{"layers": ["c"]}', '{"layers": 5}'])
 def test_notes_of_another_program_under_our_name_are_refused(note, tmp_path):
     save_file({"a": torch.ones(N, 2)}, tmp_path / "x.safetensors", metadata={"platorep": note})
-    refused(tmp_path / "x.safetensors", r"x.safetensors is damaged or no .safetensors \(\w+: ")
+    refused(tmp_path / "x.safetensors", r"x.safetensors is damaged, or not a .safetensors file \(\w+: ")
 
 
 # damaged and foreign files
@@ -105,7 +105,7 @@ def test_files_cut_off_or_of_something_else_are_refused_in_our_own_words(kind, t
     whole = path.read_bytes()
     for content in (b"", b"hello", b"junk" * 1000, whole[:100], whole[: len(whole) // 2], bytes(len(whole))):
         path.write_bytes(content)
-        refused(path, rf"x\.{kind} is (no|damaged)", (FeatureError, DataError))
+        refused(path, rf"x\.{kind} is (not|damaged)", (FeatureError, DataError))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_pictures_without_a_row_are_reported(pictures, caplog):
     del rows[-1]
     with caplog.at_level(logging.WARNING):
         assert len(open_dataset(write())) == 7
-    assert "1 pictures have no row in the metadata and are no samples, first ['7.png']" in caplog.text
+    assert "1 pictures have no row in the metadata and are not samples, first ['7.png']" in caplog.text
 
 
 def test_faults_of_a_folder_are_explained(pictures, tmp_path):
@@ -94,7 +94,7 @@ def test_faults_of_a_folder_are_explained(pictures, tmp_path):
         open_dataset(spec)
     (root / "metadata.csv").unlink()
     (root / "metadata.jsonl").write_text("{")
-    with pytest.raises(DataError, match="metadata.jsonl, line 1 is no JSON"):
+    with pytest.raises(DataError, match="metadata.jsonl, line 1 is not JSON"):
         open_dataset(spec)
 
 
@@ -108,7 +108,7 @@ def test_faults_of_a_folder_are_explained(pictures, tmp_path):
         ("7", "line 1 is 7. Each line must be an object"),
         (
             '{"file_name": "0.png", "text": "a"}\n\n{"file_name": ',
-            r"line 3 is no JSON \(Expecting value, column \d+\). Each line",
+            r"line 3 is not JSON \(Expecting value, column \d+\). Each line",
         ),
     ],
 )

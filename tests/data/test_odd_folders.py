@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from platorep.core.errors import DataError
+from platorep.core.errors import DataError, UnknownNameError
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureStore
 from platorep.data import open_dataset
@@ -121,7 +121,12 @@ def test_escape_sequences_reach_neither_the_log_nor_an_error(pictures, caplog):
     rows[2]["key"] = rows[1]["key"]
     with pytest.raises(DataError) as repeated:
         open_dataset(write(columns={"id": "key"}))
-    assert "\x1b" not in caplog.text + str(repeated.value)
+    for row in rows:
+        row["\x1b[2Jcaption"] = row.pop("text")
+    with pytest.raises(UnknownNameError) as unknown:
+        open_dataset(write())
+    assert r"\x1b[2Jcaption" in str(unknown.value)
+    assert "\x1b" not in caplog.text + str(repeated.value) + str(unknown.value)
 
 
 # names of files

@@ -119,7 +119,7 @@ def test_json_lines_keep_types_and_missing_cells_are_none(tmp_path):
     ("line", "message"),
     [
         ('{"text": "a", "text": "b"}', "line 1 cannot be read: the name 'text' occurs twice"),
-        ('{"n": ' + "[" * 100_000 + "}", "line 1 (is no JSON|cannot be read)"),
+        ('{"n": ' + "[" * 100_000 + "}", "line 1 (is not JSON|cannot be read)"),
         ('{"n": ' + "9" * 5000 + "}", "line 1 cannot be read: Exceeds the limit"),
         ('[{"text": "a"}]', "line 1 is .* Each line must be an object"),
     ],
@@ -165,5 +165,5 @@ def test_damaged_parquet_says_so(tmp_path):
     whole = (tmp_path / "t.parquet").read_bytes()
     for content in (b"junk" * 10, whole[:200], whole[:8] + bytes(100) + whole[108:]):
         (tmp_path / "t.parquet").write_bytes(content)
-        with pytest.raises(DataError, match=r"t.parquet is damaged or no parquet file"):
+        with pytest.raises(DataError, match=r"t.parquet is damaged or not a parquet file"):
             read_table(tmp_path / "t.parquet").cells("a")

@@ -85,8 +85,8 @@ def test_line_separators_inside_an_id_do_not_part_it(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("ids.json", "{", r"ids.json is no JSON: Expecting property name.* Expected a list of ids"),
-        ("ids.json", "[" * 100_000, r"ids.json is no JSON"),
+        ("ids.json", "{", r"ids.json is not JSON: Expecting property name.* Expected a list of ids"),
+        ("ids.json", "[" * 100_000, r"ids.json is not JSON"),
         ("ids.json", '{"a": 1}', r"ids.json holds dict; expected a list of ids"),
         ("ids.json", json.dumps([*IDS[:11], None]), r"x.npy, row 12: the id is missing"),
         ("ids.json", json.dumps([*IDS[:11], ["a"]]), r"x.npy, row 12: id is \['a'\] \(list\); expected"),
@@ -94,7 +94,7 @@ def test_line_separators_inside_an_id_do_not_part_it(tmp_path):
         ("ids.txt", "\n".join(["", *IDS[1:]]), r"x.npy, row 1: the id is missing"),
         ("ids.txt", "caf\xe9".encode("latin-1"), r"ids.txt is not UTF-8"),
         ("other.txt", None, r"ids.txt does not exist; expected a file of ids"),
-        ("ids.txt/inside", "", r"ids.txt is no regular file"),
+        ("ids.txt/inside", "", r"ids.txt is not a regular file"),
     ],
 )  # fmt: skip
 def test_files_of_ids_that_are_none_say_why(name, content, message, tmp_path):
@@ -143,7 +143,15 @@ def test_name_of_a_file_need_not_be_utf8_and_its_ending_may_be_of_any_case(tmp_p
     (tmp_path / "x.npy").rename(path)
     assert load(path, FeatureStore(tmp_path / "store"), IDS).spec.model.id == r"caf\xe9.NPY"
     os.mkfifo(tmp_path / "pipe.npy")
-    with pytest.raises(DataError, match="pipe.npy is no regular file"):
+    with pytest.raises(DataError, match="pipe.npy is not a regular file"):
         load(tmp_path / "pipe.npy", FeatureStore(tmp_path / "store"), IDS)
     with pytest.raises(SpecError, match=r"'caf\\udce9' is not valid Unicode; expected a text for name"):
         load(path, FeatureStore(tmp_path / "store"), IDS, family="caf\udce9")
+
+
+def test_escape_sequences_in_names_of_layers_do_not_reach_an_error(tmp_path):
+    for values in (X.numpy() * np.nan, X.numpy()[:, 0], np.ones((12, 0)), X.numpy().astype(complex)):
+        with pytest.raises(FeatureError) as caught:
+            load(npz(tmp_path, **{"\x1b[2J": values}), FeatureStore(tmp_path / "store"))
+        assert "\x1b" not in str(caught.value)
+        assert r"x.npz, \x1b[2J: " in str(caught.value)

@@ -132,10 +132,10 @@ def test_files_that_are_not_numpy_s_are_said_to_be_none_and_nothing_unsafe_is_ad
         broken.append(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     for content in broken:
         path.write_bytes(content)
-        with pytest.raises(FeatureError, match=rf"bad\.{kind} is (no \.{kind}: |damaged, or)") as caught:
+        with pytest.raises(FeatureError, match=rf"bad\.{kind} is (not an \.{kind} file: |damaged, or)") as caught:
             load(path, store, IDS)
         assert "allow_pickle" not in str(caught.value)
-        assert str(caught.value).startswith(f"{path} is no .{kind}") or content not in (b"", b"junk" * 100)
+        assert str(caught.value).startswith(f"{path} is not an .{kind} file") or content not in (b"", b"junk" * 100)
     path.write_bytes(whole)
     assert torch.equal(load(path, store, IDS).load(0), X)
 
@@ -144,7 +144,7 @@ def test_archives_of_other_things_are_no_features(tmp_path):
     path, store = tmp_path / "x.npz", FeatureStore(tmp_path / "store")
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("word.xml", "<xml/>")
-    with pytest.raises(FeatureError, match=r"is no \.npz: word.xml in it is no array"):
+    with pytest.raises(FeatureError, match=r"is not an \.npz file: word.xml in it is not an array"):
         load(path, store, IDS)
     np.savez(path, first=np.array([{"a": 1}] * 12, dtype=object))
     with pytest.raises(FeatureError, match="holds Python objects: pickled objects are not read") as caught:

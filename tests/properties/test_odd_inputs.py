@@ -342,10 +342,8 @@ def test_odd_arrays_score_as_the_same_numbers_in_float32_or_are_refused(data, me
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         score, refused = attempt(lambda: platorep.score(x, y, metric, **params))
-        if refused is not None:
-            return
-        assert {x.dtype.kind, y.dtype.kind} <= {*"fiu"}
-        assert x.shape[0] == y.shape[0]
-        clean = [np.ascontiguousarray(side, np.float32) for side in (x, y)]
-        assert score == platorep.score(*clean, metric, **params)
-        assert math.isfinite(score)
+        if refused is None:
+            assert {x.dtype.kind, y.dtype.kind} <= {*"fiu"}
+            clean = [np.ascontiguousarray(side, np.float32) for side in (x, y)]
+            assert score == platorep.score(*clean, metric, **params)
+            assert math.isfinite(score)
