@@ -184,4 +184,11 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    from platorep.core.interrupts import INTERRUPTED, end_now
+
+    try:
+        app()
+    except SystemExit as end:
+        if end.code in INTERRUPTED:
+            end_now(end.code)
+        raise

@@ -157,7 +157,7 @@ def examine_model(
     local = spec.source in ("pixels", "tfidf") or (spec.weights == "random" and spec.source == "timm")
     source = f"{spec.asset.source}: {spec.asset.id}" if spec.asset else "none needed" if local else "hub"
     row = Model(name=spec.name, id=spec.id, weights_from=source, found="unknown", revision=spec.revision)
-    stored = any(settings.store.find(f"*/{pipeline.slug(spec.name)}--*"))
+    stored = any(settings.store.named(spec.name))
     if stored:
         try:
             features = pipeline.find_features(

@@ -28,6 +28,9 @@ GROUPS = {
 POSITIONAL = {"ls": "what", "reproduce": "reproduce", "simulate": "experiment"}
 """Commands whose first bare word stands for a configuration key."""
 
+LOOKING = ("ls", "doctor")
+"""Commands that leave nothing behind."""
+
 FLAGS = {"doctor": {"--json": "json=true"}}
 """Options of a command that Hydra does not have, and the override that each stands for."""
 
@@ -37,6 +40,7 @@ def launch(task: str, argv: Sequence[str]) -> None:
 
     Exits with code 1 when the task fails or when a name in the words is unknown.
     """
+    from platorep.core.disk import check_writable
     from platorep.core.errors import PlatorepError
 
     words = [FLAGS.get(task, {}).get(word, word) for word in argv]
@@ -51,6 +55,10 @@ def launch(task: str, argv: Sequence[str]) -> None:
         ]
     try:
         check_choices(words)
+        if task not in LOOKING and not any(
+            word.startswith(("--cfg", "-c", "--help", "-h", "--info", "--hydra")) for word in words
+        ):
+            check_writable(root_of(words))
     except PlatorepError as error:
         sys.exit(f"platorep {task}: {error}")
 
@@ -67,6 +75,12 @@ def launch(task: str, argv: Sequence[str]) -> None:
         hydra.main(version_base="1.3", config_path=str(config.config_dir()), config_name=task)(getattr(tasks, task))()
     finally:
         sys.argv = saved
+
+
+def root_of(words: Sequence[str]) -> Path:
+    """The folder that the words name as `root`, in which Hydra makes its own folder before any of our code runs."""
+    named = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("root=")]
+    return Path(named[-1]).expanduser() if named and named[-1] and "$" not in named[-1] else Path("outputs")
 
 
 def check_choices(words: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from rich.table import Table
@@ -10,6 +11,9 @@ from platorep import pipeline
 from platorep.config import config_dir
 from platorep.core.errors import unknown_name
 from platorep.progress import console_for_tables
+
+
+log = logging.getLogger(__name__)
 
 
 def show(what: str, cfg: dict[str, Any], settings: pipeline.Settings) -> None:
@@ -67,10 +71,13 @@ def _models(cfg: dict[str, Any]) -> Table:
 
 def _features(settings: pipeline.Settings) -> Table:
     table = _table("model", "dataset", "samples", "layers", "size", "key", "revision")
-    for one in settings.store.find():
+    sets, damaged = settings.store.scan()
+    for one in sets:
         size = sum(shard.bytes for shard in one.shards)
         revision = (one.spec.model.revision or "")[:20]
         table.add_row(
             one.name, one.spec.dataset.name, str(one.n), str(len(one.layers)), f"{size / 1e6:.1f} MB", one.key, revision
         )
+    for one in damaged:
+        log.warning("%s", one.error)
     return table

@@ -180,6 +180,21 @@ def stored(cfg: dict[str, Any], settings: Settings) -> list[FeatureSet]:
     return found
 
 
+def present_keys(cfg: dict[str, Any], settings: Settings) -> dict[str, str | None]:
+    """Key of each model's features under this configuration, in the suite's order; None where they are not stored.
+
+    Raises:
+        StoreError: several extractions of a model fit.
+    """
+    dataset, keys = dataset_spec(cfg), {}
+    for model in model_specs(cfg):
+        spec = extract_spec(cfg, model, dataset)
+        stored_sets, _ = settings.store.named(model.name)
+        fits = any(_fits(spec.identity(), features.spec.identity()) for features in stored_sets)
+        keys[model.name] = find_features(settings.store, spec).key if fits else None
+    return keys
+
+
 def sides(features: list[FeatureSet], pairs: str) -> list[tuple[list[FeatureSet], list[FeatureSet], str]]:
     """The blocks of model pairs that `protocol.pairs` means, as (x models, y models, the engine's word for them).
 
@@ -311,17 +326,15 @@ def stored_alignment(cfg: dict[str, Any], settings: Settings) -> AlignmentTable:
     if not parts:
         raise StoreError(f"no scores under {folder}. Run `platorep align` with the same words first.")
     frame = AlignmentTable.load(parts).frame
-    names = [spec.name for spec in model_specs(cfg)]
+    keys = present_keys(cfg, settings)
     metrics = [metric.id for metric in built_metrics(cfg)]
     clip = clip_id(cfg["protocol"]["clip"], cfg["protocol"]["quantile"])
-    chosen = frame[
-        frame.x_model.isin(names) & frame.y_model.isin(names) & frame.metric.isin(metrics) & (frame["clip"] == clip)
-    ]
+    chosen = AlignmentTable(frame[frame.metric.isin(metrics) & (frame["clip"] == clip)]).of_models(keys).frame
     if chosen.empty:
         raise StoreError(
             f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. Run `platorep align` first."
         )
-    order = {name: place for place, name in enumerate(names)}
+    order = {name: place for place, name in enumerate(keys)}
     rows = chosen.assign(_x=chosen.x_model.map(order), _y=chosen.y_model.map(order))
     rows = rows.sort_values(["metric", "_x", "_y"], kind="stable").drop(columns=["_x", "_y"])
     return AlignmentTable.from_frame(rows)

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from platorep import pipeline
+from platorep.core.disk import disk_error
 from platorep.core.errors import PlatorepError, SpecError, StoreError, unknown_name
 from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
@@ -97,6 +98,8 @@ def _weights(spec: ExtractSpec) -> tuple[Any, ...]:
 
 def failure(name: str, error: Exception) -> Failure:
     """Logs why something could not be done, and notes it: with a traceback where it was not foreseen."""
+    if isinstance(error, OSError) and error.errno is not None:
+        error = disk_error(error)
     if isinstance(error, PlatorepError):
         log.error("%s: %s", name, error)
     else:

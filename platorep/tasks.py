@@ -17,8 +17,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from platorep import pipeline, stages
-from platorep.core.errors import PlatorepError
+from platorep.core.disk import disk_errors_of_the_system
+from platorep.core.errors import DiskError, PlatorepError
 from platorep.core.files import write_json
+from platorep.core.interrupts import GO_ON, exit_code, terminable
 from platorep.core.provenance import provenance
 from platorep.core.resources import use_threads
 
@@ -44,10 +46,11 @@ def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], 
         }
         start = time.perf_counter()
         try:
-            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-            settings = pipeline.Settings.from_config(plain)
-            use_threads(settings.resources.threads)
-            result = body(plain, settings)
+            with terminable(), disk_errors_of_the_system():
+                plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+                settings = pipeline.Settings.from_config(plain)
+                use_threads(settings.resources.threads)
+                result = body(plain, settings)
             status |= {"status": "ok"}
             return result
         except PlatorepError as error:
@@ -56,9 +59,12 @@ def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], 
             if sweep:
                 raise
             sys.exit(1)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             status |= {"status": "interrupted"}
-            raise
+            log.error("%s: interrupted. %s", body.__name__, GO_ON)
+            if sweep:
+                raise
+            sys.exit(exit_code(interrupt))
         except Exception as error:
             status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
             log.exception("%s failed", body.__name__)
@@ -68,7 +74,10 @@ def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], 
         finally:
             if hydra.output_subdir is not None:  # commands that only look leave nothing behind
                 status["seconds"] = round(time.perf_counter() - start, 3)
-                write_json(folder / "status.json", status)
+                try:
+                    write_json(folder / "status.json", status)
+                except DiskError as error:  # beside what ended the run, which was said
+                    log.error("%s: no status.json: %s", body.__name__, error)
 
     # Hydra calls the wrapper with a DictConfig; the body's own signature must not show through
     del task.__wrapped__  # type: ignore[attr-defined]

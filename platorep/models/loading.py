@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import shutil
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +12,7 @@ from typing import Any
 
 import torch
 
-from platorep.assets import cache_dir
+from platorep.assets import derived
 from platorep.assets.hub import snapshot
 from platorep.core.errors import AssetError, SpecError, unknown_name
 from platorep.core.specs import ModelSpec
@@ -106,10 +104,12 @@ def _language_files(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
 
 
 def _dequantized(gguf: Path, revision: str) -> Path:
-    """A float32 copy of a GGUF model in the cache, made once: de-quantising takes tens of seconds."""
-    folder = cache_dir() / "dequantized" / revision[:16]
-    if (folder / "config.json").is_file():
-        return folder
+    """A float32 copy of a GGUF model in the cache, made once and checked at every use: making it takes tens of seconds."""
+    return derived(f"dequantized/{revision[:16]}", partial(_dequantize, gguf))
+
+
+def _dequantize(gguf: Path, into: Path) -> None:
+    """Writes the float32 weights, the configuration and the tokenizer of a GGUF model."""
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -125,16 +125,8 @@ def _dequantized(gguf: Path, revision: str) -> Path:
     config.architectures = [type(model).__name__]
     plain = AutoModelForCausalLM.from_config(config)
     plain.load_state_dict(model.state_dict())
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
-    plain.save_pretrained(part)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(part)
-    try:
-        part.rename(folder)
-    except OSError:
-        if not (folder / "config.json").is_file():
-            raise
-        shutil.rmtree(part)
-    return folder
+    plain.save_pretrained(into)
+    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(into)
 
 
 def _shape(auto: Any, config: Any, trust_remote_code: bool) -> Any:
