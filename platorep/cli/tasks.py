@@ -16,8 +16,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from platorep.core.errors import PlatorepError
+from platorep.core.disk import disk_errors_of_the_system
+from platorep.core.errors import DiskError, PlatorepError
 from platorep.core.files import write_json
+from platorep.core.interrupts import GO_ON, exit_code, terminable
 from platorep.core.provenance import provenance
 from platorep.core.resources import use_threads
 
@@ -41,12 +43,17 @@ def _perform(command: str, cfg: DictConfig) -> Any:
     status: dict[str, Any] = {"task": command, "overrides": overrides, "provenance": provenance()}
     start = time.perf_counter()
     try:
-        result, root = _body(command)(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True), overrides)
+        with terminable(), disk_errors_of_the_system():
+            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+            result, root = _body(command)(plain, overrides)  # type: ignore[arg-type]
         status |= {"status": "ok", "results": _below(root, result)}
         return result
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         status |= {"status": "interrupted"}
-        raise
+        log.error("%s: interrupted. %s", command, GO_ON)
+        if hydra.mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(exit_code(interrupt))
     except Exception as error:
         status |= {"status": "failed", "error": f"{type(error).__name__}: {error}"}
         _say(command, error)
@@ -56,7 +63,10 @@ def _perform(command: str, cfg: DictConfig) -> Any:
     finally:
         if hydra.output_subdir is not None:  # commands that only look leave nothing behind
             status["seconds"] = round(time.perf_counter() - start, 3)
-            write_json(Path(hydra.runtime.output_dir) / "status.json", status)
+            try:
+                write_json(Path(hydra.runtime.output_dir) / "status.json", status)
+            except DiskError as error:  # beside what ended the run, which was said
+                log.error("%s: no status.json: %s", command, error)
 
 
 def _say(command: str, error: Exception) -> None:

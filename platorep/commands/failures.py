@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from platorep.core.disk import disk_error
 from platorep.core.errors import PlatorepError
 
 
@@ -22,6 +23,8 @@ class Failure:
 
 def failure(name: str, error: Exception) -> Failure:
     """Logs why something could not be done, and notes it: with a traceback where it was not foreseen."""
+    if isinstance(error, OSError) and error.errno is not None:
+        error = disk_error(error)
     if isinstance(error, PlatorepError):
         log.error("%s: %s", name, error)
     else:

@@ -70,6 +70,21 @@ def disk_errors(path: Path | str) -> Iterator[None]:
         raise disk_error(OSError(int(number[1]), os.strerror(int(number[1]))), path) from error
 
 
+@contextmanager
+def disk_errors_of_the_system(folder: Path | str | None = None) -> Iterator[None]:
+    """Turns an OSError that has a number of the system's into a `DiskError`; others pass.
+
+    Libraries raise OSError for other things too, without a number: those are no errors of a disk. The error names its own
+    path, or `folder` where it has none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise disk_error(error, error.filename or folder) from error
+
+
 def check_writable(folder: Path | str) -> None:
     """Makes a folder if need be, and writes and removes a small file in it.
 

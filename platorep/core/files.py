@@ -95,12 +95,12 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path, kind: type = dict) -> Any:
+def read_json(path: Path, kind: type | tuple[type, ...] = dict) -> Any:
     """JSON of a file of ours.
 
     Args:
         path: the file.
-        kind: what its outermost value must be, dict or list.
+        kind: what its outermost value must be: dict, list, or both.
 
     Raises:
         StoreError: it is missing, cannot be read, is no JSON, or holds another kind of value; names it.
@@ -115,7 +115,8 @@ def read_json(path: Path, kind: type = dict) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise damaged(path, str(error) or "nested too deeply") from None
     if not isinstance(value, kind):
-        raise damaged(path, f"it holds a {type(value).__name__}, expected a {kind.__name__}")
+        kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        raise damaged(path, f"it holds a {type(value).__name__}, expected a {kinds}")
     return value
 
 

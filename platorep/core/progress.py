@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
@@ -37,6 +37,20 @@ class StderrHandler(logging.StreamHandler):
     def stream(self):  # type: ignore[override]
         """The stream of now: a live progress bar puts its own in the place of sys.stderr."""
         return sys.stderr
+
+
+class LogFile(logging.FileHandler):
+    """A log file that a full or read-only disk cannot turn into an error of its own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a line where it can be written."""
+        with suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Says nothing: what the disk refuses is said once, by the run that meets it."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 class _Rate(ProgressColumn):

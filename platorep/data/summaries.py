@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.files import read_json, write_atomically, write_json
+from platorep.core.files import read_json, read_record, write_atomically, write_record
 from platorep.core.samples import Samples
 from platorep.core.specs import ModelSpec
 
@@ -106,25 +106,29 @@ def summarise(
         "new_tokens": f"{TOKENS_A_WORD} a word and {SLACK}",
     }
     recipe = json.loads(json.dumps(recipe))
-    if (folder / "recipe.json").is_file() and (old := read_json(folder / "recipe.json")) != recipe:
+    if (old := _stored_recipe(folder)) is not None and old != recipe:
         differ = ", ".join(name for name in recipe if old.get(name) != recipe[name])
         raise StoreError(f"{folder} holds summaries made with another {differ}. Remove it, or write to another root.")
-    write_json(folder / "recipe.json", recipe)
+    write_record(folder / "recipe.json", recipe)
     originals = [own[0] for own in pairs.samples.captions]
     starts = range(0, len(originals), decoding.batch)
     parts = {
         (count, start): folder / "parts" / f"words_{count}-{start:06d}.json" for count in words for start in starts
     }
-    missing = [job for job, path in parts.items() if not path.is_file()]
+    missing = [
+        (count, start)
+        for (count, start), path in parts.items()
+        if len(_summaries(path)) != len(originals[start : start + decoding.batch])
+    ]
     writer = _Writer(spec, decoding, device) if missing else None
     for done, (count, start) in enumerate(missing, 1):
         made = writer(originals[start : start + decoding.batch], count, decoding.seed + start)  # type: ignore[misc]
-        write_json(parts[count, start], made)
+        write_record(parts[count, start], {"summaries": made})
         if progress is not None:
             progress(done, len(missing), f"{count} words")
     frame = _pictures(pairs, folder).assign(text=originals)
     for count in words:
-        frame[f"words_{count}"] = [text for start in starts for text in read_json(parts[count, start])]
+        frame[f"words_{count}"] = [text for start in starts for text in _summaries(parts[count, start])]
         if empty := int((frame[f"words_{count}"] == "").sum()):
             log.warning(
                 "%d of %d summaries of %d words are empty; extract with dataset.on_bad_sample=drop",
@@ -134,6 +138,32 @@ def summarise(
             )
     write_atomically(folder / "metadata.parquet", lambda p: frame.to_parquet(p, index=False, compression="zstd"))
     return folder
+
+
+def _stored_recipe(folder: Path) -> dict[str, Any] | None:
+    """What the summaries in a folder were made with; None where there are none yet.
+
+    Raises:
+        StoreError: its file is damaged.
+    """
+    path = folder / "recipe.json"
+    try:
+        return read_record(path) if path.is_file() else None
+    except StoreError as error:
+        raise StoreError(error.fault, f"Remove {folder}, and run the same command again.") from None
+
+
+def _summaries(path: Path) -> list[str]:
+    """The summaries of one batch; none where they are still to be made, or have to be made again as their file is damaged."""
+    if not path.is_file():
+        return []
+    try:
+        stored = read_json(path, (dict, list))
+        texts = stored if isinstance(stored, list) else read_record(path).get("summaries")  # lists: earlier versions
+    except StoreError as error:
+        log.warning("%s It is made again.", error.fault)
+        return []
+    return texts if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else []
 
 
 def first_line(text: str) -> str:

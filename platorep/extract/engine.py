@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -132,22 +132,21 @@ def write_missing(
         loaded()
     budget = Budget.find(resources.tokens, device)
     bounds = [writer.bounds[index] for index in missing]
-    todo, done, counted = sum(stop - start for start, stop in bounds), 0, 0
     try:
         blocks = compiled_blocks(encoder, device) if resources.compile else nullcontext(False)
         with clock("computing"), blocks as compiled:
             if spec.model.modality == "language":
-                stream = _text_shards(encoder, spec, items, bounds, budget, bits)
+                shards = _text_shards(encoder, spec, items, bounds, budget, bits)
             else:
                 workers = default_workers(device) if resources.workers is None else resources.workers
-                stream = _picture_shards(encoder, dataset, items, bounds, budget, workers, device)
-            for index, (features, scalars, count) in zip(missing, stream, strict=True):
-                with clock("writing"):
-                    writer.write(index, dict(zip(encoder.layers, features, strict=True)), scalars)
-                done, counted = done + len(features[0]), counted + count
-                if progress is not None:
-                    progress(done, todo, "")
+                shards = _picture_shards(encoder, dataset, items, bounds, budget, workers, device)
+            with closing(shards):  # ends its workers at once where it is interrupted
+                counted = _write_all(writer, missing, encoder.layers, shards, clock, progress)
         facts = dict(encoder.facts)
+    except KeyboardInterrupt:
+        there = len(writer.bounds) - len(writer.absent())
+        log.warning("%s: %d of %d shards are finished.", spec.model.name, there, len(writer.bounds))
+        raise
     finally:
         del encoder
         free_memory()
@@ -167,6 +166,25 @@ def write_missing(
         out_of_memory=budget.halvings,
         peak_memory=clock.peak_memory(),
     )
+
+
+def _write_all(
+    writer: FeatureWriter,
+    indices: Sequence[int],
+    layers: Sequence[str],
+    shards: Iterator[Made],
+    clock: _Clock,
+    progress: Report | None,
+) -> int:
+    """Writes the shards as they come; how many tokens or pictures they took."""
+    todo, done, counted = sum(stop - start for start, stop in (writer.bounds[i] for i in indices)), 0, 0
+    for index, (features, scalars, count) in zip(indices, shards, strict=True):
+        with clock("writing"):
+            writer.write(index, dict(zip(layers, features, strict=True)), scalars)
+        done, counted = done + len(features[0]), counted + count
+        if progress is not None:
+            progress(done, todo, "")
+    return counted
 
 
 Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
@@ -213,19 +231,19 @@ def _picture_shards(
     shards = [_distinct(items.pictures[start:stop]) for start, stop in bounds]
     batches = [[own[low : low + size] for low in range(0, len(own), size)] for own, _ in shards]
     every = [batch for some in batches for batch in some]
-    pictures = picture_batches(dataset, encoder.transform, every, workers, pinned=device.type == "cuda")
-    for (own, rows), some in zip(shards, batches, strict=True):
+    with closing(picture_batches(dataset, encoder.transform, every, workers, pinned=device.type == "cuda")) as pictures:
+        for (own, rows), some in zip(shards, batches, strict=True):
 
-        def parts(some: list[list[tuple[int, int]]] = some) -> Iterator[tuple[list[int], Encoded]]:
-            done = 0
-            for batch in some:
-                places = list(range(done, done + len(batch)))
-                for part, encoded in encode_within(encoder.encode, next(pictures), encoder.tokens_each, budget):
-                    yield places[part], encoded
-                done += len(batch)
+            def parts(some: list[list[tuple[int, int]]] = some) -> Iterator[tuple[list[int], Encoded]]:
+                done = 0
+                for batch in some:
+                    places = list(range(done, done + len(batch)))
+                    for part, encoded in encode_within(encoder.encode, next(pictures), encoder.tokens_each, budget):
+                        yield places[part], encoded
+                    done += len(batch)
 
-        layers, _ = _gather(on_host(parts()), rows, len(own))
-        yield layers, {}, len(own)
+            layers, _ = _gather(on_host(parts()), rows, len(own))
+            yield layers, {}, len(own)
 
 
 def _distinct(rows: Sequence[list[Any]]) -> tuple[list[Any], list[list[int]]]:

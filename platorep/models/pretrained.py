@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import shutil
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from platorep.assets import cache_dir
+from platorep.assets import derived
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models import fetching
@@ -161,10 +159,12 @@ def _folder(spec: ModelSpec) -> Path:
 
 
 def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
-    """A float32 copy of a GGUF model in the cache, made once: de-quantising takes tens of seconds."""
-    folder = cache_dir() / "dequantized" / str(spec.revision)[:16]
-    if (folder / "config.json").is_file():
-        return folder
+    """A float32 copy of a GGUF model in the cache, made once and checked at every use: making it takes tens of seconds."""
+    return derived(f"dequantized/{str(spec.revision)[:16]}", partial(_dequantize, gguf, spec))
+
+
+def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
+    """Writes the float32 weights, the configuration and the tokenizer of a GGUF model."""
     import transformers
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -184,16 +184,8 @@ def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
     config.architectures = [type(model).__name__]
     plain = AutoModelForCausalLM.from_config(config)
     plain.load_state_dict(model.state_dict())
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
-    plain.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    try:
-        part.rename(folder)
-    except OSError:
-        if not (folder / "config.json").is_file():
-            raise
-        shutil.rmtree(part)
-    return folder
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _shape(auto: Any, config: Any, trust_remote_code: bool) -> Any:

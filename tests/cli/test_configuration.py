@@ -41,6 +41,23 @@ def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(s
     assert find_features(store, asked, lambda spec: None).path == found.path
 
 
+@pytest.mark.parametrize("name", ["org/model", "my model", "a[1]", "模型", "x" * 300])
+def test_features_are_found_by_a_name_that_is_no_file_name(store, name):
+    put(store, SPEC.replace(model=MODEL.replace(name="model", seed=1)))
+    stored = put(store, SPEC.replace(model=MODEL.replace(name=name)))
+    asked = SPEC.replace(model=MODEL.replace(name=name, revision=None))
+    assert find_features(store, asked, lambda spec: None).path == stored.path
+
+
+def test_damaged_features_are_named_and_not_taken_for_absent(store):
+    stored = put(store, SPEC)
+    (stored.path / "manifest.json").write_text("{")
+    with pytest.raises(StoreError, match=r"manifest.json is damaged"):
+        find_features(store, SPEC, lambda spec: None)
+    fits = put(store, SPEC.replace(model=MODEL.replace(seed=1)))
+    assert find_features(store, fits.spec, lambda spec: None).path == fits.path
+
+
 @pytest.mark.parametrize(
     "change",
     [

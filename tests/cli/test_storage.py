@@ -39,15 +39,59 @@ def test_what_was_imported_is_exported_unchanged(root, tmp_path):
     np.testing.assert_array_equal(before["layer"], after[name])
 
 
-def test_verify_finds_a_changed_byte(root):
-    assert store("verify", "--root", root).exit_code == 0
-    shard = next(root.rglob("shard-*"))
+def damage(root, name):
+    shard = next(root.rglob(f"{name}--*/shard-*"))
     raw = bytearray(shard.read_bytes())
     raw[-1] ^= 1
     shard.write_bytes(raw)
+    return shard
+
+
+@pytest.fixture
+def three(root, tmp_path):
+    """Three imported models, of which the first and the last will be damaged."""
+    for name in ("one", "two three"):
+        words = ["--name", name, "--modality", "brain", "--dataset", "scans", "--root", root]
+        assert store("import", tmp_path / "mine.npz", *words).exit_code == 0
+    return root
+
+
+def test_verify_finds_a_changed_byte(root):
+    assert store("verify", "--root", root).exit_code == 0
+    damage(root, "mine")
     done = store("verify", "--root", root)
     assert done.exit_code == 1
     assert "it changed after it was written" in done.output
+
+
+def test_every_damaged_set_is_named_listed_and_removed_and_the_others_are_left(three):
+    damage(three, "mine")
+    next(three.rglob("two-three--*/manifest.json")).write_text("[")
+    done = store("verify", "--root", three)
+    assert done.exit_code == 1
+    lines = [line for line in done.output.splitlines() if line.startswith("scans--")]
+    assert ["mine--" in line and "changed" in line for line in lines] == [True, False, False]
+    assert ["whole" in line for line in lines] == [False, True, False]
+    assert "manifest.json is damaged" in lines[2]
+    done = store("rm", "*", "--yes", "--root", three)
+    assert done.exit_code == 0, done.output
+    assert not list(three.rglob("shard-*"))
+
+
+def test_repair_says_what_became_of_each(three):
+    damage(three, "one")
+    done = store("repair", "--root", three)
+    assert done.exit_code == 1
+    assert "/mine--" in done.output
+    assert "one--" in done.output
+    assert "it was imported: import its file again" in done.output
+    assert done.output.count(": whole") == 2
+    assert store("repair", "mine", "--root", three).exit_code == 0
+
+
+@pytest.mark.parametrize("pattern", ["two three", "scans/two three", "two-three", "scans/two*"])
+def test_a_name_with_a_space_is_found_as_it_is_written(three, tmp_path, pattern):
+    assert store("export", pattern, tmp_path / "x.npz", "--root", three).exit_code == 0
 
 
 def test_rm_removes_what_matches_and_asks_first(root):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pandas as pd
 import pytest
 import torch
@@ -99,6 +102,46 @@ def test_the_recipe_is_recorded_and_another_one_is_refused(made, model, pairs):
     assert recipe["model"]["revision"] == model.revision
     with pytest.raises(StoreError, match="holds summaries made with another decoding"):
         summarise(model, pairs, WORDS, made, decoding=Decoding(batch=3), device=CPU)
+
+
+@pytest.mark.parametrize("damage", ["{", "[1]", '{"summaries": 3}', '["only one"]', "other text", ""])
+def test_a_damaged_file_of_summaries_is_made_again(made, model, pairs, tmp_path, damage):
+    shutil.copytree(made, tmp_path / "copy")
+    part = next((tmp_path / "copy" / "parts").iterdir())
+    if damage == "other text":  # a list of another letter would be another caption, without a word
+        texts = json.loads(part.read_text())
+        part.write_text(json.dumps({**texts, "summaries": [text + "x" for text in texts["summaries"]]}))
+    else:
+        part.write_text(damage)
+    summarise(model, pairs, WORDS, tmp_path / "copy", decoding=Decoding(batch=4), device=CPU)
+    assert contents(tmp_path / "copy") == contents(made)
+
+
+def test_summaries_of_an_earlier_version_are_kept(made, model, pairs, tmp_path):
+    shutil.copytree(made, tmp_path / "copy")
+    for part in (tmp_path / "copy" / "parts").iterdir():
+        part.write_text(json.dumps(json.loads(part.read_text())["summaries"]))
+    steps = []
+    summarise(
+        model,
+        pairs,
+        WORDS,
+        tmp_path / "copy",
+        decoding=Decoding(batch=4),
+        device=CPU,
+        progress=lambda *a: steps.append(a),
+    )
+    assert steps == []
+    assert (tmp_path / "copy" / "metadata.parquet").read_bytes() == (made / "metadata.parquet").read_bytes()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "3", '{"model": 1, "checksum": "0"}'])
+def test_a_damaged_recipe_is_named(model, pairs, tmp_path, text):
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(
+        StoreError, match=rf"recipe.json is damaged .*Remove {tmp_path}, and run the same command again"
+    ):
+        summarise(model, pairs, WORDS, tmp_path, decoding=Decoding(batch=4), device=CPU)
 
 
 def test_drawn_summaries_follow_their_seed_and_leave_the_global_generator_alone(model, pairs, tmp_path):

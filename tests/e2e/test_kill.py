@@ -1,6 +1,12 @@
 """A run that is killed at any moment and started again ends with the bytes of one that was left alone."""
 
+import json
 import random
+import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -29,8 +35,6 @@ def one_thread():
 
 def test_a_run_killed_at_random_points_ends_with_the_same_bytes(tmp_path, one_thread):
     undisturbed = configuration(tmp_path / "undisturbed", *SMALL)
-    import time
-
     start = time.monotonic()
     assert run_and_kill(undisturbed, after=120)
     seconds = time.monotonic() - start
@@ -45,3 +49,27 @@ def test_a_run_killed_at_random_points_ends_with_the_same_bytes(tmp_path, one_th
     leftovers = [name for name in got if name.endswith(".tmp")]
     assert set(got) - set(leftovers) == set(expected)
     assert [name for name in expected if got[name] != expected[name]] == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_interrupted_command_says_what_is_finished_and_how_to_go_on_and_leaves_its_status(tmp_path, number, code):
+    words = ["suite=synthetic", "dataset=synthetic", "dataset.n=480", "only=efficientnet_random", f"root={tmp_path}"]
+    compute = ["compute.device=cpu", "compute.workers=1", "compute.shard_rows=4"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "platorep", "extract", *words, *compute], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("features/*/*/shard-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == code
+    assert re.search(r"efficientnet_random: \d+ of 120 shards are finished\.", said)
+    assert "extract: interrupted. What was finished is kept: run the same command again to go on from there." in said
+    assert "Traceback" not in said
+    (status,) = tmp_path.glob("runs/*/*/status.json")
+    assert json.loads(status.read_text())["status"] == "interrupted"
+    assert list(tmp_path.glob("features/*/*/shard-*"))

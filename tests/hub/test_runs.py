@@ -7,7 +7,7 @@ import json
 import pytest
 
 from platorep import cli
-from platorep.core.results import AlignmentTable
+from platorep.results.tables import AlignmentTable
 from tests.e2e.runs import contents
 from tests.hub import builder, builder_data, builder_vision, paper
 from tests.hub.conftest import go_offline, start_anew

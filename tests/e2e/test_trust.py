@@ -1,0 +1,105 @@
+"""What a command leaves after another was killed, repeated with other settings, or given odd names."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from platorep import pipeline, stages
+from platorep.core.errors import StoreError
+from platorep.core.verify import verify_store
+from tests.e2e.runs import configuration, contents, run
+
+
+SMALL = (
+    "suite=synthetic", "dataset=synthetic", "dataset.n=64", "compute.device=cpu", "compute.workers=0",
+    'only="tfidf,pixels"', "statistics.permutations=19", "figure=[matrix]",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def extract(root, *words):
+    cfg = configuration(root, *SMALL, *words)
+    stages.raise_failures(stages.extract_models(cfg, pipeline.Settings.from_config(cfg)))
+    return pipeline.Settings.from_config(cfg).store
+
+
+@pytest.mark.parametrize(("first", "second"), [(8, 9), (9, 8), (7, 7)])
+def test_a_restart_with_other_shards_loses_no_row(tmp_path, first, second):
+    """Once, eight shards of eight rows and of nine had one name each, and four of the 64 rows were lost."""
+    whole = {one.name: one.content for one in extract(tmp_path / "whole").find()}
+    extract(tmp_path / "killed", f"compute.shard_rows={first}", "shard=0/2")
+    store = extract(tmp_path / "killed", f"compute.shard_rows={second}")
+    assert {one.name: one.content for one in store.find()} == whole
+    assert [result.faults for result in verify_store(store)] == [[], []]
+
+
+def test_the_scores_of_a_model_whose_settings_changed_are_those_of_the_present_settings(tmp_path):
+    """Its name is the same: once, `plot` could not draw and the report ended in a traceback."""
+    words = (*SMALL, 'only="tfidf,pixels,vit_random"')
+    first = configuration(tmp_path, *words)
+    second = configuration(tmp_path, *words, "+models.vit_random.seed=1")
+    matrices = {}
+    for name, cfg in (("first", first), ("second", second), ("first again", first)):
+        run(cfg)
+        matrices[name] = pipeline.stored_alignment(cfg, pipeline.Settings.from_config(cfg)).matrix()
+    assert matrices["first"].equals(matrices["first again"])
+    assert matrices["first"].pixels.equals(matrices["second"].pixels)
+    assert not matrices["first"].vit_random.equals(matrices["second"].vit_random)
+
+
+def test_overwriting_replaces_one_model_after_the_other(tmp_path, monkeypatch):
+    """A kill while the first is made again once left nothing: every model had been removed before."""
+    from platorep.core import writer
+
+    run(configuration(tmp_path, *SMALL))
+    before = contents(tmp_path)
+    real, wrote = writer.write_shard, []
+
+    def write(path, *args, **more):
+        if len(wrote) == 1:  # the second model's first shard
+            raise KeyboardInterrupt
+        wrote.append(path)
+        real(path, *args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, "write_shard", write)
+        with pytest.raises(KeyboardInterrupt):
+            extract(tmp_path, "overwrite=true")
+    assert len(wrote) == 1
+    assert contents(tmp_path) == before
+    extract(tmp_path, "overwrite=true")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["org/pix", "my pixels", "p[ix]*", "пиксели"])
+def test_a_model_of_any_name_is_found_again_by_every_stage(tmp_path, name):
+    words = (
+        *SMALL,
+        'only="tfidf,other"',
+        f'+models.other={{name: "{name}", modality: vision, source: pixels, id: "{name}"}}',
+    )
+    cfg = configuration(tmp_path, *words)
+    run(cfg)
+    settings = pipeline.Settings.from_config(cfg)
+    assert pipeline.stored_alignment(cfg, settings).matrix().columns.tolist() == [name]
+    assert [one.name for one in settings.store.find(name)] == [name]
+
+
+def test_damaged_features_stop_the_scores_and_leave_none_of_them(tmp_path):
+    cfg = configuration(tmp_path, *SMALL)
+    store = extract(tmp_path)
+    shard = next(store.find("pixels")[0].path.glob("shard-*"))
+    raw = bytearray(shard.read_bytes())
+    raw[-7] ^= 64
+    shard.write_bytes(raw)
+    with pytest.raises(StoreError, match=r"pixels.*are not those that were written.*`platorep store repair`"):
+        stages.align_models(cfg, pipeline.Settings.from_config(cfg))
+    assert not list((tmp_path / "alignment").rglob("*.parquet"))
