@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from platorep.assets import cache_dir
-from platorep.assets.hub import snapshot
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import ModelSpec
+from platorep.models import fetching
 from platorep.models.architectures import TextPart, auto_class
 from platorep.models.base import Encoder
 from platorep.models.degrade import add_weight_noise
@@ -29,15 +29,6 @@ from platorep.models.weights import check_weights, seeded
 
 
 log = logging.getLogger(__name__)
-
-SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.spm", "*.codes", "*.bpe", "*.tiktoken", "*.py")
-"""What a repository holds beside its weights: configs, tokenizers, and code, which runs only where a spec allows it."""
-
-WEIGHT_FILES = (
-    ("model.safetensors", "model-*-of-*.safetensors"),
-    ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
-)
-"""Names of the files that hold weights; those of the first row that is there are taken."""
 
 
 @contextmanager
@@ -83,7 +74,7 @@ def load_language(spec: ModelSpec, device: torch.device) -> Encoder:
         model = seeded(spec.seed, lambda: auto.from_config(config, **options)).to(device, getattr(torch, spec.dtype))
     else:
         if spec.asset is None:
-            _fetch_weights(spec, rules.transformer)
+            fetching.weights(spec, rules.transformer)
         settings = {"device_map": _placement(spec, shape, device), **_quantized(spec), **options}
         model, missing = open_pretrained(auto, where, config, spec, _states_of_any_text(device), **settings)
         head = model.get_output_embeddings()
@@ -154,7 +145,7 @@ def _states_of_any_text(device: torch.device) -> Callable[[Any], Iterable[torch.
 def _folder(spec: ModelSpec) -> Path:
     """The folder of a model's files: all of an asset's; of a Hub repository at a commit those that are no weights."""
     if spec.asset is None:
-        return snapshot(spec.id, str(spec.revision), SMALL_FILES)
+        return fetching.small_files(spec)
     path = fetched(spec.asset)
     try:
         folder = find(path, "config.json").parent
@@ -162,21 +153,6 @@ def _folder(spec: ModelSpec) -> Path:
         return _dequantized(find(path, "*.gguf"), spec)
     # old repositories of sentence-transformers keep the transformer in a folder of its own
     return folder.parent if (folder.parent / "modules.json").is_file() else folder
-
-
-def _fetch_weights(spec: ModelSpec, transformer: str) -> None:
-    """Fetches a Hub repository's weights beside its other files.
-
-    Raises:
-        AssetError: there are none by a name that transformers reads.
-    """
-    for names in WEIGHT_FILES:
-        patterns = [f"{transformer}/{name}".lstrip("/") for name in names]
-        folder = snapshot(spec.id, str(spec.revision), patterns)
-        if any(folder.glob(pattern) for pattern in patterns):
-            return
-    names = ", ".join(name for row in WEIGHT_FILES for name in row)
-    raise AssetError(f"{spec.name}: {spec.id} has no weights that transformers reads: none of {names}.")
 
 
 def _dequantized(gguf: Path, spec: ModelSpec) -> Path:

@@ -12,6 +12,7 @@ from torch import nn
 
 from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
+from platorep.models import fetching
 from platorep.models.degrade import add_weight_noise
 from platorep.models.hidden_states import hidden_states, state_layout
 from platorep.models.hooks import pooled_outputs
@@ -116,6 +117,8 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
             model = seeded(spec.seed, lambda: AutoModel.from_config(config, trust_remote_code=spec.trust_remote_code))
             missing: list[str] = []
         else:
+            if spec.asset is None:
+                fetching.weights(spec)
             model, report = AutoModel.from_pretrained(
                 where, config=config, dtype=getattr(torch, spec.dtype), output_loading_info=True, **at
             )
@@ -200,10 +203,10 @@ def picture_input(spec: ModelSpec) -> PictureInput:
 
 
 def _source(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
-    """Where `from_pretrained` finds the model: a folder, or a Hub repository at a commit."""
+    """The folder from which `from_pretrained` reads the model, and its further arguments."""
     more = {"trust_remote_code": spec.trust_remote_code}
     if spec.asset is None:
-        return spec.id, {"revision": spec.revision, **more}
+        return str(fetching.small_files(spec)), more
     return str(find(fetched(spec.asset), "config.json").parent), more
 
 
