@@ -15,10 +15,8 @@ from platorep.assets.examining import Repository, cached_repository, examine_rep
 from platorep.core.errors import AssetError, PlatorepError
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models import repositories
+from platorep.models.fetching import WEIGHT_FILES
 
-
-WEIGHTS = ("model*.safetensors", "pytorch_model*.bin", "*.gguf")
-"""Weights in transformers' format, the preferred first."""
 
 TOKENIZERS = (
     ("tokenizer.json",), ("tokenizer.model",), ("spm.model",), ("spiece.model",), ("sentencepiece.bpe.model",),
@@ -82,7 +80,7 @@ def examine_model(spec: ModelSpec, *, reachable: bool) -> ModelFacts:
         _examine_hub(spec, facts, reachable)
     if facts.parameters is None:
         facts.parameters = spec.parameters or (_timm_parameters(spec.id) if spec.source == "timm" else None)
-    if facts.disk is None and facts.parameters and facts.weights_from != "none needed":
+    if facts.disk is None and facts.parameters and facts.weights_from != "none needed" and spec.weights == "pretrained":
         facts.disk, facts.estimated = facts.parameters * (4 if spec.source == "timm" else 2), True
     return facts
 
@@ -111,13 +109,13 @@ def _examine_asset(asset: AssetSpec, facts: ModelFacts) -> None:
 def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
     """A repository of the Hub, or of its cache on this machine."""
     try:
-        place = _place(spec)
+        repo, rows = _place(spec)
     except PlatorepError as error:  # timm or open_clip names none for these weights
         facts.found, facts.weights_from, facts.note = "no", "nowhere", str(error).removeprefix(f"{spec.name}: ")
         return
-    facts.weights_from = f"hub: {place.id}"
-    here = cached_repository(place.id, spec.revision)
-    seen = examine_repository(place.id, spec.revision) if reachable else here or Repository("unknown")
+    facts.weights_from = f"hub: {repo}"
+    here = cached_repository(repo, spec.revision)
+    seen = examine_repository(repo, spec.revision) if reachable else here or Repository("unknown")
     facts.found, facts.revision, facts.note = seen.found, seen.commit or spec.revision, seen.note
     facts.parameters = seen.parameters
     if seen.gated:
@@ -128,14 +126,14 @@ def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
         facts.note = "nothing of it is in the Hub's cache"
     if not seen.sizes:
         return
-    wanted = _wanted_weights(place, seen.sizes)
+    wanted = _wanted(rows, seen.sizes) if spec.weights == "pretrained" else []
     notes = [facts.note] if facts.note else []
     if here is not None and wanted and here.commit == seen.commit and set(wanted) <= here.held:
         facts.found = "here"
     elif not reachable:
         facts.found, notes = "unknown", ["its weights are not in the Hub's cache"]
     facts.disk = sum(seen.sizes[name] for name in wanted) or None
-    problems = _problems(spec, place, seen, wanted)
+    problems = _problems(spec, rows, seen, wanted)
     if problems and facts.found in ("yes", "here"):
         facts.found = "no"
     if spec.source == "transformers" and spec.modality == "language":
@@ -148,32 +146,36 @@ def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
     facts.note = "; ".join(problems + notes)
 
 
-def _place(spec: ModelSpec) -> repositories.Repository:
-    """The repository of a model's weights and the names that they may have."""
+def _place(spec: ModelSpec) -> tuple[str, list[tuple[str, ...]]]:
+    """The repository of a model's weights, and the names that they may have: the first row that is there is taken."""
     if spec.asset is not None:  # a Hub asset: owner/name@revision
-        return repositories.Repository(spec.asset.id.partition("@")[0], spec.asset.members or WEIGHTS)
+        return spec.asset.id.partition("@")[0], [spec.asset.members] if spec.asset.members else list(WEIGHT_FILES)
     if spec.source in ("timm", "open_clip") and spec.weights == "pretrained":
-        return repositories.repository(spec)
-    return repositories.Repository(spec.id, WEIGHTS)
+        place = repositories.repository(spec)
+        return place.id, [(name,) for name in place.weights]
+    return spec.id, list(WEIGHT_FILES)
 
 
-def _wanted_weights(place: repositories.Repository, names: Iterable[str]) -> list[str]:
-    """The weight files that would be fetched: all that fit the first pattern that any fits."""
+def _wanted(rows: list[tuple[str, ...]], names: Iterable[str]) -> list[str]:
+    """The weight files that would be fetched; patterns mean the top of the repository, copies lie in folders below."""
     names = list(names)
-    for pattern in place.weights:
-        # patterns mean the top of the repository: copies in other formats lie in folders below
-        if fitting := [name for name in names if fnmatchcase(name, pattern) and ("/" in pattern or "/" not in name)]:
+    for patterns in rows:
+        if fitting := [name for name in names for pattern in patterns if _fits(name, pattern)]:
             return fitting
     return []
 
 
-def _problems(spec: ModelSpec, place: repositories.Repository, seen: Repository, wanted: list[str]) -> list[str]:
+def _fits(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
+
+
+def _problems(spec: ModelSpec, rows: list[tuple[str, ...]], seen: Repository, wanted: list[str]) -> list[str]:
     """What would keep these files from being loaded."""
     problems = []
     if spec.weights == "pretrained" and not wanted:
         kinds = sorted({Path(name).suffix for name in seen.sizes} - {"", ".md", ".txt", ".json"})
         problems.append(
-            f"it holds no weights ({' or '.join(place.weights)}); it has {', '.join(kinds) or 'no such files'}"
+            f"it holds no weights ({' or '.join(row[0] for row in rows)}); it has {', '.join(kinds) or 'no such files'}"
         )
     if spec.source == "transformers":
         kind = seen.config.get("model_type")

@@ -157,7 +157,7 @@ def test_an_answer_that_nobody_expected_is_a_row(hub, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "note"),
     [
-        ({"model__safetensors": None}, r"holds no weights \(model\*.safetensors or pytorch_model\*.bin or \*.gguf\)"),
+        ({"model__safetensors": None}, r"holds no weights \(model.safetensors or pytorch_model.bin\)"),
         ({"model__safetensors": None, "tf_model__h5": b"x"}, "; it has .h5$"),
         ({"config__json": None}, "no config.json, so it is not in transformers' format"),
         ({"tokenizer__json": None}, "it has no tokenizer's files"),
