@@ -98,7 +98,7 @@ def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) 
         console.print(line)
 
 
-# the machine ------------------------------------------------------------------------------------------------------------
+# the machine ----------------------------------------------------------------------------------------------------------
 
 
 def examine_machine(settings: pipeline.Settings) -> Machine:
@@ -144,8 +144,8 @@ def torchvision_problem() -> str | None:
             except importlib.metadata.PackageNotFoundError:
                 installed[name] = "not installed"
         return (
-            f"torchvision {installed['torchvision']} does not fit torch {installed['torch']} ({error}). transformers then "
-            "fails with misleading import errors. Install both at once from one index: "
+            f"torchvision {installed['torchvision']} does not fit torch {installed['torch']} ({error}). transformers "
+            "then fails with misleading import errors. Install both at once from one index: "
             "pip install --force-reinstall torch torchvision."
         )
     return None
@@ -165,7 +165,7 @@ def hub_state() -> str:
     return "reachable"
 
 
-# models and data --------------------------------------------------------------------------------------------------------
+# models and data ------------------------------------------------------------------------------------------------------
 
 
 def examine_models(specs: Sequence[ModelSpec], n: int, machine: Machine) -> list[Model]:
@@ -247,7 +247,7 @@ def _matrix_throughput(device: str) -> float:
     return 2.0 * size**3 * steps / (time.perf_counter() - start)
 
 
-# tables -----------------------------------------------------------------------------------------------------------------
+# tables ---------------------------------------------------------------------------------------------------------------
 
 
 def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine) -> list[str]:

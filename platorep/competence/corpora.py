@@ -96,7 +96,7 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
 
 
 def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
-    """Rows of a dataset of the Hub or of a local folder in its formats: of a large corpus only the first files are fetched."""
+    """Rows of a dataset of the Hub, of which only the first files are fetched, or of a local folder in its formats."""
     from platorep.assets import resolve_revision
     from platorep.data import repositories
 

@@ -1,4 +1,4 @@
-"""What can be told of pairs and corpora before anything is fetched: whether they can be had here, from where, how large."""
+"""What can be told of pairs and corpora before anything is fetched: whether they can be had, from where, how large."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be told of a model before anything of it is fetched: where its weights are, how large, and what is missing."""
+"""What can be told of a model before anything of it is fetched: where its weights are, how large, what is missing."""
 
 from __future__ import annotations
 

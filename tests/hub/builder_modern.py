@@ -1,7 +1,7 @@
 """Repositories of the suites modern_language and modern_vision, laid out like the real ones, with tiny weights.
 
-Which files lie beside the weights is general knowledge of these repositories (Mistral's and its consolidated copies as their
-listings show them); the tensors' names are those that transformers saves.
+Which files lie beside the weights is general knowledge of these repositories (Mistral's consolidated copies are in their
+listings); the tensors' names are those that transformers saves.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tests.small_models import byte_tokenizer
 
 
 SHAPE = {
-    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 64,
 }  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def smollm(version: str) -> Files:
 
 
 def mistral_base(*, tekken: bool) -> Files:
-    """mistralai/Mistral-7B-v0.3, and Nemo and Small with tekken.json: consolidated copies that are not to be fetched."""
+    """mistralai/Mistral-7B-v0.3, and Nemo and Small with tekken.json: consolidated copies that must not be fetched."""
     tokenizer = llama_tokenizer()
     config = transformers.MistralConfig(**SHAPE, vocab_size=len(tokenizer), head_dim=8, sliding_window=None)
     more = {"consolidated.safetensors": b"not to be fetched", "params.json": b"{}"}

@@ -1,4 +1,4 @@
-"""Every language model of modern_language, by its exact id and layout, and the smallest vision models of modern_vision."""
+"""The language models of modern_language by exact id and layout, and the smallest vision models of modern_vision."""
 
 from __future__ import annotations
 
