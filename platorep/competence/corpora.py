@@ -102,7 +102,7 @@ def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
 
     local = Path(spec.id).expanduser()
     if local.is_dir():
-        name, rows = spec.name, iter(repositories.read(local, spec.config, spec.split, spec.id))
+        name, rows = spec.name, repositories.stream_local(local, spec.config, spec.split)
     else:
         commit = resolve_revision(spec.id, spec.revision, repo_type="dataset")
         name, rows = f"{spec.name}@{commit[:12]}", repositories.stream(spec.id, commit, spec.config, spec.split)
