@@ -133,7 +133,7 @@ def derived(name: str, make: Callable[[Path], object]) -> Path:
 
 
 def resolve(asset: AssetSpec) -> AssetSpec:
-    """The asset pinned to its content: a path gets its SHA-256, a Hub repository its commit; archives are pinned already.
+    """The asset pinned to its content: a path gets its SHA-256, a Hub repository its commit; archives have theirs.
 
     Raises:
         AssetError: the path does not exist, or the Hub does not know the revision.
@@ -167,7 +167,7 @@ def survey(asset: AssetSpec) -> str:
     raise AssetError("; ".join(closed))
 
 
-# archives ---------------------------------------------------------------------------------------------------------------
+# archives -------------------------------------------------------------------------------------------------------------
 
 
 def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> Path:
@@ -208,7 +208,8 @@ def _admit(
     sha256 = sha256_file(archive)
     if rung.asset.sha256 is None or asset.sha256 is None:
         raise SpecError(
-            f"asset {rung.asset.id!r} has no sha256. The file that was fetched has {sha256}: if you trust it, write that into the asset."
+            f"asset {rung.asset.id!r} has no sha256. The file that was fetched has {sha256}: if you trust it, write that into "
+            "the asset."
         )
     if sha256 != rung.asset.sha256 and (rung.asset.source == "url" or not asset.contents):
         where = "" if temporary in archive.parents else f" It lies at {archive}: replace or remove it."
@@ -216,7 +217,8 @@ def _admit(
             Path(archive.name),
             sha256,
             rung.asset.sha256,
-            f"It is another file than the pinned one: rebuilt upstream, damaged on the way, or tampered with; nothing was unpacked.{where}",
+            "It is another file than the pinned one: rebuilt upstream, damaged on the way, or tampered with; nothing was "
+            f"unpacked.{where}",
         )
     fresh = temporary / "unpacked"
     names = unpack(archive, rung.asset.members, fresh)
@@ -274,7 +276,7 @@ def _joined(asset: AssetSpec, progress: Report | None) -> Path:
     return final
 
 
-# files ------------------------------------------------------------------------------------------------------------------
+# files ----------------------------------------------------------------------------------------------------------------
 
 
 def _visible_files(path: Path) -> Iterator[Path]:
@@ -300,7 +302,8 @@ def _fetch_hub(asset: AssetSpec) -> Path:
     if asset.sha256 is not None:
         if len(asset.members) != 1:
             raise SpecError(
-                f"asset {asset.id!r}: sha256 of a Hub repository needs exactly one member, its file; got {len(asset.members)}."
+                f"asset {asset.id!r}: sha256 of a Hub repository needs exactly one member, its file; got "
+                f"{len(asset.members)}."
             )
         file = folder / asset.members[0]
         check_hash(file, sha256_file(file), asset.sha256, "The repository's file is another; check the revision.")

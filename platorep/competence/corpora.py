@@ -100,13 +100,13 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
 
 
 def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
-    """Rows of a dataset of the Hub or of a local folder in its formats: of a large corpus only the first files."""
+    """Rows of a dataset of the Hub, of which only the first files are fetched, or of a local folder in its formats."""
     from platorep.assets import resolve_revision
     from platorep.data import repositories
 
     local = Path(spec.id).expanduser()
     if local.is_dir():
-        name, rows = spec.name, iter(repositories.read(local, spec.config, spec.split, spec.id))
+        name, rows = spec.name, repositories.stream_local(local, spec.config, spec.split)
     else:
         commit = resolve_revision(spec.id, spec.revision, repo_type="dataset")
         name, rows = f"{spec.name}@{commit[:12]}", repositories.stream(spec.id, commit, spec.config, spec.split)

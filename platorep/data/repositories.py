@@ -61,21 +61,40 @@ def stream(repo: str, commit: str, config: str | None, split: str) -> Iterator[d
     Raises:
         AssetError, SpecError, UnknownNameError, DataError: as `load`; those of a file when its turn comes.
     """
-    import datasets
-
     folder, _ = _folder(repo, commit)
     builder = _builder(repo, commit, folder, config)
+    return _stream(builder, folder, split, repo, lambda name: _fetch(repo, commit, folder, [name]))
+
+
+def stream_local(folder: Path, config: str | None, split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split of a local folder in order, without a prepared copy of all of them.
+
+    Raises:
+        AssetError, SpecError, UnknownNameError, DataError: as `load`.
+    """
+    import datasets
+
+    where = str(folder)
+    builder = _explained(lambda: datasets.load_dataset_builder(where, config), folder, config, None, where)
+    return _stream(builder, folder, split, where, lambda name: None)
+
+
+def _stream(
+    builder: datasets.DatasetBuilder, folder: Path, split: str, name: str, bring: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    import datasets
+
     files = _files(builder, folder)
     if split not in files:
-        raise unknown_name(f"split of dataset {repo}", split, files)
+        raise unknown_name(f"split of dataset {name}", split, files)
 
     def rows(path: Path) -> Iterator[dict[str, Any]]:
         kind = str(builder.info.builder_name)  # parquet, json, text, ...
         return iter(datasets.load_dataset(kind, data_files=str(path), split="train", streaming=True))
 
-    for name in files[split]:
-        _fetch(repo, commit, folder, [name])
-        yield from _explained(lambda path=folder / name: rows(path), folder, None, None, repo)
+    for file in files[split]:
+        bring(file)
+        yield from _explained(lambda path=folder / file: rows(path), folder, None, None, name)
 
 
 def local(folder: Path, digest: str) -> Path:

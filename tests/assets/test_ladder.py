@@ -1,4 +1,4 @@
-"""Where the same content comes from when the first way is closed: another version by apt, the project's page, by hand."""
+"""Where the content comes from when the first way is closed: another version by apt, the project's page, by hand."""
 
 from __future__ import annotations
 
@@ -183,7 +183,8 @@ def test_where_every_way_is_closed_each_is_named_with_what_to_do(monkeypatch, as
     hide_apt(monkeypatch)
     message = (
         rf"(?s)pkg=1:1.0-1 could not be had: apt: there is no apt-get here; {page.url}{PAGE}: cannot be reached "
-        rf"\(ConnectionError: .*refused.*\).\nCheck the connection. Or download pkg_1%3a1.0-1_\*.deb by hand and put it into "
+        r"\(ConnectionError: .*refused.*\).\nCheck the connection. Or download pkg_1%3a1.0-1_\*.deb by hand and put it "
+        "into "
     )
     with pytest.raises(AssetError, match=message):
         fetch(asset(page.url + PAGE))

@@ -1,4 +1,4 @@
-"""Documents for bits per byte from the Hub: the first files only, at the pinned commit, and again without a connection."""
+"""Documents for bits per byte from the Hub: the first files, at the pinned commit, and again without a connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scripts/setup.sh makes an environment from what the machine has: Python with venv, else uv; the programs are stand-ins."""
+"""scripts/setup.sh makes an environment with what there is: Python with venv, else uv; the programs are stand-ins."""
 
 import shutil
 import stat
