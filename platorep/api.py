@@ -6,6 +6,7 @@ import operator
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,26 @@ import torch
 from platorep.align.engine import align
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import ArrayFeatures
+from platorep.core.rounding import LOSS, rounding_loss, rounding_words, unusable
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse
+from platorep.results.outputs import Outputs
 from platorep.results.tables import AlignmentTable
 
 
 Array = np.ndarray | torch.Tensor
 
-_LOSS = 1e-3  # rounding to float32 above this part of the features' own spread is warned of
 _WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # dtypes with values that float32 has not
+
+
+def load(root: Path | str = "outputs") -> Outputs:
+    """The results of the command line under a root folder: `.runs`, `.scores(...)`, `.features(...)`, `.samples()`.
+
+    Raises:
+        StoreError: there is no such folder.
+    """
+    return Outputs(root)
 
 
 def score(
@@ -219,50 +230,11 @@ def _check_rows(models: Sequence[_Arrays]) -> None:
 def _warn_of_rounding(models: Sequence[_Arrays], stacklevel: int = 3) -> None:
     losses = [(loss, index, one.name) for one in models for index, loss in one.losses.items()]
     loss, index, name = max(losses, default=(0.0, 0, ""))
-    if loss > _LOSS:
+    if loss > LOSS:
         warnings.warn(
-            f"{name}, layer {index}: features are scored in float32, and rounding to it takes {loss:.2g} of their spread (standard "
-            "deviations over all columns): an offset is too large beside the differences of samples. Centre them first, x - x.mean(0), "
-            "in their own dtype.",
+            f"{name}, layer {index}: features are scored in float32, and {rounding_words(loss)}",
             stacklevel=stacklevel,
         )
-
-
-def _loss(values: np.ndarray) -> float:
-    """Standard deviation of the error of rounding to float32 over that of the values, both pooled over columns.
-
-    Pooled, not the median of the columns: one column that loses its differences may be all that tells samples apart, and
-    a column that is small beside the others moves no score. 0 for values that are constant or not finite.
-
-    Args:
-        values: shape (n, d), real.
-
-    Cost: a few passes over the values; three arrays of their size in float64 (whole numbers: long double, which has them all).
-    """
-    wide = values.astype(np.longdouble if values.dtype.kind in "iu" or values.dtype.itemsize > 8 else np.float64)
-    single = values.astype(np.float32).astype(np.float64)
-    if not values.size or not np.isfinite(single).all():
-        return 0.0
-    error = (wide - single).astype(np.float64)
-    spread = (wide - wide[:1]).astype(np.float64)
-    size = np.abs(spread).max()  # the squares of what is tiny would vanish
-    return float(np.sqrt((error / size).var(axis=0).sum() / (spread / size).var(axis=0).sum())) if size else 0.0
-
-
-def _unusable(layer: Array) -> str:
-    """Why an array has no real numbers to score, and how to mend it; empty where it has."""
-    numbers = f"dtype {layer.dtype} holds no real numbers; expected floating or whole ones. Convert it first, in the way that is meant."
-    if isinstance(layer, np.ma.MaskedArray):
-        return "got a masked array, whose mask no metric heeds. Fill it (x.filled(value)), or drop the masked samples on both sides."
-    if isinstance(layer, np.ndarray):
-        return "" if layer.dtype.kind in "fiu" else numbers
-    if layer.is_quantized:
-        return "got a quantised tensor, expected plain numbers. Give x.dequantize()."
-    if layer.is_meta:
-        return "got a tensor on the meta device, which has a shape and no values. Give the features themselves."
-    if layer.layout != torch.strided or layer.is_nested:
-        return f"got a tensor of layout {layer.layout}{', nested' * layer.is_nested}, expected a dense one. Give x.to_dense()."
-    return numbers if layer.is_complex() or layer.dtype == torch.bool else ""
 
 
 class _Arrays:
@@ -293,7 +265,7 @@ class _Arrays:
         where = f"{self.name}, layer {index}"
         if not isinstance(layer, (np.ndarray, torch.Tensor)):
             raise FeatureError(f"{where}: got {type(layer).__name__}, expected a numpy array or a torch tensor.")
-        if why := _unusable(layer):
+        if why := unusable(layer):
             raise FeatureError(f"{where}: {why}")
         if layer.ndim != 2:
             raise FeatureError(f"{where}: shape {tuple(layer.shape)}, {layer.dtype}; expected real (n, d).")
@@ -310,7 +282,7 @@ class _Arrays:
                     raise FeatureError(
                         f"{where}: values up to {top:.2g} are too large for float32; scale the features."
                     )
-                self.losses[index] = _loss(values)
+                self.losses[index] = rounding_loss(values)
         if isinstance(layer, np.ndarray):
             native = (
                 np.float32 if layer.dtype.kind == "f" and layer.dtype.itemsize > 8 else layer.dtype.newbyteorder("=")

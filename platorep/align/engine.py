@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 
 from platorep.align.layers import ModelLayers, full_precision
-from platorep.align.parts import layer_indices, part_path, rows, samples_path, tables, write_samples
+from platorep.align.parts import layer_indices, origin, part_path, read_part, rows, samples_path, tables, write_samples
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import Features
+from platorep.core.files import remove_temporary
 from platorep.metrics.base import Metric, NullMoments
 from platorep.metrics.preprocess import ClipRule, clip_id
 from platorep.results.tables import CONCATENATION, AlignmentTable
@@ -216,16 +217,21 @@ class _Parts:
     def __init__(self, out_dir: Path | None, clip: str, concatenation: bool, backend: str) -> None:
         self.out_dir, self.clip, self.concatenation, self.backend = out_dir, clip, concatenation, backend
         self.made: dict[tuple[str, str, str], AlignmentTable] = {}
+        if out_dir is not None:
+            remove_temporary(out_dir)
 
     def path(self, x: Features, y: Features, metric: Metric) -> Path:
         return part_path(self.out_dir, x, y, metric, self.clip, self.concatenation)
 
     def has(self, x: Features, y: Features, metric: Metric) -> bool:
-        return self.out_dir is not None and self.path(x, y, metric).is_file()
+        if self.out_dir is None:
+            return False
+        if (known := read_part(self.path(x, y, metric), x, y, metric, self.concatenation)) is not None:
+            self.made[x.key, y.key, metric.id] = known
+        return known is not None
 
     def get(self, x: Features, y: Features, metric: Metric) -> AlignmentTable:
-        made = self.made.get((x.key, y.key, metric.id))
-        return made if made is not None else AlignmentTable.load([self.path(x, y, metric)])
+        return self.made[x.key, y.key, metric.id]
 
     def write(self, metric: Metric, scored: Iterator[Scored], report: _Counter) -> None:
         """Writes the parts of one metric; the samples' file first, so that a part that is there is whole."""
@@ -248,11 +254,12 @@ class _Parts:
             self.made[one.x.key, one.y.key, metric.id] = made
             if self.out_dir is not None:
                 path = self.path(one.x, one.y, metric)
+                facts = origin(path, one.x, one.y)
                 if hasattr(metric, "per_sample"):
                     i, j = divmod(int(one.scores.argmax()), one.scores.shape[1])
                     best = (int(layer_indices(side, self.concatenation)[at]) for side, at in ((one.x, i), (one.y, j)))
-                    write_samples(samples_path(path), *best, metric.per_sample(one.xs[i], one.ys[j]))
-                made.write(path)
+                    write_samples(samples_path(path), *best, metric.per_sample(one.xs[i], one.ys[j]), facts)
+                made.write(path, facts)
             report(f"{one.x.name} x {one.y.name}")
 
 

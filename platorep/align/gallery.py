@@ -16,8 +16,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from platorep.align.gallery_parts import Design, Searched, merged_rows, part_path, shared_by_query, write_part
+from platorep.align.gallery_parts import (
+    Design,
+    Searched,
+    is_current,
+    merged_rows,
+    part_path,
+    shared_by_query,
+    write_part,
+)
 from platorep.align.layers import ModelLayers, full_precision
+from platorep.align.parts import origin
 from platorep.align.plan import plan_blocks
 from platorep.core.errors import DataError, SpecError
 from platorep.core.features import Features
@@ -80,7 +89,7 @@ def score_galleries(
     missing = [
         (a, b, own[shard[0]])
         for (a, b), own in zip(pairs, parts, strict=True)
-        if overwrite or not own[shard[0]].is_file()
+        if overwrite or not is_current(own[shard[0]], a, b)
     ]
     models = {one.key: one for a, b, _ in missing for one in (a, b)}
     start, stop = knn.share(design.queries, shard, design.rows)
@@ -110,7 +119,7 @@ def score_galleries(
                 report(one.name)
         for a, b, path in missing:
             if (a.key, b.key) in block.pairs:
-                write_part(path, searched[a.key], searched[b.key], design, design.backend(device))
+                write_part(path, searched[a.key], searched[b.key], design, design.backend(device), origin(path, a, b))
                 report(f"{a.name} x {b.name}")
     if not all(path.is_file() for own in parts for path in own):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from platorep.align.parts import origin
 from platorep.core.errors import DataError, SpecError, StoreError
 from platorep.core.features import Features
-from platorep.core.files import read_parquet, slug, write_parquet
+from platorep.core.files import read_parquet, slug, table_facts, write_parquet
 from platorep.core.version import __version__
 from platorep.metrics.base import Similarity
 from platorep.metrics.knn import check_k
@@ -26,6 +28,8 @@ from platorep.results.tables import GALLERY_COLUMNS
 from platorep.stats.permutations import nested_order
 from platorep.stats.queries import query_scores
 
+
+log = logging.getLogger(__name__)
 
 GALLERY_VERSION = 1
 """Raised whenever the meaning of a part changes; part of every part's name."""
@@ -168,8 +172,28 @@ def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str
     return out_dir / f"{slug(x.name)}--{slug(y.name)}--{code}--{shard[0]}-of-{shard[1]}.parquet"
 
 
-def write_part(path: Path, xs: list[Searched], ys: list[Searched], design: Design, backend: str) -> None:
-    """One row a setting, x layer and y layer, with the shared neighbours of every query of the share as a list."""
+def is_current(path: Path, x: Features, y: Features) -> bool:
+    """Whether a part is there, whole, and made from the features as they are; parts of earlier versions do not say so."""
+    if not path.is_file():
+        return False
+    try:
+        facts = table_facts(read_parquet(path))
+    except StoreError as error:
+        log.warning("%s It is made again.", error.fault)
+        return False
+    if facts and facts != origin(path, x, y):
+        log.warning("%s was made from other features, or for another place. It is made again.", path)
+        return False
+    return True
+
+
+def write_part(
+    path: Path, xs: list[Searched], ys: list[Searched], design: Design, backend: str, facts: dict[str, object]
+) -> None:
+    """One row a setting, x layer and y layer, with the shared neighbours of every query of the share as a list.
+
+    `facts` are kept with it: what `origin` says of the features.
+    """
     settings, pairs = design.settings, len(xs) * len(ys)
     counts = []
     for n, k, _ in settings:
@@ -188,7 +212,7 @@ def write_part(path: Path, xs: list[Searched], ys: list[Searched], design: Desig
         "backend": pa.array([backend] * len(flat)),
         "overlaps": pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1]),
     }
-    write_parquet(path, pa.table(columns))
+    write_parquet(path, pa.table(columns), facts)
 
 
 def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list[Path]) -> pd.DataFrame:
@@ -200,6 +224,10 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
     read = [read_parquet(path) for path in parts]
     expected = [setting.n for setting in design.settings for _ in x.layers for _ in y.layers]
     for path, one in zip(parts, read, strict=True):
+        if (facts := table_facts(one)) and facts != origin(path, x, y):
+            raise StoreError(
+                f"{path} was made from other features, or for another place. Make its share of the queries again."
+            )
         if one["n"].to_pylist() != expected or one["k"].to_pylist() != read[0]["k"].to_pylist():
             raise StoreError(
                 f"{path} holds other layers or galleries than its name says. Remove it and run `platorep gallery` again."

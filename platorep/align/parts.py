@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,19 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from platorep.core.errors import StoreError
 from platorep.core.features import Features
-from platorep.core.files import slug, write_parquet
+from platorep.core.files import read_parquet, slug, table_facts, write_parquet
 from platorep.core.version import __version__
 from platorep.metrics.base import Metric, NullMoments
 from platorep.results.facts import facts
 from platorep.results.tables import ALIGNMENT_COLUMNS, CONCATENATION, AlignmentTable
 from platorep.stats.calibration import skewed_p
 
+
+log = logging.getLogger(__name__)
+
+_unchecked: set[Path] = set()  # folders of which it was said that their parts cannot be checked
 
 ALIGNMENT_VERSION = 1
 """Raised whenever the meaning of a score changes; part of every part's name."""
@@ -30,6 +36,41 @@ def part_path(out_dir: Path, x: Features, y: Features, metric: Metric, clip: str
     body = [ALIGNMENT_VERSION, x.key, y.key, x.digest, metric.id, clip, concatenation]
     code = hashlib.sha256(json.dumps(body).encode()).hexdigest()[:12]
     return out_dir / f"{slug(x.name)}--{slug(y.name)}--{metric.name}--{code}.parquet"
+
+
+def origin(path: Path, x: Features, y: Features) -> dict[str, object]:
+    """What a part and its per-sample file say of themselves: their name, and the bytes of the features that they are of."""
+    return {"part": path.name, "made_from": [x.content, y.content]}
+
+
+def read_part(path: Path, x: Features, y: Features, metric: Metric, concatenation: bool) -> AlignmentTable | None:
+    """The scores in a part, or None where they are to be made: it is absent, damaged, of other models or from features whose
+    values were others, or its per-sample file is. Parts of earlier versions do not say what they were made from.
+    """
+    if not path.is_file():
+        return None
+    try:
+        table, facts = AlignmentTable.read(path)
+        per_sample = read_parquet(samples_path(path)) if hasattr(metric, "per_sample") else None
+    except (StoreError, FileNotFoundError) as error:
+        log.warning("%s Its scores are made again.", getattr(error, "fault", f"{samples_path(path)} is missing."))
+        return None
+    stated = [facts] if per_sample is None else [facts, table_facts(per_sample)]
+    rows = len(layer_indices(x, concatenation)) * len(layer_indices(y, concatenation))
+    models = table.frame[["x_model", "x_key", "y_model", "y_key", "metric"]].drop_duplicates().to_numpy().tolist()
+    fits = (
+        models == [[x.name, x.key, y.name, y.key, metric.id]]
+        and len(table.frame) == rows
+        and (per_sample is None or len(per_sample) == x.n)
+        and all(not one or one == origin(path, x, y) for one in stated)
+    )
+    if not fits:
+        log.warning("%s is not of the features as they are now. Its scores are made again.", path)
+        return None
+    if not facts and path.parent not in _unchecked:
+        _unchecked.add(path.parent)
+        log.warning("%s: scores of an earlier version do not say which features they were made from.", path.parent)
+    return table
 
 
 def samples_path(part: Path) -> Path:
@@ -122,9 +163,11 @@ def tables(parts: Sequence[dict[str, object]]) -> list[AlignmentTable]:
     ]
 
 
-def write_samples(path: Path, x_layer: int, y_layer: int, overlap: torch.Tensor) -> None:
+def write_samples(
+    path: Path, x_layer: int, y_layer: int, overlap: torch.Tensor, facts: Mapping[str, object] | None = None
+) -> None:
     """What each sample contributes to the best layer pair's score: columns sample (place in the dataset's order), overlap."""
     frame = pd.DataFrame(
         {"sample": np.arange(len(overlap)), "overlap": overlap.numpy(), "x_layer": x_layer, "y_layer": y_layer}
     )
-    write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False))
+    write_parquet(path, pa.Table.from_pandas(frame, preserve_index=False), facts)

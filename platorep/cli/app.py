@@ -9,6 +9,7 @@ from __future__ import annotations
 import typer
 
 from platorep.cli.store import store
+from platorep.cli.table import table
 from platorep.core.version import __version__
 
 
@@ -56,6 +57,7 @@ def _add(name: str, panel: str, summary: str) -> None:
 
 for _name, (_panel, _summary) in COMMANDS.items():
     _add(_name, _panel, _summary)
+app.command("table", rich_help_panel=HOUSEKEEPING)(table)
 app.add_typer(store, name="store", rich_help_panel=HOUSEKEEPING)
 
 

@@ -1,29 +1,20 @@
 """What the command line can set: the typed schema, its registration, and where the configuration files are.
 
-`models`, `dataset`, `metric` and `figure` are open mappings here, so that `+models.mine.id=...` works; the specs in
-`core.specs` and the registries check them, and answer a wrong name with the nearest ones.
+The mappings named in `OPEN` take any key, so that `models.gpt2.revision=...` works whether or not a configuration file
+names the key; the specs in `core.specs` and the registries check them, and answer a wrong name with the nearest ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style
+from platorep.commands.pairs import config_dir as config_dir
 
 
-@dataclass
-class Compute:
-    """How to compute, never what: nothing here is part of a key, and results do not depend on it."""
-
-    device: str = "auto"  # auto | cpu | cuda | cuda:1
-    threads: int | None = None  # CPU threads of torch; null leaves torch's choice
-    tokens: int | None = None  # tokens (or picture patches) a batch; null finds the budget
-    workers: int | None = None  # processes that decode pictures; null: one a core, at most 8
-    shard_rows: int = 256  # samples a stored shard: what a kill loses at most
-    compile: bool = False  # torch.compile of a model's blocks, for long extractions on a GPU
-    memory: str = "3GB"  # budget of `align` for prepared layers
+OPEN = ("models", "dataset", "metric", "figure", "corpus", "probe")
+"""Keys of `Config` whose mappings take new keys without Hydra's `+`: a spec or a registry checks what is in them."""
 
 
 @dataclass
@@ -56,6 +47,7 @@ class Config:
     compute: Compute = field(default_factory=Compute)
     recipe: Recipe = field(default_factory=Recipe)
     gallery: Gallery = field(default_factory=Gallery)
+    style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names
     root: str = "outputs"
@@ -92,11 +84,7 @@ def register() -> None:
     # the keys of a mapping joined by commas: what a sweep over the models of a suite runs through
     OmegaConf.register_new_resolver("platorep.names", lambda models: ",".join(models), replace=True)
 
-    ConfigStore.instance().store(name="schema", node=Config)
-
-
-def config_dir() -> Path:
-    """The configuration files: inside the installed package, else beside the package in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    packaged = package / "configs"
-    return packaged if packaged.is_dir() else package.parent / "configs"
+    schema = OmegaConf.structured(Config)
+    for name in OPEN:
+        OmegaConf.set_struct(schema[name], False)
+    ConfigStore.instance().store(name="schema", node=schema)

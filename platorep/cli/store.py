@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 
-store = typer.Typer(help="Verify, import, export and remove stored features.", no_args_is_help=True)
+store = typer.Typer(help="Verify, repair, import, export and remove stored features.", no_args_is_help=True)
 
 Root = typer.Option(Path("outputs"), "--root", help="The folder that holds features/.")
 
@@ -19,14 +19,31 @@ Root = typer.Option(Path("outputs"), "--root", help="The folder that holds featu
 def verify(
     pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root
 ) -> None:
-    """Read every byte and compare it with the manifests."""
+    """Read every byte and compare it with the manifests; name all that is damaged."""
     from platorep.commands import store as storage
 
     with _errors():
-        results = list(storage.verify(storage.store_at(root), pattern))
-        for one, wrong in results:
-            typer.echo(f"{one.path.parent.name}/{one.path.name}: {wrong or 'whole'}")
-        raise typer.Exit(any(wrong for _, wrong in results))
+        damaged = False
+        for result in storage.verify(storage.store_at(root), pattern):
+            damaged |= bool(result.faults)
+            for word in [fault.text for fault in result.faults] or ["; ".join(["whole", *result.notes])]:
+                typer.echo(f"{result.path.parent.name}/{result.path.name}: {word}")
+        raise typer.Exit(damaged)
+
+
+@store.command()
+def repair(
+    pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root
+) -> None:
+    """Verify, and make again what is damaged: only those shards, from the spec in their manifest."""
+    from platorep.commands import store as storage
+
+    with _errors():
+        left = False
+        for result in storage.repair(storage.store_at(root), pattern):
+            left |= not result.whole
+            typer.echo(f"{result.path.parent.name}/{result.path.name}: {result.text}")
+        raise typer.Exit(left)
 
 
 @store.command("import")

@@ -19,9 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 from platorep.core.errors import PlatorepError
 from platorep.core.files import write_json
 from platorep.core.provenance import provenance
+from platorep.core.resources import use_threads
 
 
 log = logging.getLogger(__name__)
+
+FETCHING = ("run", "extract", "captions", "reproduce")
+"""Commands that may fetch pairs; the others take what these have stored."""
+
+WITHOUT_PAIRS = ("simulate", "ls", "doctor")
+"""Commands that look at no pairs of the run."""
 
 
 def _perform(command: str, cfg: DictConfig) -> Any:
@@ -34,8 +41,8 @@ def _perform(command: str, cfg: DictConfig) -> Any:
     status: dict[str, Any] = {"task": command, "overrides": overrides, "provenance": provenance()}
     start = time.perf_counter()
     try:
-        result = _body(command)(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True), overrides)
-        status |= {"status": "ok"}
+        result, root = _body(command)(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True), overrides)
+        status |= {"status": "ok", "results": _below(root, result)}
         return result
     except KeyboardInterrupt:
         status |= {"status": "interrupted"}
@@ -63,19 +70,25 @@ def _say(command: str, error: Exception) -> None:
         log.exception("%s failed", command)
 
 
-def _body(command: str) -> Callable[[dict[str, Any], list[str]], Any]:
-    """The command as a function of the plain configuration and the command line's words."""
+def _below(root: Path, result: Any) -> list[str]:
+    """The files that a command returned, as paths below the root of all results."""
+    paths = [result] if isinstance(result, Path) else result or []
+    return [path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root)]
 
-    def body(cfg: dict[str, Any], words: list[str]) -> Any:
+
+def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path]]:
+    """The command as a function of the plain configuration and the command line's words; its result and the root."""
+
+    def body(cfg: dict[str, Any], words: list[str]) -> tuple[Any, Path]:
         from platorep.commands.configuration import experiment
+        from platorep.commands.pairs import with_pairs_at_hand
 
         run = experiment(cfg, words)
-        if run.resources.threads:
-            import torch
-
-            torch.set_num_threads(run.resources.threads)
+        if command not in WITHOUT_PAIRS:
+            run = with_pairs_at_hand(run, fetching=command in FETCHING)
+        use_threads(run.resources.threads)
         function = getattr(import_module(f"platorep.commands.{command}"), command)
-        return function(run, **_arguments(command, cfg))
+        return function(run, **_arguments(command, cfg)), run.root
 
     return body
 

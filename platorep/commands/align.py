@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment
@@ -16,12 +17,18 @@ from platorep.results.tables import AlignmentTable, SelectionTable
 log = logging.getLogger(__name__)
 
 
-def align(experiment: Experiment) -> None:
-    """Scores the stored models, tests what the protocol chooses, and prints the best pairs and where the tables are."""
-    if align_models(experiment):
-        console_for_tables().print(best_pairs_table(experiment.alignment))
-        log.info("%s", experiment.alignment_folder)
-        log.info("%s", experiment.selection_path)
+def align(experiment: Experiment) -> list[Path]:
+    """Scores the stored models, tests what the protocol chooses, and prints the best pairs and where the tables are.
+
+    Returns:
+        The table of chosen layers; nothing while other shards' parts are missing.
+    """
+    if not align_models(experiment):
+        return []
+    console_for_tables().print(best_pairs_table(experiment.chosen))
+    log.info("%s", experiment.alignment_folder)
+    log.info("%s", experiment.selection_path)
+    return [experiment.selection_path]
 
 
 def align_models(experiment: Experiment) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from platorep import competence as engine
 from platorep.commands.experiment import Experiment
@@ -15,7 +16,6 @@ from platorep.commands.failures import Failure, failure, raise_failures
 from platorep.competence.rows import kept
 from platorep.competence.rows import table as competence_table
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.lookup import find_features
 from platorep.core.progress import bar
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, TaskSpec
@@ -26,8 +26,11 @@ from platorep.results.tables import CompetenceTable
 log = logging.getLogger(__name__)
 
 
-def competence(experiment: Experiment) -> None:
+def competence(experiment: Experiment) -> Path:
     """Writes the competence table.
+
+    Returns:
+        Its file.
 
     Raises:
         PlatorepError: models or tasks could not be measured; the others are in the table.
@@ -35,6 +38,7 @@ def competence(experiment: Experiment) -> None:
     _, failures = measure_competence(experiment)
     log.info("%s", experiment.competence_path)
     raise_failures(failures)
+    return experiment.competence_path
 
 
 def measure_competence(experiment: Experiment) -> tuple[CompetenceTable, list[Failure]]:
@@ -163,7 +167,7 @@ def task_features(experiment: Experiment, dataset: DatasetSpec, failures: list[F
         for model in experiment.models:
             for variant in (experiment.replace(dataset=dataset), one_layer):
                 try:
-                    extraction = find_features(variant.store, variant.extract_spec(model))
+                    extraction = variant.find(model)
                 except StoreError:
                     continue
                 if extraction is not None:
@@ -205,5 +209,5 @@ def probe_part(experiment: Experiment, task: TaskSpec, sets: list[FeatureSet]) -
     return kept(_parts(experiment), name, determines, measure, model, overwrite=experiment.overwrite)
 
 
-def _parts(experiment: Experiment):
+def _parts(experiment: Experiment) -> Path:
     return experiment.root / "competence" / "parts"

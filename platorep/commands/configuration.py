@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment, Probe, Recipe, Variant
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
 from platorep.core.errors import SpecError, unknown_name
-from platorep.core.resources import Resources, parse_bytes, parse_shard
+from platorep.core.resources import Resources
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec
 
 
@@ -38,13 +38,14 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         metric_options={name: options or {} for name, options in cfg["metric"].items()},
         protocol=Protocol(**cfg["protocol"]),
         statistics=Statistics(**cfg["statistics"]),
-        resources=resources(cfg),
+        resources=Resources.from_config(cfg["compute"], cfg["shard"]),
         root=Path(cfg["root"]),
         figures={name: options or {} for name, options in cfg["figure"].items()},
         corpus=CorpusSpec.from_dict(cfg["corpus"]) if cfg["corpus"] else None,
         probe=_probe(cfg["probe"]),
         score_files=tuple(Path(path).expanduser() for path in cfg["scores"]),
         gallery=Gallery(**cfg["gallery"]),
+        style=Style(**cfg["style"]),
         captions=Captions(**cfg["captions"]),
         recipe=_recipe(cfg["recipe"], dataset),
         simulations=_options("experiment", cfg["experiment"]),
@@ -68,10 +69,12 @@ def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
     for name, entry in cfg["models"].items():
         if not isinstance(entry, dict):
             raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
+        if "source" not in entry and "id" not in entry:  # words about a model that is not in the suite
+            raise unknown_name("model", name, [known for known, other in cfg["models"].items() if "source" in other])
         specs[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
     if not specs:
         raise SpecError(
-            "no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...)."
+            "no models to run: the suite is empty. Choose one (suite=offline) or add one (models.mine.id=...)."
         )
     if cfg["only"]:
         only = cfg["only"]
@@ -81,16 +84,6 @@ def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
                 raise unknown_name("model", name, specs)
         specs = {name: spec for name, spec in specs.items() if name in chosen or spec.name in chosen}
     return list(specs.values())
-
-
-def resources(cfg: Mapping[str, Any]) -> Resources:
-    """How to compute: the group `compute` and `shard`.
-
-    Raises:
-        SpecError: a value outside its range.
-    """
-    compute = dict(cfg["compute"])
-    return Resources(**{**compute, "memory": parse_bytes(compute["memory"])}, shard=parse_shard(cfg["shard"]))
 
 
 def _probe(cfg: Mapping[str, Any]) -> Probe | None:

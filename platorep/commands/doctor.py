@@ -16,7 +16,6 @@ from rich.table import Table
 
 from platorep.commands.experiment import Experiment
 from platorep.core.errors import StoreError
-from platorep.core.lookup import find_features
 from platorep.core.progress import console_for_tables
 from platorep.core.provenance import versions
 from platorep.core.specs import AssetSpec, ModelSpec
@@ -154,7 +153,7 @@ def examine_model(spec: ModelSpec, experiment: Experiment, machine: Machine, thr
     source = f"{spec.asset.source}: {spec.asset.id}" if spec.asset else "none needed" if local else "hub"
     row = Model(name=spec.name, id=spec.id, weights_from=source, found="unknown", revision=spec.revision)
     try:
-        features = find_features(experiment.store, experiment.extract_spec(spec))
+        features = experiment.find(spec)
     except StoreError:
         features = None  # stored with other settings: this run would extract it anew
     if features is not None:

@@ -11,19 +11,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
 from platorep.core.clamp import Clamp
 from platorep.core.digest import digest
 from platorep.core.errors import DataError, SpecError, StoreError
 from platorep.core.files import slug
-from platorep.core.lookup import find_dataset, find_features, known_samples
+from platorep.core.lookup import find_dataset, find_features
 from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec, TaskSpec
-from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.store import FeatureStore
+from platorep.core.stored import FeatureSet
 
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from platorep.metrics.base import Metric
     from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
 
@@ -78,17 +81,18 @@ class Experiment:
         suite: name of the suite.
         models: specs in the suite's order.
         dataset: the pairs, as configured; its revision may be open.
+        resources: how to compute.
         reading: how a model reads a sample: the fields of ExtractSpec beside model and dataset.
         metric_options: parameters by metric name; a list stands for one metric a value.
         protocol: how layers become one score.
         statistics: nulls and intervals.
-        resources: how to compute.
         root: folder of all results.
         figures: options by figure name.
         corpus: documents for bits per byte; None keeps what extraction measured on the captions.
         probe: linear probes; None for none.
         score_files: downstream scores to import.
         gallery: sizes and queries of `platorep gallery`.
+        style: how figures look on paper.
         captions: how `platorep captions` summarises.
         recipe: what `platorep reproduce` adds.
         simulations: options by experiment of the theory.
@@ -101,18 +105,19 @@ class Experiment:
 
     models: tuple[ModelSpec, ...]
     dataset: DatasetSpec
+    resources: Resources
     suite: str = ""
     reading: Mapping[str, Any] = field(default_factory=dict)
     metric_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     protocol: Protocol = field(default_factory=Protocol)
     statistics: Statistics = field(default_factory=Statistics)
-    resources: Resources = field(default_factory=Resources)
     root: Path = Path("outputs")
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     corpus: CorpusSpec | None = None
     probe: Probe | None = None
     score_files: tuple[Path, ...] = ()
     gallery: Gallery = field(default_factory=Gallery)
+    style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     recipe: Recipe = field(default_factory=Recipe)
     simulations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -130,6 +135,30 @@ class Experiment:
     def name(self) -> str:
         """Suite and dataset, for the names of files that cover both."""
         return f"{self.suite or 'models'}--{self.dataset.name}"
+
+    @cached_property
+    def label(self) -> str:
+        """`name` with a hash of what a result depends on, so that two configurations never write to one place.
+
+        It covers models, data, how samples are read, metrics, protocol and statistics. Resources and what is drawn stay
+        out.
+        """
+        determines = {
+            **self._measured,
+            "metrics": {name: dict(options) for name, options in self.metric_options.items()},
+            "protocol": dataclasses.asdict(self.protocol),
+            "statistics": dataclasses.asdict(self.statistics),
+        }
+        return f"{slug(self.name)}--{digest(determines)}"
+
+    @property
+    def _measured(self) -> dict[str, Any]:
+        """Models and data as configured: what competence depends on."""
+        return {
+            "models": [[model.name, model.identity()] for model in self.models],
+            "dataset": self.dataset.identity(),
+            "reading": dict(self.reading),
+        }
 
     @property
     def clamp(self) -> Clamp:
@@ -160,7 +189,7 @@ class Experiment:
 
     # --- stored features ---------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def store(self) -> FeatureStore:
         """The stored features."""
         return FeatureStore(self.root / "features")
@@ -171,7 +200,7 @@ class Experiment:
 
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
         """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
-        return known_samples(self.store, dataset)
+        return self.store.known_samples(dataset)
 
     @cached_property
     def dataset_folder(self) -> Path:
@@ -180,7 +209,7 @@ class Experiment:
         Raises:
             StoreError: none fits, or several do.
         """
-        return find_dataset(self.store, self.dataset)
+        return find_dataset(self.store, self.dataset, _commit_of)
 
     @cached_property
     def samples(self) -> Samples:
@@ -194,7 +223,7 @@ class Experiment:
         Raises:
             StoreError: none of them is extracted, or what is stored does not fit the configuration.
         """
-        stored = {model.name: find_features(self.store, self.extract_spec(model)) for model in self.models}
+        stored = {model.name: self.find(model) for model in self.models}
         features = [extraction for extraction in stored.values() if extraction is not None]
         if not features:
             raise StoreError(
@@ -204,6 +233,14 @@ class Experiment:
         if missing := [name for name, extraction in stored.items() if extraction is None]:
             log.warning("not extracted, left out: %s", ", ".join(missing))
         return features
+
+    def find(self, model: ModelSpec) -> FeatureSet | None:
+        """The stored features of one model on the dataset; None where it was never extracted on it.
+
+        Raises:
+            StoreError: what is stored does not fit the configuration, or several extractions do.
+        """
+        return find_features(self.store, self.extract_spec(model), _commit_of)
 
     @cached_property
     def blocks(self) -> list[Block]:
@@ -249,8 +286,8 @@ class Experiment:
 
     @property
     def competence_path(self) -> Path:
-        """The file of the competence table."""
-        return self.root / "competence" / f"{self.name}.parquet"
+        """The file of the competence table of these models on this dataset."""
+        return self.root / "competence" / f"{slug(self.name)}--{digest(self._measured)}.parquet"
 
     @cached_property
     def alignment(self) -> AlignmentTable:
@@ -280,6 +317,18 @@ class Experiment:
         return CompetenceTable.load([self.competence_path]) if self.competence_path.is_file() else None
 
     @cached_property
+    def chosen(self) -> pd.DataFrame:
+        """One score a pair of models and metric, as the protocol chooses layers: what every view shows.
+
+        Raises:
+            SpecError: a choice of layers that does not exist.
+            StoreError: there are no scores, or a held-out choice that was not tested.
+        """
+        from platorep.results.protocols import chosen
+
+        return chosen(self.alignment, self.protocol.select, self.selection)
+
+    @cached_property
     def strata(self) -> Sequence[Any] | None:
         """One label a sample to relabel within, or None: its category, or its bin of caption lengths in words.
 
@@ -299,6 +348,13 @@ class Experiment:
 
             return quantile_bins([len(captions[0].split()) for captions in self.samples.captions])
         raise SpecError(f"statistics.strata is {kind!r}; expected category, caption_length or null.")
+
+
+def _commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
+    """As `platorep.models.commits.commit_of`, which is loaded when a branch or a tag is met."""
+    from platorep.models.commits import commit_of
+
+    return commit_of(spec)
 
 
 def blocks(features: Sequence[FeatureSet], pairs: str) -> list[Block]:

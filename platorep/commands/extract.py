@@ -70,6 +70,7 @@ def open_pairs(experiment: Experiment) -> PairedDataset:
 
 def missing_extractions(experiment: Experiment, pairs: PairedDataset) -> tuple[list[ExtractSpec], list[Failure]]:
     """The specs, with revisions settled, that are to be extracted, and the models whose revision cannot be settled."""
+    from platorep.extract import is_whole
     from platorep.models import resolve
 
     pending: list[ExtractSpec] = []
@@ -80,9 +81,7 @@ def missing_extractions(experiment: Experiment, pairs: PairedDataset) -> tuple[l
         except Exception as error:
             failures.append(failure(model.name, error))
             continue
-        if experiment.overwrite and experiment.store.has(spec):
-            experiment.store.remove(experiment.store.open(spec))
-        if experiment.store.has(spec):
+        if not experiment.overwrite and is_whole(experiment.store, spec):
             log.info("%s: already extracted (%s)", model.name, spec.key())
         else:
             pending.append(spec)
@@ -105,17 +104,12 @@ def extract_one(
         if ahead is not None:
             coming.append(read_ahead(ahead))
 
-    resources = experiment.resources
     return run_extraction(
         spec,
         pairs,
         experiment.store,
-        device=experiment.device,
-        tokens=resources.tokens,
-        workers=resources.workers,
-        shard=resources.shard,
-        shard_rows=resources.shard_rows,
-        compiled=resources.compile,
+        experiment.resources,
+        renew=experiment.overwrite,
         loaded=read_next,
         progress=report,
     )

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platorep.commands.align import scoring
+from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
 from platorep.commands.tables import gallery_table
 from platorep.core.digest import text_digest
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.files import slug
+from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar, console_for_tables
 from platorep.results.tables import GalleryTable
 
@@ -31,7 +32,7 @@ def gallery(experiment: Experiment) -> Path | None:
         The table's path, or None while shares of others are missing.
     """
     from platorep.align.gallery import score_galleries
-    from platorep.figures import draw, save
+    from platorep.figures.data import FigureData
 
     design, path = gallery_design(experiment), table_path(experiment)
     with bar("Searching") as report:
@@ -52,7 +53,9 @@ def gallery(experiment: Experiment) -> Path | None:
     console_for_tables().print(gallery_table(table))
     paths = [path]
     if len(design.sizes) > 1:
-        paths += save(draw("gallery", None, scores=table), experiment.root / "figures" / experiment.name / "gallery")
+        folder = experiment.root / "figures" / experiment.label
+        paths += draw_figure(experiment, "gallery", FigureData(galleries=table), folder / "gallery")
+        link_latest(folder, folder.with_name(f"{slug(experiment.name)}--latest"))
     for written in paths:
         log.info("%s", written)
     return path

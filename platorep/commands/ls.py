@@ -29,7 +29,7 @@ def ls(experiment: Experiment, listing: str, folders: Sequence[Path]) -> None:
 
     Args:
         experiment: `models` lists its suite, `features` the store under its root.
-        listing: suites, datasets, models, metrics, figures, experiments, protocols or features.
+        listing: suites, datasets, models, metrics, figures, experiments, protocols, features or runs.
         folders: of configuration files, the packaged one and those of --config-dir.
 
     Raises:
@@ -39,6 +39,7 @@ def ls(experiment: Experiment, listing: str, folders: Sequence[Path]) -> None:
         **{name: lambda group=group: choices(group, folders) for name, group in GROUPS.items()},  # type: ignore[misc]
         "models": lambda: models(experiment),
         "features": lambda: features(experiment),
+        "runs": lambda: runs(experiment),
     }
     if listing not in lists:
         raise unknown_name("list", listing, lists)
@@ -67,12 +68,27 @@ def models(experiment: Experiment) -> Table:
     return table
 
 
+def runs(experiment: Experiment) -> Table:
+    """The runs under the root with their overrides, the latest last."""
+    from platorep.results.outputs import Outputs
+
+    table = plain_table("time", "command", "status", "seconds", "overrides", "results")
+    for run in Outputs(experiment.root).runs.itertuples():
+        results = sorted({result.rpartition("/")[0] for result in run.results})
+        seconds = "" if run.seconds != run.seconds else f"{run.seconds:.0f}"
+        table.add_row(run.time, run.command, run.status, seconds, run.overrides, "\n".join(results))
+    return table
+
+
 def features(experiment: Experiment) -> Table:
     """The stored extractions of all suites and datasets."""
     table = plain_table("model", "dataset", "samples", "layers", "size", "key", "revision")
-    for stored in experiment.store.find():
+    extractions, damaged = experiment.store.scan()
+    for stored in extractions:
         size = sum(shard.bytes for shard in stored.shards)
         counts = str(stored.n), str(len(stored.layers)), f"{size / 1e6:.1f} MB"
         revision = (stored.spec.model.revision or "")[:20]
         table.add_row(stored.name, stored.spec.dataset.name, *counts, stored.key, revision)
+    for broken in damaged:
+        table.add_row(broken.path.name, broken.path.parent.name, "damaged: `platorep store verify` says how")
     return table

@@ -11,6 +11,19 @@ from typing import Any
 
 
 @dataclass
+class Compute:
+    """How to compute, never what: nothing here is part of a key, and results do not depend on it."""
+
+    device: str = "auto"  # auto | cpu | cuda | cuda:1
+    threads: int | None = None  # CPU threads of torch; null leaves torch's choice
+    tokens: int | None = None  # tokens (or picture patches) a batch; null finds the budget
+    workers: int | None = None  # processes that decode pictures; null: one a core, at most 8
+    shard_rows: int = 256  # samples a stored shard: what a kill loses at most
+    compile: bool = False  # torch.compile of a model's blocks, for long extractions on a GPU
+    memory: str = "3GB"  # budget of `align` for prepared layers
+
+
+@dataclass
 class Protocol:
     """How layers become one score."""
 
@@ -28,6 +41,16 @@ class Statistics:
     permutations: int = 200  # relabellings for the null of the chosen layers; 0 leaves the null out
     strata: str | None = None  # null | category | caption_length: relabel only within these groups
     seed: int = 0
+
+
+@dataclass
+class Style:
+    """How figures look on paper; `platorep.figures.style.PlotStyle` says what each may be."""
+
+    width: Any = None  # inches, or single or double for a paper's columns; null: each figure's own
+    font_size: float | None = None  # points; null: 8
+    sheet: str | None = None  # a matplotlib style file, or a style's name
+    formats: list[str] = field(default_factory=lambda: ["png", "pdf"])
 
 
 @dataclass

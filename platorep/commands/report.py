@@ -6,6 +6,7 @@ from pathlib import Path
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.extract import open_pairs
+from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar
 
 
@@ -19,7 +20,8 @@ def report(experiment: Experiment) -> Path:
 
     features, alignment, pairs = experiment.features, experiment.alignment, open_pairs(experiment)
     extracted = {model.name for model in features}
-    figures = sorted((experiment.root / "figures" / experiment.name).glob("*.png"))
+    figures = sorted((experiment.root / "figures" / experiment.label).glob("*.png"))
+    path = experiment.root / "report" / f"{experiment.label}.html"
     run = Run(
         name=experiment.name,
         suite=experiment.suite,
@@ -35,9 +37,11 @@ def report(experiment: Experiment) -> Path:
         missing=[model.name for model in experiment.models if model.name not in extracted],
         words=experiment.words,
         configuration=experiment.configuration,
-        clip=experiment.clamp.rule,
-        quantile=experiment.clamp.quantile,
+        select=experiment.protocol.select,
+        clamp=experiment.clamp,
         memory=experiment.resources.memory,
     )
     with bar("Reading layers") as progress:
-        return write_page(run, experiment.root / "report" / f"{experiment.name}.html", progress=progress)
+        write_page(run, path, progress=progress)
+    link_latest(path, path.with_name(f"{slug(experiment.name)}--latest.html"))
+    return path

@@ -9,15 +9,16 @@ from typing import Any
 import pandas as pd
 
 from platorep.align.controls import shuffled_pairs
-from platorep.commands.align import score_block, score_models, scoring
+from platorep.commands.align import score_block, score_models, scoring, select_layers
 from platorep.commands.competence import measure_competence
+from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment, Variant
 from platorep.commands.extract import extract_models
 from platorep.commands.failures import Failure, raise_failures
 from platorep.commands.tables import comparison_table
 from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset
-from platorep.core.files import write_atomically
+from platorep.core.files import link_latest, write_atomically
 from platorep.core.progress import bar, console_for_tables
 from platorep.results.facts import with_facts
 from platorep.results.published import compare, targets
@@ -39,23 +40,31 @@ def reproduce(experiment: Experiment) -> Path:
         SpecError: a recipe without exactly one figure.
         PlatorepError: models or tasks failed; what the others give is drawn before.
     """
-    from platorep.figures import draw, save
+    from platorep.figures.data import FigureData
 
     if len(experiment.figures) != 1:
         raise SpecError(f"an experiment draws one figure; got {', '.join(experiment.figures) or 'none'}.")
     (name, options), recipe = next(iter(experiment.figures.items())), experiment.recipe
-    folder = experiment.root / "reproduce" / recipe.name
+    folder = experiment.root / "reproduce" / f"{recipe.name}--{experiment.label.rpartition('--')[2]}"
     failures = extract_models(experiment)
     competence, unmeasured = measure_competence(experiment)
     scores, unscored = score(experiment)
+    selection = None
+    if experiment.protocol.select == "heldout":  # its scores are of halves of the samples, which only the test makes
+        select_layers(experiment)
+        selection = experiment.selection
     with bar("Drawing") as report:
         report(0, 1, name)
-        paths = save(draw(name, scores, competence, **options), folder / recipe.name)
-    quantities = measured(name, scores, competence, **options)
+        data = FigureData(
+            alignment=scores, selection=selection, select=experiment.protocol.select, competence=competence
+        )
+        paths = draw_figure(experiment, name, data, folder / recipe.name)
+    quantities = measured(name, data.chosen, competence, **options)
     known = {*scores.frame.x_model, *scores.frame.y_model}
-    comparison, best = compare(quantities, targets(name), known=known), scores.best()
-    for stem, frame in (("alignment", best), ("competence", _of(competence, known)), ("comparison", comparison)):
+    comparison = compare(quantities, targets(name), known=known)
+    for stem, frame in (("alignment", data.chosen), ("competence", _of(competence, known)), ("comparison", comparison)):
         paths += _write(folder / stem, frame)
+    link_latest(folder, folder.with_name(f"{recipe.name}--latest"))
     console_for_tables().print(comparison_table(comparison))
     for path in paths:
         log.info("%s", path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from platorep.commands.align import align_models
 from platorep.commands.competence import measure_competence
 from platorep.commands.experiment import Experiment
@@ -10,14 +12,17 @@ from platorep.commands.failures import raise_failures
 from platorep.commands.plot import draw_figures
 
 
-def run(experiment: Experiment) -> None:
+def run(experiment: Experiment) -> list[Path]:
     """Extracts, measures competence, aligns and plots; what fails on the way is listed at the end.
+
+    Returns:
+        The table of chosen layers and the figures; nothing while other shards' parts are missing.
 
     Raises:
         PlatorepError: models or tasks failed; the others are done.
     """
     failures = extract_models(experiment)
     _, unmeasured = measure_competence(experiment)
-    if align_models(experiment):
-        draw_figures(experiment)
+    paths = [experiment.selection_path, *draw_figures(experiment)] if align_models(experiment) else []
     raise_failures([*failures, *unmeasured])
+    return paths

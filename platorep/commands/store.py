@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platorep.core.errors import StoreError
-from platorep.core.files import read_json, slug, write_atomically
+from platorep.core.samples import SAMPLES, read_dataset
 from platorep.core.specs import DatasetSpec
-from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.store import Damaged, FeatureSet, FeatureStore
+from platorep.core.verify import Verified, verify_store
+from platorep.data.feature_files import write_features
+
+
+if TYPE_CHECKING:
+    from platorep.extract.repair import Repair
 
 
 def store_at(root: Path) -> FeatureStore:
@@ -16,76 +23,73 @@ def store_at(root: Path) -> FeatureStore:
     return FeatureStore(root / "features")
 
 
-def found(store: FeatureStore, pattern: str) -> list[FeatureSet]:
-    """Extractions whose model name, folder, or "dataset/model" matches a glob.
+def found(store: FeatureStore, pattern: str) -> list[FeatureSet | Damaged]:
+    """Extractions that a pattern names, damaged ones after the whole ones.
 
     Raises:
-        StoreError: none does.
+        StoreError: it names none.
     """
-    matches = list(store.find(pattern)) or list(store.find(f"{pattern}--*"))
-    if not matches:
+    sets, broken = store.scan(pattern)
+    if not sets and not broken:
         raise StoreError(
             f"no features under {store.root} match {pattern!r}. `platorep ls features` lists what there is."
         )
-    return matches
+    return [*sets, *broken]
 
 
-def verify(store: FeatureStore, pattern: str) -> Iterator[tuple[FeatureSet, str]]:
-    """Reads every byte of the matching extractions; yields each with "" or what is wrong with it."""
-    for one in found(store, pattern):
-        try:
-            one.verify()
-            store.read_samples(one.path.parent)
-        except StoreError as error:
-            yield one, str(error)
-        else:
-            yield one, ""
+def verify(store: FeatureStore, pattern: str) -> Iterator[Verified]:
+    """Reads every byte of the extractions that a pattern names.
+
+    Raises:
+        StoreError: it names none.
+    """
+    found(store, pattern)
+    return verify_store(store, pattern)
+
+
+def repair(store: FeatureStore, pattern: str) -> Iterator[Repair]:
+    """Makes again what is damaged in the extractions that a pattern names.
+
+    Raises:
+        StoreError: it names none.
+    """
+    from platorep.commands.options import Compute
+    from platorep.core.resources import Resources
+    from platorep.extract.repair import repair as repair_features
+
+    found(store, pattern)
+    return repair_features(store, Resources.from_config(vars(Compute())), pattern)
 
 
 def dataset_named(store: FeatureStore, name: str) -> DatasetSpec:
-    """The stored dataset of that name, or a new one for features that come with their own sample ids.
+    """The stored dataset of that name or folder, or a new one for features that come with their own sample ids.
 
     Raises:
         StoreError: several stored datasets have the name.
     """
-    folders = sorted(store.root.glob(f"{slug(name)}--*/samples.json")) or sorted(
-        store.root.glob(f"{slug(name)}/samples.json")
-    )
-    if len(folders) > 1:
-        raise StoreError(
-            f"several stored datasets are named {name}: {', '.join(f.parent.name for f in folders)}. Give the whole folder name."
-        )
-    if folders:
-        return DatasetSpec.from_dict(read_json(folders[0])["spec"])
-    return DatasetSpec(name=name, source="folder", id="imported")
+    stored = list(store.datasets(name))
+    if not stored and (store.root / name / SAMPLES).is_file():
+        stored = [(store.root / name, read_dataset(store.root / name))]
+    if len(stored) > 1:
+        folders = ", ".join(folder.name for folder, _ in stored)
+        raise StoreError(f"several stored datasets are named {name}: {folders}. Give the whole folder name.")
+    return stored[0][1] if stored else DatasetSpec(name=name, source="folder", id="imported")
 
 
 def export(store: FeatureStore, pattern: str, out: Path) -> Path:
-    """Writes the layers of one extraction, float32, to one .safetensors or .npz file.
+    """Writes the layers of one extraction, float32, and its sample ids to one .safetensors or .npz file.
 
     Raises:
         StoreError: several extractions match, or the file's ending is neither.
     """
-    matches = found(store, pattern)
+    found(store, pattern)
+    matches = store.find(pattern)
     if len(matches) > 1:
         raise StoreError(
             f"{len(matches)} extractions match {pattern!r}: {', '.join(one.path.name for one in matches)}. Name one."
         )
-    layers = {layer.name: matches[0].load(layer.name).contiguous() for layer in matches[0].layers}
-    if out.suffix == ".safetensors":
-        from safetensors.torch import save_file
-
-        write_atomically(out, lambda path: save_file(layers, path))
-    elif out.suffix == ".npz":
-        import numpy as np
-
-        ids = np.array(store.read_samples(matches[0].path.parent).ids)
-
-        def write(path: Path) -> None:
-            with open(path, "wb") as file:
-                np.savez(file, ids=ids, **{name: layer.numpy() for name, layer in layers.items()})
-
-        write_atomically(out, write)
-    else:
+    if out.suffix not in (".safetensors", ".npz"):
         raise StoreError(f"{out}: expected a name that ends in .safetensors or .npz.")
+    layers = {layer.name: matches[0].load(layer.name) for layer in matches[0].layers}
+    write_features(out, layers, store.read_samples(matches[0].path.parent).ids)
     return out

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from rich.table import Table
 
-from platorep.results import views
-from platorep.results.tables import AlignmentTable, GalleryTable
+from platorep.results.labels import metric_label
+from platorep.results.tables import GalleryTable
 
 
 SHOWN = 40
@@ -24,18 +24,22 @@ def plain_table(*columns: str) -> Table:
     return table
 
 
-def best_pairs_table(alignment: AlignmentTable) -> Table:
-    """The pairs of models with the highest scores, metric by metric: layers, score, chance, z."""
-    table = plain_table("pair", "layers", "score", "chance", "z", "metric")
-    best = alignment.best()
-    for metric in best.metric.unique():
-        rows = best[best.metric == metric].sort_values("score", ascending=False, kind="stable")
+def best_pairs_table(chosen: pd.DataFrame) -> Table:
+    """The pairs of models with the highest scores, metric by metric: layers, score, interval, null, corrected p.
+
+    Args:
+        chosen: rows of `platorep.results.protocols.chosen`.
+    """
+    table = plain_table("pair", "layers", "score", "95 %", "null", "p (family)", "metric")
+    for metric in chosen.metric.unique():
+        rows = chosen[chosen.metric == metric].sort_values("score", ascending=False, kind="stable")
         for row in rows.head(BEST).itertuples():
+            interval = "–" if row.low != row.low else f"{row.low:.3f} to {row.high:.3f}"
+            null = "–" if row.null_mean != row.null_mean else f"{row.null_mean:.4f}"
+            p = "–" if row.p_family != row.p_family else f"{row.p_family:.2g}"
             layers = f"{row.x_layer_name} × {row.y_layer_name}"
-            chance = "–" if row.null_mean != row.null_mean else f"{row.null_mean:.4f}"
-            z = "–" if row.z != row.z else f"{row.z:.1f}"
-            label = views.metric_label(metric)
-            table.add_row(f"{row.x_model} × {row.y_model}", layers, f"{row.score:.4f}", chance, z, label)
+            values = f"{row.score:.4f}", interval, null, p
+            table.add_row(f"{row.x_model} × {row.y_model}", layers, *values, metric_label(metric))
         if len(rows) > BEST:
             table.add_row(f"{len(rows) - BEST} more pairs in the table")
     return table

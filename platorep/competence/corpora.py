@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
+from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.samples import Samples, ids_digest
 from platorep.core.specs import CorpusSpec
+from platorep.core.text import is_unicode, visible
+from platorep.data.tables import read_text
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def _limited(spec: CorpusSpec, found: Iterable[tuple[str, str]]) -> Iterator[str
     for name, text in found:
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"corpus {spec.name!r}: document {name} is empty or is no text. Leave it out.")
+        if not is_unicode(text):
+            raise DataError(f"corpus {spec.name!r}: document {name} is not valid Unicode. Leave it out.")
         yield text
         size += len(text.encode())
         if spec.max_bytes is not None and size >= spec.max_bytes:
@@ -83,35 +88,30 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
     root = Path(spec.id).expanduser()
     if not root.is_dir():
         raise DataError(
-            f"{root} is not a folder; relative paths start at {Path.cwd()}. Set corpus.id to a folder with .txt files."
+            f"{visible(str(root))} is not a folder; relative paths start at {Path.cwd()}. Set corpus.id to a folder "
+            "with .txt files."
         )
-    for path in sorted(root.rglob("*.txt"), key=lambda path: path.relative_to(root).as_posix()):
+    paths = [path for path in root.rglob("*") if path.suffix.lower() == ".txt" and path.is_file()]
+    for path in sorted(paths, key=lambda path: path.relative_to(root).as_posix()):
         try:
-            yield str(path), path.read_bytes().decode()
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path} is not UTF-8 ({error.reason} at byte {error.start}). Convert it, or leave it out."
-            ) from error
+            yield visible(str(path)), read_text(path)
+        except OSError as error:
+            raise DataError(f"{visible(str(path))} cannot be read: {error.strerror}.") from error
 
 
 def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
-    """Rows of a dataset of the Hub or of a local folder in its formats, streamed: of a large corpus only the first files are fetched."""
-    import datasets
-
+    """Rows of a dataset of the Hub or of a local folder in its formats: of a large corpus only the first files."""
     from platorep.assets import resolve_revision
+    from platorep.data import repositories
 
-    local = Path(spec.id).expanduser().is_dir()
-    revision = None if local else resolve_revision(spec.id, spec.revision, repo_type="dataset")
-    try:
-        rows = datasets.load_dataset(spec.id, spec.config, split=spec.split, revision=revision, streaming=True)
-        columns = rows.column_names or list(next(iter(rows)))
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise AssetError(
-            f"corpus {spec.id} could not be had ({type(error).__name__}: {str(error)[:200]}). "
-            "Check the connection, or use corpus=folder with text files of your own."
-        ) from error
-    if spec.column not in columns:
-        raise unknown_name(f"column of corpus {spec.id}", spec.column, columns)
-    return f"{spec.name}@{revision[:12]}" if revision else spec.name, (
-        (f"row {i}", row[spec.column]) for i, row in enumerate(rows)
-    )
+    local = Path(spec.id).expanduser()
+    if local.is_dir():
+        name, rows = spec.name, iter(repositories.read(local, spec.config, spec.split, spec.id))
+    else:
+        commit = resolve_revision(spec.id, spec.revision, repo_type="dataset")
+        name, rows = f"{spec.name}@{commit[:12]}", repositories.stream(spec.id, commit, spec.config, spec.split)
+    first = next(rows, None)
+    if first is not None and spec.column not in first:
+        raise unknown_name(f"column of corpus {spec.id}", spec.column, first)
+    chained = itertools.chain([] if first is None else [first], rows)
+    return name, ((f"row {i}", row[spec.column]) for i, row in enumerate(chained))

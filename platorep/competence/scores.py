@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from platorep.competence.harness import PREFERRED, Figure, Weights, read_harness, to_number, weights_of
 from platorep.core.errors import DataError
 from platorep.core.specs import ModelSpec
+from platorep.core.text import visible
+from platorep.data.tables import read_table
 from platorep.results.tables import COMPETENCE_COLUMNS, CompetenceTable
 
 
 log = logging.getLogger(__name__)
 
+__all__ = ["PREFERRED", "PUBLISHED", "SOURCES", "merged", "published", "read_scores"]
+
 PUBLISHED = Path(__file__).with_name("published.csv")
 """HellaSwag, GSM8K and more of the paper's language models, by Hub id, each with its protocol and source."""
-
-PREFERRED = ("acc_norm", "exact_match,strict-match", "exact_match", "acc", "em", "f1")
-"""Which of a task's figures is the task's score, first match first; the others are measures of their own."""
 
 SOURCES = ("measured", "imported", "published")
 """From the most to the least trusted."""
@@ -32,167 +32,115 @@ SOURCES = ("measured", "imported", "published")
 def published(models: Iterable[ModelSpec]) -> CompetenceTable:
     """What is published of these models: rows marked source=published, each with its protocol and where it is from.
 
-    Models are known by their Hub id. Variants with random or noisy weights have no published value.
+    Models are known by their Hub id. The values are of the main revision's weights as they are: other revisions,
+    quantised copies, and random or noisy weights have none.
     """
     known = pd.read_csv(PUBLISHED, dtype={"value": float}, keep_default_na=False)
     rows = []
     for spec in models:
-        if _unchanged(spec):
-            for one in known[known.id == spec.id].itertuples():
-                rows.append(_row(spec, one.measure, one.value, math.nan, one.task, "published", one.provenance))
+        if not Weights(spec.id).are_those_of(spec):
+            continue
+        for one in known[known.id == spec.id].itertuples():
+            figure = Figure(one.measure, one.value, math.nan, one.task)
+            rows.append(_row(spec, figure, "published", one.provenance))
     return _table(rows)
 
 
 def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
     """Scores of the suite's models in a file: lm-evaluation-harness JSON, old or new, or CSV.
 
-    A harness file gives one row a task and metric. The task's score (`PREFERRED`) is the measure named after the task, any
-    other metric is "<task>_<metric>". CSV has the columns model, measure, value and may have standard_error, task,
-    provenance. A model goes by its name in the suite or by its Hub id; models that the suite lacks are named and left out.
+    A harness file goes to the models that have its weights: id, revision, quantisation and adapter must agree. A row of
+    a CSV (columns model, measure, value; if you like standard_error, task, provenance) goes to the model of that name
+    in the suite, else to the models whose weights are those of the Hub's id as they are. What no model takes is named.
 
     Args:
         path: a .json or .csv file.
         models: the suite's.
 
     Raises:
-        DataError: a file that is neither, that names no model of the suite, or a value that is no number.
+        DataError: a file that is neither, that has scores of no model of the suite, or a value that is no number.
     """
     if not path.is_file():
+        what = "is no regular file" if path.exists() else "does not exist"
         raise DataError(
-            f"{path} does not exist; relative paths start at {Path.cwd()}. Set scores to harness JSON or CSV files."
+            f"{path} {what}; relative paths start at {Path.cwd()}. Set scores to harness JSON or CSV files."
         )
-    if path.suffix == ".csv":
+    if path.suffix.lower() == ".csv":
         found = list(_from_csv(path))
-    elif path.suffix == ".json":
-        found = list(_from_harness(path))
+    elif path.suffix.lower() == ".json":
+        weights, figures = read_harness(path)
+        found = [(weights, figure, f"lm-evaluation-harness, {visible(path.name)}") for figure in figures]
     else:
         raise DataError(f"{path} is neither .json of lm-evaluation-harness nor .csv.")
-    rows, strangers = [], set()
-    for name, measure, value, error, task, provenance in found:
-        fits = [spec for spec in models if name == spec.name] or [
-            spec for spec in models if name == spec.id and _unchanged(spec)
-        ]
-        strangers |= set() if fits else {name}
-        rows += [_row(spec, measure, value, error, task, "imported", provenance) for spec in fits]
+    rows, left = [], {}
+    for whose, figure, provenance in found:
+        fits = _owners(whose, models)
+        rows += [_row(spec, figure, "imported", provenance) for spec in fits]
+        if not fits:
+            left[str(whose)] = whose
     if not rows:
         raise DataError(
-            f"{path} has scores of {', '.join(sorted(strangers)) or 'no model'}, and none of these is a model of the suite by name or id. "
+            f"{path} has scores of {'; '.join(_stranger(one, models) for one in left.values()) or 'no model'}, and no "
+            "model of the suite has these weights, by name or id. "
             f"The suite has {', '.join(spec.name for spec in models)}."
         )
-    if strangers:
-        log.warning("%s: left out, as they are not of the suite: %s", path, ", ".join(sorted(strangers)))
+    if left:
+        names = "; ".join(_stranger(left[one], models) for one in sorted(left))
+        log.warning("%s: left out, as no model of the suite has these weights: %s", visible(str(path)), visible(names))
     return _table(rows)
 
 
+def _owners(whose: Weights | str, models: Sequence[ModelSpec]) -> list[ModelSpec]:
+    """The models that a score belongs to, given the weights that it is of or what a CSV calls them."""
+    if isinstance(whose, str):
+        named = [spec for spec in models if spec.name == whose]
+        return named or _owners(Weights(whose), models)
+    return [spec for spec in models if whose.are_those_of(spec)]
+
+
+def _stranger(whose: Weights | str, models: Sequence[ModelSpec]) -> str:
+    """What a score is of that no model takes, and which models of the same id there are."""
+    name = whose if isinstance(whose, str) else whose.id
+    kin = ", ".join(f"{spec.name} is {weights_of(spec)}" for spec in models if name in (spec.name, spec.id))
+    return f"{whose} (but {kin})" if kin else str(whose)
+
+
 def merged(tables: Iterable[CompetenceTable]) -> CompetenceTable:
-    """All rows of some tables, but of a (model, measure) only those of its most trusted source: measured, imported, published."""
+    """All rows of some tables, but of a (model, measure) only those of its most trusted source (`SOURCES`)."""
     frame = CompetenceTable.concatenate(tables).frame
     rank = frame.source.map({name: place for place, name in enumerate(SOURCES)}).astype("int64")
     best = rank.groupby([frame.model, frame.measure]).transform("min")
     return CompetenceTable.from_frame(frame[rank == best])
 
 
-Found = tuple[str, str, float, float, str, str]
-"""Model, measure, value, standard error, task, provenance."""
+def _from_csv(path: Path) -> Iterator[tuple[str, Figure, str]]:
+    """Model, figure and provenance of each row."""
+    table = read_table(path)
+    if missing := {"model", "measure", "value"} - {*table.names}:
+        raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}; it has {', '.join(table.names)}.")
+    columns = {name: table.cells(name) for name in table.names}
+    seen = set()
+    for i in range(table.rows):
+        row = {name: cells[i] for name, cells in columns.items()}
+        where = f"{path}, line {table.lines[i]}: the value of {row['measure']} of {row['model']}"
+        value, error = to_number(row["value"]), to_number(row.get("standard_error"))
+        if not math.isfinite(value):
+            raise DataError(f"{where} is {row['value']!r}; expected a number.")
+        if math.isnan(error) and row.get("standard_error", "").strip().lower() not in ("", "n/a", "na", "nan"):
+            raise DataError(f"{where} has the standard error {row['standard_error']!r}; expected a number, or nothing.")
+        name = (row["model"], row["measure"], row.get("task", ""))
+        if name in seen:
+            raise DataError(f"{where} is there twice. Remove one, or tell them apart in a column task.")
+        seen.add(name)
+        figure = Figure(row["measure"], value, error, row.get("task", ""))
+        yield row["model"], figure, row.get("provenance", "") or visible(path.name)
 
 
-def _from_csv(path: Path) -> Iterator[Found]:
-    try:
-        frame = pd.read_csv(path, keep_default_na=False, dtype=str)
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read: {str(error)[:200]}") from error
-    if missing := {"model", "measure", "value"} - set(frame.columns):
-        raise DataError(f"{path} lacks the columns {', '.join(sorted(missing))}; it has {', '.join(frame.columns)}.")
-    for line, row in enumerate(frame.to_dict("records"), 2):
-        value = _number(row["value"])
-        if math.isnan(value):
-            raise DataError(
-                f"{path}, line {line}: the value of {row['measure']} of {row['model']} is {row['value']!r}; expected a number."
-            )
-        error = _number(row.get("standard_error"))
-        yield row["model"], row["measure"], value, error, row.get("task", ""), row.get("provenance", "") or path.name
-
-
-def _from_harness(path: Path) -> Iterator[Found]:
-    """Rows of a result file of lm-evaluation-harness: 0.4 and later, 0.3 and earlier, or the Open LLM Leaderboard's."""
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        results = {
-            name: values for name, values in read["results"].items() if isinstance(values, dict) and name != "all"
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        raise DataError(
-            f"{path} is no result file of lm-evaluation-harness ({type(error).__name__}: {str(error)[:120]})."
-        ) from error
-    model = _harness_model(read)
-    if model is None:
-        raise DataError(
-            f"{path} does not say which model it is of (model_name, or pretrained=... in config.model_args)."
-        )
-    for key, values in results.items():
-        task, shots = _harness_task(key, read)
-        version = read.get("versions", {}).get(key)
-        figures = _harness_figures(values)
-        main = next((name for name in PREFERRED if name in figures), next(iter(figures), None))
-        for name, (value, error) in figures.items():
-            measure = task if name == main else re.sub(r"\W+", "_", f"{task}_{name}")
-            words = (
-                [task, name]
-                + ([f"{shots}-shot"] if shots is not None else [])
-                + ([f"version {version}"] if version is not None else [])
-            )
-            yield model, measure, value, error, ", ".join(words), f"lm-evaluation-harness, {path.name}"
-
-
-def _harness_model(read: dict[str, Any]) -> str | None:
-    """The model's Hub id, where the versions of the format have kept it."""
-    config, general = read.get("config") or {}, read.get("config_general") or {}
-    arguments = config.get("model_args") or ""
-    if isinstance(arguments, str):
-        arguments = dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
-    return arguments.get("pretrained") or read.get("model_name") or general.get("model_name")
-
-
-def _harness_task(key: str, read: dict[str, Any]) -> tuple[str, int | None]:
-    """Task and number of shots; the leaderboard writes "harness|hellaswag|10"."""
-    if key.count("|") >= 2:
-        _, task, shots = key.split("|")[:3]
-        return task, int(shots) if shots.isdigit() else None
-    shots = (read.get("n-shot") or {}).get(key, (read.get("config") or {}).get("num_fewshot"))
-    return key, shots
-
-
-def _harness_figures(values: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """Value and standard error by metric; the filter "none" of new files is left out of the name."""
-    made = {}
-    for name, value in values.items():
-        metric, _, kind = name.partition(",")
-        number = math.nan if isinstance(value, (bool, str)) else _number(value)
-        if metric.endswith("_stderr") or metric == "alias" or math.isnan(number):
-            continue
-        own = f"{metric}_stderr,{kind}" if kind else f"{metric}_stderr"
-        made[metric if kind in ("", "none") else name] = (number, _number(values.get(own)))
-    return made
-
-
-def _number(value: Any) -> float:
-    """The value as a float, NaN where it is none ("N/A", "", null)."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def _unchanged(spec: ModelSpec) -> bool:
-    return spec.weights == "pretrained" and not spec.weight_noise
-
-
-def _row(
-    spec: ModelSpec, measure: str, value: float, error: float, task: str, source: str, provenance: str
-) -> dict[str, Any]:
+def _row(spec: ModelSpec, figure: Figure, source: str, provenance: str) -> dict[str, Any]:
     return {
-        "model": spec.name, "key": spec.key(), "modality": spec.modality, "family": spec.family, "measure": measure, "value": value,
-        "standard_error": error, "task": task, "source": source, "provenance": provenance,
+        "model": spec.name, "key": spec.key(), "modality": spec.modality, "family": spec.family,
+        "measure": figure.measure, "value": figure.value, "standard_error": figure.standard_error, "task": figure.task,
+        "source": source, "provenance": provenance,
     }  # fmt: skip
 
 

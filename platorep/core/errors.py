@@ -29,8 +29,28 @@ class FeatureError(PlatorepError, ValueError):
     """Features that cannot be scored: not finite, too few rows, a shape that does not fit."""
 
 
+class NoVariationError(FeatureError):
+    """A layer in which all samples are alike: a property of the data and no fault, but nothing to compare."""
+
+
 class StoreError(PlatorepError, RuntimeError):
-    """Stored features or results that are missing, damaged or made from another spec."""
+    """Stored features or results that are missing, damaged or made from another spec.
+
+    Attributes:
+        fault: what is wrong, without the remedy: for those who apply it themselves.
+    """
+
+    def __init__(self, fault: str, remedy: str = "") -> None:
+        super().__init__(f"{fault} {remedy}".rstrip())
+        self.fault = fault
+
+
+class DiskError(StoreError):
+    """A file or folder that cannot be read or written: a full or read-only disk, a missing permission."""
+
+
+class AmbiguousError(StoreError):
+    """Several stored things fit what was asked for."""
 
 
 class AssetError(PlatorepError, RuntimeError):

@@ -1,6 +1,6 @@
 """Features of one model: what the engines ask of them, and the forms that need no store.
 
-`core.store.FeatureSet` reads features from disk. `ArrayFeatures` has them in memory, and `Subset` shows some of the
+`core.stored.FeatureSet` reads features from disk. `ArrayFeatures` has them in memory, and `Subset` shows some of the
 samples of other features.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from platorep.core.manifest import Layer
 from platorep.core.samples import ids_digest
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 
@@ -18,15 +19,6 @@ from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer: its name, its width, and its dtype as safetensors writes it."""
-
-    name: str
-    dim: int
-    dtype: str
 
 
 class Features(Protocol):
@@ -43,6 +35,10 @@ class Features(Protocol):
     @property
     def dataset(self) -> str:
         """The dataset's name as tables write it, "<name>--<key>" for stored features."""
+
+    @property
+    def content(self) -> str:
+        """Hash of all values, which what is made from them records."""
 
     @property
     def n(self) -> int:
@@ -97,6 +93,11 @@ class ArrayFeatures:
         object.__setattr__(self, "spec", ExtractSpec(model=model, dataset=dataset))
 
     @property
+    def content(self) -> str:
+        """The key, which hashes the values."""
+        return self.key
+
+    @property
     def n(self) -> int:
         """Number of samples."""
         return len(self.tensors[0])
@@ -136,6 +137,11 @@ class Subset:
     def dataset(self) -> str:
         """The whole's, with the label behind it."""
         return f"{self.whole.dataset}[{self.label}]"
+
+    @property
+    def content(self) -> str:
+        """The whole's, with the label behind it."""
+        return f"{self.whole.content}[{self.label}]"
 
     @property
     def n(self) -> int:

@@ -1,57 +1,75 @@
-"""Files that are there whole or not at all: temporary name, flush, rename."""
+"""Files that are there whole or not at all, and that say of themselves whether they have changed."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import re
-import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platorep.core.disk import disk_errors
 from platorep.core.errors import StoreError
+from platorep.core.temporary import remove_temporary, temporary_folder
 
 
 if TYPE_CHECKING:
     import pyarrow
 
-DAY = 24 * 3600
-"""Seconds."""
+__all__ = [
+    "link_latest",
+    "read_json",
+    "read_parquet",
+    "read_record",
+    "remove_temporary",
+    "sha256_file",
+    "slug",
+    "table_facts",
+    "temporary_folder",
+    "write_atomically",
+    "write_json",
+    "write_parquet",
+    "write_record",
+]
+
+CHECKSUM = "checksum"
+"""Field of a JSON record that holds the hash of all the rest."""
+
+_FACTS, _CODE = b"platorep", b"platorep.checksum"
+"""Keys of a parquet file's metadata: what `write_parquet` was told, and the hash of that and of all values."""
+
+_LONGEST = 80
+"""Characters of a slug: two of them, a metric and a key still make a file name."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Calls `write` with a temporary path beside `path`, then renames it to `path`.
+    """Calls `write` with a path of the same name in a temporary folder beside `path`, then renames the file to `path`.
 
     A reader sees the old file, the new one, or none; never a part of one. Two writers racing leave one of the two
-    whole. The temporary file is removed when `write` fails; one left by a kill stays until `remove_temporary`.
+    whole. What a kill leaves is removed when the folder is next written (`temporary_folder`).
+
+    Raises:
+        DiskError: the disk is full or read-only, a permission is missing, or a file stands where a folder is needed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        write(temporary)
-        with open(temporary, "rb") as handle:
+    with disk_errors(path), temporary_folder(path.parent) as folder:
+        fresh = folder / path.name
+        write(fresh)
+        with open(fresh, "rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        os.replace(fresh, path)
 
 
-def remove_temporary(folder: Path) -> None:
-    """Removes temporary files that kills left in a folder a day ago or earlier: younger ones may be another writer's."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > DAY:
-                path.unlink()
+def link_latest(target: Path, link: Path) -> None:
+    """Makes `link` a relative symbolic link to `target`, which lies beside it, in one step; an older link is replaced.
 
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON with a final newline, atomically. NaN and infinity are refused."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+    A file system without symbolic links is left without the link.
+    """
+    with suppress(OSError), temporary_folder(link.parent) as folder:
+        os.symlink(target.name, folder / link.name)
+        os.replace(folder / link.name, link)
 
 
 def sha256_file(path: Path) -> str:
@@ -61,29 +79,101 @@ def sha256_file(path: Path) -> str:
 
 
 def slug(name: str) -> str:
-    """`name` as one path component: letters, digits, dot, dash and underscore; anything else becomes "-"."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
+    """`name` as one path component: letters, digits, dot, dash and underscore; anything else becomes "-".
+
+    At most 80 characters. Different names may have one slug; a key beside it tells them apart.
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST].strip("-.") or "unnamed"
 
 
-def read_json(path: Path) -> Any:
-    """JSON of a file of ours, or a StoreError that names the file."""
+# JSON -------------------------------------------------------------------------------------------------------------------
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes indented JSON with a final newline, atomically. NaN and infinity are refused."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """JSON of a file of ours.
+
+    Args:
+        path: the file.
+        kind: what its outermost value must be, dict or list.
+
+    Raises:
+        StoreError: it is missing, cannot be read, is no JSON, or holds another kind of value; names it.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path} is missing. Run `platorep extract` first.") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is damaged ({error}). Remove its folder and extract again.") from None
+        with disk_errors(path):
+            value = json.loads(path.read_bytes())
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise StoreError(f"{path} is missing. Run `platorep extract` first.") from None
+        raise
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise damaged(path, str(error) or "nested too deeply") from None
+    if not isinstance(value, kind):
+        raise damaged(path, f"it holds a {type(value).__name__}, expected a {kind.__name__}")
+    return value
 
 
-def write_parquet(path: Path, table: pyarrow.Table) -> None:
-    """Writes a table, atomically, with a checksum a page."""
+def write_record(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON object with a checksum of its own."""
+    write_json(path, {**value, CHECKSUM: _json_hash(value)})
+
+
+def read_record(path: Path, *, checked_since: int | None = None) -> dict[str, Any]:
+    """The JSON object that `write_record` wrote, without its checksum.
+
+    Args:
+        path: the file.
+        checked_since: its field `schema` from which on it must have a checksum; files of earlier versions have none.
+
+    Raises:
+        StoreError: as `read_json`, or the file was changed after it was written.
+    """
+    value = read_json(path)
+    stated, schema = value.pop(CHECKSUM, None), value.get("schema")
+    needed = checked_since is not None and isinstance(schema, int) and schema >= checked_since
+    if (stated is not None or needed) and stated != _json_hash(value):
+        raise damaged(path, "its contents do not have the checksum that it states: it was changed after it was written")
+    return value
+
+
+def damaged(path: Path, why: str) -> StoreError:
+    """The error for a file under `features/` that cannot be used as it is."""
+    return StoreError(f"{path} is damaged ({why}).", "`platorep store repair` removes it, and it is made again.")
+
+
+def _json_hash(value: Mapping[str, Any]) -> str:
+    """Hash of a JSON value, whatever the order of its keys and its layout."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# parquet ----------------------------------------------------------------------------------------------------------------
+
+
+def write_parquet(path: Path, table: pyarrow.Table, facts: Mapping[str, Any] | None = None) -> None:
+    """Writes a table, atomically, with a checksum a page and one over all of its values.
+
+    Args:
+        path: the file.
+        table: what it holds.
+        facts: kept in the file's metadata as JSON, and given back by `table_facts`; what the values were made from, say.
+    """
     from pyarrow import parquet
 
+    code = _table_hash(table, facts or {})
+    stated = {_FACTS: json.dumps(dict(facts or {})), _CODE: code}
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), **stated})
     write_atomically(path, lambda p: parquet.write_table(table, p, compression="zstd", write_page_checksum=True))
 
 
 def read_parquet(path: Path) -> pyarrow.Table:
-    """A table of ours, every page against its checksum.
+    """A table of ours, its pages and its values against their checksums.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -93,10 +183,54 @@ def read_parquet(path: Path) -> pyarrow.Table:
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(path, page_checksum_verification=True)
+        with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+            if b"ARROW:schema" not in (file.metadata.metadata or {}):  # each table of ours has it
+                raise ValueError("its metadata are lost")
+        facts, code = table_facts(table), (table.schema.metadata or {}).get(_CODE)
     except FileNotFoundError:
         raise
-    except (pyarrow.ArrowException, OSError) as error:
-        raise StoreError(
-            f"{path} is damaged ({str(error).splitlines()[0]}). Remove it and run the command that made it again: it makes what is missing."
-        ) from None
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        raise _changed(path, str(error).splitlines()[0]) from None
+    if (code is not None or _FACTS in (table.schema.metadata or {})) and code != _table_hash(table, facts).encode():
+        raise _changed(path, "its values do not have the checksum that it states")
+    return table
+
+
+def table_facts(table: pyarrow.Table) -> dict[str, Any]:
+    """The facts that `write_parquet` put into a table's metadata; empty for tables of earlier versions."""
+    facts = json.loads((table.schema.metadata or {}).get(_FACTS, b"{}"))
+    if not isinstance(facts, dict):
+        raise ValueError("its metadata are no JSON object")
+    return facts
+
+
+def _changed(path: Path, why: str) -> StoreError:
+    remedy = "Remove it and run the command that made it again: it makes what is missing."
+    return StoreError(f"{path} is damaged ({why}).", remedy)
+
+
+def _table_hash(table: pyarrow.Table, facts: Mapping[str, Any]) -> str:
+    """Hash of column names, values and facts: the same for a table and for what parquet gives back of it."""
+    import xxhash
+
+    code = xxhash.xxh3_64(json.dumps(facts, sort_keys=True).encode())
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        code.update(f"{name} {len(column)} ".encode())
+        _hash_values(column.combine_chunks(), code)
+    return code.hexdigest()
+
+
+def _hash_values(values: pyarrow.Array, code: Any) -> None:
+    from pyarrow import compute, types
+
+    if types.is_list(values.type) or types.is_fixed_size_list(values.type):
+        _hash_values(compute.list_value_length(values), code)
+        _hash_values(values.flatten(), code)
+        return
+    if types.is_string(values.type) or types.is_large_string(values.type):
+        encoded = values.dictionary_encode(null_encoding="encode")
+        code.update(json.dumps(encoded.dictionary.to_pylist()).encode())
+        values = encoded.indices
+    numbers = values.to_numpy(zero_copy_only=False)
+    code.update(json.dumps(values.to_pylist()).encode() if numbers.dtype == object else numbers.tobytes())

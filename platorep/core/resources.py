@@ -1,53 +1,99 @@
-"""How a run computes: device, memory, threads, share of the work. Nothing here changes a result."""
+"""How to compute, never what: device, memory, threads, batches, shards. Nothing here is part of a key."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from platorep.core.errors import SpecError
+from platorep.core.errors import SpecError, unknown_name
 
 
-@dataclass(frozen=True, kw_only=True)
+UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+"""Decimal units of sizes."""
+
+MOST_PROCESSES = 1024
+"""Threads and workers at most: more is a slip of the keyboard, and would take the machine down."""
+
+MOST_BYTES = 10**18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Where and how to compute; results do not depend on it.
+    """How a run computes. Results do not depend on it.
 
-    Args:
-        device: auto, cpu, cuda or cuda:1.
-        tokens: tokens or picture patches a batch; None finds the budget.
-        threads: CPU threads of torch; None leaves torch's choice.
-        workers: processes that decode pictures; None is one a core, at most 8.
-        shard_rows: samples a stored shard.
-        compile: whether the models' blocks run through torch.compile.
-        memory: bytes that `align` may take for features and prepared layers.
-        shard: (i, m), the i-th of m shares of the work.
+    Attributes:
+        device: "auto", "cpu", "cuda", "cuda:1", ….
+        threads: of the CPU; None leaves torch's choice. Reading it changes nothing: see `use_threads`.
+        tokens: budget of a batch, padding included; None finds it from the device.
+        workers: processes that decode pictures; None finds it from the cores, 0 decodes in this process.
+        shard_rows: rows of a stored shard: what a kill can cost, and the smallest piece that goes to another machine.
+        compile: whether the blocks of models are compiled by torch.compile.
+        memory: bytes that features and prepared layers may take together in `align`.
+        shard: (i, m): this run does the i-th of m shares of the work.
+
+    Raises:
+        SpecError: a value of another type or outside its range; names it as it is written on the command line.
     """
 
-    device: str = "auto"
-    tokens: int | None = None
-    threads: int | None = None
-    workers: int | None = None
-    shard_rows: int = 256
-    compile: bool = False
-    memory: int = 3 * 10**9
+    device: str
+    threads: int | None
+    tokens: int | None
+    workers: int | None
+    shard_rows: int
+    compile: bool
+    memory: int
     shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.device, str) or not self.device:
+            raise SpecError(f"compute.device is {self.device!r}; expected auto, cpu, cuda or cuda:1.")
+        if not isinstance(self.compile, bool):
+            raise SpecError(f"compute.compile is {self.compile!r}; expected true or false.")
+        _check("compute.threads", self.threads, 1, MOST_PROCESSES, "null for torch's choice")
+        _check("compute.tokens", self.tokens, 1, MOST_BYTES, "null to find it from the device")
+        _check("compute.workers", self.workers, 0, MOST_PROCESSES, "null to find it from the cores")
+        _check("compute.shard_rows", self.shard_rows, 1, MOST_BYTES)
+        _check("compute.memory", self.memory, 1, MOST_BYTES)
+        index, count = self.shard
+        _check("shard's second number", count, 1, MOST_BYTES)
+        _check("shard's first number", index, 0, count - 1)
+
+    @classmethod
+    def from_config(cls, compute: Mapping[str, Any], shard: str | None = None) -> Resources:
+        """Reads the configuration group `compute` and the word `shard`.
+
+        Raises:
+            UnknownNameError: a setting that does not exist, with the nearest names.
+            SpecError: one that is missing, or a value outside its range.
+        """
+        known = ("device", "threads", "tokens", "workers", "shard_rows", "compile", "memory")
+        for name in compute:
+            if name not in known:
+                raise unknown_name("setting of compute", str(name), known)
+        if missing := [name for name in known if name not in compute]:
+            raise SpecError(f"compute lacks {', '.join(missing)}.")
+        return cls(**{**compute, "memory": parse_bytes(compute["memory"])}, shard=parse_shard(shard))
 
 
 def parse_bytes(text: str | int) -> int:
     """Bytes of "3GB", "512MB" or a plain number (decimal units).
 
     Raises:
-        SpecError: it is none of them.
+        SpecError: it is none of them, not positive, or not finite.
     """
-    units = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-    value = str(text).strip().upper()
-    unit = next((unit for unit in units if value.endswith(unit)), "")
+    value, factor = str(text).strip().upper(), 1
+    for unit, size in UNITS.items():
+        if value.endswith(unit):
+            value, factor = value.removesuffix(unit).strip(), size
     try:
-        size = int(float(value.removesuffix(unit)) * units.get(unit, 1))
-    except (ValueError, OverflowError):
-        size = 0
-    if size <= 0:
+        size = float(value) * factor
+    except ValueError:
+        size = math.nan
+    if not 1 <= size <= MOST_BYTES:
         raise SpecError(f"compute.memory is {text!r}; expected a size such as 3GB or 512MB.")
-    return size
+    return int(size)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
@@ -65,3 +111,20 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     if not 0 <= index < count:
         raise SpecError(f"shard is {text!r}; expected i/m with 0 <= i < m, such as 0/8.")
     return index, count
+
+
+def use_threads(threads: int | None) -> None:
+    """Sets the number of threads that torch computes with; None leaves it as it is."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def _check(name: str, value: Any, least: int, most: int, otherwise: str = "") -> None:
+    """Refuses what is not a whole number in a range; None is allowed where `otherwise` says what it means."""
+    if value is None and otherwise:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        number = f"{least} or more" if most >= MOST_BYTES else f"{least} to {most}"
+        raise SpecError(f"{name} is {value!r}; expected {number}{f', or {otherwise}' if otherwise else ''}.")

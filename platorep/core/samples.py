@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from platorep.core.errors import StoreError
+from platorep.core.files import damaged, read_record, write_record
+from platorep.core.specs import DatasetSpec
+
+
+SAMPLES = "samples.json"
+
+SCHEMA = 2
+"""Version of the file of samples; 1 had no checksum."""
 
 
 def ids_digest(ids: Sequence[str]) -> str:
     """SHA-256 over the ordered sample ids, each by length and UTF-8 bytes, so that no two lists collide."""
     digest = hashlib.sha256()
-    for one in ids:
-        raw = one.encode()
+    for sample in ids:
+        raw = sample.encode()
         digest.update(f"{len(raw)}:".encode() + raw)
     return digest.hexdigest()
 
@@ -34,3 +46,83 @@ class Samples:
     def digest(self) -> str:
         """Digest of the ordered ids; features may be compared only where it is equal."""
         return ids_digest(self.ids)
+
+
+def write_samples(folder: Path, dataset: DatasetSpec, samples: Samples) -> Path:
+    """Writes a dataset's samples once.
+
+    Raises:
+        StoreError: the folder holds other samples, or a damaged file.
+    """
+    path = folder / SAMPLES
+    if path.is_file():
+        known = read_samples(folder)
+        if known.digest != samples.digest:
+            raise StoreError(
+                f"{path} holds {len(known.ids)} samples with digest {known.digest[:12]}, but the dataset now gives "
+                f"{len(samples.ids)} with digest {samples.digest[:12]}: the source changed under the same revision. "
+                "Pin its revision, or remove that folder to start again."
+            )
+        return path
+    write_record(path, {"schema": SCHEMA, "digest": samples.digest, "spec": dataset.to_dict(), **asdict(samples)})
+    return path
+
+
+def read_samples(folder: Path) -> Samples:
+    """The samples of a dataset's folder.
+
+    Raises:
+        StoreError: the file is missing, is not JSON, was changed, or its ids do not have the digest that it states.
+    """
+    path = folder / SAMPLES
+    values = read_record(path, checked_since=SCHEMA)
+    samples = Samples(
+        *(values.get(name) for name in ("ids", "captions", "categories")),  # type: ignore[arg-type]
+        dropped=values.get("dropped"),  # type: ignore[arg-type]
+        pictures=values.get("pictures"),
+    )
+    if (fault := _fault(samples)) is not None:
+        raise damaged(path, fault)
+    if samples.digest != values.get("digest"):
+        raise StoreError(
+            f"{path}: the ids do not have the digest that the file states; it was edited. "
+            "`platorep store repair` removes it, and it is made again."
+        )
+    return samples
+
+
+def read_dataset(folder: Path) -> DatasetSpec:
+    """The spec of a dataset's folder.
+
+    Raises:
+        StoreError: its file of samples is missing or damaged.
+    """
+    path = folder / SAMPLES
+    try:
+        return DatasetSpec.from_dict(read_record(path, checked_since=SCHEMA).get("spec"))  # type: ignore[arg-type]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, f"its spec cannot be read: {error}") from None
+
+
+def _fault(samples: Samples) -> str | None:
+    """What is not of the type that it should be, in a file that may have been edited."""
+
+    def is_list(value: Any, kind: type, length: int | None = None) -> bool:
+        return (
+            isinstance(value, list)
+            and all(isinstance(part, kind) for part in value)
+            and (length is None or len(value) == length)
+        )
+
+    ids, n = samples.ids, len(samples.ids) if isinstance(samples.ids, list) else 0
+    if not is_list(ids, str) or not ids:
+        return "ids is no list of texts"
+    if not is_list(samples.captions, list, n) or not all(is_list(texts, str) for texts in samples.captions):
+        return f"captions is no list of {n} lists of texts"
+    if samples.categories is not None and not is_list(samples.categories, str, n):
+        return f"categories is no list of {n} texts"
+    if not is_list(samples.dropped, dict):
+        return "dropped is no list of samples with their reasons"
+    if samples.pictures is not None and not is_list(samples.pictures, int, n):
+        return f"pictures is no list of {n} numbers"
+    return None

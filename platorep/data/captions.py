@@ -27,8 +27,8 @@ DEFAULTS: dict[str, Any] = {"replace": 0.0, "shuffle": False, "words": None, "pe
 def transform(ids: Sequence[str], captions: list[list[str]], options: Mapping[str, Any]) -> list[list[str]]:
     """The captions of a dataset as `options` leaves them, in the order of the ids.
 
-    The draws for an item depend on the seed and its id only, so that a smaller dataset has the same captions; replacements
-    come from the words of the captions given, and so does the partner of a permuted item.
+    The draws for an item depend on the seed and its id only, so that a smaller dataset has the same captions;
+    replacements come from the words of the captions given, and so does the partner of a permuted item.
 
     Args:
         ids: of the items.
@@ -51,9 +51,9 @@ def transform(ids: Sequence[str], captions: list[list[str]], options: Mapping[st
 def mismatched(n: int, share: float, seed: int) -> np.ndarray:
     """Which item's caption each item gets when a share of the pairs is broken: a permutation of n, int64.
 
-    round(share * n) items in a seeded order pass their captions round in one cycle, so that each of them gets a wrong one;
-    the others keep theirs. A larger share breaks the pairs of a smaller one and more. A single item cannot be mismatched:
-    where rounding gives 1, nothing is.
+    round(share * n) items in a seeded order pass their captions round in one cycle, so that each of them gets a wrong
+    one; the others keep theirs. A larger share breaks the pairs of a smaller one and more. A single item cannot be
+    mismatched: where rounding gives 1, nothing is.
 
     Raises:
         SpecError: a share outside [0, 1].
@@ -67,6 +67,8 @@ def mismatched(n: int, share: float, seed: int) -> np.ndarray:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(options, Mapping):
+        raise SpecError(f"dataset.options.captions is {options!r}; expected words with values, such as {{words: 5}}.")
     for name, value in options.items():
         if name not in DEFAULTS:
             raise unknown_name("option of dataset.options.captions", name, DEFAULTS)

@@ -1,4 +1,4 @@
-"""Drawn pictures with known factors, each drawn independently of the others: what a probe finds is the factor and nothing else.
+"""Drawn pictures with known, independent factors: what a probe finds is the factor and nothing else.
 
 An arrow of one colour, size, orientation and position, and a number of dots, on a grainy ground.
 """
@@ -38,7 +38,9 @@ VERSION = "1"
 
 
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
-    """10,000 pictures; the category names all factors: "count=3,position=upper left,orientation=north,size=tiny,colour=red".
+    """10,000 pictures; the category names all factors.
+
+    For example "count=3,position=upper left,orientation=north,size=tiny,colour=red".
 
     `options.seed` (default 0) draws the factors, the grain and the jitter.
     """

@@ -8,48 +8,24 @@ Several pictures of one thing: {"file_names": ["001.jpg", "002.jpg"], "text": "a
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
-
-import pandas as pd
 
 from platorep.assets import content_hash
 from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.specs import DatasetSpec
-from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, pin, several
-from platorep.data.pictures import SUFFIXES, read_picture
+from platorep.core.text import visible
+from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, labelled, pin, several
+from platorep.data.pictures import OPTION, SUFFIXES, pixel_limit, read_picture
+from platorep.data.tables import Table, read_table
 
 
 log = logging.getLogger(__name__)
 
-_LINE = 'Each line must be an object, {"file_name": "001.jpg", "text": "a cat"}.'
-
-
-def _read_lines(path: Path) -> pd.DataFrame:
-    rows = []
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:  # which counts lines within this one
-                raise ValueError(f"line {number} is no JSON ({error.msg}, column {error.colno}). {_LINE}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"line {number} is {row!r:.40}. {_LINE}")
-            rows.append(row)
-    return pd.DataFrame(rows)
-
-
-TABLES = {
-    "metadata.csv": partial(pd.read_csv, keep_default_na=False, dtype=str),
-    "metadata.jsonl": _read_lines,
-    "metadata.parquet": pd.read_parquet,
-}
+TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
@@ -57,62 +33,63 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
 
     A pair's id is its first file's name below the folder; its captions are one text or, in .jsonl and .parquet, a list,
     and so are its pictures: `file_name` or `file_names`, whichever column there is. The revision is the content hash
-    of the folder, so that changed pictures or captions never meet old features.
+    of the folder, so that changed pictures or captions never meet old features. `options.max_pixels` is the largest
+    size of a picture.
     """
-    check_switches(spec, columns=WORDS)
+    check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:
         raise SpecError(f"dataset {spec.name!r} (source=folder) has no folder: set dataset.id=/path/to/the/folder.")
     root = Path(spec.id).expanduser()
     if not root.is_dir():
         raise DataError(
-            f"{root} is not a folder; relative paths start at {Path.cwd()}. Set dataset.id to the folder with the pictures."
+            f"{root} is not a folder; relative paths start at {Path.cwd()}. Set dataset.id to the folder with the "
+            "pictures."
         )
-    root, frame = _table(spec, root)
-    both = {"file_name", "file_names"} <= {*frame.columns}
-    if both and "image" not in spec.columns:
+    root, table = _table(spec, root)
+    made, listed = _pairs(spec, root, table)
+    try:
+        revision = content_hash(root, leave_out=_outputs(root, listed))[:40]
+    except OSError as error:
+        raise DataError(f"{visible(str(error.filename))} cannot be read: {error.strerror}.") from error
+    return pin(spec, revision, "The folder changed: leave dataset.revision open to use it as it is."), made
+
+
+def _pairs(spec: DatasetSpec, root: Path, table: Table) -> tuple[list[Pair], set[str]]:
+    """The pairs of the table, and the files that it names."""
+    image, text, category, name = _columns(spec, root, table)
+    read = partial(read_picture, max_pixels=pixel_limit(spec.options))
+    labels = table.cells(category) if category else [None] * table.rows
+    names = table.cells(name) if name != image else None
+    found, listed = [], set()
+    for i, (cell, captions) in enumerate(zip(table.cells(image), table.cells(text), strict=True)):
+        row = f"row {i + 1}"
+        files = [_file(root, file, f"{root}: {row} of the metadata") for file in several(cell) if file != ""]
+        listed.update(Path(file).as_posix() for file in files)
+        pictures = [partial(read, root / file) for file in files]
+        own = names[i] if names else (files or [row])[0]
+        found.append(labelled(row, own, labels[i], several(captions), pictures, "category" in spec.columns))
+    _warn_of_unlisted(root, listed)
+    return found, listed
+
+
+def _columns(spec: DatasetSpec, root: Path, table: Table) -> tuple[str, str, str | None, str]:
+    """The columns of pictures, captions, categories (if there is one) and ids."""
+    if {"file_name", "file_names"} <= {*table.names} and "image" not in spec.columns:
         raise DataError(
             f"{root}: the metadata has both file_name and file_names. Remove one column, or set columns.image."
         )
-    default = "file_names" if "file_names" in frame.columns else "file_name"
-    image, text = column_of(spec, "image", frame.columns, default), column_of(spec, "text", frame.columns, "text")
-    category = (
-        column_of(spec, "category", frame.columns, "category")
-        if "category" in (*spec.columns, *frame.columns)
-        else None
-    )
-    name = column_of(spec, "id", frame.columns, image)
-    found, listed = [], set()
-    for cell, captions, label, one in zip(
-        frame[image], frame[text], frame[category or image], frame[name], strict=True
-    ):
-        files = several(cell)
-        for file in files:
-            _check_name(file, f"{root}: row {len(found) + 1} of the metadata")
-        if outside := [file for file in files if not (root / file).resolve().is_relative_to(root.resolve())]:
-            raise DataError(
-                f"{root}: the metadata names {outside[0]!r}, which lies outside the folder. File names must be relative to it."
-            )
-        listed.update(files)
-        own = (files or [f"row {len(found)}"])[0] if name == image else str(one)
-        found.append(
-            Pair(
-                own,
-                several(captions),
-                str(label) if category else None,
-                [partial(read_picture, root / file) for file in files],
-            )
-        )
-    _warn_of_unlisted(root, listed)
-    return pin(
-        spec, content_hash(root)[:40], "The folder changed: leave dataset.revision open to use it as it is."
-    ), found
+    image = column_of(spec, "image", table.names, "file_names" if "file_names" in table.names else "file_name")
+    text = column_of(spec, "text", table.names, "text")
+    wanted = "category" in (*spec.columns, *table.names)
+    category = column_of(spec, "category", table.names, "category") if wanted else None
+    return image, text, category, column_of(spec, "id", table.names, image)
 
 
-def _table(spec: DatasetSpec, root: Path) -> tuple[Path, pd.DataFrame]:
+def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
     """The folder of the metadata table (the given one, or its split's) and the table."""
     places = [root, root / spec.split]
-    tables = [place / name for place in places for name in TABLES if (place / name).is_file()]
-    if not tables:
+    paths = [place / name for place in places for name in TABLES if (place / name).is_file()]
+    if not paths:
         splits = [
             child.name
             for child in root.iterdir()
@@ -123,33 +100,57 @@ def _table(spec: DatasetSpec, root: Path) -> tuple[Path, pd.DataFrame]:
         raise DataError(
             f"{root} has no {', '.join(TABLES)}. Add one with the columns file_name and text, one row a picture."
         )
-    if len(tables) > 1:
+    if len(paths) > 1:
         raise DataError(
-            f"{root} has more than one table: {', '.join(str(table.relative_to(root)) for table in tables)}. Keep one."
+            f"{root} has more than one table: {', '.join(str(path.relative_to(root)) for path in paths)}. Keep one."
         )
-    try:
-        frame = TABLES[tables[0].name](tables[0]) if tables[0].stat().st_size else pd.DataFrame()
-    except pd.errors.EmptyDataError:  # blank lines alone
-        frame = pd.DataFrame()
-    except (ValueError, OSError) as error:  # the errors of the three parsers are all ValueErrors
-        raise DataError(f"{tables[0]} cannot be read: {str(error)[:200]}") from error
-    if not len(frame):
+    table = read_table(paths[0])
+    if not table.rows:
         raise DataError(
-            f"{tables[0]} has no rows; expected one a picture, with file_name and text. Write them, or make the table anew."
+            f"{paths[0]} has no rows; expected one a picture, with file_name and text. Write them, or make the table "
+            "anew."
         )
-    return tables[0].parent, frame
+    return paths[0].parent, table
 
 
-def _check_name(file: Any, row: str) -> None:
-    """Refuses what is no file name: anything but a text, and a text that is a list written out."""
+def _file(root: Path, file: Any, row: str) -> str:
+    """A cell's file name, with the slashes of this system.
+
+    Raises:
+        DataError: it is no text, a list that is written out, or leads out of the folder.
+    """
     if not isinstance(file, str):
         raise DataError(
-            f"{row} has {file!r:.60} ({type(file).__name__}), which is not a file name; expected a text such as '001.jpg'."
+            f"{row} has {file!r:.60} ({type(file).__name__}), which is not a file name; expected a text such as "
+            "'001.jpg'."
         )
     if file.strip().startswith("[") and file.strip().endswith("]"):
         raise DataError(
-            f"{row} has the text {file[:60]!r} for a file name. A list of names needs a .jsonl or .parquet; a text is one."
+            f"{row} has the text {file[:60]!r} for a file name. A list of names needs a .jsonl or .parquet; a text is "
+            "one."
         )
+    windows = PureWindowsPath(file)
+    elsewhere = False
+    if ("\\" in file or windows.drive) and not _exists(root / file):
+        file, elsewhere = windows.as_posix(), bool(windows.drive)  # written on Windows
+    if elsewhere or _outside(root, file):
+        raise DataError(f"{row} names {file!r}, which lies outside the folder. File names must be relative to it.")
+    return file
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _outside(root: Path, file: str) -> bool:
+    """Whether the name leads out of the folder; where no such file can be, reading it says why."""
+    try:
+        return not (root / file).resolve().is_relative_to(root.resolve())
+    except (OSError, ValueError, RuntimeError):  # too long a name, a zero byte, a link to itself
+        return False
 
 
 def _warn_of_unlisted(root: Path, listed: set[str]) -> None:
@@ -161,7 +162,15 @@ def _warn_of_unlisted(root: Path, listed: set[str]) -> None:
     if unlisted:
         log.warning(
             "%s: %d pictures have no row in the metadata and are no samples, first %s",
-            root,
+            visible(str(root)),
             len(unlisted),
             unlisted[:3],
         )
+
+
+def _outputs(root: Path, listed: set[str]) -> list[Path]:
+    """Folders that this program writes to (dataset.id=. puts one there): every run would change the revision."""
+    marks = ("features/*--*/samples.json", "runs/*/*/.hydra", "runs/*/*/*/.hydra")
+    folders = {path for mark in marks for path in root.glob(f"*/{mark}")}
+    outputs = sorted({root / path.relative_to(root).parts[0] for path in folders})
+    return [path for path in outputs if not any(file.startswith(f"{path.name}/") for file in listed)]

@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 from PIL import Image
 
-from platorep.assets import content_hash, resolve_revision
-from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
+from platorep.assets import content_hash, is_commit, resolve_revision
+from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import DatasetSpec
-from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, pin, several
-from platorep.data.pictures import decode_picture, read_picture
+from platorep.data import repositories
+from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, labelled, pin, several
+from platorep.data.pictures import OPTION, decode_picture, pixel_limit, read_picture
 
 
 if TYPE_CHECKING:
@@ -24,9 +26,10 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All rows of a split, in its order.
 
     A pair's id is its row number, or what `columns.id` names. Columns are `image` and `text` unless `columns` says
-    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them.
+    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them. `options.max_pixels` is
+    the largest size of a picture.
     """
-    check_switches(spec, columns=WORDS)
+    check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:
         raise SpecError(f"dataset {spec.name!r} (source=hub) has no id: set dataset.id=owner/name, or a local folder.")
     local = Path(spec.id).expanduser()
@@ -34,35 +37,13 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         spec = pin(
             spec, content_hash(local)[:40], "The folder changed: leave dataset.revision open to use it as it is."
         )
-        rows = _load(spec, str(local), None)
+        rows = repositories.read(repositories.local(local, str(spec.revision)), spec.config, spec.split, spec.id)
     else:
-        spec = spec.replace(revision=resolve_revision(spec.id, spec.revision, repo_type="dataset"))
-        rows = _load(spec, spec.id, spec.revision)
+        branch = spec.branch if is_commit(spec.revision) else spec.revision or ""
+        commit = resolve_revision(spec.id, spec.revision, repo_type="dataset")
+        spec = spec.replace(revision=commit, branch=branch)
+        rows = repositories.load(spec.id, commit, spec.config, spec.split)
     return spec, _pairs(spec, rows)
-
-
-def _load(spec: DatasetSpec, path: str, revision: str | None) -> datasets.Dataset:
-    import datasets
-
-    try:
-        return datasets.load_dataset(path, spec.config, split=spec.split, revision=revision)
-    except ValueError as error:  # an unknown config or split, among others: look which
-        configs = datasets.get_dataset_config_names(path, revision=revision)
-        if spec.config is not None and spec.config not in configs:
-            raise unknown_name(f"config of dataset {spec.id}", spec.config, configs) from error
-        if spec.config is None and len(configs) > 1 and "default" not in configs:
-            raise SpecError(
-                f"dataset {spec.id} has several configs: {', '.join(configs)}. Choose one with dataset.config."
-            ) from error
-        splits = datasets.get_dataset_split_names(path, spec.config, revision=revision)
-        if spec.split.partition("[")[0] not in splits:
-            raise unknown_name(f"split of dataset {spec.id}", spec.split, splits) from error
-        raise DataError(f"dataset {spec.id} cannot be loaded: {str(error)[:300]}") from error
-    except (OSError, datasets.exceptions.DatasetsError) as error:
-        raise AssetError(
-            f"dataset {spec.id} could not be had ({type(error).__name__}: {str(error)[:200]}). "
-            "Check the connection, HF_HUB_OFFLINE and HF_HOME, or name a local folder with its files as dataset.id."
-        ) from error
 
 
 def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
@@ -80,13 +61,15 @@ def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
         raise DataError(
             f"column {image!r} of dataset {spec.id} holds no pictures but {rows.features[image]}. Set columns.image."
         ) from error
-    counts = _counts(pictures, image)
+    counts, limit = _counts(pictures, image), pixel_limit(spec.options)
     return [
-        Pair(
-            id=str(i) if ids is None else str(ids[i]),
-            captions=several(captions),
-            category=None if categories is None else str(categories[i]),
-            pictures=[partial(_picture, pictures, i, image, number) for number in range(counts[i])],
+        labelled(
+            f"row {i}",
+            i if ids is None else ids[i],
+            None if categories is None else categories[i],
+            several(captions),
+            [partial(_picture, pictures, i, image, number, limit) for number in range(counts[i])],
+            categories is not None,
         )
         for i, captions in enumerate(_texts(rows, text))
     ]
@@ -113,7 +96,7 @@ def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
     """The captions; of a column of class labels or whole numbers their names, so that datasets of labelled pictures can be had."""
     cells, feature = rows.select_columns([name])[:][name], rows.features[name]
     if hasattr(feature, "int2str"):
-        return feature.int2str(cells)
+        return _class_names(feature, cells)
     return (
         [str(cell) if cell is not None else None for cell in cells]
         if "int" in str(getattr(feature, "dtype", ""))
@@ -127,12 +110,22 @@ def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | 
         return None
     name = column_of(spec, word, rows.column_names, word)
     cells, feature = rows.select_columns([name])[:][name], rows.features[name]
-    return feature.int2str(cells) if hasattr(feature, "int2str") else cells
+    return _class_names(feature, cells) if hasattr(feature, "int2str") else cells
 
 
-def _picture(pictures: datasets.Dataset, index: int, column: str, number: int) -> Image.Image:
+def _class_names(feature: datasets.ClassLabel, cells: list[int | None]) -> list[str | None]:
+    """The names of class labels; None for a missing one, as which -1 counts: test splits are published with it."""
+    return [None if cell is None or cell == -1 else feature.int2str(cell) for cell in cells]
+
+
+def _picture(pictures: datasets.Dataset, index: int, column: str, number: int, max_pixels: int) -> Image.Image:
     cell = pictures[index][column]
     cell = cell[number] if isinstance(cell, list) else cell
     if cell is None or (cell.get("bytes") is None and cell.get("path") is None):
         raise DataError("picture is missing")
-    return decode_picture(cell["bytes"]) if cell.get("bytes") is not None else read_picture(Path(cell["path"]))
+    if cell.get("bytes") is None and "::" in cell["path"]:  # in an archive
+        with fsspec.open(cell["path"]) as file:
+            return decode_picture(file.read(), max_pixels=max_pixels)
+    if cell.get("bytes") is not None:
+        return decode_picture(cell["bytes"], max_pixels=max_pixels)
+    return read_picture(Path(cell["path"]), max_pixels=max_pixels)

@@ -15,6 +15,7 @@ from PIL import Image
 from platorep.core.errors import DataError, SpecError
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
+from platorep.core.text import is_unicode, visible
 from platorep.data import digits, emoji, factors, folder, hub, stamps, synthetic
 from platorep.data.captions import OPTION, transform
 from platorep.data.pair import Pair, Report
@@ -62,7 +63,8 @@ class PairedDataset:
             return self.loaders[index][number]()
         except DataError as error:
             raise DataError(
-                f"sample {self.samples.ids[index]!r} of {self.spec.name}: {error}. It was readable when the dataset was checked."
+                f"sample {self.samples.ids[index]!r} of {self.spec.name}: {error}. It was readable when the dataset "
+                "was checked."
             ) from error
 
 
@@ -73,8 +75,9 @@ def open_dataset(
 
     The order is the source's own, or with `order_seed` the order of SHA-256 of seed and id: it is the same on every
     machine, a smaller `n` is a prefix of a larger, and a pair keeps its place when others come or go. Bad samples are
-    empty captions, unreadable pictures, and those whose pictures all equal an earlier sample's pixel by pixel. With
-    `on_bad_sample="drop"` the next pairs in order take their place, so that n remains n.
+    those without an id, with an empty caption, with text that is not valid Unicode or with an unreadable picture, those
+    whose pictures all equal an earlier sample's pixel by pixel, and where a category column is chosen those without a
+    category. With `on_bad_sample="drop"` the next pairs in order take their place, so that n remains n.
 
     Args:
         spec: what to open; its revision may be open.
@@ -92,19 +95,20 @@ def open_dataset(
     if spec.n is not None and spec.n < 2:
         raise SpecError(f"dataset {spec.name!r}: n is {spec.n}; alignment needs at least 2 samples.")
     spec, pairs = _from_source(spec, progress)
-    if twice := [one for one, count in Counter(pair.id for pair in pairs).items() if count > 1]:
+    counts = Counter(pair.id for pair in pairs if pair.fault is None)
+    if twice := [one for one, count in counts.items() if count > 1]:
         raise DataError(
-            f"dataset {spec.name!r}: {len(twice)} ids occur more than once, first {twice[:NAMED]}. Choose an id column without repeats."
+            f"dataset {spec.name!r}: {len(twice)} ids occur more than once, first {twice[:NAMED]}. Choose an id column "
+            "without repeats."
         )
     if known is not None and (samples := _known(spec, known)) is not None:
         return _with_known(spec, pairs, samples)
     kept, dropped = _select(spec, _ordered(spec, pairs), progress)
-    categories = [pair.category for pair in kept]
     ids = [pair.id for pair in kept]
     samples = Samples(
         ids=ids,
         captions=transform(ids, [list(pair.captions) for pair in kept], spec.options.get(OPTION, {})),
-        categories=None if None in categories else categories,  # type: ignore[arg-type]
+        categories=_categories(spec, kept),
         dropped=dropped,
         pictures=[len(pair.pictures) for pair in kept] if any(len(pair.pictures) > 1 for pair in kept) else None,
     )
@@ -117,6 +121,24 @@ def open_dataset(
         repeated,
     )
     return PairedDataset(spec, samples, [pair.pictures for pair in kept])
+
+
+def _categories(spec: DatasetSpec, kept: Sequence[Pair]) -> list[str] | None:
+    """The categories of the samples; None where not all have one, because a missing category is no class of its own."""
+    labels = [pair.category for pair in kept if pair.category is not None]
+    if len(labels) == len(kept):
+        return labels
+    if labels:
+        missing = [pair.id for pair in kept if pair.category is None]
+        log.warning(
+            "%s: %d of %d samples have no category, first %s: the dataset counts as one without categories. Fill them "
+            "in, or set dataset.columns.category and dataset.on_bad_sample=drop to leave these samples out.",
+            spec.name,
+            len(missing),
+            len(kept),
+            missing[:NAMED],
+        )
+    return None
 
 
 def _known(spec: DatasetSpec, known: Callable[[DatasetSpec], Samples | None]) -> Samples | None:
@@ -140,8 +162,9 @@ def _with_known(spec: DatasetSpec, pairs: Sequence[Pair], samples: Samples) -> P
     by_id = {pair.id: pair.pictures for pair in pairs}
     if missing := [one for one in samples.ids if one not in by_id]:
         raise DataError(
-            f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first {missing[:NAMED]}, "
-            "under the same revision. Restore the source, or remove the dataset's folder under features/ and start again."
+            f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first "
+            f"{missing[:NAMED]}, under the same revision. Restore the source, or remove the dataset's folder under "
+            "features/ and start again."
         )
     return PairedDataset(spec, samples, [by_id[one] for one in samples.ids])
 
@@ -157,7 +180,8 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
     wanted = len(pairs) if spec.n is None else spec.n
     if len(pairs) < max(wanted, 2):
         raise DataError(
-            f"dataset {spec.name!r} has {len(pairs)} pairs; {max(wanted, 2)} are asked for. Lower n, or take a larger split."
+            f"dataset {spec.name!r} has {len(pairs)} pairs; {max(wanted, 2)} are asked for. Lower n, or take a larger "
+            "split."
         )
     kept: list[Pair] = []
     dropped: list[dict[str, str]] = []
@@ -193,6 +217,8 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
 
 def _examine(pair: Pair) -> tuple[bytes, str | None]:
     """Digest of the pictures' pixels, and what is wrong with the pair, if anything is."""
+    if pair.fault is not None:
+        return b"", pair.fault
     if not pair.captions:
         return b"", "caption is missing"
     for i, caption in enumerate(pair.captions):
@@ -201,6 +227,8 @@ def _examine(pair: Pair) -> tuple[bytes, str | None]:
             return b"", f"{which} is not text but {type(caption).__name__}"
         if not caption.strip():
             return b"", f"{which} is empty"
+        if not is_unicode(caption):
+            return b"", f"{which} is not valid Unicode"
     if not pair.pictures:
         return b"", "picture is missing"
     digests = b""
@@ -217,6 +245,6 @@ def _examine(pair: Pair) -> tuple[bytes, str | None]:
 def _summary(dropped: list[dict[str, str]], total: int) -> str:
     kinds = Counter(one["reason"].split(" (")[0].split(" '")[0] for one in dropped)
     counts = "; ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
-    named = "; ".join(f"{one['id']}: {one['reason']}" for one in dropped[:NAMED])
+    named = "; ".join(f"{visible(one['id'])}: {visible(one['reason'])}" for one in dropped[:NAMED])
     more = f"; and {len(dropped) - NAMED} more" if len(dropped) > NAMED else ""
     return f"{len(dropped)} of {total} samples are bad ({counts}): {named}{more}."

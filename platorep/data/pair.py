@@ -10,6 +10,7 @@ from PIL import Image
 
 from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.specs import DatasetSpec
+from platorep.core.text import cell_text
 
 
 Report = Callable[[int, int | None, str], None]
@@ -24,12 +25,38 @@ class Pair:
     """Pictures of one thing and its captions as the source has them, not checked yet.
 
     Each of `pictures` decodes one, can be sent to another process, and raises DataError with the reason when it cannot.
+    `fault` says what makes the sample bad whatever its pictures and captions; its id is then a name for messages only.
     """
 
     id: str
     captions: list[Any]
     category: str | None
     pictures: Sequence[Callable[[], Image.Image]]
+    fault: str | None = None
+
+
+def labelled(
+    row: str, name: Any, category: Any, captions: list[Any], pictures: Sequence[Callable[[], Image.Image]], needed: bool
+) -> Pair:
+    """The pair of a row, its id and category as text; faulty without an id, or without a category that is needed.
+
+    Args:
+        row: what the row is called where it has no id, such as "row 3".
+        name: the cell of its id.
+        category: the cell of its category, None where there is none.
+        captions: of the pair.
+        pictures: of the pair.
+        needed: whether a row without a category is faulty.
+    """
+    try:
+        text = cell_text(name, "id")
+        label = cell_text(category, "category")
+    except DataError as error:
+        return Pair(row, captions, None, pictures, str(error))
+    if text is None:
+        return Pair(row, captions, label, pictures, "id is missing")
+    fault = "category is missing" if needed and label is None else None
+    return Pair(text, captions, label, pictures, fault)
 
 
 def several(value: Any) -> list[Any]:
@@ -76,7 +103,8 @@ def pin(spec: DatasetSpec, revision: str, help_text: str) -> DatasetSpec:
     """
     if spec.revision is not None and spec.revision != revision:
         raise DataError(
-            f"dataset {spec.name!r} is pinned to revision {spec.revision}, but {spec.id or spec.source} now has {revision}. {help_text}"
+            f"dataset {spec.name!r} is pinned to revision {spec.revision}, but {spec.id or spec.source} now has "
+            f"{revision}. {help_text}"
         )
     return spec.replace(revision=revision)
 

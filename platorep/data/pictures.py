@@ -3,57 +3,106 @@
 from __future__ import annotations
 
 import io
+import stat
+from collections.abc import Mapping
 from pathlib import Path
-from xml.etree import ElementTree
+from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-from platorep.core.errors import DataError
+from platorep.core.errors import DataError, SpecError
+from platorep.core.text import cause
+from platorep.data import drawings
 
 
-DRAWING_SIDE = 320
-"""Longest side in pixels at which SVG drawings are rendered: above what small networks see, near usual photographs."""
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".svg")
 """Endings of the files that count as pictures in a folder."""
 
+MAX_PIXELS = 2**27
+"""Pixels that a picture may have unless `options.max_pixels` says otherwise: half a gigabyte once it is decoded."""
 
-def read_picture(path: Path, *, square: bool = False) -> Image.Image:
+PILLOW_PIXELS = 2 * 89_478_485
+"""Pixels above which Pillow itself refuses a picture as a decompression bomb: the largest `max_pixels`."""
+
+OPTION = "max_pixels"
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each orientation of the EXIF standard."""
+
+_HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+_POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
+
+
+def pixel_limit(options: Mapping[str, Any]) -> int:
+    """`max_pixels` of a dataset's options, or the default.
+
+    Raises:
+        SpecError: it is no whole number from 1 to `PILLOW_PIXELS`.
+    """
+    limit = options.get(OPTION, MAX_PIXELS)
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= PILLOW_PIXELS:
+        raise SpecError(f"dataset.options.{OPTION} is {limit!r}; expected a whole number from 1 to {PILLOW_PIXELS}.")
+    return limit
+
+
+def read_picture(path: Path, *, square: bool = False, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture in a file, as `decode_picture` makes it; `square` pads it with white to a centred square.
 
     Raises:
-        DataError: the file is missing or is not a readable picture.
+        DataError: the file is missing, is no regular file or is not a readable picture.
     """
     try:
-        raw = path.read_bytes()
+        regular = stat.S_ISREG(path.stat().st_mode)  # reading a pipe would wait for a writer
+        raw = path.read_bytes() if regular else b""
     except OSError as error:
         raise DataError(f"file cannot be read: {error.strerror}") from error
-    picture = decode_picture(raw, drawing=path.suffix.lower() == ".svg")
+    except ValueError as error:
+        raise DataError("file cannot be read: its name has a zero byte or is not valid Unicode") from error
+    if not regular:
+        raise DataError("file cannot be read: it is a folder, a pipe or a device")
+    picture = decode_picture(raw, drawing=path.suffix.lower() == ".svg", max_pixels=max_pixels)
     return pad_to_square(picture) if square else picture
 
 
-def decode_picture(raw: bytes, *, drawing: bool = False) -> Image.Image:
-    """Bytes of a picture (of an SVG if `drawing`) as 8-bit RGB: turned upright, transparency on white, first frame only.
+def decode_picture(raw: bytes, *, drawing: bool = False, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Bytes of a picture (of an SVG if `drawing`) as 8-bit RGB: upright, transparency on white, the first frame.
 
-    Left out of drawings are text, which would depend on the machine's fonts, and pictures from other files.
+    Every format that Pillow decodes is read, except PostScript, which needs a program to be run; HEIC needs the extra
+    `platorep[heic]`. Colour profiles are not applied. Colours of 16 bits a channel lose their lower 8; grey ones are
+    refused, because what they hold (depth, X-rays) seldom fills 16 bits.
 
     Raises:
-        DataError: empty, damaged, cut off, too large to be meant, or with more than 8 bits a channel.
+        DataError: empty, damaged, cut off, more than `max_pixels` pixels, or grey with more than 8 bits.
     """
     if not raw:
         raise DataError("picture is empty")
+    if raw.startswith(_POSTSCRIPT):
+        raise DataError("picture is PostScript, which only running a program can show; save it as PNG")
+    if raw[4:8] == b"ftyp" and raw[8:12] in _HEIF and b"avif" not in raw[8:64]:
+        _register_heif()
     try:
-        image = Image.open(io.BytesIO(_render(raw) if drawing else raw))
+        image = Image.open(io.BytesIO(drawings.render(raw) if drawing else raw))
+        if image.width * image.height > max_pixels:
+            raise _too_large(f"{image.width} x {image.height}", max_pixels)
+        if "transparency" in image.info and ";16" in str(image.tile):
+            raise DataError("picture has a transparent colour of 16 bits a channel; convert it to 8 bits")
         image.load()
-        image = ImageOps.exif_transpose(image)
+        return _rgb(_upright(image))
+    except DataError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(f"more than {PILLOW_PIXELS}", max_pixels) from error
     except Exception as error:  # decoders raise nearly every built-in error on damaged files
-        raise DataError(f"picture is unreadable ({type(error).__name__}: {str(error)[:120]})") from error
-    if image.mode.startswith(("I", "F")):
-        raise DataError(f"picture has mode {image.mode}, more than 8 bits a channel; convert it to 8 bits")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+        raise DataError(f"picture is unreadable ({type(error).__name__}: {cause(error)})") from error
 
 
 def pad_to_square(image: Image.Image) -> Image.Image:
@@ -66,27 +115,36 @@ def pad_to_square(image: Image.Image) -> Image.Image:
     return square
 
 
-def _render(raw: bytes) -> bytes:
-    import resvg_py
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture as its EXIF orientation says. Only that tag is read: others may break the standard and do no harm."""
+    try:
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+    except (
+        Exception
+    ):  # as many kinds of damage as in pixels; without a readable orientation the pixels stay as they are
+        return image
+    return image if turn is None else image.transpose(turn)
 
-    # given both sides, the drawing is fitted into them and not stretched
-    return bytes(
-        resvg_py.svg_to_bytes(
-            svg_string=_without_references(raw), width=DRAWING_SIDE, height=DRAWING_SIDE, dpi=96, skip_system_fonts=True
-        )
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        raise DataError(f"picture has mode {image.mode}, more than 8 bits a channel; convert it to 8 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _too_large(size: str, limit: int) -> DataError:
+    return DataError(
+        f"picture is too large ({size} pixels, and {limit} in all are allowed); reduce it, or raise "
+        f"dataset.options.{OPTION}"
     )
 
 
-def _without_references(raw: bytes) -> str:
-    """The drawing without pictures from other files, which a browser would not load either."""
-    root, changed = ElementTree.fromstring(raw), False
-    for element in root.iter():
-        if str(element.tag).rpartition("}")[2].lower() in ("image", "feimage"):
-            for name in [
-                n
-                for n, value in element.attrib.items()
-                if n.rpartition("}")[2] == "href" and not value.startswith("data:")
-            ]:
-                del element.attrib[name]
-                changed = True
-    return ElementTree.tostring(root, encoding="unicode") if changed else raw.decode()
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise DataError("picture is HEIC, which needs another library: pip install 'platorep[heic]'") from error
+    pillow_heif.register_heif_opener()

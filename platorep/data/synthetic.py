@@ -19,7 +19,8 @@ COLOURS = {
 }  # fmt: skip
 SIZES = {"small": 0.10, "large": 0.20}
 PLACES = {
-    "upper left": (0.27, 0.27), "upper right": (0.73, 0.27), "middle": (0.5, 0.5), "lower left": (0.27, 0.73), "lower right": (0.73, 0.73)
+    "upper left": (0.27, 0.27), "upper right": (0.73, 0.27), "middle": (0.5, 0.5),
+    "lower left": (0.27, 0.73), "lower right": (0.73, 0.73),
 }  # fmt: skip
 COUNT = len(SHAPES) * len(COLOURS) * len(SIZES) * len(PLACES)
 STRIDE = 187

@@ -1,6 +1,6 @@
 """Extraction: datasets through encoders into the feature store."""
 
-from platorep.extract.engine import extract
+from platorep.extract.engine import extract, is_whole
 
 
-__all__ = ["extract"]
+__all__ = ["extract", "is_whole"]

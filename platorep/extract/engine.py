@@ -14,6 +14,8 @@ from typing import Any, Protocol
 
 import torch
 
+from platorep.core.errors import SpecError, StoreError
+from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import FeatureStore
@@ -21,7 +23,7 @@ from platorep.core.writer import FeatureWriter
 from platorep.extract.batches import Budget, default_workers, encode_within, free_memory, pack, picture_batches
 from platorep.extract.host import on_host
 from platorep.extract.items import Items, items_of
-from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
+from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules, pick_device
 from platorep.models.compiling import compiled_blocks
 from platorep.models.loading import load
 from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
@@ -47,18 +49,14 @@ def extract(
     spec: ExtractSpec,
     dataset: Pairs,
     store: FeatureStore,
+    resources: Resources,
     *,
-    device: torch.device,
-    tokens: int | None = None,
-    workers: int | None = None,
-    shard_rows: int,
-    shard: tuple[int, int] = (0, 1),
     bits: bool = True,
-    compiled: bool = False,
+    renew: bool = False,
     loaded: Callable[[], object] | None = None,
     progress: Report | None = None,
 ) -> Path:
-    """Makes the features of one model on one dataset, or the part of them that is missing.
+    """Makes the features of one model on one dataset, or the part of them that is missing or damaged.
 
     Shards are fixed by the number of rows and `shard_rows`, batches by the shard and the token budget, so that a run
     that was killed and started again writes the same bytes on a CPU, and so do several runs that share the shards.
@@ -68,13 +66,10 @@ def extract(
         spec: what to extract; its model and dataset resolved.
         dataset: the pairs.
         store: where to.
-        device: where to compute.
-        tokens: budget of a batch, padding included; by default found from the device. Halved when memory runs out.
-        workers: processes that decode pictures; by default found from the cores.
-        shard_rows: rows a shard: what a kill can cost, and the smallest piece that goes to another machine.
-        shard: (i, m): this run makes the shards whose number leaves i when divided by m.
+        resources: device, token budget, workers, rows a shard, this run's share of the shards, and whether the model's
+            blocks are compiled (the same features to rounding, sooner on a GPU).
         bits: whether to measure bits per byte where the model can.
-        compiled: whether to compile the model's blocks with torch.compile: the same features to rounding, sooner on a GPU.
+        renew: whether to make again what is complete: beside it, and put in its place at the end.
         loaded: called once the model is on its device: the time to read what comes next from the disk.
         progress: called with rows done, rows to do, and the model's name.
 
@@ -85,38 +80,70 @@ def extract(
         DataError: a caption or a picture that cannot be used.
         FeatureError: features that are not finite, or an item that does not fit into memory.
         SpecError, AssetError: a model that cannot be loaded, or nothing that can compile it.
+        DiskError: what cannot be written.
 
     Cost: the model's forward passes; memory: the model, one batch and one shard's features.
     """
-    if store.has(spec):
+    if renew and resources.shard != (0, 1):
+        raise SpecError(
+            f"overwrite=true replaces whole extractions and cannot be shared out (shard={'/'.join(map(str, resources.shard))}). "
+            "Remove them first with `platorep store rm`."
+        )
+    if not renew and is_whole(store, spec):
         return store.dir(spec)
     items = items_of(spec, dataset.samples)
-    writer = FeatureWriter(store, spec, items.samples, shard_rows)
-    missing = writer.missing()
-    mine = [i for i in missing if i % shard[1] == shard[0]]
-    if missing and not mine:
-        return store.dir(spec)
+    writer = FeatureWriter(store, spec, items.samples, resources.shard_rows, renew=renew)
+    return write_missing(writer, items, dataset, resources, bits=bits, loaded=loaded, progress=progress)
+
+
+def is_whole(store: FeatureStore, spec: ExtractSpec) -> bool:
+    """Whether an extraction is complete and can be opened; what is wrong with one that cannot is logged."""
+    if not store.has(spec):
+        return False
+    try:
+        store.open(spec)
+    except StoreError as error:
+        log.warning("%s: %s What is damaged is made again.", spec.model.name, error)
+        return False
+    return True
+
+
+def write_missing(
+    writer: FeatureWriter,
+    items: Items,
+    dataset: Pairs,
+    resources: Resources,
+    *,
+    bits: bool = True,
+    loaded: Callable[[], object] | None = None,
+    progress: Report | None = None,
+) -> Path:
+    """Makes this run's shards that are absent or damaged, and the manifest once all are there; see `extract`."""
+    spec, (share, shares) = writer.spec, resources.shard
+    missing = writer.missing(range(share, len(writer.bounds), shares))
+    if not missing and writer.absent():
+        return writer.final
+    device = pick_device(resources.device)
     clock = _Clock(device)
     with clock("loading"):
         encoder = load(spec.model, device)
         encoder.select(spec.layers)
     if loaded is not None:
         loaded()
-    budget = Budget.find(tokens, device)
-    todo = sum(stop - start for start, stop in (writer.bounds[i] for i in mine))
-    done = counted = 0
+    budget = Budget.find(resources.tokens, device)
+    bounds = [writer.bounds[index] for index in missing]
+    todo, done, counted = sum(stop - start for start, stop in bounds), 0, 0
     try:
-        with clock("computing"), compiled_blocks(encoder, device) if compiled else nullcontext(False) as compiled:
+        blocks = compiled_blocks(encoder, device) if resources.compile else nullcontext(False)
+        with clock("computing"), blocks as compiled:
             if spec.model.modality == "language":
-                stream = _text_shards(encoder, spec, items, [writer.bounds[i] for i in mine], budget, bits)
+                stream = _text_shards(encoder, spec, items, bounds, budget, bits)
             else:
-                workers = default_workers(device) if workers is None else workers
-                stream = _picture_shards(
-                    encoder, dataset, items, [writer.bounds[i] for i in mine], budget, workers, device
-                )
-            for i, (features, scalars, count) in zip(mine, stream, strict=True):
+                workers = default_workers(device) if resources.workers is None else resources.workers
+                stream = _picture_shards(encoder, dataset, items, bounds, budget, workers, device)
+            for index, (features, scalars, count) in zip(missing, stream, strict=True):
                 with clock("writing"):
-                    writer.write(i, dict(zip(encoder.layers, features, strict=True)), scalars)
+                    writer.write(index, dict(zip(encoder.layers, features, strict=True)), scalars)
                 done, counted = done + len(features[0]), counted + count
                 if progress is not None:
                     progress(done, todo, "")
@@ -124,21 +151,22 @@ def extract(
     finally:
         del encoder
         free_memory()
-    if not writer.missing():
-        unit = "tokens" if spec.model.modality == "language" else "pictures"
-        writer.finish(
-            facts | _figures(writer.sample_scalars()),
-            device=clock.device_name(),
-            dtype=spec.model.dtype,
-            quantized=spec.model.quantize,
-            compiled=compiled,
-            seconds=clock.seconds,
-            **{unit: counted, f"{unit}_per_second": counted / max(clock.seconds["computing"], 1e-9)},
-            batch_tokens=budget.tokens,
-            out_of_memory=budget.halvings,
-            peak_memory=clock.peak_memory(),
-        )
-    return store.dir(spec)
+    if writer.absent():
+        writer.discard()
+        return writer.final
+    unit = "tokens" if spec.model.modality == "language" else "pictures"
+    return writer.finish(
+        facts | _figures(writer.sample_scalars()),
+        device=clock.device_name(),
+        dtype=spec.model.dtype,
+        quantized=spec.model.quantize,
+        compiled=compiled,
+        seconds=clock.seconds,
+        **{unit: counted, f"{unit}_per_second": counted / max(clock.seconds["computing"], 1e-9)},
+        batch_tokens=budget.tokens,
+        out_of_memory=budget.halvings,
+        peak_memory=clock.peak_memory(),
+    )
 
 
 Made = tuple[list[torch.Tensor], dict[str, list[float]], int]

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.lib.format import MAGIC_PREFIX
 
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.files import sha256_file
+from platorep.core.rounding import LOSS, rounding_loss, rounding_words, unusable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
+from platorep.core.text import cause, cell_text, is_unicode, visible
 from platorep.core.writer import FeatureWriter
+from platorep.data.feature_files import READERS, Array, read_features
+from platorep.data.tables import read_text
 
 
-READERS = {}
-"""Suffix -> function from a path to ({layer name: tensor}, ids or None)."""
+log = logging.getLogger(__name__)
 
-_NO_PLAIN_ARRAYS = (
-    "damaged, or holds Python objects: pickled objects are not read. Save arrays of numbers, and ids as texts."
-)
-
-Contents = tuple[dict[str, torch.Tensor], list[str] | None]
+MASKED = 1e20
+"""What `numpy.ma.MaskedArray.filled` puts in the place of a masked value, unless another is given."""
 
 
 def store_import(
@@ -47,42 +45,50 @@ def store_import(
     Rows are put into the dataset's order by their ids; a dataset that the store does not know yet is made of them.
 
     Args:
-        path: .npy, .npz, .safetensors, .parquet or .pt (read with weights only). Arrays of shape (n, d) are layers, in the
-            file's order; one of shape (n, layers, d) is several. Parquet: a column "id", and either list columns (a layer
-            each) or number columns (together one layer).
+        path: .npy, .npz, .safetensors, .parquet or .pt (read with weights only). Arrays of shape (n, d) are layers, in
+            the order of `platorep.data.feature_files.read_features`; one of shape (n, layers, d) is several. Parquet: a
+            column "id", and either list columns (a layer each) or number columns (together one layer).
         store: where to.
         dataset: which samples the rows are.
         name: the model's name.
         modality: such as "language", "vision", "audio", "brain".
         family: models of one family are no independent witnesses; see `platorep.stats`.
-        ids: sample ids in row order, or a file of them (.json list, or one a line). Not needed where the file holds them:
-            an "ids" array in .npz, the "id" column in .parquet.
+        ids: sample ids in row order, or a file of them (.json list, or one a line). Not needed where the file holds
+            them: an "ids" array in .npz, the "id" column in .parquet, "ids" in a .pt, the ids of an export.
         shard_rows: rows of one shard.
 
     Raises:
         SpecError: a kind of file that is not read.
         DataError: ids that are missing, doubled, or not the dataset's.
-        FeatureError: no layers, or layers that do not fit.
+        FeatureError: a file that cannot be read, no layers, layers that do not fit, values that are not finite, too
+            large for float32, or lose more than a thousandth of their spread in it.
     """
     path = Path(path)
-    if path.suffix not in READERS:
+    if broken := [word for word in (name, modality, family) if not is_unicode(word)]:
+        raise SpecError(f"{broken[0]!r} is not valid Unicode; expected a text for name, modality and family.")
+    if path.suffix.lower() not in READERS:
         raise SpecError(f"{path}: features are imported from {', '.join(READERS)}; got {path.suffix or 'no suffix'!r}.")
     if not path.is_file():
-        raise DataError(f"{path} does not exist.")
-    layers, own = READERS[path.suffix](path)
-    layers = _unstacked(layers, path)
+        raise DataError(f"{path} {'is no regular file' if path.exists() else 'does not exist'}.")
+    arrays, own = read_features(path)
+    arrays = _unstacked(arrays, path)
     rows = _ids(ids) if ids is not None else own
     if rows is None:
         raise DataError(
-            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing depends on them."
+            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing "
+            "depends on them."
         )
-    n = len(next(iter(layers.values())))
+    n = len(next(iter(arrays.values())))
     if len(rows) != n:
         raise DataError(f"{path} has {n} rows, but there are {len(rows)} ids.")
+    rows = _texts(rows, path)
     samples, order = _placed(store, dataset, rows, path)
+    layers = {name: _single(values, f"{path}, {name}", rows) for name, values in arrays.items()}
+    log.info("%s: layers in the order %s", visible(str(path)), list(layers))
+    known = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # names need not be text
     spec = ExtractSpec(
         model=ModelSpec(
-            name=name, modality=modality, source="imported", id=path.name, revision=sha256_file(path), family=family
+            name=name, modality=modality, source="imported", id=known, revision=sha256_file(path), family=family
         ),
         dataset=dataset,
     )
@@ -91,7 +97,7 @@ def store_import(
     for index in writer.missing():
         start, stop = writer.bounds[index]
         writer.write(index, {layer: values[order[start:stop]] for layer, values in layers.items()})
-    return FeatureSet(writer.finish({}, imported_from=path.name))
+    return FeatureSet(writer.finish({}, imported_from=known))
 
 
 def _placed(store: FeatureStore, dataset: DatasetSpec, rows: list[str], path: Path) -> tuple[Samples, torch.Tensor]:
@@ -105,22 +111,30 @@ def _placed(store: FeatureStore, dataset: DatasetSpec, rows: list[str], path: Pa
     missing, extra = [one for one in samples.ids if one not in place], sorted(set(rows) - set(samples.ids))
     if missing or extra:
         raise DataError(
-            f"{path} and {folder.name} do not hold the same samples: {len(missing)} of the dataset's are missing in the file"
-            f"{f' (first {missing[0]!r})' if missing else ''}, {len(extra)} of the file's are not in the dataset"
-            f"{f' (first {extra[0]!r})' if extra else ''}. Features must cover exactly the dataset's samples."
+            f"{path} and {folder.name} do not hold the same samples: {len(missing)} of the dataset's are missing in "
+            f"the file{f' (first {missing[0]!r})' if missing else ''}, {len(extra)} of the file's are "
+            f"not in the dataset{f' (first {extra[0]!r})' if extra else ''}. Features must cover "
+            "exactly the dataset's samples."
         )
     return samples, torch.tensor([place[one] for one in samples.ids])
 
 
-def _unstacked(layers: dict[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
+def _unstacked(layers: dict[str, Array], path: Path) -> dict[str, Array]:
+    """Layers of shape (n, d), all of as many rows; an array of shape (n, layers, d) taken apart."""
+    found: dict[str, Array] = {}
     for name, values in layers.items():
-        if values.ndim == 2:
-            found[name] = values
-        elif values.ndim == 3:
-            found |= {f"{name}.{i:02d}": values[:, i] for i in range(values.shape[1])}
-        else:
+        if why := unusable(values):
+            raise FeatureError(f"{path}, {name}: {why}")
+        if values.ndim not in (2, 3):
             raise FeatureError(f"{path}, {name}: shape {tuple(values.shape)}; expected (n, d), or (n, layers, d).")
+        parts = {name: values}
+        if values.ndim == 3:
+            parts = {f"{name}.{i:02d}": values[:, i] for i in range(values.shape[1])}
+        if twice := [part for part in parts if part in found]:
+            raise FeatureError(f"{path}: two layers would be named {twice[0]!r}. Rename one.")
+        found |= parts
+    if empty := [name for name, values in found.items() if 0 in values.shape]:
+        raise FeatureError(f"{path}, {empty[0]}: shape {tuple(found[empty[0]].shape)} holds no numbers.")
     if not found:
         raise FeatureError(f"{path} holds no layers.")
     if len(counts := {len(values) for values in found.values()}) > 1:
@@ -128,70 +142,73 @@ def _unstacked(layers: dict[str, torch.Tensor], path: Path) -> dict[str, torch.T
     return found
 
 
-def _ids(ids: Sequence[str] | Path | str) -> list[str]:
+def _ids(ids: Sequence[Any] | Path | str) -> list[Any]:
+    """Ids as they were given: a list, a file of one a line, or a .json list."""
     if not isinstance(ids, (str, Path)):
-        return [str(one) for one in ids]
-    text = Path(ids).read_text(encoding="utf-8")
-    return [str(one) for one in (json.loads(text) if Path(ids).suffix == ".json" else text.splitlines())]
-
-
-def _arrays(found: dict[str, np.ndarray], path: Path) -> dict[str, torch.Tensor]:
-    for name, values in found.items():
-        if values.dtype.kind not in "fiu":
-            raise FeatureError(f"{path}, {name}: dtype {values.dtype} holds no real numbers.")
-    return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
-
-
-def _npy(path: Path) -> Contents:
-    with open(path, "rb") as file:
-        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
-            raise FeatureError(f"{path} is no .npy: it does not begin as numpy.save writes them. Save the array anew.")
+        return list(ids)
+    path = Path(ids)
+    if not path.is_file():
+        raise DataError(
+            f"{path} {'is no regular file' if path.exists() else 'does not exist'}; expected a file of ids."
+        )
+    text = read_text(path)
+    if path.suffix.lower() != ".json":
+        return text.replace("\r\n", "\n").rstrip("\n").split("\n")
     try:
-        found = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:  # whose words advise loading what may run code
-        raise FeatureError(f"{path} is {_NO_PLAIN_ARRAYS}") from error
-    return _arrays({"layer": found}, path), None
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is no JSON: {cause(error)}. Expected a list of ids.") from error
+    if not isinstance(found, list):
+        raise DataError(f"{path} holds {type(found).__name__}; expected a list of ids.")
+    return found
 
 
-def _npz(path: Path) -> Contents:
-    if not zipfile.is_zipfile(path):
-        raise FeatureError(f"{path} is no .npz: it is not the archive that numpy.savez writes. Save the arrays anew.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise FeatureError(f"{path} is {_NO_PLAIN_ARRAYS}") from error
-    if other := [name for name, values in found.items() if not isinstance(values, np.ndarray)]:
-        raise FeatureError(f"{path} is no .npz: {other[0]} in it is no array. Save the arrays with numpy.savez.")
-    ids = found.pop("ids", None)
-    return _arrays(found, path), None if ids is None else [str(one) for one in ids]
+def _texts(ids: Iterable[Any], path: Path) -> list[str]:
+    """Ids as text, each of them."""
+    texts = []
+    for i, one in enumerate(ids, 1):
+        try:
+            text = cell_text(one, "id")
+        except DataError as error:
+            raise DataError(f"{path}, row {i}: {error}.") from error
+        if text is None:
+            raise DataError(f"{path}, row {i}: the id is missing. Every row needs one: pairing depends on them.")
+        texts.append(text)
+    return texts
 
 
-def _safetensors(path: Path) -> Contents:
-    from safetensors.torch import load_file
+def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
+    """A layer as float32, shape (n, d).
 
-    return dict(sorted(load_file(path).items())), None
-
-
-def _parquet(path: Path) -> Contents:
-    frame = pd.read_parquet(path)
-    ids = [str(one) for one in frame.pop("id")] if "id" in frame else None
-    lists = [name for name in frame if len(frame) and isinstance(frame[name].iloc[0], (np.ndarray, list))]
-    if lists:
-        return _arrays({str(name): np.stack(frame[name].tolist()) for name in lists}, path), ids
-    return _arrays({"layer": frame.to_numpy()}, path), ids
-
-
-def _pt(path: Path) -> Contents:
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(found, torch.Tensor):
-        found = {"layer": found}
-    elif isinstance(found, (list, tuple)):
-        found = {f"layer.{i:02d}": values for i, values in enumerate(found)}
-    ids = found.pop("ids", None)
-    if not all(isinstance(values, torch.Tensor) for values in found.values()):
-        raise FeatureError(f"{path}: expected a tensor, a list of tensors, or a dict of tensors (and ids).")
-    return {str(name): values for name, values in found.items()}, None if ids is None else [str(one) for one in ids]
-
-
-READERS |= {".npy": _npy, ".npz": _npz, ".safetensors": _safetensors, ".parquet": _parquet, ".pt": _pt}
+    Raises:
+        FeatureError: a value that is not finite or that float32 cannot hold, or differences of samples that it loses.
+    """
+    if isinstance(values, torch.Tensor):
+        short = values.is_floating_point() and values.dtype != torch.float64
+        values = (values.detach().float() if short else values.detach()).resolve_neg().numpy()
+    if (bad := ~np.isfinite(values).all(axis=1)).any():
+        raise FeatureError(
+            f"{where}: NaN or infinity for sample {ids[bad.argmax()]!r} ({bad.sum()} of {len(values)} rows). Mend "
+            "these samples, or leave them out here and in the dataset."
+        )
+    if (
+        values.dtype.kind == "f"
+        and values.itemsize > 2
+        and (bad := (values == values.dtype.type(MASKED)).any(axis=1)).any()
+    ):
+        raise FeatureError(
+            f"{where}: the value {MASKED:g} for sample {ids[bad.argmax()]!r}, which stands for a masked value in "
+            "NumPy. Fill it with another (x.filled(value)), or leave these samples out here and in the dataset."
+        )
+    with np.errstate(over="ignore"):
+        single = np.require(values, np.float32, ["C", "W"])  # a parquet's columns may not be written to
+    if not np.isfinite(single).all():
+        raise FeatureError(
+            f"{where}: values up to {np.abs(values).max():.2g} are too large for float32. Scale the layer."
+        )
+    if (loss := rounding_loss(values)) > LOSS:
+        raise FeatureError(
+            f"{where}: features are stored in float32, and {rounding_words(loss)} To take the loss, save them as "
+            "float32."
+        )
+    return torch.from_numpy(single)

@@ -1,117 +1,33 @@
 """What a metric is, and what it sees of a layer.
 
 A metric compares two representations of the same n samples. It prepares each layer once and scores all pairs of
-prepared layers at once; `align` calls `prepare` L times and `score_all` once a pair of models, never the reverse.
-Several metrics share one `Geometry` a layer, so that the similarity matrix and the neighbour graph are computed once.
+prepared layers at once; `align` calls `prepare` L times and `score_all` once for a pair of models, never the reverse.
+Several metrics share one `Geometry` of a layer, so that the similarity matrix and the neighbours are computed once.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import torch
 
-from platorep.core.errors import FeatureError
-from platorep.metrics.knn import DENSE, check_k, inner_products, neighbours, top_k
+from platorep.core.errors import FeatureError, SpecError
+from platorep.metrics.geometry import Geometry
+from platorep.metrics.knn import Similarity, check_k
+from platorep.metrics.relabelling import Relabelling
+from platorep.metrics.ties import TieRule, check_rule
 
 
-Similarity = Literal["cosine", "euclidean"]
+__all__ = ["Geometry", "Invariance", "Metric", "NeighbourhoodMetric", "NullMoments", "Prepared", "Similarity"]
+
 Invariance = Literal["orthogonal", "scaling", "translation", "invertible_linear", "sample_scaling"]
 """What may be done to one side without changing the score: rotation of the features, one positive factor for all,
 one vector added to all, any invertible linear map, or a positive factor for each sample."""
-
-
-class Geometry:
-    """One layer's samples, with the similarity matrix and the neighbours computed on first use and kept.
-
-    Args:
-        x: clipped features, shape (n, d), any floating dtype; computed with in float32.
-        similarity: "cosine" divides each row by its length; "euclidean" leaves it (neighbours by distance).
-
-    Raises:
-        FeatureError: fewer than 2 rows, values that are not finite, or a zero row under cosine.
-    """
-
-    def __init__(self, x: torch.Tensor, similarity: Similarity = "cosine") -> None:
-        if x.ndim != 2 or len(x) < 2 or x.shape[1] < 1:
-            raise FeatureError(f"features must have shape (n >= 2, d >= 1); got {tuple(x.shape)}.")
-        x = x.to(torch.float32)
-        self._set(torch.linalg.vector_norm(x, dim=1, keepdim=True), similarity)
-        self.x = x / self._norms if similarity == "cosine" else x
-
-    @classmethod
-    def concatenation(
-        cls, products: torch.Tensor, features: Callable[[], torch.Tensor], similarity: Similarity = "cosine"
-    ) -> Geometry:
-        """The concatenation of layers, from the sum of their inner products instead of a product of its own.
-
-        The concatenated features themselves are made only for a metric that asks for `x`.
-
-        Args:
-            products: the sum of the layers' `products()`, shape (n, n).
-            features: makes the concatenation of the clipped, unnormalised layers, shape (n, sum of d).
-            similarity: as above; under cosine the concatenated rows are divided by their length.
-        """
-        self = cls.__new__(cls)
-        self._set(products.diagonal().sqrt()[:, None], similarity)
-        self._features = features
-        self.gram = products / (self._norms * self._norms.T) if similarity == "cosine" else products
-        return self
-
-    def _set(self, norms: torch.Tensor, similarity: Similarity) -> None:
-        if not torch.isfinite(norms).all():
-            bad = (~torch.isfinite(norms)).nonzero()[0, 0].item()
-            raise FeatureError(
-                f"features are not finite, or too large for float32 (first in row {bad}). Find the sample, or drop it on both sides; "
-                "or scale the features."
-            )
-        if similarity == "cosine" and (norms == 0).any():
-            row = (norms == 0).nonzero()[0, 0].item()
-            raise FeatureError(
-                f"row {row} is the zero vector (or too short for float32: scale the features), which has no direction: cosine "
-                "similarity is undefined. Use similarity=euclidean."
-            )
-        self._norms = norms
-        self.similarity: Similarity = similarity
-        self.n = len(norms)
-        self._neighbours: torch.Tensor | None = None
-
-    @cached_property
-    def x(self) -> torch.Tensor:
-        """The features, rows of length 1 under cosine, shape (n, d) float32."""
-        x = self._features()
-        return x / self._norms if self.similarity == "cosine" else x
-
-    @cached_property
-    def gram(self) -> torch.Tensor:
-        """Inner products of the (normalised) rows, shape (n, n) float32. Cost 0.6 n^2 d."""
-        return inner_products(self.x)
-
-    def products(self) -> torch.Tensor:
-        """Inner products of the rows before they are normalised, shape (n, n) float32: those of a concatenation are their sum."""
-        return self.gram * (self._norms * self._norms.T) if self.similarity == "cosine" else self.gram
-
-    def neighbours(self, k: int) -> torch.Tensor:
-        """Indices of each sample's k nearest others, nearest first, shape (n, k) int64; ties go to the lower index.
-
-        Raises:
-            FeatureError: k < 1 or k >= n.
-        """
-        check_k(k, self.n)
-        if self._neighbours is None or self._neighbours.shape[1] < k:
-            if self.n > DENSE:
-                self._neighbours = neighbours(self.x, k, similarity=self.similarity)
-            else:
-                squared = self.gram.diagonal()  # -|a-b|^2 is 2<a,b> - |b|^2 up to the query's own constant
-                self._neighbours = top_k(
-                    self.gram if self.similarity == "cosine" else 2 * self.gram - squared[None, :], k
-                )
-        return self._neighbours[:, :k]
 
 
 class NullMoments(NamedTuple):
@@ -119,30 +35,52 @@ class NullMoments(NamedTuple):
 
     mean: torch.Tensor  # (Lx, Ly) float64
     sd: torch.Tensor  # (Lx, Ly) float64
-    skewness: torch.Tensor | None = (
-        None  # (Lx, Ly) float64, to first order in 1/n; None where the null is close to normal
-    )
+    skewness: torch.Tensor | None = None  # (Lx, Ly) float64, to first order in 1/n; None: the null is close to normal
+
+
+class Prepared(Protocol):
+    """A prepared layer: what `Metric.prepare` returns."""
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+
+    def relabelled(self, order: Relabelling) -> Self:
+        """What preparing the relabelled samples would give, without computing it again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(ABC):
     """A similarity of representations: larger is more alike. Parameters are the dataclass's fields.
 
-    Declared properties are read by the property tests: each declared invariance is tested, each undeclared one has a
-    counter-example.
+    What a metric declares of itself is all that the rest of the program knows of it: its name and title, its bounds and
+    invariances, whether it looks at neighbours (`neighbourhood`), whether its prepared layers can be relabelled, and what
+    of the optional methods (`null`, `per_sample`, `leave_block_out`) it has. Declared properties are read by the property
+    tests: each declared invariance is tested, each undeclared one has a counter-example.
+
+    Attributes:
+        name: the word for it on the command line.
+        title: the words for it in figures.
+        symmetric: whether exchanging the sides leaves the score unchanged.
+        relabels: whether prepared layers have `relabelled`; without it there is no permutation null.
+        counts_overlap: whether the score is the mean share of common neighbours, of prepared layers that are
+            `neighbours.Neighbours`: for it there are a fast null of the maximum and a linearised interval.
     """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     symmetric: ClassVar[bool] = True
+    relabels: ClassVar[bool] = True
+    counts_overlap: ClassVar[bool] = False
     similarity: Similarity = "cosine"
 
     @property
     def id(self) -> str:
-        """Name with every parameter: mutual_knn(k=10,similarity=cosine)."""
-        words = ",".join(
-            f"{f.name}={_word(getattr(self, f.name))}" for f in sorted(dataclasses.fields(self), key=lambda f: f.name)
-        )
-        return f"{self.name}({words})"
+        """Name with every parameter: mutual_knn(k=10,similarity=cosine). The rule for ties is named if not the default."""
+        fields = sorted(dataclasses.fields(self), key=lambda field: field.name)
+        words = [(field.name, getattr(self, field.name)) for field in fields]
+        words = [(name, value) for name, value in words if name != "ties" or value != "random"]  # stored ids have none
+        return f"{self.name}({','.join(f'{name}={_word(value)}' for name, value in words)})"
 
     @property
     @abstractmethod
@@ -153,6 +91,18 @@ class Metric(ABC):
     @abstractmethod
     def invariances(self) -> frozenset[Invariance]:
         """What leaves the score unchanged up to rounding."""
+
+    @property
+    def neighbourhood(self) -> int | None:
+        """How many nearest neighbours of each sample it looks at; None where it looks at all samples."""
+        return None
+
+    def on_fold(self, n: int, n_fold: int) -> Self:
+        """The metric for n_fold of n samples: with its number of neighbours in proportion, at least the fewest it takes.
+
+        At a fixed k a score depends on n; with k / n fixed it hardly does.
+        """
+        return self
 
     def check(self, n: int) -> None:
         """Refuses a number of samples for which the score is undefined.
@@ -169,11 +119,19 @@ class Metric(ABC):
 
     @abstractmethod
     def prepare(self, layer: Geometry) -> Any:
-        """Everything of one layer that the score needs, computed once."""
+        """Everything of one layer that the score needs, computed once: a `Prepared`.
+
+        Raises:
+            NoVariationError: all samples are alike, so that there is nothing to compare.
+            FeatureError: the metric is undefined for this layer.
+        """
 
     @abstractmethod
     def score_all(self, xs: Sequence[Any], ys: Sequence[Any]) -> torch.Tensor:
-        """Scores of all pairs of prepared layers, shape (len(xs), len(ys)), float64 on the CPU."""
+        """Scores of all pairs of prepared layers, shape (len(xs), len(ys)), float64 on the CPU.
+
+        On a CPU a pair's score has the same bytes whatever other pairs are scored with it.
+        """
 
     def score(self, x: Any, y: Any) -> float:
         """Score of one pair of prepared layers."""
@@ -182,6 +140,51 @@ class Metric(ABC):
     def null(self, xs: Sequence[Any], ys: Sequence[Any]) -> NullMoments | None:
         """Exact null moments of every pair under uniform relabelling; None where no closed form is known."""
         return None
+
+    def tied(self, state: Any) -> float:
+        """Share of samples whose last neighbour is exactly as near as the next sample; NaN for metrics without neighbours."""
+        return math.nan
+
+    def per_sample(self, x: Any, y: Any) -> torch.Tensor | None:
+        """What each sample contributes, shape (n,) float64 on the CPU, the score being the mean; None where it is no mean."""
+        return None
+
+    def leave_block_out(
+        self, xs: Sequence[Any], ys: Sequence[Any], blocks: Sequence[torch.Tensor]
+    ) -> torch.Tensor | None:
+        """Scores of all pairs without each block of samples, shape (len(blocks), len(xs), len(ys)); None where not offered."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourhoodMetric(Metric):
+    """A metric that looks at each sample's k nearest others.
+
+    Attributes:
+        k: the number of neighbours, `least_k` <= k < n.
+        ties: which of equally near samples are neighbours: "random", drawn for each query and layer, so that unrelated
+            layers score at chance; "first", the lower index, as the PRH's released code (see `platorep.metrics.ties`).
+    """
+
+    least_k: ClassVar[int] = 1
+    k: int = 10
+    ties: TieRule = "random"
+
+    def __post_init__(self) -> None:
+        if self.k < self.least_k:
+            raise SpecError(f"{self.name}: k is {self.k}; expected at least {self.least_k}.")
+        check_rule(self.ties)
+
+    @property
+    def neighbourhood(self) -> int:
+        return self.k
+
+    def on_fold(self, n: int, n_fold: int) -> Self:
+        return dataclasses.replace(self, k=max(self.least_k, round(self.k * n_fold / n)))
+
+    def check(self, n: int) -> None:
+        super().check(n)
+        check_k(self.k, n)
 
 
 def _word(value: Any) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 
 from platorep.core.errors import FeatureError, SpecError
 from platorep.metrics.base import Geometry, Invariance, Metric
-from platorep.metrics.centred import centred_rows
-
-
-_CONSTANT = 4 * torch.finfo(torch.float32).eps  # spread below this part of a feature's size is rounding
+from platorep.metrics.geometry import CONSTANT
+from platorep.metrics.relabelling import Relabelling
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +25,31 @@ class Components:
 
     directions: torch.Tensor
     features: torch.Tensor | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.directions)
+
+    def relabelled(self, order: Relabelling) -> Components:
+        """The same of the relabelled samples."""
+        return replace(self, directions=order.rows(self.directions))
+
+
+@dataclass(frozen=True, eq=False)
+class Rotatable:
+    """Centred features of norm 1 in at most n coordinates, `features` of shape (n, min(n, d)) float32."""
+
+    features: torch.Tensor
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.features)
+
+    def relabelled(self, order: Relabelling) -> Rotatable:
+        """The same of the relabelled samples."""
+        return Rotatable(order.rows(self.features))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +106,7 @@ class SVCCA(_Canonical):
     """
 
     name: ClassVar[str] = "svcca"
+    title: ClassVar[str] = "SVCCA"
 
     def state_bytes(self, n: int, d: int) -> int:
         return 8 * n * self.components
@@ -92,7 +116,7 @@ class SVCCA(_Canonical):
         x = layer.x.double()
         z = x - x.mean(0)
         spread = z.square().mean(0).sqrt()
-        varies = spread > _CONSTANT * x.abs().amax(0)
+        varies = spread > CONSTANT * x.abs().amax(0)
         return Components(_principal(self.name, torch.where(varies, z / spread, 0), self.components))
 
     def score_all(self, xs: Sequence[Components], ys: Sequence[Components]) -> torch.Tensor:
@@ -123,6 +147,7 @@ class PWCCA(_Canonical):
     """
 
     name: ClassVar[str] = "pwcca"
+    title: ClassVar[str] = "PWCCA"
     symmetric: ClassVar[bool] = False
 
     def state_bytes(self, n: int, d: int) -> int:
@@ -130,7 +155,7 @@ class PWCCA(_Canonical):
 
     def prepare(self, layer: Geometry) -> Components:
         self.check(layer.n)
-        z = centred_rows(layer).double()
+        z = layer.centred_rows().double()
         directions = _principal(self.name, z, self.components)
         return Components(directions, directions.T @ z)
 
@@ -164,6 +189,7 @@ class Procrustes(Metric):
     """
 
     name: ClassVar[str] = "procrustes"
+    title: ClassVar[str] = "Procrustes"
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -178,19 +204,21 @@ class Procrustes(Metric):
     def state_bytes(self, n: int, d: int) -> int:
         return 4 * n * min(n, d)
 
-    def prepare(self, layer: Geometry) -> torch.Tensor:
-        """Centred features of norm 1, rotated into at most n coordinates, shape (n, min(n, d)) float32."""
+    def prepare(self, layer: Geometry) -> Rotatable:
         self.check(layer.n)
-        z = centred_rows(layer)
+        z = layer.centred_rows()
         z = z / torch.linalg.vector_norm(z)
         if z.shape[1] > layer.n:
             z = torch.linalg.qr(
                 z.T, mode="r"
             ).R.T.contiguous()  # not through the Gram matrix, which squares the rounding
-        return z
+        return Rotatable(z)
 
-    def score_all(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
-        rows = [torch.stack([torch.linalg.svdvals(x.T @ y).sum(dtype=torch.float64) for y in ys]) for x in xs]
+    def score_all(self, xs: Sequence[Rotatable], ys: Sequence[Rotatable]) -> torch.Tensor:
+        rows = [
+            torch.stack([torch.linalg.svdvals(x.features.T @ y.features).sum(dtype=torch.float64) for y in ys])
+            for x in xs
+        ]
         return torch.stack(rows).cpu().clamp_max(1)  # above it by rounding alone
 
 

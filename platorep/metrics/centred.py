@@ -20,15 +20,17 @@ and variance |a|^2 |b|^2 / dimensions, and they are uncorrelated: these are the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 
-from platorep.core.errors import FeatureError, SpecError
+from platorep.core.errors import FeatureError, NoVariationError, SpecError
 from platorep.metrics import knn
-from platorep.metrics.base import Geometry
+from platorep.metrics.base import Prepared
+from platorep.metrics.geometry import CONSTANT, Geometry
+from platorep.metrics.relabelling import Relabelling
 
 
 Hsic = Literal["unbiased", "biased"]
@@ -38,15 +40,7 @@ GRAM_ROWS = 8192
 """Above this many samples a linear kernel is kept as features: its half matrix would take more than 134 MB a layer."""
 
 _TILE = 1 << 16  # entries of a layer multiplied at a time: float32 within, float64 across, no second copy of all layers
-_CONSTANT = 4 * torch.finfo(torch.float32).eps  # variation below this part of the size is rounding
 _ANISOTROPIC = 1e-2  # variance below this part of the power: centre before multiplying, or float32 loses the variation
-
-
-class Prepared(Protocol):
-    """Any prepared layer that knows its number of samples."""
-
-    @property
-    def n(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +86,17 @@ class Centred:
 
     def __post_init__(self) -> None:
         # A mean pair entry at rounding's height, against the mean diagonal: every two samples are equally alike.
-        if not self.pair_norm / self.n > _CONSTANT * self.trace / self.n:
-            raise FeatureError(
-                "the similarity of every two samples is the same after centring (samples all equal, or all equally far apart): "
-                "there is no structure to compare. Look at the features, or leave this layer out."
+        if not self.pair_norm / self.n > CONSTANT * self.trace / self.n:
+            raise NoVariationError(
+                "the similarity of every two samples is the same after centring (samples all equal, or all equally far "
+                "apart): there is no structure to compare. Leave this layer out."
             )
+
+    def relabelled(self, order: Relabelling) -> Centred:
+        """The same of the relabelled samples."""
+        if self.upper is None:
+            return replace(self, diagonal=order.rows(self.diagonal), features=order.rows(self.features))
+        return replace(self, diagonal=order.rows(self.diagonal), upper=order.pairs(self.upper))
 
 
 def check_hsic(what: str, hsic: str) -> None:
@@ -170,37 +170,26 @@ def inner_products(layer: Geometry) -> torch.Tensor:
     """Inner products of the layer's rows up to what centring removes, shape (n, n) float32.
 
     This is the layer's Gram matrix; where nearly all of it is one common direction, which float32 would leave little
-    beside, the rows are centred first, at the cost of a second product.
+    beside, the rows are centred first, at the cost of a second product. Under euclidean in units of 4^exponent.
 
     Raises:
-        FeatureError: all rows are equal up to rounding.
+        NoVariationError: all rows are equal up to rounding.
     """
     gram = layer.gram
+    layer.require_variation()
     power = gram.diagonal().mean(dtype=torch.float64)
     if power - gram.mean(dtype=torch.float64) > _ANISOTROPIC * power:
         return gram
-    return knn.inner_products(centred_rows(layer))
-
-
-def centred_rows(layer: Geometry) -> torch.Tensor:
-    """The layer's (normalised) rows less their mean, shape (n, d) float32.
-
-    Raises:
-        FeatureError: all rows are equal up to rounding.
-    """
-    z = layer.x - layer.x.mean(0, dtype=torch.float64).float()
-    if not torch.linalg.vector_norm(z) > _CONSTANT * torch.linalg.vector_norm(layer.x):
-        raise FeatureError(
-            "all samples have the same features up to rounding: nothing is left after centring. Leave this layer out."
-        )
-    return z
+    return knn.inner_products(layer.centred_rows())
 
 
 def squared_distances(layer: Geometry) -> torch.Tensor:
     """Squared Euclidean distances of the layer's (normalised) rows, shape (n, n) float32, zero diagonal.
 
+    Under euclidean in units of 4^exponent.
+
     Raises:
-        FeatureError: all rows are equal up to rounding.
+        NoVariationError: all rows are equal up to rounding.
     """
     gram = inner_products(layer)
     squared = gram.diagonal()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 
-from platorep.core.errors import FeatureError, SpecError
-from platorep.metrics import centred, moments
-from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
+from platorep.core.errors import FeatureError
+from platorep.metrics import centred, knn, moments
+from platorep.metrics.base import Geometry, Invariance, NeighbourhoodMetric, NullMoments
+from platorep.metrics.relabelling import Relabelling
 
 
 _TABLE = 1 << 24  # entries of an (rows, n) table held at a time
@@ -29,20 +31,30 @@ class NeighbourValues:
         values: shape (n, k) float32.
         mutual: whether the neighbour has the row among its own, shape (n, k) bool; set for `cknna_prh` alone.
         own: the layer's alignment with itself; 1 where the values are scaled to it.
+        tied: share of samples whose k-th neighbour is exactly as near as the next.
     """
 
     columns: torch.Tensor
     values: torch.Tensor
     mutual: torch.Tensor | None = None
     own: float = 1.0
+    tied: float = math.nan
 
     @property
     def n(self) -> int:
         return len(self.columns)
 
+    def relabelled(self, order: Relabelling) -> NeighbourValues:
+        """The same of the relabelled samples."""
+        columns, ascending = order.names(order.rows(self.columns)).sort(dim=1)
+        values, mutual = (
+            None if part is None else order.rows(part).gather(1, ascending) for part in (self.values, self.mutual)
+        )
+        return replace(self, columns=columns, values=values, mutual=mutual)
+
 
 @dataclass(frozen=True, kw_only=True)
-class CKNNA(Metric):
+class CKNNA(NeighbourhoodMetric):
     """Centred kernel alignment restricted to common neighbours, bounded.
 
     CKNNA = Align(K, L) / sqrt(Align(K, K) Align(L, L)), Align(K, L) = sum_ij a_ij b_ij (HKH)_ij (HLH)_ij, where a_ij = 1 if
@@ -61,11 +73,10 @@ class CKNNA(Metric):
     """
 
     name: ClassVar[str] = "cknna"
-    k: int = 10
+    title: ClassVar[str] = "CKNNA"
 
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise SpecError(f"{self.name} k is {self.k}; expected at least 1.")
+    def tied(self, state: NeighbourValues) -> float:
+        return state.tied
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -78,19 +89,20 @@ class CKNNA(Metric):
         return frozenset({"orthogonal", "scaling", "translation"})
 
     def check(self, n: int) -> None:
-        _check(self.name, self.k, n)
+        super().check(n)
+        centred.check_samples(self.name, n)
 
     def state_bytes(self, n: int, d: int) -> int:
         return 8 * n * self.k
 
     def prepare(self, layer: Geometry) -> NeighbourValues:
         self.check(layer.n)
-        columns = layer.neighbours(self.k).sort(dim=1).values
+        columns = layer.neighbours(self.k, self.ties).sort(dim=1).values
         values = _centred_products(layer, columns)
         norm = torch.linalg.vector_norm(values)
         if not norm > 0:
             raise FeatureError("the centred kernel is 0 at every neighbour: cknna is undefined. Leave this layer out.")
-        return NeighbourValues(columns.int(), (values / norm).float())
+        return NeighbourValues(columns.int(), (values / norm).float(), tied=layer.tied(self.k, self.ties))
 
     def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
         return sparse_products(xs, ys)
@@ -103,7 +115,7 @@ class CKNNA(Metric):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CKNNAPRH(Metric):
+class CKNNAPRH(NeighbourhoodMetric):
     """CKNNA as the PRH's released code computes it: to reproduce its figures, not to measure with.
 
     Score = s(K, L) / (sqrt(s(K, K) s(L, L)) + 1e-6), s(K, L) = unbiased HSIC of (M * K, M * L), where M is 1 at the pairs
@@ -123,12 +135,12 @@ class CKNNAPRH(Metric):
     """
 
     name: ClassVar[str] = "cknna_prh"
+    title: ClassVar[str] = "CKNNA as released"
     symmetric: ClassVar[bool] = False
-    k: int = 10
+    least_k: ClassVar[int] = 2
 
-    def __post_init__(self) -> None:
-        if self.k < 2:
-            raise SpecError(f"cknna_prh k is {self.k}; expected at least 2, as in the released code.")
+    def tied(self, state: NeighbourValues) -> float:
+        return state.tied
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -141,7 +153,8 @@ class CKNNAPRH(Metric):
         return frozenset({"orthogonal"})  # 1e-6 in the denominator is not scaled with the features
 
     def check(self, n: int) -> None:
-        _check(self.name, self.k, n)
+        super().check(n)
+        centred.check_samples(self.name, n)
         if self.k > n / 10:
             warnings.warn(
                 f"cknna_prh with k = {self.k} of {n} samples: above k = n / 10 the released formula is unbounded and ranks models "
@@ -155,8 +168,9 @@ class CKNNAPRH(Metric):
     def prepare(self, layer: Geometry) -> NeighbourValues:
         self.check(layer.n)
         n = layer.n
-        columns = layer.neighbours(self.k).sort(dim=1).values
-        values = layer.gram.gather(1, columns)
+        columns = layer.neighbours(self.k, self.ties).sort(dim=1).values
+        layer.require_variation()
+        values = _raw_products(layer).gather(1, columns)
         mutual = _mutual(columns)
         v = values.double()
         into = torch.zeros(n, dtype=torch.float64, device=v.device).index_add_(0, columns.view(-1), v.view(-1))
@@ -166,7 +180,7 @@ class CKNNAPRH(Metric):
                 f"the masked kernel's unbiased HSIC with itself is {own:.3g}, so that cknna_prh, which divides by its root, is undefined. "
                 "Use cknna, or a larger k."
             )
-        return NeighbourValues(columns.int(), values, mutual, own)
+        return NeighbourValues(columns.int(), values, mutual, own, layer.tied(self.k, self.ties))
 
     def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
         n = centred.same_n(xs, ys)
@@ -174,11 +188,11 @@ class CKNNAPRH(Metric):
         return (_dense_hsic(xs, ys) if self.k * _WHOLE > n and n**2 <= _TABLE else _sparse_hsic(xs, ys)) / (own + 1e-6)
 
 
-def _check(name: str, k: int, n: int) -> None:
-    if n < 4:
-        raise FeatureError(f"{name} needs at least 4 samples; got {n}.")
-    if k >= n:
-        raise FeatureError(f"k = {k} neighbours of {n} samples: k must be at most n - 1 = {n - 1}.")
+def _raw_products(layer: Geometry) -> torch.Tensor:
+    """Inner products of the (normalised) features as they are, shape (n, n) float32."""
+    if layer.similarity == "cosine":
+        return layer.gram
+    return knn.inner_products(layer.x) * 4.0**layer.exponent
 
 
 def _centred_products(layer: Geometry, columns: torch.Tensor) -> torch.Tensor:
@@ -187,7 +201,7 @@ def _centred_products(layer: Geometry, columns: torch.Tensor) -> torch.Tensor:
         gram = centred.inner_products(layer)
         rows = gram.mean(1, dtype=torch.float64)
         return gram.gather(1, columns) - rows[:, None] - rows[columns] + rows.mean()
-    z = centred.centred_rows(layer)
+    z = layer.centred_rows()
     blocks = zip(z.split(256), columns.split(256), strict=True)
     return torch.cat([torch.einsum("nd,nkd->nk", rows, z[at]) for rows, at in blocks]).double()
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
 
-from platorep.core.errors import FeatureError, SpecError
+from platorep.core.errors import NoVariationError, SpecError
 from platorep.metrics import centred
 from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
 from platorep.metrics.centred import Centred, Hsic
 from platorep.metrics.jackknife import leave_block_out
+from platorep.metrics.relabelling import Relabelling
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,10 @@ class Dissimilarities:
     n: int
     upper: torch.Tensor
     between: float
+
+    def relabelled(self, order: Relabelling) -> Dissimilarities:
+        """The same of the relabelled samples."""
+        return replace(self, upper=order.pairs(self.upper))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class RSA(Metric):
     """
 
     name: ClassVar[str] = "rsa"
+    title: ClassVar[str] = "RSA"
     correlation: Literal["pearson", "spearman"] = "spearman"
 
     def __post_init__(self) -> None:
@@ -83,7 +89,7 @@ class RSA(Metric):
         values = (values - values.mean(dtype=torch.float64)).double()
         norm = torch.linalg.vector_norm(values)
         if not norm > 1e-6 * size * len(values) ** 0.5:
-            raise FeatureError(
+            raise NoVariationError(
                 "all dissimilarities are equal up to rounding: rsa, a correlation, is undefined. Leave this layer out."
             )
         values /= norm
@@ -129,6 +135,7 @@ class DistanceCorrelation(Metric):
     """
 
     name: ClassVar[str] = "distance_correlation"
+    title: ClassVar[str] = "distance correlation"
     estimator: Hsic = "unbiased"
 
     def __post_init__(self) -> None:

@@ -41,6 +41,7 @@ class CKA(Metric):
     """
 
     name: ClassVar[str] = "cka"
+    title: ClassVar[str] = "CKA"
     kernel: Literal["linear", "rbf"] = "linear"
     hsic: Hsic = "unbiased"
     sigma: float | Literal["median"] = "median"
@@ -73,9 +74,9 @@ class CKA(Metric):
     def prepare(self, layer: Geometry) -> Centred:
         self.check(layer.n)
         if self.kernel == "rbf":
-            return centred.centre(self._rbf(centred.squared_distances(layer)))
+            return centred.centre(self._rbf(centred.squared_distances(layer), layer.exponent))
         if layer.n > centred.GRAM_ROWS:
-            return centred.centre_features(centred.centred_rows(layer))
+            return centred.centre_features(layer.centred_rows())
         return centred.centre(centred.inner_products(layer))
 
     def score_all(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> torch.Tensor:
@@ -99,7 +100,8 @@ class CKA(Metric):
         """
         return leave_block_out(xs, ys, blocks, hsic=self.hsic)
 
-    def _rbf(self, squared: torch.Tensor) -> torch.Tensor:
+    def _rbf(self, squared: torch.Tensor, exponent: int) -> torch.Tensor:
+        """The kernel less 1 of squared distances in units of 4^exponent."""
         if self.sigma == "median":
             variance = squared.view(-1).index_select(0, centred.upper_positions(len(squared), squared.device)).median()
             if variance == 0:
@@ -107,7 +109,7 @@ class CKA(Metric):
                     "the median distance is 0: more than half of the pairs are duplicates. Give sigma a number."
                 )
         else:
-            variance = squared.new_tensor(float(self.sigma) ** 2)
+            variance = squared.new_tensor(float(self.sigma) ** 2 * 4.0**-exponent)
         return squared.div_(
             -2 * variance
         ).expm1_()  # exp less 1: centring removes the 1, and a wide kernel keeps its digits

@@ -10,10 +10,11 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 
 from platorep.core.errors import SpecError
-from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
+from platorep.metrics.base import Geometry, Invariance, NeighbourhoodMetric, NullMoments
 from platorep.metrics.knn import check_k
 from platorep.metrics.moments import PairSums, graph_sums, permutation_moments, stack_sums
 from platorep.metrics.overlaps import hits, shared_neighbours
+from platorep.metrics.relabelling import Relabelling
 from platorep.metrics.sequences import common_subsequence, edit_distance
 
 
@@ -22,22 +23,26 @@ class Neighbours(NamedTuple):
 
     indices: torch.Tensor  # (n, k) int32, nearest first
     sums: PairSums  # of the graph, for the null moments
+    next: torch.Tensor  # (n,) int32, the nearest sample that is no neighbour; -1 where all are
+    tied: float  # share of samples whose k-th neighbour is exactly as near as the next
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.indices)
+
+    def relabelled(self, order: Relabelling) -> Neighbours:
+        """The graph of the relabelled samples."""
+        return self._replace(indices=order.names(order.rows(self.indices)), next=order.names(order.rows(self.next)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class NeighbourMetric(Metric):
+class NeighbourMetric(NeighbourhoodMetric):
     """A metric that sees of a layer only each sample's k nearest others.
 
-    Args of all of them: k, the number of neighbours, 1 <= k < n; similarity, cosine or euclidean. Under cosine the
-    scores do not depend on any sample's length; under euclidean two layers that share nothing but their samples' lengths
-    score far above chance.
+    Under cosine the scores do not depend on any sample's length; under euclidean two layers that share nothing but their
+    samples' lengths score far above chance. Distances do not depend on an offset or a scale (see `Geometry`).
     """
-
-    k: int = 10
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise SpecError(f"{self.name}: k is {self.k}; a sample needs at least 1 neighbour.")
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -47,16 +52,21 @@ class NeighbourMetric(Metric):
     def invariances(self) -> frozenset[Invariance]:
         return frozenset({"orthogonal", "scaling", "sample_scaling" if self.similarity == "cosine" else "translation"})
 
-    def check(self, n: int) -> None:
-        super().check(n)
-        check_k(self.k, n)
-
     def state_bytes(self, n: int, d: int) -> int:
-        return 4 * n * self.k
+        return 4 * n * (self.k + 1)
 
     def prepare(self, layer: Geometry) -> Neighbours:
-        indices = layer.neighbours(self.k)
-        return Neighbours(indices.to(torch.int32), graph_sums(indices))
+        wide = min(self.k + 1, layer.n - 1)
+        found = layer.neighbours(wide, self.ties)
+        layer.require_variation()
+        after = found[:, self.k] if wide > self.k else found.new_full((layer.n,), -1)
+        graph = found[:, : self.k]
+        return Neighbours(
+            graph.to(torch.int32), graph_sums(graph), after.to(torch.int32), layer.tied(self.k, self.ties)
+        )
+
+    def tied(self, state: Neighbours) -> float:
+        return state.tied
 
     def score_all(self, xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> torch.Tensor:
         return torch.stack([self._against(x.indices, [y.indices for y in ys]) for x in xs])
@@ -89,6 +99,8 @@ class MutualKNN(NeighbourMetric):
     """
 
     name: ClassVar[str] = "mutual_knn"
+    title: ClassVar[str] = "mutual k-NN"
+    counts_overlap: ClassVar[bool] = True
 
     def score_all(self, xs: Sequence[Neighbours], ys: Sequence[Neighbours]) -> torch.Tensor:
         n = len(xs[0].indices)
@@ -114,6 +126,7 @@ class JaccardKNN(NeighbourMetric):
     """
 
     name: ClassVar[str] = "jaccard_knn"
+    title: ClassVar[str] = "Jaccard k-NN"
 
     def _samples(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         shared = (hit.sum(dim=1, dtype=torch.float64) for hit in hits(x, ys))
@@ -132,6 +145,7 @@ class CycleKNN(NeighbourMetric):
     """
 
     name: ClassVar[str] = "cycle_knn"
+    title: ClassVar[str] = "cycle k-NN"
     symmetric: ClassVar[bool] = False
     direction: Literal["xy", "yx"] = "xy"
 
@@ -173,6 +187,7 @@ class LcsKNN(_Ordered):
     """
 
     name: ClassVar[str] = "lcs_knn"
+    title: ClassVar[str] = "LCS k-NN"
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -194,6 +209,7 @@ class EditDistanceKNN(_Ordered):
     """
 
     name: ClassVar[str] = "edit_distance_knn"
+    title: ClassVar[str] = "edit k-NN"
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -216,6 +232,7 @@ class RnxArea(NeighbourMetric):
     """
 
     name: ClassVar[str] = "rnx_area"
+    title: ClassVar[str] = "R_NX area"
     k: int = 100
 
     @property

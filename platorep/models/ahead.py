@@ -15,15 +15,13 @@ from threading import Thread
 import psutil
 
 from platorep.assets import cache_dir
-from platorep.assets.hub import snapshot
 from platorep.core.specs import ModelSpec
-from platorep.models.resolving import CLIP_FILES, TIMM_FILES, fetched, hub_id
+from platorep.models import fetching
+from platorep.models.repositories import fetched_weights, repository
+from platorep.models.resolving import fetched
 
 
 log = logging.getLogger(__name__)
-
-TRANSFORMERS_FILES = ("model.safetensors", "model-*-of-*.safetensors")
-"""What transformers prefers of a repository; one that has only other formats is fetched in its turn."""
 
 ENDINGS = {".safetensors", ".bin", ".pth", ".pt", ".gguf", ".npy"}
 
@@ -71,9 +69,10 @@ def weight_files(spec: ModelSpec) -> list[Path]:
         path = path if path.is_dir() else fetched(spec.asset)
     elif spec.weights == "random" or spec.source not in ("transformers", "timm", "open_clip"):
         return []
+    elif spec.source == "transformers":
+        return fetching.weights(spec)
     else:
-        wanted = {"transformers": TRANSFORMERS_FILES, "timm": TIMM_FILES, "open_clip": CLIP_FILES}[spec.source]
-        path = snapshot(hub_id(spec), str(spec.revision), wanted)
+        path = fetched_weights(repository(spec), str(spec.revision))
     files = [path] if path.is_file() else sorted(path.rglob("*"))
     return [file for file in files if file.suffix in ENDINGS]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +12,9 @@ from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
 from platorep.models.hooks import pooled_outputs
-from platorep.models.pooling import picture_pool, pool_patches, pool_tokens
-from platorep.models.vision import PATCH, PictureTransform, TimmEncoder
+from platorep.models.networks import AGREEMENT, PictureInput, PictureNetwork, difference, noise_pictures
+from platorep.models.pooling import picture_pool, pool_patches, pool_space, pool_tokens
+from platorep.models.vision import TimmEncoder, token_layout
 
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ClipTextEncoder(Layers):
-    """The text tower: tokens up to the end-of-text token, at the tower's fixed context length.
+    """The text tower: the text's own tokens, at the tower's fixed context length.
 
     Args:
         spec: the resolved spec.
@@ -42,6 +42,7 @@ class ClipTextEncoder(Layers):
         self.spec, self.tower, self.tokenizer, self.device = spec, tower, tokenizer, device
         self.blocks, self.batch_first = blocks, tower.transformer.batch_first
         self.pool = "mean" if spec.pool == "auto" else spec.pool
+        self.padding = int(tokenizer([""])[0, -2])
         super().__init__(tuple(f"block.{i}" for i in range(len(blocks))))
         self.facts |= {"parameters": sum(p.numel() for p in tower.parameters())}
 
@@ -59,43 +60,72 @@ class ClipTextEncoder(Layers):
             raise SpecError(
                 f"{self.spec.name}: open_clip's tokenizers have neither span=caption nor max_tokens. Leave both out."
             )
-        made = []
+        tokens = []
         for text in texts:
             ids = self.tokenizer([text.text])[0]
             # One more place in the context tells whether the text fills it or overflows it.
-            length = self._length(ids)
             longer = self.tokenizer([text.text], context_length=len(ids) + 1)[0]
-            truncated = self._length(longer) > len(ids)
+            pooled = self._own_tokens(ids)
+            truncated = sum(self._own_tokens(longer)) > sum(pooled)
             if truncated and rules.overlong == "error":
                 raise DataError(
                     f"{self.spec.name}: the text {text.text[:60]!r} has more than {len(ids)} tokens, which is all the model takes. "
                     "Set overlong=truncate, or shorten it."
                 )
-            made.append(Tokens(ids=ids.tolist(), pooled=[i < length for i in range(len(ids))], truncated=truncated))
-        return made
+            tokens.append(Tokens(ids=ids.tolist(), pooled=pooled, truncated=truncated))
+        return tokens
 
     def encode(self, batch: Sequence[Tokens]) -> Encoded:
         """Pooled outputs of the kept blocks."""
-        ids = torch.tensor([tokens.ids for tokens in batch]).to(self.device, non_blocking=True)
-        mask = torch.tensor([tokens.pooled for tokens in batch]).to(self.device, non_blocking=True)
+        ids, mask = self._inputs(batch)
 
         def pool(hidden: torch.Tensor) -> torch.Tensor:
-            return pool_tokens(hidden if self.batch_first else hidden.transpose(0, 1), mask, self.pool)
+            states = hidden if self.batch_first else hidden.transpose(0, 1)
+            # CoCa puts a token of its own behind the text
+            return pool_tokens(states[:, : mask.shape[1]], mask, self.pool)
 
-        own = {self.all_layers[i]: self.blocks[i] for i in self.kept}
-        with torch.inference_mode(), pooled_outputs(own, pool) as found:
+        modules = {self.all_layers[i]: self.blocks[i] for i in self.kept}
+        with torch.inference_mode(), pooled_outputs(modules, pool) as outputs:
             self.tower(ids)
-        return Encoded([found[name] for name in self.layers], {})
+        return Encoded([outputs[name] for name in self.layers], {})
 
-    def _length(self, ids: torch.Tensor) -> int:
-        """Tokens up to the end of the text: the highest id where the tower pools there, else up to the last that is no padding."""
+    @torch.inference_mode()
+    def check(self) -> None:
+        """Compares the features of two texts with those that open_clip's own intermediate states give.
+
+        Raises:
+            SpecError: they differ.
+        """
+        batch = self.tokenize([Text.of("a red square"), Text.of("two small green birds on a branch")], TextRules())
+        ids, mask = self._inputs(batch)
+        states = self.tower.forward_intermediates(ids, intermediates_only=True, output_fmt="NLC")["text_intermediates"]
+        for name, features, state in zip(self.layers, self.encode(batch).features, states, strict=True):
+            if difference(features, pool_tokens(state, mask, self.pool)) > AGREEMENT[state.dtype]:
+                raise SpecError(
+                    f"{self.spec.name}: the output of {name} is not the state that open_clip's {type(self.tower).__name__} "
+                    "reports, so that its features cannot be trusted. Load that text model by transformers."
+                )
+
+    def _inputs(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
+        ids = torch.tensor([tokens.ids for tokens in batch]).to(self.device, non_blocking=True)
+        return ids, torch.tensor([tokens.pooled for tokens in batch]).to(self.device, non_blocking=True)
+
+    def _own_tokens(self, ids: torch.Tensor) -> list[bool]:
+        """Which tokens belong to the text: up to the highest id where the tower pools there, else all that are no padding.
+
+        CLIP's own tokenizer pads with the id of the exclamation mark, so that padding is told by its place there.
+        """
         if getattr(self.tower, "pool_type", None) == "argmax":
-            return int(ids.argmax()) + 1
-        return int((ids != self.tower.pad_id).nonzero().max()) + 1
+            last = int(ids.argmax())
+            return [i <= last for i in range(len(ids))]
+        own = (ids != self.padding).tolist()
+        return own if any(own) else [i == 0 for i in range(len(ids))]
 
 
-class ClipPictureEncoder(Layers):
-    """The picture tower of open_clip's own kind; one that timm makes is a `TimmEncoder` (see `picture_tower`)."""
+class ClipPictureEncoder(PictureNetwork):
+    """The picture tower of open_clip's own kinds, transformer or ResNet; one that timm makes is a `TimmEncoder`."""
+
+    REPORT = "open_clip's forward_intermediates"
 
     def __init__(
         self,
@@ -105,35 +135,37 @@ class ClipPictureEncoder(Layers):
         size: tuple[int, int],
         device: torch.device,
     ) -> None:
-        blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
-        if blocks is None:
+        if not hasattr(tower, "forward_intermediates"):
             raise SpecError(
-                f"{spec.name}: open_clip's {type(tower).__name__} is no transformer. Take the same network from timm."
+                f"{spec.name}: open_clip's {type(tower).__name__} has no forward_intermediates. Take the same network from timm."
             )
-        self.spec, self.tower, self.device = spec, tower, device
-        self.transform = PictureTransform(transform, spec.input_size)
-        self.blocks, self.batch_first = blocks, tower.transformer.batch_first
-        self.pool = picture_pool(spec.pool, True, spec.name)
-        self.tokens_each = max(1, size[0] * size[1] // PATCH**2)
-        self.dtype = next(tower.parameters()).dtype
-        super().__init__(tuple(f"block.{i}" for i in range(len(blocks))))
-        self.facts |= {
-            "parameters": sum(p.numel() for p in tower.parameters()),
-            "input": f"{size[0]} x {size[1]}",
-            "pool": self.pool,
-        }
+        maps, prefixes = intermediates(tower, noise_pictures(size, 1).to(device, next(tower.parameters()).dtype))
+        self.pool = picture_pool(spec.pool, prefixes is not None, spec.name)
+        blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
+        self.batch_first = blocks is None or tower.transformer.batch_first
+        kind = "stage" if blocks is None else "block"
+        super().__init__(
+            spec, tower, [f"{kind}.{i}" for i in range(len(maps))], blocks, PictureInput(transform, size), device
+        )
 
-    def encode(self, batch: torch.Tensor) -> Encoded:
-        """Pooled outputs of the kept blocks, for pictures (batch, 3, height, width)."""
-        pool = partial(pool_patches, prefix=1, how=self.pool)
-        own = {self.all_layers[i]: self.blocks[i] for i in self.kept}
+    def run(self, pictures: torch.Tensor) -> None:
+        self.model(pictures)
 
-        def ordered(hidden: torch.Tensor) -> torch.Tensor:
-            return pool(hidden if self.batch_first else hidden.transpose(0, 1))
+    def pool_output(self, output: torch.Tensor) -> torch.Tensor:
+        return pool_patches(output if self.batch_first else output.transpose(0, 1), 1, self.pool)
 
-        with torch.inference_mode(), pooled_outputs(own, ordered) as found:
-            self.tower(batch.to(self.device, self.dtype, non_blocking=True))
-        return Encoded([found[name] for name in self.layers], {})
+    def reported(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        maps, prefixes = intermediates(self.model, pictures)
+        if self.pool == "cls":
+            return [prefixes[i][:, 0].float() for i in self.kept]  # type: ignore[index]
+        return [pool_space(maps[i], self.pool) for i in self.kept]
+
+
+@torch.inference_mode()
+def intermediates(tower: Any, pictures: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
+    """Maps (batch, width, height, width of the map) of every layer of a picture tower, and its class tokens if it has any."""
+    outputs = tower.forward_intermediates(pictures, intermediates_only=True, output_extra_tokens=True)
+    return outputs["image_intermediates"], outputs.get("image_intermediates_prefix")
 
 
 def picture_tower(spec: ModelSpec, model: Any, device: torch.device) -> ClipPictureEncoder | TimmEncoder:
@@ -141,8 +173,30 @@ def picture_tower(spec: ModelSpec, model: Any, device: torch.device) -> ClipPict
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-    size = model.visual.image_size
-    size = (size, size) if isinstance(size, int) else tuple(size)
+    size = _size(model.visual)
     if hasattr(model.visual, "trunk"):
         return TimmEncoder(spec, model.visual.trunk, transform, size, device)
     return ClipPictureEncoder(spec, model.visual, transform, size, device)
+
+
+def tower_has_class_token(config: Mapping[str, Any]) -> bool:
+    """Whether a class token goes through every layer of the picture tower that an open_clip config describes.
+
+    Args:
+        config: `model_cfg` of an open_clip config; its text tower is not built.
+    """
+    import open_clip
+
+    text = {"context_length": 8, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
+    more = {"quick_gelu": config.get("quick_gelu", False)}
+    with torch.device("meta"):
+        model = open_clip.CustomTextCLIP(
+            embed_dim=config["embed_dim"], vision_cfg=config["vision_cfg"], text_cfg=text, **more
+        ).eval()
+        if hasattr(model.visual, "trunk"):
+            return token_layout(model.visual.trunk, _size(model.visual)).has_class_token
+        return intermediates(model.visual, noise_pictures(_size(model.visual), 1).to("meta"))[1] is not None
+
+
+def _size(tower: Any) -> tuple[int, int]:
+    return (tower.image_size, tower.image_size) if isinstance(tower.image_size, int) else tuple(tower.image_size)

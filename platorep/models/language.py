@@ -1,25 +1,27 @@
 """Language models and text encoders of the transformers library: tokens in, pooled hidden states out.
 
-Hidden states are the protocol's: the embedding output, every block's output, and the last block's after the final norm
-(its name then ends in ".norm"). Texts are padded on the right whatever the tokenizer would do: a causal model cannot
-see what comes after, so that it needs no mask there, and encoders get one.
+Hidden states are those that the model itself reports: the embedding output, every block's output, and the last block's
+after the final norm where there is one (its name then ends in ".norm"). Texts are padded on the right whatever the
+tokenizer would do: a causal model cannot see what comes after, so that it needs no mask, and all others get one.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from platorep.core.errors import DataError, SpecError
+from platorep.core.errors import DataError
 from platorep.core.specs import ModelSpec
+from platorep.models.architectures import TextPart, last_states, reported_states
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
 from platorep.models.hooks import pooled_outputs
 from platorep.models.pooling import pool_tokens
+from platorep.models.probing import examine
 
 
 log = logging.getLogger(__name__)
@@ -27,37 +29,53 @@ log = logging.getLogger(__name__)
 LOGITS_AT_ONCE = 1 << 25
 """Elements of the largest block of logits that is ever held: 128 MB in float32."""
 
+COMPANY = {
+    "equal": "padding changes a text's states, so that only texts of one length share a batch",
+    "alone": "the other texts of a batch change a text's states, so that every text is read alone",
+}
+
 
 class LanguageEncoder(Layers):
     """A causal language model or a text encoder.
 
+    What the model does is found out by running it on short texts (`probing.examine`): where its hidden states come from,
+    whether it is causal, which texts may share a batch, and how many tokens it has positions for.
+
     Args:
         spec: the resolved spec.
-        model: the model, on its device, in evaluation mode; one with output embeddings is scored in bits too.
+        model: the model, on its device, in evaluation mode; a causal one with output embeddings is scored in bits too.
         tokenizer: its fast tokenizer.
         device: where inputs go.
+        headless: whether the checkpoint has no output embeddings, so that no bits can be measured.
+
+    Raises:
+        SpecError: its hidden states cannot be had from text alone.
     """
 
-    def __init__(self, spec: ModelSpec, model: nn.Module, tokenizer: Any, device: torch.device) -> None:
-        self.spec, self.model, self.tokenizer, self.device = spec, model, tokenizer, device
-        self.causal = model.get_output_embeddings() is not None and not model.config.is_encoder_decoder
-        self.config = model.config.get_text_config(decoder=True) if self.causal else model.config
-        self.body = model.get_decoder() if self.causal else model
+    def __init__(
+        self, spec: ModelSpec, model: nn.Module, tokenizer: Any, device: torch.device, *, headless: bool = False
+    ) -> None:
+        self.spec, self.tokenizer, self.device = spec, tokenizer, device
+        part = TextPart.of(model)
         self.pool = "mean" if spec.pool == "auto" else spec.pool
-        self.blocks = _blocks(self.body, self.config.num_hidden_layers, spec.name)
-        self.pad = next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
-        self.start, start_name = _start_token(tokenizer)
-        probe = torch.tensor([[self.pad if self.start is None else self.start]], device=device)
-        with torch.inference_mode(), pooled_outputs({"last": self.blocks[-1]}, lambda hidden: hidden) as seen:
-            final = self._body(probe, None)
-        self.normed = not torch.equal(seen["last"].to(final.device), final)
-        last = len(self.blocks) - 1
-        names = [f"block.{i}" for i in range(last)] + [f"block.{last}.norm" if self.normed else f"block.{last}"]
-        super().__init__(("embedding", *names))
-        self.facts |= {"parameters": sum(p.numel() for p in model.parameters())}
-        self.scores = self.causal and self._heads_agree(probe, final)
+        self.rows = part.vocabulary()
+        named = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+        self.pad = next((i for i in named if i is not None and i < self.rows), 0)
+        self.nature = examine(part, part.ordinary_ids(tokenizer), self.pad, device, spec.name)
+        self.blocks, self.causal = self.nature.blocks, self.nature.causal
+        self.model = part.modules()
+        self.part, self.body = part, part.body
+        super().__init__(self.nature.names())
+        self.facts |= {"parameters": sum(p.numel() for p in self.model.parameters())}
+        if part.label != "model":
+            self.facts["part"] = f"the {part.label} of {type(model).__name__}"
+        if self.nature.company != "padded":
+            self.facts["batches"] = COMPANY[self.nature.company]
+            log.warning("%s: %s.", spec.name, COMPANY[self.nature.company])
+        self.start, start_name = _start_token(tokenizer, self.rows)
+        self.scores = part.head is not None and self._can_score(headless)
         if self.scores:
-            self.first = self._first_token(final)
+            self.first = self._first_token()
             self.facts |= {"start_token": start_name}
 
     def fit(self, texts: Sequence[str]) -> None:
@@ -75,35 +93,77 @@ class LanguageEncoder(Layers):
             if limit is not None and len(tokens) > limit:
                 if rules.overlong == "error":
                     raise DataError(
-                        f"{self.spec.name}: the text {_short(texts[i].text)!r} has {len(tokens)} tokens; the model takes {limit}. "
-                        "Set overlong=truncate, or shorten it."
+                        f"{self.spec.name}: the text {_short(texts[i].text)!r} has {len(tokens)} tokens; "
+                        f"the model takes {limit}. Set overlong=truncate, or shorten it."
                     )
                 cut = self._ids([texts[i]], truncation=True, max_length=limit)[0]
                 made[i] = self._tokens(texts[i], cut, rules, truncated=True)
         return made
 
     def encode(self, batch: Sequence[Tokens]) -> Encoded:
-        """Pooled states of the kept layers, and the bits of every text where the model gives probabilities and they are wanted.
+        """Pooled states of the kept layers, and the bits of every text where the model gives probabilities.
 
-        Memory: one layer's states and `LOGITS_AT_ONCE` logits beside the model's own working space.
+        Memory: one layer's states (all layers' where `blocks` is None) and `LOGITS_AT_ONCE` logits beside the model's own
+        working space.
         """
+        wanted = self.scores and any(tokens.scored for tokens in batch)
+        groups = self._groups(batch)
+        if len(groups) == 1:
+            return self._encode(batch, bits=wanted)
+        parts = [self._encode([batch[i] for i in group], bits=wanted) for group in groups]
+        order = torch.tensor([i for group in groups for i in group], device=self.device).argsort()
+        features = [torch.cat(layer)[order] for layer in zip(*(part.features for part in parts), strict=True)]
+        scalars = {name: torch.cat([part.scalars[name] for part in parts])[order] for name in parts[0].scalars}
+        return Encoded(features, scalars)
+
+    def limit(self, max_tokens: int | None) -> int | None:
+        """Most tokens a text may have: the least of the given number and what the model and its tokenizer take."""
+        try:
+            stated = getattr(self.part.config, "max_position_embeddings", None)
+        except NotImplementedError:  # how some configs say that there is no limit
+            stated = None
+        known = [max_tokens, stated, self.nature.positions, self.tokenizer.model_max_length]
+        positive = [int(n) for n in known if n is not None and 0 < n < 1 << 40]
+        return min(positive, default=None)
+
+    def _groups(self, batch: Sequence[Tokens]) -> list[list[int]]:
+        """Places of the texts that may be computed together, in one list each."""
+        if self.nature.company == "padded":
+            return [list(range(len(batch)))]
+        if self.nature.company == "alone":
+            return [[i] for i in range(len(batch))]
+        groups: dict[int, list[int]] = {}
+        for i, tokens in enumerate(batch):
+            groups.setdefault(len(tokens), []).append(i)
+        return list(groups.values())
+
+    def _encode(self, batch: Sequence[Tokens], *, bits: bool) -> Encoded:
         ids, mask, pooled = self._pad(batch)
-        own = {self.all_layers[i]: self.blocks[max(i - 1, 0)] for i in self.kept if i < len(self.all_layers) - 1}
 
         def pool(hidden: torch.Tensor) -> torch.Tensor:
             return pool_tokens(hidden, pooled.to(hidden.device), self.pool).to(self.device)
 
         with torch.inference_mode():
-            with pooled_outputs(own, pool, inputs=frozenset(["embedding"])) as found:
-                final = self._body(ids, None if self.causal else mask)
-            if self.all_layers[-1] in self.layers:
-                found[self.all_layers[-1]] = pool(final)
-            scalars = self._bits(batch, ids, final) if self.scores and any(tokens.scored for tokens in batch) else {}
-        return Encoded([found[name] for name in self.layers], scalars)
+            features, final = self._states(ids, None if self.causal and self.part.head is not None else mask, pool)
+            scalars = self._bits(batch, ids, final) if bits else {}
+        return Encoded(features, scalars)
 
-    def _body(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        more = {"use_cache": False} if self.causal else {"attention_mask": mask}
-        return self.body(input_ids=ids, **more).last_hidden_state
+    def _states(
+        self, ids: torch.Tensor, mask: torch.Tensor | None, pool: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Pooled states of the kept layers, and the last states of all tokens."""
+        if self.blocks is None:
+            output = self.part.run(ids, mask, states=True)
+            states = reported_states(output)
+            return [pool(states[i]) for i in self.kept], last_states(output)
+        last = len(self.all_layers) - 1
+        hooked = [i for i in self.kept if i < last or not self.nature.normed]
+        modules = {self.all_layers[i]: self.blocks[max(i - 1, 0)] for i in hooked}
+        with pooled_outputs(modules, pool, inputs=frozenset(["embedding"])) as features:
+            final = last_states(self.part.run(ids, mask))
+        if last in self.kept and self.nature.normed:
+            features[self.all_layers[last]] = pool(final)
+        return [features[name] for name in self.layers], final
 
     def _ids(self, texts: Sequence[Text], **more: Any) -> list[dict[str, Any]]:
         self.tokenizer.truncation_side = "right"
@@ -145,12 +205,6 @@ class LanguageEncoder(Layers):
             truncated=truncated,
         )
 
-    def limit(self, max_tokens: int | None) -> int | None:
-        """Most tokens a text may have: the given number, or what the model and its tokenizer take, whichever is least."""
-        known = [max_tokens, getattr(self.config, "max_position_embeddings", None), self.tokenizer.model_max_length]
-        positive = [int(n) for n in known if n is not None and 0 < n < 1 << 40]
-        return min(positive, default=None)
-
     def _pad(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         longest = max(len(tokens) for tokens in batch)
         ids = torch.full((len(batch), longest), self.pad)
@@ -160,6 +214,12 @@ class LanguageEncoder(Layers):
             ids[row, : len(tokens)] = torch.tensor(tokens.ids)
             mask[row, : len(tokens)] = 1
             pooled[row, : len(tokens)] = torch.tensor(tokens.pooled)
+        if (highest := int(ids.max())) >= self.rows:
+            raise DataError(
+                f"{self.spec.name}: its tokenizer gives the token {self.tokenizer.convert_ids_to_tokens(highest)!r} "
+                f"(id {highest}), but the model has only {self.rows} embeddings. Give the tokenizer that it was trained "
+                "with, or leave out the texts that hold this token."
+            )
         return tuple(t.to(self.device, non_blocking=True) for t in (ids, mask, pooled))  # type: ignore[return-value]
 
     def _bits(self, batch: Sequence[Tokens], ids: torch.Tensor, final: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -186,55 +246,53 @@ class LanguageEncoder(Layers):
         return {"bits": bits + first, "bits_released": bits}
 
     def _logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Float32 logits of states (positions, width), with the scaling and capping that some architectures do."""
-        head = self.model.get_output_embeddings()
-        logits = head(states.to(head.weight.dtype)).float()
-        if scale := getattr(self.config, "logit_scale", None):
-            logits = logits * scale
-        if scale := getattr(self.config, "logits_scaling", None):
-            logits = logits / scale
-        if cap := getattr(self.config, "final_logit_softcapping", None):
-            logits = torch.tanh(logits / cap) * cap
-        return logits
+        """Float32 logits of states (positions, width)."""
+        return self.part.logits(states, self.nature.output)
 
-    @torch.inference_mode()
-    def _heads_agree(self, probe: torch.Tensor, final: torch.Tensor) -> bool:
-        """Whether our logits are the model's own: an architecture may do more to them than we know of."""
-        want = self.model(input_ids=probe, use_cache=False).logits[0].float()
-        got = self._logits(final[0])
-        size = want.nan_to_num(0, 0, 0).abs().max().item()  # what is not finite is found when features are written
-        if torch.allclose(got.to(want.device), want, rtol=0.02, atol=0.02 * size + 1e-6, equal_nan=True):
+    def _can_score(self, headless: bool) -> bool:
+        """Whether bits can be measured; otherwise says why not."""
+        if not self.causal:
+            reason = "its attention is not causal, so that it predicts no next token"
+        elif headless:
+            reason = "the checkpoint has no output embeddings"
+        elif not self._logits_agree():
+            reason = "its logits depend on more than its last states"
+        else:
             return True
-        log.warning(
-            "%s: its logits are more than its output embeddings times the last state; bits per byte are left out.",
-            self.spec.name,
-        )
-        self.facts["bits_per_byte_missing"] = "the architecture's logits are not known to platorep"
+        log.warning("%s: no bits per byte: %s.", self.spec.name, reason)
+        self.facts["bits_per_byte_missing"] = reason
         return False
 
     @torch.inference_mode()
-    def _first_token(self, final: torch.Tensor) -> torch.Tensor:
+    def _logits_agree(self) -> bool:
+        """Whether logits made of the last states are those that the model gave itself."""
+        wanted = self.nature.logits[0].float()
+        try:
+            computed = self._logits(self.nature.final[0])
+        except (RuntimeError, AttributeError, TypeError, ValueError):
+            return False
+        if computed.shape != wanted.shape:
+            return False
+        size = wanted.nan_to_num(0, 0, 0).abs().max().item()  # what is not finite is found when features are written
+        return torch.allclose(computed.to(wanted.device), wanted, rtol=0.02, atol=0.02 * size + 1e-6, equal_nan=True)
+
+    @torch.inference_mode()
+    def _first_token(self) -> torch.Tensor:
         """Log probabilities of a text's first token: given the start token, or uniform where the tokenizer has none."""
-        logits = self._logits(final[0, -1:])[0].to(self.device)
-        return logits.log_softmax(0) if self.start is not None else torch.full_like(logits, -math.log(len(logits)))
+        if self.start is None:
+            width = self.nature.logits.shape[-1]
+            return torch.full((width,), -math.log(width), device=self.device)
+        final = last_states(self.part.run(torch.tensor([[self.start]], device=self.device), states=True))
+        return self._logits(final[0, -1:])[0].to(self.device).log_softmax(0)
 
 
-def _start_token(tokenizer: Any) -> tuple[int | None, str]:
+def _start_token(tokenizer: Any, rows: int) -> tuple[int | None, str]:
     """What comes before a text: the tokenizer's BOS, else its EOS (as in GPT-2), else nothing."""
     for kind in ("bos", "eos"):
-        if (found := getattr(tokenizer, f"{kind}_token_id")) is not None:
-            return found, f"{kind} {getattr(tokenizer, f'{kind}_token')}"
+        token = getattr(tokenizer, f"{kind}_token_id")
+        if token is not None and token < rows:
+            return token, f"{kind} {getattr(tokenizer, f'{kind}_token')}"
     return None, "none: the first token is taken as uniform over the vocabulary"
-
-
-def _blocks(body: nn.Module, count: int, name: str) -> nn.ModuleList:
-    for module in body.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return module
-    raise SpecError(
-        f"{name}: no list of {count} blocks was found in {type(body).__name__}. Give a causal language model or an encoder "
-        "whose blocks are one list."
-    )
 
 
 def _short(text: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from platorep.assets import content_hash, fetch, resolve_revision
+from platorep.assets import content_hash, fetch, is_commit, resolve_revision
 from platorep.core.errors import AssetError, SpecError, unknown_name
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models.base import native_dtype
+from platorep.models.repositories import repository
 
 
 def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
@@ -33,12 +34,14 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
     dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
     if spec.source in ("static", "tfidf", "pixels"):
         dtype = "float32"
-    return spec.replace(revision=_revision(spec), dtype=dtype, pool=_pool(spec))
+    branch = spec.branch if is_commit(spec.revision) else spec.revision or ""
+    spec = spec.replace(revision=_revision(spec), branch=branch, dtype=dtype)
+    return spec.replace(pool=_pool(spec))
 
 
 def _check(spec: ModelSpec) -> None:
     modalities = {
-        "transformers": ("language",), "static": ("language",), "tfidf": ("language",), "timm": ("vision",), "pixels": ("vision",),
+        "transformers": ("language", "vision"), "static": ("language",), "tfidf": ("language",), "timm": ("vision",), "pixels": ("vision",),
         "open_clip": ("language", "vision"),
     }  # fmt: skip
     if spec.source not in modalities:
@@ -59,8 +62,10 @@ def _check(spec: ModelSpec) -> None:
         raise SpecError(
             f"{spec.name}: input_size is {spec.input_size} for {spec.modality}; expected 1 or more, and pictures."
         )
-    if spec.quantize and spec.source != "transformers":
-        raise SpecError(f"{spec.name}: quantize works for source=transformers only, got {spec.source}.")
+    if spec.quantize and (spec.source, spec.modality) != ("transformers", "language"):
+        raise SpecError(
+            f"{spec.name}: quantize works for source=transformers only, and for language; got {spec.source}, {spec.modality}."
+        )
     if spec.quantize and spec.weights == "random":
         raise SpecError(f"{spec.name}: quantize takes pretrained weights; leave out quantize or weights=random.")
 
@@ -82,35 +87,16 @@ def _revision(spec: ModelSpec) -> str:
 
 
 def _pool(spec: ModelSpec) -> str:
-    if spec.pool != "auto" or spec.modality != "vision":
+    if spec.pool != "auto" or spec.modality != "vision" or spec.source == "pixels":
         return "mean" if spec.pool == "auto" else spec.pool
-    if spec.source == "timm":
-        from platorep.models.vision import has_class_token
+    from platorep.models.class_tokens import has_class_token
 
-        with torch.device("meta"):
-            return "cls" if has_class_token(timm_architecture(spec)) else "mean"
-    return "cls" if spec.source == "open_clip" else "mean"
-
-
-TIMM_FILES = ("model.safetensors",)
-CLIP_FILES = ("*.json", "*.txt", "*.model", "open_clip_model*.safetensors")
-"""What is fetched of the Hub repository of a timm and of an open_clip model."""
+    return "cls" if has_class_token(spec) else "mean"
 
 
 def hub_id(spec: ModelSpec) -> str:
     """The Hub repository that holds a model's weights."""
-    if spec.source == "timm":
-        import timm
-
-        name = spec.id.removeprefix("timm/")
-        return getattr(timm.get_pretrained_cfg(name), "hfhub_id", None) or f"timm/{name}"
-    if spec.source == "open_clip":
-        import open_clip
-
-        architecture, _, tag = spec.id.partition("/")
-        if known := open_clip.pretrained.get_pretrained_cfg(architecture, tag):
-            return known["hf_hub"].rstrip("/")
-    return spec.id
+    return repository(spec).id if spec.source in ("timm", "open_clip") else spec.id
 
 
 def fetched(asset: AssetSpec) -> Path:

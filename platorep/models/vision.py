@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
@@ -13,36 +12,28 @@ from torch import nn
 from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoded, Layers
-from platorep.models.degrade import reduce_picture
-from platorep.models.hooks import pooled_outputs
+from platorep.models.networks import PictureInput, PictureNetwork, noise_pictures
 from platorep.models.pooling import picture_pool, pool_patches, pool_space
+from platorep.models.transforms import PictureTransform, small_pixels
 
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-PATCH = 16
-"""Side of the square of pixels that counts as one token when pictures are packed into batches."""
 
-
-@dataclass(frozen=True)
-class PictureTransform:
-    """How a picture becomes an input; small, so that it can be sent to worker processes.
+class TokenLayout(NamedTuple):
+    """Where a timm model's layers have tokens that are no patches, as seen in its outputs.
 
     Attributes:
-        to_input: the model's own evaluation transform.
-        reduce_to: shorter side, in pixels, that pictures are reduced to before it; None leaves them alone.
+        has_class_token: whether a class token goes through every layer, as token 0.
+        prefix: tokens before the patches in the outputs of the blocks; None where those are not the layers' tokens.
     """
 
-    to_input: Callable[[Image], torch.Tensor]
-    reduce_to: int | None
-
-    def __call__(self, picture: Image) -> torch.Tensor:
-        picture = picture.convert("RGB")
-        return self.to_input(picture if self.reduce_to is None else reduce_picture(picture, self.reduce_to))
+    has_class_token: bool
+    prefix: int | None
 
 
-class TimmEncoder(Layers):
+class TimmEncoder(PictureNetwork):
     """A timm model: every block of a transformer, every stage of a network that changes resolution.
 
     Transformers whose blocks keep one width are pooled inside hooks, before the final norm; all others go through timm's
@@ -54,7 +45,12 @@ class TimmEncoder(Layers):
         transform: from a picture to the model's input.
         size: height and width of the input.
         device: where inputs go.
+
+    Raises:
+        SpecError: timm does not report this architecture's layers, or it has no such pool.
     """
+
+    REPORT = "timm's forward_intermediates"
 
     def __init__(
         self,
@@ -64,41 +60,35 @@ class TimmEncoder(Layers):
         size: tuple[int, int],
         device: torch.device,
     ) -> None:
-        self.spec, self.model, self.device = spec, model, device
-        self.transform = PictureTransform(transform, spec.input_size)
-        self.pool = picture_pool(spec.pool, has_class_token(model), spec.name)
-        self.blocks = isotropic_blocks(model)
-        if self.blocks is None and not hasattr(model, "forward_intermediates"):
+        if not hasattr(model, "forward_intermediates"):
             raise SpecError(
                 f"{spec.name}: timm's {type(model).__name__} has no forward_intermediates; choose an architecture that has."
             )
-        self.tokens_each = max(1, size[0] * size[1] // PATCH**2)
-        self.dtype = next(model.parameters()).dtype
-        if self.blocks is not None:
-            names = [f"block.{i}" for i in range(len(self.blocks))]
-        else:
+        layout = token_layout(model, size)
+        self.pool, self.prefix = picture_pool(spec.pool, layout.has_class_token, spec.name), layout.prefix or 0
+        blocks = isotropic_blocks(model)
+        if blocks is None:
             names = [f"stage.{i}" for i in range(len(model.feature_info))]
             model.to(memory_format=torch.channels_last)
-        super().__init__(tuple(names))
-        self.facts |= {
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "input": f"{size[0]} x {size[1]}",
-            "pool": self.pool,
-        }
+        else:
+            names = [f"block.{i}" for i in range(len(blocks))]
+        self.format = torch.channels_last if blocks is None else torch.contiguous_format
+        blocks = None if layout.prefix is None else blocks
+        super().__init__(spec, model, names, blocks, PictureInput(transform, size), device)
 
-    def encode(self, batch: torch.Tensor) -> Encoded:
-        """Pooled outputs of the kept blocks or stages, for pictures (batch, 3, height, width)."""
-        with torch.inference_mode():
-            pictures = batch.to(self.device, self.dtype, non_blocking=True)
-            if self.blocks is None:
-                pictures = pictures.contiguous(memory_format=torch.channels_last)
-                maps = self.model.forward_intermediates(pictures, indices=list(self.kept), intermediates_only=True)
-                return Encoded([pool_space(one, self.pool) for one in maps], {})
-            own = {self.all_layers[i]: self.blocks[i] for i in self.kept}
-            pool = partial(pool_patches, prefix=getattr(self.model, "num_prefix_tokens", 0), how=self.pool)
-            with pooled_outputs(own, pool) as found:
-                self.model.forward_features(pictures)
-            return Encoded([found[name] for name in self.layers], {})
+    def run(self, pictures: torch.Tensor) -> None:
+        self.model.forward_features(pictures)
+
+    def pool_output(self, output: torch.Tensor) -> torch.Tensor:
+        return pool_patches(output, self.prefix, self.pool)
+
+    def reported(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        pictures = pictures.contiguous(memory_format=self.format)
+        more = {"return_prefix_tokens": True} if self.pool == "cls" else {}
+        maps = self.model.forward_intermediates(pictures, indices=list(self.kept), intermediates_only=True, **more)
+        if self.pool == "cls":
+            return [prefix[:, 0].float() for _, prefix in maps]
+        return [pool_space(layer, self.pool) for layer in maps]
 
 
 class PixelEncoder(Layers):
@@ -117,16 +107,54 @@ class PixelEncoder(Layers):
         return Encoded([batch.to(self.device).flatten(1).float()], {})
 
 
-def small_pixels(picture: Image, side: int = 16) -> torch.Tensor:
-    """A picture's pixels after bicubic reduction of the whole of it, shape (3, side, side), values in [0, 1]."""
-    from PIL.Image import Resampling
-    from torchvision.transforms.functional import to_tensor
+@torch.inference_mode()
+def token_layout(model: Any, size: tuple[int, int]) -> TokenLayout:
+    """The layout of a timm model's tokens, from the shapes of what it puts out for one picture.
 
-    return to_tensor(picture.resize((side, side), Resampling.BICUBIC))
+    A class token counts where timm reports prefix tokens of every layer: an attribute alone also names one that joins
+    the patches later on (CaiT, XCiT, ConViT) or within a stage (PiT, VOLO). Works on the meta device.
+
+    Args:
+        model: the model, in evaluation mode.
+        size: height and width of its input.
+    """
+    weight = next(model.parameters())
+    outputs: dict[int, torch.Size] = {}
+    blocks = isotropic_blocks(model)
+    signature = inspect.signature(model.forward_intermediates).parameters
+    named = bool(getattr(model, "num_prefix_tokens", 0)) and "return_prefix_tokens" in signature
+    if blocks is None and not named:
+        return TokenLayout(has_class_token=False, prefix=None)
+    handles = [
+        block.register_forward_hook(lambda _module, _args, output, i=i: outputs.update({i: _shape(output)}))
+        for i, block in enumerate(blocks if blocks is not None else ())
+    ]
+    try:
+        picture = noise_pictures(size, 1).to(weight.device, weight.dtype)
+        with torch.device(weight.device):
+            more = {"return_prefix_tokens": True} if named else {}
+            layers = model.forward_intermediates(picture, intermediates_only=True, **more)
+    finally:
+        for handle in handles:
+            handle.remove()
+    maps = [layer[0] if isinstance(layer, tuple) else layer for layer in layers]
+    prefixes = [layer[1] if isinstance(layer, tuple) else None for layer in layers]
+    carried = all(prefix is not None and prefix.shape[1] > 0 for prefix in prefixes)
+    counts = {
+        outputs[i][1] - layer.shape[2] * layer.shape[3] if len(outputs.get(i, ())) == 3 else None
+        for i, layer in enumerate(maps)
+    }
+    prefix = counts.pop() if len(counts) == 1 else None
+    return TokenLayout(carried and names_class_token(model), prefix if prefix is None or prefix >= 0 else None)
 
 
-def has_class_token(model: Any) -> bool:
-    """Whether token 0 of a timm model is a class token."""
+def _shape(output: Any) -> torch.Size:
+    first = output[0] if isinstance(output, (tuple, list)) else output
+    return first.shape
+
+
+def names_class_token(model: Any) -> bool:
+    """Whether the first of a timm model's prefix tokens is a class token, and not a register."""
     stated = getattr(model, "has_class_token", None)
     return stated if stated is not None else getattr(model, "cls_token", None) is not None
 

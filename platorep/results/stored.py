@@ -17,8 +17,8 @@ def stored_alignment(
 ) -> AlignmentTable:
     """The scores of these features by these metrics, in the order of metrics and models, with the models' facts.
 
-    A folder holds the scores of every run on a dataset. Rows belong to a run by the keys of its features, not by the
-    models' names: one name may stand for several settings.
+    A folder holds the scores of every run on a dataset, and those on samples drawn from it. Rows belong to a run by the
+    dataset and the keys of its features, not by the models' names: one name may stand for several settings.
 
     Args:
         folder: of the parts of one dataset.
@@ -36,7 +36,8 @@ def stored_alignment(
     frame = AlignmentTable.load(parts).frame
     order = {model.name: place for place, model in enumerate(models)}
     keys = {model.key for model in features}
-    here = frame.x_key.isin(keys) & frame.y_key.isin(keys) & frame.x_model.isin(order) & frame.y_model.isin(order)
+    here = (frame.dataset == folder.name) & frame.x_model.isin(order) & frame.y_model.isin(order)
+    here &= frame.x_key.isin(keys) & frame.y_key.isin(keys)
     rows = frame[here & frame.metric.isin(metrics) & (frame["clip"] == clip)]
     if rows.empty:
         raise StoreError(

@@ -6,16 +6,16 @@ Timings are logged and not stored: the same inputs give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 import pyarrow as pa
 
 from platorep.core.errors import StoreError
-from platorep.core.files import read_parquet, write_parquet
+from platorep.core.files import read_parquet, table_facts, write_parquet
 
 
 CONCATENATION = -1
@@ -182,20 +182,47 @@ class _Table:
 
     @classmethod
     def load(cls, paths: Iterable[Path]) -> Self:
-        """The concatenation of parquet parts, in the order given."""
-        parts = [cls.from_frame(read_parquet(path).to_pandas()) for path in paths]
+        """The concatenation of parquet parts, in the order given.
+
+        Raises:
+            StoreError: there are none, or one is missing, damaged or another kind of table; names it.
+        """
+        parts = [cls.read(path)[0] for path in paths]
         if not parts:
             raise StoreError(f"no parts of {cls.__name__} to load. Run the stage that makes them first.")
         return cls.concatenate(parts)
+
+    @classmethod
+    def read(cls, path: Path) -> tuple[Self, dict[str, Any]]:
+        """The table in one parquet file, and the facts that were written with it.
+
+        Raises:
+            StoreError: it is missing, damaged or another kind of table; names it.
+        """
+        try:
+            table = read_parquet(path)
+        except FileNotFoundError:
+            raise StoreError(f"{path} is missing. Run the command that makes it first.") from None
+        try:
+            return cls.from_frame(table.to_pandas()), table_facts(table)
+        except StoreError as error:
+            raise StoreError(f"{path}: {error.fault}") from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{path}: {error}") from None
 
     @classmethod
     def concatenate(cls, tables: Iterable[Self]) -> Self:
         """The rows of all tables, in the order given."""
         return cls(pd.concat([table.frame for table in tables], ignore_index=True))
 
-    def write(self, path: Path) -> None:
-        """Writes one parquet file, atomically; the same table gives the same bytes."""
-        write_parquet(path, pa.Table.from_pandas(self.frame, preserve_index=False))
+    def write(self, path: Path, facts: Mapping[str, Any] | None = None) -> None:
+        """Writes one parquet file, atomically; the same table and facts give the same bytes.
+
+        Args:
+            path: the file.
+            facts: kept with the table, and given back by `read`: what it was made from.
+        """
+        write_parquet(path, pa.Table.from_pandas(self.frame, preserve_index=False), facts)
 
 
 @dataclass(frozen=True)
@@ -204,6 +231,29 @@ class AlignmentTable(_Table):
 
     columns = ALIGNMENT_COLUMNS
     optional = FACTS
+
+    def of_models(self, keys: Mapping[str, str | None]) -> AlignmentTable:
+        """The rows whose models are those of the present configuration, by name and key.
+
+        Args:
+            keys: model name -> key of its features; None where they are not stored, which takes the one key that the table
+                has under that name.
+
+        Raises:
+            StoreError: the table has several models under a name whose key is not known; names their keys.
+        """
+        rows = self.frame
+        for side in ("x", "y"):
+            wanted = rows[f"{side}_model"].map(keys)
+            rows = rows[rows[f"{side}_model"].isin(list(keys)) & (wanted.isna() | (wanted == rows[f"{side}_key"]))]
+        for name in (name for name, key in keys.items() if key is None):
+            found = {*rows.x_key[rows.x_model == name], *rows.y_key[rows.y_model == name]}
+            if len(found) > 1:
+                raise StoreError(
+                    f"there are scores of {len(found)} models named {name} (keys {', '.join(sorted(found))}), and its "
+                    "features are not stored. Run `platorep extract` with the settings that are meant."
+                )
+        return AlignmentTable(rows.reset_index(drop=True))
 
     def best(self) -> pd.DataFrame:
         """The row with the highest score of every pair of models, metric and variant of the data: the paper's choice.
@@ -225,6 +275,12 @@ class AlignmentTable(_Table):
         best = self.best()
         if metric is not None:
             best = best[best.metric == metric]
+        if (twice := best.duplicated(["x_model", "y_model"])).any():
+            pair = best[twice].iloc[0]
+            raise StoreError(
+                f"the table has several scores of {pair.x_model} and {pair.y_model}: of other settings, samples or metrics "
+                "(columns x_key, y_key, dataset, metric, clip). Choose one of them (`of_models`, metric=) for a matrix."
+            )
         rows, columns = best.x_model.unique(), best.y_model.unique()
         return best.pivot(index="x_model", columns="y_model", values="score").reindex(index=rows, columns=columns)
 

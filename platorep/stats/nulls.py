@@ -21,7 +21,7 @@ from scipy.stats import false_discovery_control
 from platorep.core.errors import FeatureError, SpecError, unknown_name
 from platorep.metrics.base import Metric
 from platorep.stats.permutations import Permutations
-from platorep.stats.relabel import relabel, samples
+from platorep.stats.relabel import relabel
 
 
 Pair = tuple[str, str]
@@ -167,7 +167,7 @@ def max_null_prepared(
     With one seed, n and strata it draws the relabellings of `max_null`, so nulls of several metrics are comparable draw by draw.
 
     Args:
-        metric: any metric whose states `stats.relabel` knows.
+        metric: any metric that declares `relabels`.
         layers: `metric.prepare` of each layer, by model name; the concatenation is one more layer.
         pairs: (x model, y model).
         permutations: number K of relabellings.
@@ -186,8 +186,7 @@ def max_null_prepared(
     """
     pairs = _checked_pairs(pairs, layers)
     sizes = {
-        name: {samples(state) for state in layers[name]}
-        for name in dict.fromkeys(name for pair in pairs for name in pair)
+        name: {state.n for state in layers[name]} for name in dict.fromkeys(name for pair in pairs for name in pair)
     }
     if len(set().union(*sizes.values())) != 1:
         raise FeatureError(f"all layers must have one number of samples; got {sizes}.")

@@ -31,6 +31,7 @@ from timm.data import create_transform, resolve_model_data_config
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
@@ -122,11 +123,14 @@ def seconds(work, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def by_platorep(encoder, data, device: torch.device, **settings) -> None:
+def by_platorep(encoder, data, device: torch.device, *, tokens=None, workers=None, bits=True) -> None:
+    how = Resources(
+        device=str(device), threads=None, tokens=tokens, workers=workers, shard_rows=SHARD_ROWS, compile=False, memory=1
+    )
     spec = ExtractSpec(model=encoder.spec, dataset=DatasetSpec(name="bench", source="synthetic", revision="1"))
     engine.load = lambda *_: encoder  # the model is made here, not loaded
     with tempfile.TemporaryDirectory() as root:
-        engine.extract(spec, data, FeatureStore(root), device=device, shard_rows=SHARD_ROWS, **settings)
+        engine.extract(spec, data, FeatureStore(root), how, bits=bits)
 
 
 def packed_ids(encoder: LanguageEncoder, data: Captions, budget: int) -> list[torch.Tensor]:

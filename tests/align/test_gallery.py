@@ -114,31 +114,39 @@ def test_a_part_that_is_there_is_not_made_again(pairs, tmp_path, monkeypatch):
     pd.testing.assert_frame_equal(score_galleries(pairs, SMALL, out_dir=tmp_path).frame, first.frame)
 
 
-def test_a_damaged_part_and_one_of_other_settings_are_named(pairs, tmp_path):
-    score_galleries(pairs, SMALL, out_dir=tmp_path)
+@pytest.mark.parametrize("damage", ["cut short", "of other galleries under its name"])
+def test_a_part_that_is_not_what_it_should_be_is_named_and_made_again(pairs, tmp_path, caplog, damage):
+    first = score_galleries(pairs, SMALL, out_dir=tmp_path)
     part, other = sorted(tmp_path.glob("*.parquet"))[:2]
-    whole = part.read_bytes()
-    part.write_bytes(whole[:500])
-    with pytest.raises(StoreError, match=f"{part.name} is damaged"):
-        score_galleries(pairs, SMALL, out_dir=tmp_path)
-    score_galleries(pairs, replace(SMALL, sizes=(SMALL.sizes[0], SMALL.sizes[-1])), out_dir=tmp_path / "few")
-    few = next(
-        path for path in (tmp_path / "few").glob("*.parquet") if path.name.split("--")[:2] == part.name.split("--")[:2]
-    )
-    part.write_bytes(few.read_bytes())
-    with pytest.raises(StoreError, match=f"{part.name} holds other layers or galleries than its name says"):
-        score_galleries(pairs, SMALL, out_dir=tmp_path)
-    table = score_galleries(pairs, SMALL, out_dir=tmp_path, overwrite=True)
+    whole, untouched = part.read_bytes(), other.stat().st_mtime_ns
+    if damage == "cut short":
+        part.write_bytes(whole[:500])
+    else:
+        fewer = replace(SMALL, sizes=(SMALL.sizes[0], SMALL.sizes[-1]))
+        score_galleries(pairs, fewer, out_dir=tmp_path / "few")
+        start = "--".join(part.name.split("--")[:2])
+        part.write_bytes(next((tmp_path / "few").glob(f"{start}--*")).read_bytes())
+    pd.testing.assert_frame_equal(score_galleries(pairs, SMALL, out_dir=tmp_path).frame, first.frame)
     assert part.read_bytes() == whole
-    assert other.is_file()
-    assert len(table.frame)
+    assert other.stat().st_mtime_ns == untouched
+    assert f"{part.name} is damaged" in caplog.text if damage == "cut short" else f"{part.name} was made" in caplog.text
+
+
+def test_a_part_of_another_share_that_is_not_what_it_should_be_is_refused(pairs, tmp_path):
+    for share in ((0, 2), (1, 2)):
+        score_galleries(pairs, SMALL, out_dir=tmp_path, shard=share)
+    first, second = (part_path(tmp_path, *pairs[0], SMALL, "exact(0.95)", (i, 2)) for i in (0, 1))
+    second.write_bytes(first.read_bytes())
+    with pytest.raises(StoreError, match=f"{second.name} was made from other features, or for another place"):
+        score_galleries(pairs, SMALL, out_dir=tmp_path, shard=(0, 2))
 
 
 def test_two_models_of_one_key_are_two_models(pairs, tmp_path):
     """A name is a label that the key does not cover; the same weights may be in a suite twice."""
     (a, b), *_ = pairs
     twin = SimpleNamespace(
-        **{name: getattr(b, name) for name in ("key", "n", "digest", "layers", "spec", "path", "load")}, name="twin"
+        **{name: getattr(b, name) for name in ("key", "n", "digest", "layers", "spec", "path", "load", "content")},
+        name="twin",
     )
     table = score_galleries([(a, b), (a, twin)], SMALL, out_dir=tmp_path)
     one, two = (rows.score.to_numpy() for _, rows in table.frame.groupby("y_model", sort=False))

@@ -9,7 +9,6 @@ from platorep.commands.experiment import blocks
 from platorep.commands.failures import Failure, raise_failures
 from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.lookup import find_features
-from platorep.core.resources import parse_bytes, parse_shard
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
@@ -34,36 +33,12 @@ def store(tmp_path):
     return FeatureStore(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("3GB", 3 * 10**9), ("512 mb", 512 * 10**6), (1000, 1000), ("1.5GB", 1_500_000_000)]
-)
-def test_memory_is_read_in_decimal_units(text, expected):
-    assert parse_bytes(text) == expected
-
-
-@pytest.mark.parametrize("text", ["much", "GB", "-1GB", "0"])
-def test_memory_that_is_no_size_is_refused(text):
-    with pytest.raises(SpecError, match="expected a size such as 3GB"):
-        parse_bytes(text)
-
-
-def test_shard_is_read():
-    assert parse_shard(None) == (0, 1)
-    assert parse_shard("3/8") == (3, 8)
-
-
-@pytest.mark.parametrize("text", ["8/8", "-1/2", "1", "a/b", "1/0"])
-def test_shard_that_is_none_is_refused(text):
-    with pytest.raises(SpecError, match="expected i/m with 0 <= i < m"):
-        parse_shard(text)
-
-
 def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(store):
     found = put(store, SPEC)
     asked = SPEC.replace(
         model=MODEL.replace(revision=None, dtype="auto", pool="auto"), dataset=SPEC.dataset.replace(revision=None)
     )
-    assert find_features(store, asked).path == found.path
+    assert find_features(store, asked, lambda spec: None).path == found.path
 
 
 @pytest.mark.parametrize(
@@ -80,14 +55,14 @@ def test_features_are_found_by_a_spec_that_leaves_revision_dtype_and_pool_open(s
 def test_features_of_another_model_under_the_same_name_are_not_taken(store, change):
     put(store, SPEC)
     with pytest.raises(StoreError, match="no features of net on pairs .* Run `platorep extract`"):
-        find_features(store, SPEC.replace(model=MODEL.replace(**change)))
+        find_features(store, SPEC.replace(model=MODEL.replace(**change)), lambda spec: None)
 
 
 def test_an_open_spec_that_fits_two_extractions_is_refused_with_both(store):
     put(store, SPEC)
     put(store, SPEC.replace(model=MODEL.replace(revision="r2")))
     with pytest.raises(StoreError, match=r"2 extractions of net on pairs fit: .*revision r1.*revision r2"):
-        find_features(store, SPEC.replace(model=MODEL.replace(revision=None)))
+        find_features(store, SPEC.replace(model=MODEL.replace(revision=None)), lambda spec: None)
 
 
 @pytest.fixture

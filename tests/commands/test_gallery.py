@@ -61,7 +61,7 @@ def test_a_run_leaves_table_and_figure_and_plot_finds_them(configured, tmp_path,
     assert galleries.table_path(run) == path
     assert len(table.frame) == 4 * 4 * 2 * 3  # pairs of models, of layers, sizes, rules for k
     assert set(table.frame.k[table.frame.share.isna()]) == {1, 5}
-    assert (tmp_path / "figures" / "synthetic--synthetic" / "gallery.png").is_file()
+    assert (tmp_path / "figures" / "synthetic--synthetic--latest" / "gallery.png").is_file()
     assert str(path) in caplog.text
     assert figure_data("gallery", run)["scores"].frame.equals(table.frame)
 

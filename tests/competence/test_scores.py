@@ -11,6 +11,7 @@ import yaml
 
 from platorep.cli.schema import config_dir
 from platorep.competence import merged, published, read_scores
+from platorep.competence.harness import Figure
 from platorep.competence.scores import _row, _table
 from platorep.core.errors import DataError
 from platorep.core.specs import ModelSpec
@@ -35,7 +36,8 @@ def write(folder, value, name="results.json"):
 NEW = {
     "results": {
         "hellaswag": {
-            "alias": "hellaswag", "acc,none": 0.29, "acc_stderr,none": 0.004, "acc_norm,none": 0.31, "acc_norm_stderr,none": 0.005,
+            "alias": "hellaswag", "acc,none": 0.29, "acc_stderr,none": 0.004, "acc_norm,none": 0.31,
+            "acc_norm_stderr,none": 0.005,
         },
         "gsm8k": {
             "alias": "gsm8k", "exact_match,flexible-extract": 0.03, "exact_match_stderr,flexible-extract": 0.002,
@@ -115,7 +117,7 @@ def test_csv_goes_by_name_or_id_and_names_who_is_left_out(tmp_path, caplog):
         (
             "a.json",
             json.dumps({**OLD, "config": {"model_args": "pretrained=other"}}),
-            "scores of other, and none .* The suite has small",
+            "scores of other, and no model of the suite has these weights, by name or id. The suite has small",
         ),
         ("a.csv", "model,value\na,1\n", "lacks the columns measure"),
         (
@@ -156,7 +158,7 @@ def test_published_values_cover_the_paper_s_twenty_models_with_protocol_and_sour
 
 def test_measured_supersedes_imported_supersedes_published():
     def rows(source, measure, value, task=""):
-        return _table([_row(GPT2, measure, value, math.nan, task, source, "")])
+        return _table([_row(GPT2, Figure(measure, value, math.nan, task), source, "")])
 
     table = merged([
         rows("published", "hellaswag", 1), rows("published", "gsm8k", 2), rows("published", "parameters", 3),

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from platorep.cli.schema import config_dir
-from platorep.core.errors import AssetError, DataError, SpecError, UnknownNameError
+from platorep.core.errors import DataError, SpecError, UnknownNameError
 from platorep.core.specs import DatasetSpec
 from platorep.data import open_dataset
 
@@ -127,27 +127,6 @@ def test_id_is_required():
         open_dataset(DatasetSpec(name="local", source="hub"))
 
 
-def test_branch_of_a_repository_is_resolved_to_a_commit_and_loaded_at_it(parquet, monkeypatch):
-    asked = {}
-    local = datasets.load_dataset(parquet.id, split="train")
-    monkeypatch.setattr("platorep.data.hub.resolve_revision", lambda repo, revision, repo_type: "d" * 40)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **more: asked.update(more, args=args) or local)
-    data = open_dataset(DatasetSpec(name="wit_1024", source="hub", id="minhuh/prh", revision="wit_1024", n=4))
-    assert data.spec.revision == "d" * 40
-    assert asked == {"args": ("minhuh/prh", None), "split": "train", "revision": "d" * 40}
-
-
-def test_unreachable_hub_says_what_to_do(monkeypatch):
-    def unreachable(*args, **more):
-        raise ConnectionError("no route")
-
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(
-        AssetError, match="could not be had .ConnectionError: no route.*HF_HOME, or name a local folder"
-    ):
-        open_dataset(DatasetSpec(name="x", source="hub", id="someone/something", revision="a" * 40))
-
-
 def _png(image: Image.Image) -> bytes:
     import io
 
@@ -205,3 +184,52 @@ def test_column_of_lists_gives_several_pictures_a_sample(tmp_path):
     part = open_dataset(spec.replace(split="train[1:]"))  # counts are those of the rows asked for
     assert part.samples.pictures == [1, 2]
     assert part.picture(1, 1).tobytes() == one[5].tobytes()
+
+
+def rows_of(tmp_path, columns, features):
+    """A local repository with these columns beside pictures and captions."""
+    rows = {"image": images(), "text": [f"caption {i}" for i in range(N)]} | columns
+    kinds = {"image": datasets.Image(), "text": datasets.Value("string")} | features
+    (tmp_path / "repo").mkdir()
+    made = datasets.Dataset.from_dict(rows, features=datasets.Features(kinds))
+    made.to_parquet(tmp_path / "repo" / "train.parquet")
+    return DatasetSpec(name="local", source="hub", id=str(tmp_path / "repo"))
+
+
+def test_row_without_an_id_is_a_bad_sample_and_no_word(tmp_path):
+    spec = rows_of(tmp_path, {"key": [1, None, 3, 4, 5, 6]}, {"key": datasets.Value("int64")})
+    spec = spec.replace(columns={"id": "key"})
+    with pytest.raises(DataError, match=r"1 of 6 samples are bad .*: row 1: id is missing"):
+        open_dataset(spec)
+    samples = open_dataset(spec.replace(on_bad_sample="drop")).samples
+    assert samples.ids == ["1", "3", "4", "5", "6"]
+    assert samples.dropped == [{"id": "row 1", "reason": "id is missing"}]
+
+
+@pytest.mark.parametrize(
+    ("feature", "labels"),
+    [
+        (datasets.ClassLabel(names=["cat", "dog"]), [0, -1, None, 1, 0, 1]),  # test splits are published with -1
+        (datasets.Value("string"), ["cat", "", None, "dog", "cat", "dog"]),
+    ],
+)
+def test_row_without_a_category_is_of_no_class(tmp_path, feature, labels):
+    spec = rows_of(tmp_path, {"label": labels}, {"label": feature}).replace(columns={"category": "label"})
+    with pytest.raises(
+        DataError, match=r"2 of 6 samples are bad \(2 x category is missing\): 1: .*; 2: category is missing"
+    ):
+        open_dataset(spec)
+    assert open_dataset(spec.replace(on_bad_sample="drop")).samples.categories == ["cat", "dog", "cat", "dog"]
+
+
+def test_labels_that_are_missing_are_missing_captions(tmp_path):
+    feature = datasets.ClassLabel(names=["cat", "dog"])
+    spec = rows_of(tmp_path, {"label": [0, -1, 1, 1, 0, 1]}, {"label": feature}).replace(columns={"text": "label"})
+    with pytest.raises(DataError, match="1: caption is missing"):
+        open_dataset(spec)
+
+
+def test_limit_on_pixels_holds_for_pictures_of_the_hub(parquet):
+    with pytest.raises(DataError, match=r"0: picture is too large \(5 x 6 pixels, and 29 in all are allowed\)"):
+        open_dataset(parquet.replace(options={"max_pixels": 29}))
+    assert len(open_dataset(parquet.replace(options={"max_pixels": 30}))) == N

@@ -58,7 +58,7 @@ def contents(root: Path) -> dict[str, bytes]:
             raw = path.read_bytes()
             if path.name == "manifest.json":
                 manifest = json.loads(raw)
-                del manifest["provenance"]  # times
+                del manifest["provenance"], manifest["checksum"]  # times
                 raw = json.dumps(manifest, sort_keys=True).encode()
             found[str(path.relative_to(root))] = raw
     return found

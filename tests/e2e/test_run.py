@@ -60,7 +60,7 @@ def test_a_failing_model_is_reported_and_the_others_are_done(tmp_path):
     with pytest.raises(SystemExit) as stopped:
         cli.app(command)
     assert stopped.value.code == 1
-    assert (tmp_path / "figures" / "synthetic--synthetic" / "matrix.png").is_file()
+    assert (tmp_path / "figures" / "synthetic--synthetic--latest" / "matrix.png").is_file()
     (status,) = (tmp_path / "runs").rglob("status.json")
     said = json.loads(status.read_text())
     assert said["status"] == "failed"

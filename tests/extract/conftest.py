@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec
 from platorep.core.store import FeatureStore
@@ -27,12 +28,18 @@ class Run:
     pairs: object
     dataset: DatasetSpec
 
-    def __call__(self, model, *, store="store", shard_rows=7, pairs=None, fields=None, **settings):
+    def __call__(self, model, *, store="store", pairs=None, fields=None, compiled=False, **settings):
         spec = ExtractSpec(model=resolve(model, CPU), dataset=self.dataset, **(fields or {}))
         at = FeatureStore(self.root / store)
-        settings = {"device": CPU, "workers": 0, **settings}
-        folder = extract(spec, pairs or self.pairs, at, shard_rows=shard_rows, **settings)
+        how = {name: settings.pop(name) for name in ("tokens", "workers", "shard_rows", "shard") if name in settings}
+        folder = extract(spec, pairs or self.pairs, at, resources(compile=compiled, **how), **settings)
         return at.open(spec) if at.has(spec) else folder
+
+
+def resources(**changes):
+    """How the tests compute: on the CPU, in this process, seven rows a shard."""
+    usual = {"device": "cpu", "threads": None, "tokens": None, "workers": 0, "shard_rows": 7, "compile": False}
+    return Resources(**{**usual, "memory": 10**9, **changes})
 
 
 @pytest.fixture

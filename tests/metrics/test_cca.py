@@ -85,7 +85,7 @@ def test_fast_equals_reference(metric, pair):
 @pytest.mark.parametrize(("width_x", "width_y"), [(6, 90), (90, 6), (90, 80)])
 def test_procrustes_of_more_features_than_samples(width_x, width_y):
     x, y = related(1, n=40, width_x=width_x, width_y=width_y)
-    assert Procrustes().prepare(Geometry(x)).shape == (40, min(40, width_x))
+    assert Procrustes().prepare(Geometry(x)).features.shape == (40, min(40, width_x))
     assert score(Procrustes(), x, y) == pytest.approx(reference.procrustes(numpy(x), numpy(y)), abs=2e-6)
 
 

@@ -33,7 +33,7 @@ def test_the_command_writes_the_page_of_a_run(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.app(["report", *words])
     assert stopped.value.code == 0
-    page = (tmp_path / "report" / "synthetic--synthetic.html").read_text()
+    page = (tmp_path / "report" / "synthetic--synthetic--latest.html").read_text()
     assert "tfidf × pixels" in page
     assert "Scores are not tested" not in page
     assert "None drawn yet" in page

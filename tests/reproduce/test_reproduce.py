@@ -76,7 +76,7 @@ def test_fig3_says_which_pairs_align_and_how_they_rise_with_competence(base):
     own = comparison[comparison.quantity == "alignment"].set_index(["x", "y"]).measured
     assert own["tfidf", "pixels"] == best.set_index(["x_model", "y_model"]).score["tfidf", "pixels"]
     assert value(comparison, "largest alignment") == best.score.max()
-    competence = CompetenceTable.load([base[0] / "reproduce" / "fig3_offline" / "competence.parquet"])
+    competence = CompetenceTable.load([base[0] / "reproduce" / "fig3_offline--latest" / "competence.parquet"])
     bits = competence.values("bits_per_byte")
     assert set(bits.index) == {"small", "small_noise20", "small_noise80"}
     means = best.groupby("x_model").score.mean()[bits.index]
@@ -129,7 +129,7 @@ def test_fig4_draws_the_measures_that_it_is_told(base):
     assert rows.set_index("x").measured.to_dict() == own.to_dict()
     order = own[["small", "small_noise20", "small_noise80"]].rank()
     bits = (
-        pd.read_csv(base[0] / "reproduce" / "fig4_offline" / "competence.csv")
+        pd.read_csv(base[0] / "reproduce" / "fig4_offline--latest" / "competence.csv")
         .query("measure == 'bits_per_byte'")
         .set_index("model")
         .value
@@ -221,7 +221,7 @@ def test_a_gallery_that_is_not_smaller_is_refused(base):
 def test_the_command_takes_the_figure_as_its_first_word(tmp_path, capsys):
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     cli.app(["reproduce", "fig13", "offline=true", *SMALL, f"root={tmp_path}"], standalone_mode=False)
-    assert (tmp_path / "reproduce" / "fig13_offline" / "fig13_offline.png").is_file()
+    assert (tmp_path / "reproduce" / "fig13_offline--latest" / "fig13_offline.png").is_file()
     assert "mean alignment, SVCCA" in capsys.readouterr().out
 
 

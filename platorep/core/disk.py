@@ -1,0 +1,100 @@
+"""What the file system refuses, said in one sentence: the path, the cause, the remedy."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from platorep.core.errors import DiskError
+
+
+ELSEWHERE = "choose another folder (root=PATH)"
+
+_CAUSES = {
+    errno.ENOSPC: (
+        "no space is left on its disk",
+        f"Free some, or {ELSEWHERE}. What was finished is kept, and the same command goes on from there.",
+    ),
+    errno.EDQUOT: ("the disk quota is used up", f"Free some, or {ELSEWHERE}. What was finished is kept."),
+    errno.EROFS: ("its file system is read-only", f"Mount it writable, or {ELSEWHERE}."),
+    errno.EACCES: ("permission denied", f"Change its owner or mode (chmod u+rwX), or {ELSEWHERE}."),
+    errno.EPERM: ("operation not permitted", f"Change its owner or attributes, or {ELSEWHERE}."),
+    errno.ENAMETOOLONG: ("its name is too long for this file system", "Shorten the name."),
+    errno.ELOOP: ("a link in it leads back to itself", "Remove the link."),
+    errno.EEXIST: ("it is a file, where a folder is needed", f"Remove or rename it, or {ELSEWHERE}."),
+    errno.EISDIR: ("it is a folder, where a file is expected", "Remove or rename it."),
+    errno.EIO: ("the disk reports an input/output error", f"Check the disk, or {ELSEWHERE}."),
+    errno.EMFILE: ("this process has too many open files", "Raise the limit (ulimit -n)."),
+    errno.ENOENT: ("it does not exist", "Check the spelling, or run the command that makes it."),
+    errno.ESTALE: ("its network mount is stale", "Mount it again."),
+}
+"""Cause and remedy by error number."""
+
+PROBE = 1 << 16
+"""Bytes that `check_writable` writes: enough to meet a full disk."""
+
+
+def disk_error(error: OSError, path: Path | str | None = None) -> DiskError:
+    """The error in one sentence that names the path, the cause and the remedy.
+
+    Args:
+        error: what the system or a library raised.
+        path: the file or folder to name; the error's own file name by default.
+    """
+    path = Path(path if path is not None else error.filename or ".")
+    if (obstacle := _obstacle(path)) is not None:
+        return DiskError(obstacle)
+    cause, remedy = _CAUSES.get(error.errno or 0, (error.strerror or str(error) or type(error).__name__, ""))
+    return DiskError(f"{path}: {cause}. {remedy}".rstrip())
+
+
+@contextmanager
+def disk_errors(path: Path | str) -> Iterator[None]:
+    """Turns every OSError within the block into a `DiskError` that names `path`.
+
+    safetensors raises errors of its own for what the system refuses; they are recognised by the system's error number.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+        if number is None:
+            raise
+        raise disk_error(OSError(int(number[1]), os.strerror(int(number[1]))), path) from error
+
+
+def check_writable(folder: Path | str) -> None:
+    """Makes a folder if need be, and writes and removes a small file in it.
+
+    Raises:
+        DiskError: it cannot be made or written; says why and what to do.
+    """
+    probe = Path(folder) / f".probe-{uuid.uuid4().hex[:8]}"
+    with disk_errors(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(b"\0" * PROBE)
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+
+
+def _obstacle(path: Path) -> str | None:
+    """What stands on the way to `path`, if a file or a broken link does where a folder is needed."""
+    for place in (*reversed(path.parents), path):
+        try:
+            if place.is_symlink() and not place.exists():
+                target = os.readlink(place)
+                return f"{place} is a link to {target}, which does not exist. Make that folder, or remove the link."
+            if place != path and place.exists() and not place.is_dir():
+                return f"{place} is a file, where a folder is needed. Remove or rename it, or {ELSEWHERE}."
+        except OSError:
+            return None
+    return None

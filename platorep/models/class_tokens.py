@@ -1,0 +1,40 @@
+"""Whether a class token goes through a vision model, seen in its outputs before any of its weights are fetched."""
+
+from __future__ import annotations
+
+import torch
+
+from platorep.core.specs import ModelSpec
+
+
+def has_class_token(spec: ModelSpec) -> bool:
+    """Whether every layer of a vision model has a class token, which `pool="auto"` then takes.
+
+    The architecture alone is built: on the meta device for timm and open_clip, where shapes tell; with one block and
+    random weights for transformers, where values do.
+
+    Args:
+        spec: a spec whose revision is resolved.
+
+    Raises:
+        SpecError: the architecture takes no pictures, or does not show its layers.
+        UnknownNameError: an architecture that does not exist.
+        AssetError: the model's config cannot be had.
+    """
+    if spec.source == "timm":
+        from timm.data import resolve_model_data_config
+
+        from platorep.models.resolving import timm_architecture
+        from platorep.models.vision import token_layout
+
+        with torch.device("meta"):
+            model = timm_architecture(spec).eval()
+        return token_layout(model, tuple(resolve_model_data_config(model)["input_size"][1:])).has_class_token
+    if spec.source == "open_clip":
+        from platorep.models.clip import tower_has_class_token
+        from platorep.models.loading_vision import clip_config
+
+        return tower_has_class_token(clip_config(spec))
+    from platorep.models.transformers_vision import architecture_has_class_token
+
+    return architecture_has_class_token(spec)

@@ -1,0 +1,19 @@
+"""Which commit a branch or a tag stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from platorep.assets.hub import known_commit
+from platorep.core.specs import DatasetSpec, ModelSpec
+from platorep.models.resolving import hub_id
+
+
+def commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
+    """The commit that a spec's branch or tag stands for now, by the Hub or its cache; None where neither tells."""
+    if isinstance(spec, DatasetSpec):
+        on_hub = spec.source == "hub" and not Path(spec.id).expanduser().is_dir()
+        return known_commit(spec.id, spec.revision, repo_type="dataset") if on_hub else None
+    if spec.asset is not None or spec.source not in ("transformers", "timm", "open_clip"):
+        return None
+    return known_commit(hub_id(spec), spec.revision)

@@ -1,0 +1,159 @@
+"""Networks over pictures: layers read by hooks, and checked once a load against what the network's library reports."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from platorep.core.errors import SpecError
+from platorep.core.specs import ModelSpec
+from platorep.models.base import Encoded, Layers
+from platorep.models.hooks import pooled_outputs
+from platorep.models.transforms import picture_transform
+
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+log = logging.getLogger(__name__)
+
+PATCH = 16
+"""Side of the square of pixels that counts as one token when pictures are packed into batches."""
+
+AGREEMENT = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 2e-2}
+"""Largest difference, as a share of a feature's length, between two ways to read the same states."""
+
+INVARIANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.1}
+"""Largest difference, as a share of a feature's length, that a batch of another size may make by rounding."""
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """What a network takes: the transform from a picture to its input, and the input's height and width."""
+
+    transform: Callable[[Image], torch.Tensor]
+    size: tuple[int, int]
+
+
+class PictureNetwork(Layers):
+    """A network over pictures, one pooled vector a layer.
+
+    A subclass says how the network runs (`run`), what a layer's output becomes (`pool_output`), and what the library
+    itself reports of the layers (`reported`). Hooks on `blocks` pool outputs while the network runs, so that no list of
+    full states is held; where they disagree with the report, the report is read instead.
+
+    Args:
+        spec: the resolved spec.
+        model: the network, on its device, in evaluation mode.
+        names: names of the layers in depth order.
+        blocks: one module a layer whose output is the layer; None where only the library's report has the layers.
+        inputs: what the network takes.
+        device: where inputs go.
+    """
+
+    REPORT = "the library's report"
+    """What `reported` reads, for the manifest."""
+
+    pool: str
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        model: nn.Module,
+        names: Sequence[str],
+        blocks: Sequence[nn.Module] | None,
+        inputs: PictureInput,
+        device: torch.device,
+    ) -> None:
+        super().__init__(tuple(names))
+        self.spec, self.model, self.blocks, self.device, self.size = spec, model, blocks, device, inputs.size
+        self.transform = picture_transform(inputs.transform, spec.input_size)
+        self.tokens_each = max(1, inputs.size[0] * inputs.size[1] // PATCH**2)
+        self.dtype = next(model.parameters()).dtype
+        self.facts |= {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "input": f"{inputs.size[0]} x {inputs.size[1]}",
+            "pool": self.pool,
+        }
+
+    def run(self, pictures: torch.Tensor) -> Any:
+        """The forward pass, as far as the last block needs it."""
+        raise NotImplementedError
+
+    def pool_output(self, output: torch.Tensor) -> torch.Tensor:
+        """One vector a picture, (batch, width) in float32, from a block's output."""
+        raise NotImplementedError
+
+    def reported(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        """Pooled vectors of the kept layers, from what the library itself reports of them."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def encode(self, batch: torch.Tensor) -> Encoded:
+        """Pooled outputs of the kept layers, for pictures (batch, 3, height, width)."""
+        pictures = batch.to(self.device, self.dtype, non_blocking=True)
+        return Encoded(self.reported(pictures) if self.blocks is None else self.hooked(pictures), {})
+
+    def hooked(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        """Pooled vectors of the kept layers, taken from the blocks while the network runs."""
+        modules = {self.all_layers[i]: self.blocks[i] for i in self.kept}  # type: ignore[index]
+        with pooled_outputs(modules, self.pool_output) as outputs:
+            self.run(pictures)
+        return [outputs[name] for name in self.layers]
+
+    @torch.inference_mode()
+    def check(self) -> None:
+        """Compares the ways to read the layers on two noise pictures; to be called once, when the weights are in place.
+
+        Raises:
+            SpecError: a picture's features change with the pictures beside it in a batch.
+
+        Cost: five pictures through the network.
+        """
+        pictures = noise_pictures(self.size).to(self.device, self.dtype)
+        features = reported = self.reported(pictures)
+        if self.blocks is not None:
+            if self._hooks_agree(pictures, reported):
+                features = self.hooked(pictures)
+            else:
+                self.blocks = None
+                log.info("%s: its layers are read from %s, which its blocks are not", self.spec.name, self.REPORT)
+        self.facts["layers_read_from"] = "its blocks" if self.blocks is not None else self.REPORT
+        alone = self.encode(pictures[:1]).features
+        for name, one, two in zip(self.layers, alone, features, strict=True):
+            if (moved := difference(one, two[:1])) > INVARIANCE[self.dtype]:
+                raise SpecError(
+                    f"{self.spec.name}: a picture's features in {name} differ by {moved:.0%} of their length when another "
+                    "picture is beside it. They depend on the batch or on chance (as in a masked autoencoder), so that "
+                    "the model cannot be used here. Take an architecture whose layers are deterministic."
+                )
+
+    def _hooks_agree(self, pictures: torch.Tensor, reported: Sequence[torch.Tensor]) -> bool:
+        """Whether pooled outputs of the blocks are what the library reports."""
+        try:
+            hooked = self.hooked(pictures)
+        except Exception as error:  # whatever pooling raises on outputs of another kind than it expects
+            log.debug("%s: its blocks cannot be pooled: %s", self.spec.name, error)
+            return False
+        return all(difference(a, b) <= AGREEMENT[self.dtype] for a, b in zip(hooked, reported, strict=True))
+
+
+def noise_pictures(size: tuple[int, int], count: int = 2) -> torch.Tensor:
+    """Pictures of standard normal noise, (count, 3, height, width): the same at every call, and no two alike."""
+    return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
+
+
+def difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    """Largest distance between rows of two matrices, as a share of the row's length in `b`; infinite for other shapes.
+
+    Rows that are not finite count as equal where both are not: those are reported when features are written.
+    """
+    if a.shape != b.shape:
+        return float("inf")
+    lengths = b.norm(dim=1).clamp_min(1e-30)
+    return float(((a - b).norm(dim=1) / lengths).nan_to_num(0.0, posinf=0.0).max())

@@ -1,0 +1,233 @@
+"""Models of the transformers library from their files: tokenizer first, then weights, and every failure as a sentence."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from platorep.assets import cache_dir
+from platorep.core.errors import AssetError, SpecError
+from platorep.core.specs import ModelSpec
+from platorep.models import fetching
+from platorep.models.architectures import TextPart, auto_class
+from platorep.models.base import Encoder
+from platorep.models.degrade import add_weight_noise
+from platorep.models.failures import explained
+from platorep.models.language import LanguageEncoder
+from platorep.models.resolving import fetched, find
+from platorep.models.sentences import sentence_rules
+from platorep.models.weights import check_weights, seeded
+
+
+log = logging.getLogger(__name__)
+
+
+Features = Callable[[Any], tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]]
+"""From a model to the module that makes features, and a function that runs it on any input and returns them."""
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Silences transformers' progress bars: our own show what is going on, and only on a terminal."""
+    from transformers.utils import logging as theirs
+
+    shown = theirs.is_progress_bar_enabled()
+    theirs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            theirs.enable_progress_bar()
+
+
+@without_bars()
+def load_language(spec: ModelSpec, device: torch.device) -> Encoder:
+    """The encoder of a language model: config and tokenizer first, because weights can take hours to come.
+
+    Raises:
+        SpecError: an architecture, a tokenizer or a checkpoint that is of no use here; the message says why.
+        AssetError: files that are missing, cannot be had or are damaged.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = _folder(spec)
+    rules = sentence_rules(folder)
+    where = folder / rules.transformer
+    options = {"trust_remote_code": spec.trust_remote_code}
+    with explained(spec, "config", where):
+        config = AutoConfig.from_pretrained(where, **options)
+    auto = auto_class(config)
+    with explained(spec, "tokenizer", where):
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+    if not tokenizer.is_fast:
+        raise SpecError(
+            f"{spec.name}: its tokenizer has no fast version, which is needed to tell where tokens lie in the text."
+        )
+    shape = partial(_shape, auto, config, spec.trust_remote_code)
+    headless = False
+    if spec.weights == "random":
+        model = seeded(spec.seed, lambda: auto.from_config(config, **options)).to(device, getattr(torch, spec.dtype))
+    else:
+        if spec.asset is None:
+            fetching.weights(spec, rules.transformer)
+        settings = {"device_map": _placement(spec, shape, device), **_quantized(spec), **options}
+        model, missing = open_pretrained(auto, where, config, spec, _text_features(device), **settings)
+        head = model.get_output_embeddings()
+        tensors = dict(model.named_parameters(remove_duplicate=False))
+        headless = head is not None and any(tensors.get(key) is head.weight for key in missing)
+    model.eval()
+    if spec.weight_noise:
+        add_weight_noise(model, spec.weight_noise, spec.seed)
+    encoder = LanguageEncoder(spec, model, tokenizer, device, headless=headless)
+    if words := rules.differences(spec):
+        encoder.facts["sentence_embedding"] = words
+        log.warning("%s: %s", spec.name, words)
+    spread = sorted({str(at) for at in getattr(model, "hf_device_map", {}).values()})
+    if len(spread) > 1 or "disk" in spread:
+        encoder.facts["spread_over"] = spread
+    if spec.quantize or "disk" in spread:  # packed weights count as half, and tied ones on disk twice
+        encoder.facts["parameters"] = sum(p.numel() for p in TextPart.of(shape()).modules().parameters())
+    return encoder
+
+
+def open_pretrained(
+    auto: Any,
+    folder: Path,
+    config: Any,
+    spec: ModelSpec,
+    features: Features,
+    **settings: Any,
+) -> tuple[Any, frozenset[str]]:
+    """A model with all weights that features need, in evaluation mode, in the spec's dtype.
+
+    Args:
+        auto: an automatic class of transformers, or a class of models.
+        folder: where the files are.
+        config: its config.
+        spec: the resolved spec.
+        features: of the model, the module that makes features and how to run it (see `check_weights`).
+        settings: passed on to `from_pretrained`.
+
+    Returns:
+        The model, and the names of tensors that the checkpoint lacks and no feature needs.
+
+    Raises:
+        SpecError: the checkpoint does not fit the architecture.
+        AssetError: weights that are missing, damaged or no plain tensors.
+    """
+    with explained(spec, "weights", folder):
+        model, info = auto.from_pretrained(
+            folder,
+            config=config,
+            dtype=getattr(torch, spec.dtype),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **settings,
+        )
+    model.eval()
+    return model, check_weights(model, info, *features(model), spec.name)
+
+
+def _text_features(device: torch.device) -> Features:
+    def features(model: Any) -> tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]:
+        part = TextPart.of(model)
+        ids = torch.arange(8, device=device)[None] % part.vocabulary()
+        return part.body, lambda: part.states(ids, torch.ones_like(ids))
+
+    return features
+
+
+def _folder(spec: ModelSpec) -> Path:
+    """The folder of a model's files: all of an asset's; of a Hub repository at a commit those that are no weights."""
+    if spec.asset is None:
+        return fetching.small_files(spec)
+    path = fetched(spec.asset)
+    try:
+        folder = find(path, "config.json").parent
+    except AssetError:
+        return _dequantized(find(path, "*.gguf"), spec)
+    # old repositories of sentence-transformers keep the transformer in a folder of its own
+    return folder.parent if (folder.parent / "modules.json").is_file() else folder
+
+
+def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
+    """A float32 copy of a GGUF model in the cache, made once: de-quantising takes tens of seconds."""
+    folder = cache_dir() / "dequantized" / str(spec.revision)[:16]
+    if (folder / "config.json").is_file():
+        return folder
+    import transformers
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    log.info("de-quantising %s, once", gguf.name)
+    source = {"gguf_file": gguf.name}
+    with explained(spec, "tokenizer", gguf.parent):
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
+        config = AutoConfig.from_pretrained(gguf.parent, **source)
+    whole = hasattr(transformers, "GgufConfig")
+    settings = {"quantization_config": transformers.GgufConfig(dequantize=True)} if whole else {}
+    single = spec.replace(dtype="float32")
+    features = _text_features(torch.device("cpu"))
+    model, _ = open_pretrained(AutoModelForCausalLM, gguf.parent, config, single, features, **source, **settings)
+    # A model that remembers its quantiser refuses to be saved: the plain float weights go into a plain model.
+    values = {key: value for key, value in model.config.to_dict().items() if key != "quantization_config"}
+    config = type(model.config).from_dict(values)
+    config.architectures = [type(model).__name__]
+    plain = AutoModelForCausalLM.from_config(config)
+    plain.load_state_dict(model.state_dict())
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    plain.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+    try:
+        part.rename(folder)
+    except OSError:
+        if not (folder / "config.json").is_file():
+            raise
+        shutil.rmtree(part)
+    return folder
+
+
+def _shape(auto: Any, config: Any, trust_remote_code: bool) -> Any:
+    """The architecture without weights, for their number."""
+    with torch.device("meta"):
+        return auto.from_config(config, trust_remote_code=trust_remote_code)
+
+
+def _placement(spec: ModelSpec, shape: Callable[[], Any], device: torch.device) -> Any:
+    """The whole model on one device where it fits, else spread over all devices, the host and the disk ("auto")."""
+    if device.type != "cuda":
+        return {"": device}
+    bytes_each = {"8bit": 1.0, "4bit": 0.5, None: getattr(torch, spec.dtype).itemsize}[spec.quantize]
+    size = bytes_each * sum(p.numel() for p in shape().parameters())
+    return "auto" if size > 0.9 * torch.cuda.mem_get_info(device)[0] else {"": device}
+
+
+def _quantized(spec: ModelSpec) -> dict[str, Any]:
+    """What tells `from_pretrained` to quantise, by the bitsandbytes library.
+
+    Raises:
+        SpecError: that library is not installed.
+    """
+    if spec.quantize is None:
+        return {}
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise SpecError(f"{spec.name}: quantize={spec.quantize} needs bitsandbytes: pip install 'platorep[quant]'.")
+    from transformers import BitsAndBytesConfig
+
+    # without a word about it, 4-bit weights would be multiplied in float32 whatever the model's dtype
+    if spec.quantize == "4bit":
+        return {
+            "quantization_config": BitsAndBytesConfig(
+                load_in_4bit=True, bnb_4bit_compute_dtype=getattr(torch, spec.dtype)
+            )
+        }
+    return {"quantization_config": BitsAndBytesConfig(load_in_8bit=True)}

@@ -1,0 +1,156 @@
+"""Whether a checkpoint fills the architecture that it was loaded into: what is missing would be drawn at random."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from platorep.core.errors import SpecError
+
+
+NUMBERED = re.compile(r"(.*?)\.(\d+)\.(.*)")
+"""A tensor of one of several blocks: where the blocks are, the block's number, and the rest of the name."""
+
+
+def check_weights(
+    model: nn.Module,
+    info: Mapping[str, Any],
+    part: nn.Module,
+    features: Callable[[], Iterable[torch.Tensor]],
+    name: str,
+) -> frozenset[str]:
+    """Refuses a checkpoint that lacks a tensor which features are made of, or holds one that the architecture leaves out.
+
+    A missing tensor is needed if it belongs to one of the numbered blocks of the part that makes features, or if the
+    features depend on it: then it has a gradient. Heads and poolers usually have none.
+
+    Args:
+        model: what `from_pretrained` made, with `output_loading_info=True` and `ignore_mismatched_sizes=True`.
+        info: the loading information that came with it: missing, unexpected and mismatched names.
+        part: the module in it that makes features; the model itself, if it has no other parts.
+        features: runs the model on any input and returns what features are made of; called only where tensors are missing.
+        name: the model, for messages.
+
+    Returns:
+        Names of the missing tensors that no feature needs.
+
+    Raises:
+        SpecError: the checkpoint does not fit; the message names the tensors.
+    """
+    if mismatched := sorted(tuple(entry) for entry in info["mismatched_keys"]):
+        key, stored, expected = mismatched[0]
+        raise SpecError(
+            f"{name}: the checkpoint's {key} has shape {tuple(stored)}, config.json asks for {tuple(expected)}"
+            f"{_and_others(mismatched)}. The config belongs to another model, or the file is damaged."
+        )
+    missing, unread = frozenset(info["missing_keys"]), frozenset(info["unexpected_keys"])
+    tensors = _tensors(model)
+    inside = {id(tensor) for tensor in _tensors(part).values()}
+    needed = {key for key in missing if NUMBERED.fullmatch(key) and id(tensors.get(key)) in inside}
+    if rest := missing - needed:
+        needed |= _reached(tensors, rest, features)
+    if needed:
+        raise SpecError(
+            f"{name}: the checkpoint lacks {sorted(needed)[0]}{_and_others(needed)}, which features are made of. "
+            f"{_explanation(model, needed, unread)}"
+        )
+    _check_unread(model, unread, name)
+    return missing
+
+
+def seeded(seed: int, make: Callable[[], Any]) -> Any:
+    """What `make` builds under a seed, on the CPU in float32, without touching the global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def _and_others(keys: Collection[Any]) -> str:
+    return f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+
+
+def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+
+
+def _reached(
+    tensors: Mapping[str, torch.Tensor], keys: Iterable[str], features: Callable[[], Iterable[torch.Tensor]]
+) -> set[str]:
+    """Which of the tensors the features depend on."""
+    asked = {key: tensors[key] for key in keys if key in tensors and tensors[key].is_floating_point()}
+    if not asked:
+        return set()
+    before = {key: tensor.requires_grad for key, tensor in tensors.items()}
+    try:
+        for tensor in tensors.values():
+            tensor.requires_grad_(False)
+        for tensor in asked.values():
+            tensor.requires_grad_(True)
+        with torch.enable_grad():
+            total = sum(feature.float().sum() for feature in features())
+            if not total.requires_grad:
+                return set()
+            gradients = torch.autograd.grad(total, list(asked.values()), allow_unused=True)
+    finally:
+        for key, tensor in tensors.items():
+            tensor.requires_grad_(before[key])
+    return {key for key, gradient in zip(asked, gradients, strict=True) if gradient is not None}
+
+
+def _explanation(model: nn.Module, needed: Collection[str], unread: Collection[str]) -> str:
+    """Why tensors may be missing, and what to do about it."""
+    key = sorted(needed)[0]
+    if named := [other for other in sorted(unread) if other.endswith(f".{key}")]:
+        prefix = named[0].removesuffix(key)
+        return (
+            f"It has {named[0]} instead: save it again from the model itself and not from what wraps it, or take the "
+            f"prefix {prefix!r} off the names."
+        )
+    places = {(match[1], int(match[2])) for name in needed if (match := NUMBERED.fullmatch(name))}
+    for path in {path for path, _ in places}:
+        lacking, present = {i for p, i in places if p == path}, _numbers(model.state_dict(), path)
+        if lacking and lacking == {i for i in present if i >= min(lacking)}:
+            return (
+                f"Of the {len(present)} blocks {path} in config.json it holds {min(lacking)}: the config belongs to "
+                "another model, or a file is missing."
+            )
+    others = f" It has names that the architecture does not know, such as {sorted(unread)[0]}." if unread else ""
+    return f"Take the whole checkpoint, or the config that belongs to it.{others}"
+
+
+def _numbers(keys: Iterable[str], path: str) -> set[int]:
+    return {int(match[2]) for key in keys if (match := NUMBERED.fullmatch(key)) and match[1] == path}
+
+
+def _check_unread(model: nn.Module, unread: Collection[str], name: str) -> None:
+    """Refuses what shows that the config does not describe the checkpoint: further blocks, or biases that it leaves out.
+
+    Other tensors that nothing reads are common and harmless: heads, and buffers of older versions.
+    """
+    modules = dict(model.named_modules())
+    for key in sorted(unread):
+        path, _, last = key.rpartition(".")
+        if last == "bias" and path in modules and getattr(modules[path], "bias", 0) is None:
+            raise SpecError(
+                f"{name}: the checkpoint holds {key}, but by config.json {path} has no bias: features would leave it out. "
+                "Take the config that belongs to the checkpoint."
+            )
+    names: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for key in model.state_dict():
+        if match := NUMBERED.fullmatch(key):
+            names[match[1]][int(match[2])].add(match[3])
+    further: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for key in unread:
+        if match := NUMBERED.fullmatch(key):
+            further[match[1], int(match[2])].add(match[3])
+    for (path, number), rest in sorted(further.items()):
+        if (blocks := names.get(path)) and number == max(blocks) + 1 and rest == blocks[number - 1]:
+            raise SpecError(
+                f"{name}: the checkpoint holds a block {path}.{number}, but config.json has only {number} blocks. "
+                "Take the config that belongs to the checkpoint."
+            )
