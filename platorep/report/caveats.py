@@ -52,8 +52,8 @@ def _samples(run: Run) -> Iterator[Caveat]:
         text = f"{n} samples: scores move noticeably from draw to draw. Read the intervals."
         yield Caveat("Few samples", text, grave=True)
     for metric in run.metrics:
-        k = getattr(metric, "k", None)
-        if isinstance(k, int) and k > DENSE_K * n:
+        k = metric.neighbourhood
+        if k is not None and k > DENSE_K * n:
             level = f"k/(n − 1) = {k / (n - 1):.3f}"
             text = f"k = {k} of n = {n:,} samples: chance alone reaches about {level} in mutual k-NN."
             yield Caveat("Neighbourhoods are large", f"{metric_label(metric.id)}: {text}", grave=True)
@@ -172,9 +172,9 @@ def _models(run: Run) -> Iterator[Caveat]:
 
 def _provenance(run: Run) -> Iterator[Caveat]:
     provenance = {name: run.by_name[name].manifest["provenance"] for name in run.models}
-    if len({tuple(sorted(made["versions"].items())) for made in provenance.values()}) > 1:
+    if len({tuple(sorted(record["versions"].items())) for record in provenance.values()}) > 1:
         yield Caveat("Models run under different versions", "Of Python or of libraries; see provenance.")
-    dirty = [name for name, made in provenance.items() if str(made["source_revision"]).endswith("+dirty")]
+    dirty = [name for name, record in provenance.items() if str(record["source_revision"]).endswith("+dirty")]
     if dirty:
         text = "The checkout had changes that no commit holds when these were extracted."
         yield Caveat("Made from changed sources", text, tuple(dirty))
