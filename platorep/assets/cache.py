@@ -20,6 +20,7 @@ from platorep.assets.download import archive_pattern
 from platorep.assets.ladder import Rung, rungs
 from platorep.assets.shelf import (
     Origin,
+    cache_dir,
     cached,
     check_contents,
     check_hash,
@@ -27,11 +28,10 @@ from platorep.assets.shelf import (
     folder_of,
     origin,
     settle,
-    temporary_folder,
 )
 from platorep.assets.unpack import ARCHIVES, unpack
 from platorep.core.errors import AssetError, SpecError
-from platorep.core.files import sha256_file
+from platorep.core.files import sha256_file, temporary_folder
 from platorep.core.specs import AssetSpec
 
 
@@ -142,7 +142,7 @@ def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> P
     closed: list[str] = []
     for rung in rungs(asset, downloads_dir()):
         try:
-            with temporary_folder() as temporary:
+            with temporary_folder(cache_dir()) as temporary:
                 archive = rung.bring(
                     temporary, lambda at=temporary: report(_megabytes(at), None, f"downloading {asset.id}")
                 )
@@ -208,7 +208,7 @@ def _unpacked_path(asset: AssetSpec, path: Path) -> Path:
     if final.is_dir():
         check_contents(final)
         return final
-    with temporary_folder() as temporary:
+    with temporary_folder(cache_dir()) as temporary:
         fresh = temporary / "unpacked"
         settle(asset, fresh, unpack(path, asset.members, fresh), final, Origin(taken=str(path)))
     return final
@@ -224,7 +224,7 @@ def _joined(asset: AssetSpec, progress: Report | None) -> Path:
     if final.is_dir():
         check_contents(final)
         return final
-    with temporary_folder() as temporary:
+    with temporary_folder(cache_dir()) as temporary:
         fresh = temporary / "unpacked"
         fresh.mkdir()
         with open(fresh / asset.id, "wb") as whole:

@@ -12,19 +12,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import time
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from platorep.core.errors import AssetError
-from platorep.core.files import DAY, sha256_file, slug, write_json
+from platorep.core.files import sha256_file, slug, write_json
 from platorep.core.specs import AssetSpec
 
 
@@ -120,19 +116,3 @@ def check_hash(path: Path, got: str, expected: str, help_text: str) -> None:
     """Refuses a file whose SHA-256 is not the expected one."""
     if got != expected:
         raise AssetError(f"{path} has SHA-256 {got}, expected {expected}. {help_text}")
-
-
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder of our own in the cache, removed at the end; those that kills left behind a day ago go too."""
-    root = cache_dir()
-    root.mkdir(parents=True, exist_ok=True)
-    for old in root.glob(".tmp-*"):
-        if time.time() - old.stat().st_mtime > DAY:
-            shutil.rmtree(old, ignore_errors=True)
-    folder = root / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -17,7 +17,6 @@ import pandas as pd
 
 from platorep.core.errors import StoreError, unknown_name
 from platorep.core.files import read_json
-from platorep.core.lookup import dataset_folders
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.results.tables import SelectionTable
 from platorep.results.views import metric_parameters
@@ -126,7 +125,7 @@ class Outputs:
         """
         folders = sorted(path.parent for path in self._store.root.glob("*/samples.json"))
         if dataset is not None:
-            named = dataset_folders(self._store, dataset)
+            named = [folder for folder, _ in self._store.datasets(dataset)]
             folders = [folder for folder in folders if folder.name == dataset or folder in named]
         if len(folders) != 1:
             names = ", ".join(folder.name for folder in folders) or "none"

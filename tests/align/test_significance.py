@@ -8,7 +8,7 @@ import pytest
 from platorep.align import align, significance
 from platorep.core.errors import DataError, SpecError
 from platorep.metrics.registry import build
-from platorep.results.protocols import select
+from platorep.results.protocols import chosen
 
 
 KNN, CKA = build("mutual_knn", k=5), build("cka")
@@ -35,18 +35,16 @@ def test_related_models_are_found_and_an_unrelated_one_is_not(trio, metric):
 
 def test_max_is_the_best_of_the_aligned_table(trio):
     a, b, _ = trio
-    best = select(align([a], [b], [KNN, CKA], out_dir=None), "prh").set_index("metric")
-    chosen = significance([(a, b)], [KNN, CKA], permutations=0).frame.set_index("metric")
+    best = chosen(align([a], [b], [KNN, CKA], out_dir=None), "max").set_index("metric")
+    tested = significance([(a, b)], [KNN, CKA], permutations=0).frame.set_index("metric")
     columns = ["x_layer", "y_layer", "score"]
-    pd.testing.assert_frame_equal(chosen[columns], best.loc[chosen.index, columns], check_names=False, rtol=1e-12)
+    pd.testing.assert_frame_equal(tested[columns], best.loc[tested.index, columns], check_names=False, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("choice", "word"), [("last", "last_layer"), ("depth:0.5", "depth:0.5"), ("depth:0", "depth:0")]
-)
-def test_a_choice_that_looks_at_no_score_is_that_of_the_table(trio, choice, word):
+@pytest.mark.parametrize("choice", ["last", "depth:0.5", "depth:0"])
+def test_a_choice_that_looks_at_no_score_is_that_of_the_table(trio, choice):
     a, b, _ = trio
-    expected = select(align([a], [b], [KNN], out_dir=None), word).iloc[0]
+    expected = chosen(align([a], [b], [KNN], out_dir=None), choice).iloc[0]
     got = significance([(a, b)], [KNN], select=choice, permutations=0).frame.iloc[0]
     assert (got.x_layer, got.y_layer, got.score) == (
         expected.x_layer,

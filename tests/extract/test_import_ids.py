@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from platorep import storage
+from platorep.commands import store as storage
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureStore
