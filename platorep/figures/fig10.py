@@ -103,49 +103,51 @@ def _curves(parts: list[pd.DataFrame], members: list[str], x: pd.Series | None) 
 
 
 def _draw(shown: list[_Panel], columns: int, x: pd.Series | None, words: str, note: str) -> Grid:
-    ks = sorted({k for one in shown for k in one.lines})
+    ks = sorted({k for family in shown for k in family.lines})
     looks = dict(zip(ks, reversed(style.ordinal(len(ks))), strict=True))  # small k dark
     margin = marks.tag_width([f"k = {k:,}" for k in ks])
     width = max(1.0, min(2.2, (style.PAGE - LEFT - margin - 0.15 * (columns - 1)) / columns))
-    below = 0.45 if x is not None else 0.2 + layout.widest([label for one in shown for label in one.labels])
+    below = 0.45 if x is not None else 0.2 + layout.widest([label for family in shown for label in family.labels])
     margins = Margins(LEFT, margin + 0.05, below, 0.42, across=0.15, down=0.35)
     grid = layout.panels(len(shown), columns, (width, 1.45), margins, note=note, least=0.7)
-    every = np.concatenate([line.to_numpy() for one in shown for line in one.lines.values()])
+    every = np.concatenate([line.to_numpy() for family in shown for line in family.lines.values()])
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
     pad = 0.07 * (high - low) or 0.5
-    for index, (panel, one) in enumerate(zip(grid.axes, shown, strict=True)):
+    for index, (panel, family) in enumerate(zip(grid.axes, shown, strict=True)):
         panel.set_ylim(low - pad, high + pad)
         panel.axhline(0, color=style.FAINT, linewidth=0.6, zorder=1)
-        for k, line in one.lines.items():
+        for k, line in family.lines.items():
             where = line.index if x is not None else range(len(line))
             panel.plot(where, line, label=f"k = {k}", zorder=3, **(looks[k].line() | {"markersize": 3}))
         panel.tick_params(labelleft=grid.is_first(index))
-        _x_axis(panel, one, x, words if grid.is_lowest(index) else "")
+        _x_axis(panel, family, x, words if grid.is_lowest(index) else "")
         if index < columns:
-            panel.set_title(one.title, loc="left", pad=14 * style.scale())
+            panel.set_title(family.title, loc="left", pad=14 * style.scale())
         if grid.is_first(index):
             panel.set_ylabel("centred, in SDs")
-            name = f"CKNNA, {VARIANTS[one.variant]}"
+            name = f"CKNNA, {VARIANTS[family.variant]}"
             panel.text(0, 1.02, name, transform=panel.transAxes, fontsize=style.small(), va="bottom")
     marks.key_right(grid.axes[columns - 1], [(f"k = {k:,}", looks[k]) for k in ks])
     return grid
 
 
-def _x_axis(panel: Axes, one: _Panel, x: pd.Series | None, words: str) -> None:
+def _x_axis(panel: Axes, family: _Panel, x: pd.Series | None, words: str) -> None:
     """The axis of competence, or the vision models; named with `words` only."""
     if x is not None:
         edge = 0.06 * (x.max() - x.min()) or 0.5
         panel.set_xlim(x.min() - edge, x.max() + edge)
         panel.set_xlabel(f"1 − {words}" if words else "")
     else:
-        panel.set_xlim(-0.3, len(one.labels) - 0.7)
-        panel.set_xticks(range(len(one.labels)), one.labels if words else [""] * len(one.labels), rotation=90)
+        panel.set_xlim(-0.3, len(family.labels) - 0.7)
+        panel.set_xticks(range(len(family.labels)), family.labels if words else [""] * len(family.labels), rotation=90)
 
 
 def _table(shown: list[_Panel]) -> pd.DataFrame:
     parts = [
-        pd.DataFrame({"variant": one.variant, "family": one.title, "k": k, "x": line.index, "value": line.to_numpy()})
-        for one in shown
-        for k, line in one.lines.items()
+        pd.DataFrame(
+            {"variant": family.variant, "family": family.title, "k": k, "x": line.index, "value": line.to_numpy()}
+        )
+        for family in shown
+        for k, line in family.lines.items()
     ]
     return pd.concat(parts, ignore_index=True)

@@ -61,7 +61,7 @@ def by_language_model(
     """The grid of Figures 13 and 14: metrics down, vision families across."""
     available = list(data.chosen.metric.unique())
     ids, missing = (list(metrics), []) if metrics is not None else _present(available, wanted)
-    tables = [views.cross_modal(data.pairs(views.pick_metric(available, one), dataset)) for one in ids]
+    tables = [views.cross_modal(data.pairs(views.pick_metric(available, metric), dataset)) for metric in ids]
     everyone, degraded = pd.concat(tables), views.doses(views.models(data.chosen))
     families = [
         _Family(title, members, member_labels(members, degraded))
@@ -90,7 +90,7 @@ def _present(available: list[str], wanted: Sequence[Choice]) -> tuple[list[str],
 def _draw(
     tables: list[pd.DataFrame], families: list[_Family], languages: list[str], labels: list[str], note: str
 ) -> Grid:
-    columns, above = len(families), 0.5 + LINE * max(len(one.members) for one in families)
+    columns, above = len(families), 0.5 + LINE * max(len(family.members) for family in families)
     width = (style.PAGE - LEFT - 0.1 - 0.15 * (columns - 1)) / columns
     width = max(0.85, min(1.5, width), 0.1 * len(languages))
     margins = Margins(LEFT, 0.15, layout.widest(labels) + 0.12, above, across=0.17, down=0.32)

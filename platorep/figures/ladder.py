@@ -57,18 +57,18 @@ def ladder(data: FigureData, *, metric: str | None = None, dataset: str | None =
             f"no model of the alignment table is degraded: expected weight_noise or input_size, got {names}."
         )
     chance = views.chance(pairs)
-    margin = marks.tag_width(["chance", *(name for one in ladders for name in one.scores.columns)]) + 0.1
+    margin = marks.tag_width(["chance", *(name for rungs in ladders for name in rungs.scores.columns)]) + 0.1
     note = f"{capitalised(setting(pairs))}. Competence rises to the right."
     label = layout.label(f"alignment, {metric_label(pairs.metric.iloc[0])}", 1.9 + 0.4)
     margins = Margins(LEFT + layout.label_room(label), margin, 0.5, 0.3, across=margin + 0.12)
     grid = layout.panels(len(ladders), len(ladders), (2.1, 1.9), margins, note=note, share="y", least=1.2, wraps=True)
     grid.axes[0].set_ylim(min(0.0, 1.1 * pairs.score.min()), 1.06 * max(pairs.score.max(), chance or 0.0))
-    for index, (panel, one) in enumerate(zip(grid.axes, ladders, strict=True)):
-        _panel(panel, one, chance)
+    for index, (panel, rungs) in enumerate(zip(grid.axes, ladders, strict=True)):
+        _panel(panel, rungs, chance)
         panel.tick_params(labelleft=grid.is_first(index))
         if grid.is_first(index):
             panel.set_ylabel(label)
-    return Plot(grid.figure, pd.concat([_table(one) for one in ladders], ignore_index=True))
+    return Plot(grid.figure, pd.concat([_table(rungs) for rungs in ladders], ignore_index=True))
 
 
 def _ladders(pairs: pd.DataFrame, degraded: dict[str, Dose]) -> list[_Ladder]:
@@ -93,25 +93,25 @@ def _ladders(pairs: pd.DataFrame, degraded: dict[str, Dose]) -> list[_Ladder]:
     return ladders
 
 
-def _panel(panel: Axes, one: _Ladder, chance: float | None) -> None:
-    x = np.array(one.positions)
+def _panel(panel: Axes, rungs: _Ladder, chance: float | None) -> None:
+    x = np.array(rungs.positions)
     pad = 0.06 * (x[-1] - x[0]) or 0.5
     panel.set_xlim(x[0] - pad, x[-1] + pad)  # noise falls: the axis is then reversed, and the pad negative
-    panel.set_xticks(x, one.ticks)
+    panel.set_xticks(x, rungs.ticks)
     tags = []
-    for partner, look in zip(one.scores.columns, style.categorical(len(one.scores.columns)), strict=True):
-        y = one.scores[partner].to_numpy()
+    for partner, look in zip(rungs.scores.columns, style.categorical(len(rungs.scores.columns)), strict=True):
+        y = rungs.scores[partner].to_numpy()
         shown = np.isfinite(y)
         if shown.any():
             panel.plot(x[shown], y[shown], label=partner, zorder=3, **look.line())
             tags.append(Tag(y[shown][-1], partner, look))
     marks.tag_right(panel, [*tags, *marks.chance_line(panel, chance)])
-    panel.set_title(one.base, loc="left")
-    title = DIAL_TITLES.get(one.dial, one.dial.replace("_", " "))
+    panel.set_title(rungs.base, loc="left")
+    title = DIAL_TITLES.get(rungs.dial, rungs.dial.replace("_", " "))
     panel.set_xlabel(layout.label(title, layout.inches(panel)[0] + 0.9))
 
 
-def _table(one: _Ladder) -> pd.DataFrame:
-    table = one.scores.assign(dose=one.ticks).rename_axis("model").reset_index()
+def _table(rungs: _Ladder) -> pd.DataFrame:
+    table = rungs.scores.assign(dose=rungs.ticks).rename_axis("model").reset_index()
     table = table.melt(id_vars=["model", "dose"], var_name="partner", value_name="score").dropna(subset="score")
-    return table.assign(base=one.base, dial=one.dial)
+    return table.assign(base=rungs.base, dial=rungs.dial)

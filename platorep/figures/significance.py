@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from platorep.core.errors import StoreError
 from platorep.figures import layout, style
 from platorep.figures.data import FigureData, Plot, figure
 from platorep.figures.layout import Grid, Margins
@@ -26,25 +25,15 @@ def significance(data: FigureData, *, metric: str | None = None, dataset: str | 
 
     The band is the central 95 % of the null of the protocol's choice of layers where the scores were tested. Elsewhere
     it is null mean ± 1.96 null sd of the chosen layers as if they had been fixed in advance, and the note says so: the
-    null of a maximum lies higher. Held-out scores have a band only where their test gives one.
+    null of a maximum lies higher. A score without a null has no band, and the note says so.
 
     Args:
         data: any pairs, tested or with the null of fixed layers.
         metric: full id, when the table holds several.
         dataset: when the table holds several.
-
-    Raises:
-        StoreError: a pair has neither null nor interval.
     """
     pairs = data.pairs(metric, dataset)
     tested = pairs.null_low.notna()
-    bare = pairs[~tested & pairs.null_mean.isna() & pairs.low.isna()]
-    if len(bare):
-        row = bare.iloc[0]
-        raise StoreError(
-            f"no null and no interval for {row.x_model} x {row.y_model}: this metric has no null in closed form. "
-            "Run `platorep align` with statistics.permutations above 0."
-        )
     low, high = pairs.null_mean - 1.96 * pairs.null_sd, pairs.null_mean + 1.96 * pairs.null_sd
     table = pairs.assign(null_low=pairs.null_low.where(tested, low), null_high=pairs.null_high.where(tested, high))
     table = table.sort_values(["score", "x_model", "y_model"], ascending=[True, False, False], kind="stable")
@@ -62,7 +51,8 @@ def _band(tested: pd.Series, table: pd.DataFrame) -> str:
     if table.null_low.isna().all():
         return "No null was computed."
     fixed = "fixed layers (that of a chosen maximum lies higher)"
-    return f"Null of {fixed}." if not tested.any() else f"Null of the choice of layers where tested, else of {fixed}."
+    text = f"Null of {fixed}." if not tested.any() else f"Null of the choice of layers where tested, else of {fixed}."
+    return text + (" Scores without a band have no null." if table.null_low.isna().any() else "")
 
 
 def _draw(table: pd.DataFrame, x_models: list[str], note: str) -> Grid:

@@ -175,9 +175,9 @@ def _models(run: Run) -> Iterator[Caveat]:
 
 def _provenance(run: Run) -> Iterator[Caveat]:
     provenance = {name: run.by_name[name].manifest["provenance"] for name in run.models}
-    if len({tuple(sorted(made["versions"].items())) for made in provenance.values()}) > 1:
+    if len({tuple(sorted(record["versions"].items())) for record in provenance.values()}) > 1:
         yield Caveat("Models run under different versions", "Of Python or of libraries; see provenance.")
-    dirty = [name for name, made in provenance.items() if str(made["source_revision"]).endswith("+dirty")]
+    dirty = [name for name, record in provenance.items() if str(record["source_revision"]).endswith("+dirty")]
     if dirty:
         text = "The checkout had changes that no commit holds when these were extracted."
         yield Caveat("Made from changed sources", text, tuple(dirty))

@@ -85,23 +85,23 @@ class Run:
     def models(self) -> list[str]:
         """Names of the scored models, in the suite's order."""
         scored = {*self.alignment.frame.x_model, *self.alignment.frame.y_model}
-        return [one.name for one in self.features if one.name in scored]
+        return [features.name for features in self.features if features.name in scored]
 
     @cached_property
     def by_name(self) -> dict[str, FeatureSet]:
         """Features by the model's name."""
-        return {one.name: one for one in self.features}
+        return {features.name: features for features in self.features}
 
     @cached_property
     def scored(self) -> list[Metric]:
         """The configured metrics that there are scores of."""
         there = set(self.pairs.metric)
-        return [one for one in self.metrics if one.id in there]
+        return [metric for metric in self.metrics if metric.id in there]
 
     @cached_property
     def neighbour_metric(self) -> Metric | None:
         """The first of them that has neighbours."""
-        return next((one for one in self.scored if one.neighbourhood), None)
+        return next((metric for metric in self.scored if metric.neighbourhood is not None), None)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:

@@ -73,21 +73,21 @@ def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None
 def dissect(run: Run, progress: Callable[[int, int, str], None] | None = None) -> dict[str, Anatomy]:
     """Neighbours and layer figures of every scored model."""
     metric, wanted = run.neighbour_metric, payload.wanted_layers(run)
-    found = {}
+    anatomies = {}
     for number, name in enumerate(run.models):
         if progress is not None:
             progress(number, len(run.models), name)
         features = run.by_name[name]
-        found[name] = anatomy(
+        anatomies[name] = anatomy(
             features,
-            min(EXPLORED if metric is None else metric.k, min(features.n, payload.MOST_SAMPLES) - 1),
+            min(EXPLORED if metric is None else metric.neighbourhood, min(features.n, payload.MOST_SAMPLES) - 1),
             wanted[name],
             similarity="cosine" if metric is None else metric.similarity,
             clamp=run.clamp,
             memory=run.memory,
             most=payload.MOST_SAMPLES,
         )
-    return found
+    return anatomies
 
 
 def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
@@ -107,7 +107,7 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
         version=__version__,
         n=len(run.samples.ids),
         modalities=modalities(run),
-        metrics=[{"id": one.id, "label": metric_label(one.id)} for one in run.scored],
+        metrics=[{"id": metric.id, "label": metric_label(metric.id)} for metric in run.scored],
         top=top_pair(run),
         choice=described(run.select),
         held_out=run.select == "heldout",
@@ -138,11 +138,11 @@ def source_hash(text: str) -> str:
 
 def modalities(run: Run) -> list[tuple[str, int]]:
     """Modalities with their numbers of models, in order of appearance."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name in run.models:
         modality = run.by_name[name].spec.model.modality
-        found[modality] = found.get(modality, 0) + 1
-    return list(found.items())
+        counts[modality] = counts.get(modality, 0) + 1
+    return list(counts.items())
 
 
 def top_pair(run: Run) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def layer_name(run: Run, model: str, layer: int) -> str:
     return "all layers" if layer == CONCATENATION else f"{layer} ({run.by_name[model].layers[layer].name})"
 
 
-def model_row(run: Run, name: str, one: Anatomy) -> dict[str, Any]:
+def model_row(run: Run, name: str, anatomy_: Anatomy) -> dict[str, Any]:
     """A model for the tables of models and of provenance."""
     features = run.by_name[name]
     model, provenance = features.spec.model, features.manifest["provenance"]
@@ -178,24 +178,24 @@ def model_row(run: Run, name: str, one: Anatomy) -> dict[str, Any]:
         "width": str(widths[0]) if len(set(widths)) == 1 else f"{min(widths)} to {max(widths)}",
         "changes": changes(model),
         "provenance": provenance,
-        "threshold": one.threshold,
-        "clamped": one.layers.clamped.max(),
-        "hub": one.layers.max_in_degree.max(),
-        "orphans": one.layers.never_neighbours.max(),
-        "ties": one.layers.ties.max(),
+        "threshold": anatomy_.threshold,
+        "clamped": anatomy_.layers.clamped.max(),
+        "hub": anatomy_.layers.max_in_degree.max(),
+        "orphans": anatomy_.layers.never_neighbours.max(),
+        "ties": anatomy_.layers.ties.max(),
     }
 
 
 def versions(run: Run) -> list[tuple[dict[str, str], list[str]]]:
     """Each set of library versions, with the models whose features it made."""
-    found: list[tuple[dict[str, str], list[str]]] = []
+    groups: list[tuple[dict[str, str], list[str]]] = []
     for name in run.models:
         used = run.by_name[name].manifest["provenance"]["versions"]
-        group = next((names for known, names in found if known == used), None)
+        group = next((names for known, names in groups if known == used), None)
         if group is None:
-            found.append((used, group := []))
+            groups.append((used, group := []))
         group.append(name)
-    return found
+    return groups
 
 
 def changes(model: Any) -> str:
@@ -221,7 +221,7 @@ def figure(name: str, path: Path) -> dict[str, Any]:
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
-    """The commands that make the page again from nothing, with what each does."""
+    """The commands that make the page again from nothing, with purpose each does."""
     words = shlex.join(run.words)
     steps = (
         ("extract", "features of every layer"),
@@ -229,7 +229,7 @@ def commands(run: Run) -> list[tuple[str, str]]:
         ("plot", "figures"),
         ("report", "this page"),
     )
-    return [(f"platorep {step} {words}".rstrip(), what) for step, what in steps]
+    return [(f"platorep {step} {words}".rstrip(), purpose) for step, purpose in steps]
 
 
 def number(value: Any, digits: int = 3) -> str:

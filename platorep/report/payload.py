@@ -48,8 +48,8 @@ def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
             "k": next(iter(next(iter(anatomies.values())).graphs.values())).shape[1],
             "metric": (run.neighbour_metric or run.scored[0]).id,
             "graphs": {
-                name: {str(i): pack(g.numpy()) for i, g in sorted(one.graphs.items())}
-                for name, one in anatomies.items()
+                name: {str(i): pack(g.numpy()) for i, g in sorted(anatomy.graphs.items())}
+                for name, anatomy in anatomies.items()
             },
         },
     }
@@ -59,16 +59,16 @@ def wanted_layers(run: Run) -> dict[str, set[int]]:
     """Layers of each model that the explorer can show: the last, and those that the protocol chose with any partner."""
     metric = (run.neighbour_metric or run.scored[0]).id
     pairs = run.pairs[run.pairs.metric == metric]
-    found = {name: {len(run.by_name[name].layers) - 1} for name in run.models}
+    layers = {name: {len(run.by_name[name].layers) - 1} for name in run.models}
     for row in pairs.itertuples():
-        found[row.x_model].add(int(row.x_layer))
-        found[row.y_model].add(int(row.y_layer))
-    return found
+        layers[row.x_model].add(int(row.x_layer))
+        layers[row.y_model].add(int(row.y_layer))
+    return layers
 
 
 def _model(run: Run, name: str) -> dict[str, Any]:
-    one = run.by_name[name]
-    return {"name": name, "modality": one.spec.model.modality, "layers": [layer.name for layer in one.layers]}
+    features = run.by_name[name]
+    return {"name": name, "modality": features.spec.model.modality, "layers": [layer.name for layer in features.layers]}
 
 
 def _metric(run: Run, metric: str) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _pairs(run: Run) -> list[dict[str, Any]]:
     ranges = {metric.id: _metric(run, metric.id) for metric in run.scored}
     number = {metric: i for i, metric in enumerate(ranges)}
     scored = {key: part for key, part in run.alignment.frame.groupby(["metric", "x_model", "y_model"], sort=False)}
-    made = []
+    pairs = []
     for row in run.pairs.to_dict("records"):
         pair = {"metric": number[row["metric"]], "x": place[row["x_model"]], "y": place[row["y_model"]]}
         pair |= {"score": plain(row["score"]), "xl": int(row["x_layer"]), "yl": int(row["y_layer"])}
@@ -90,8 +90,8 @@ def _pairs(run: Run) -> list[dict[str, Any]]:
         part = scored.get((row["metric"], row["x_model"], row["y_model"]))
         if part is not None:
             pair |= grid(part, ranges[row["metric"]])
-        made.append(pair)
-    return made
+        pairs.append(pair)
+    return pairs
 
 
 def grid(part: pd.DataFrame, scale: Mapping[str, Any]) -> dict[str, Any]:

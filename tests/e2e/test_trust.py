@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from platorep import pipeline, stages
+from platorep.commands.align import align_models
+from platorep.commands.configuration import experiment
+from platorep.commands.extract import extract_models
+from platorep.commands.failures import raise_failures
 from platorep.core.errors import StoreError
 from platorep.core.verify import verify_store
 from tests.e2e.runs import configuration, contents, run
@@ -27,8 +30,8 @@ def one_thread():
 
 def extract(root, *words):
     cfg = configuration(root, *SMALL, *words)
-    stages.raise_failures(stages.extract_models(cfg, pipeline.Settings.from_config(cfg)))
-    return pipeline.Settings.from_config(cfg).store
+    raise_failures(extract_models(experiment(cfg)).failures)
+    return experiment(cfg).store
 
 
 @pytest.mark.parametrize(("first", "second"), [(8, 9), (9, 8), (7, 7)])
@@ -49,7 +52,7 @@ def test_the_scores_of_a_model_whose_settings_changed_are_those_of_the_present_s
     matrices = {}
     for name, cfg in (("first", first), ("second", second), ("first again", first)):
         run(cfg)
-        matrices[name] = pipeline.stored_alignment(cfg, pipeline.Settings.from_config(cfg)).matrix()
+        matrices[name] = experiment(cfg).alignment.matrix()
     assert matrices["first"].equals(matrices["first again"])
     assert matrices["first"].pixels.equals(matrices["second"].pixels)
     assert not matrices["first"].vit_random.equals(matrices["second"].vit_random)
@@ -88,9 +91,9 @@ def test_a_model_of_any_name_is_found_again_by_every_stage(tmp_path, name):
     )
     cfg = configuration(tmp_path, *words)
     run(cfg)
-    settings = pipeline.Settings.from_config(cfg)
-    assert pipeline.stored_alignment(cfg, settings).matrix().columns.tolist() == [name]
-    assert [one.name for one in settings.store.find(name)] == [name]
+    completed = experiment(cfg)
+    assert completed.alignment.matrix().columns.tolist() == [name]
+    assert [one.name for one in completed.store.find(name)] == [name]
 
 
 def test_damaged_features_stop_the_scores_and_leave_none_of_them(tmp_path):
@@ -101,5 +104,5 @@ def test_damaged_features_stop_the_scores_and_leave_none_of_them(tmp_path):
     raw[-7] ^= 64
     shard.write_bytes(raw)
     with pytest.raises(StoreError, match=r"pixels.*are not those that were written.*`platorep store repair`"):
-        stages.align_models(cfg, pipeline.Settings.from_config(cfg))
+        align_models(experiment(cfg))
     assert not list((tmp_path / "alignment").rglob("*.parquet"))

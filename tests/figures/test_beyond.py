@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from platorep.core.errors import StoreError
-from platorep.results.tables import SelectionTable
+from platorep.results.tables import AlignmentTable, SelectionTable
 from tests.figures.samples import join
 from tests.figures.tables import cross, drawn, galleries, plot, said, selected
 from tests.figures.test_fig3 import lines
@@ -45,9 +45,15 @@ def test_significance_of_held_out_scores_has_intervals_or_nothing_and_never_the_
     assert "No null was computed." in said(figure)
 
 
-def test_significance_refuses_pairs_without_null_and_interval():
-    with pytest.raises(StoreError, match=r"no null and no interval for a x v: .* statistics.permutations above 0"):
-        drawn("significance", cross(TWO))
+def test_significance_draws_no_band_where_there_is_no_null_and_says_so():
+    figure = drawn("significance", cross(TWO))
+    assert not figure.axes[0].patches
+    assert "No null was computed." in said(figure)
+    half = cross(TWO, null_sd=0.01)
+    half = AlignmentTable(half.frame.assign(null_mean=[0.1, np.nan]))
+    figure = drawn("significance", half)
+    assert len(figure.axes[0].patches) == 1
+    assert "Scores without a band have no null." in said(figure)
 
 
 def test_significance_of_many_pairs_has_a_panel_an_x_model_and_one_order_of_y_models():

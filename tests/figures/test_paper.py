@@ -10,9 +10,10 @@ from scipy.stats import spearmanr
 from platorep.core.errors import StoreError, UnknownNameError
 from platorep.figures.fig4 import LARGEST, radius
 from platorep.results.tables import AlignmentTable
-from tests.figures.samples import join, vision
+from tests.figures.samples import join, solved, vision
 from tests.figures.tables import METRIC, RANDOM, alignment, competence, cross, drawn, noise, said
 from tests.figures.test_fig3 import lines, texts
+from tests.figures.test_samples import clipped
 
 
 def pairs(scores: dict[tuple[str, str], float], **more: object) -> AlignmentTable:
@@ -56,6 +57,16 @@ def test_fig2_map_names_the_method_and_has_a_point_a_model():
     assert space.get_title(loc="left") == "MDS of −log alignment"
     assert sum(len(c.get_offsets()) for c in space.collections) == 9
     assert {f"v{i:02d}" for i in range(9)} <= set(texts(space))
+
+
+def test_fig2_numbers_the_points_of_many_models_and_names_them_in_a_key():
+    figure = drawn("fig2", vision(28), solved(28), projection="mds")
+    shown = texts(figure.axes[1])
+    assert {str(i) for i in range(1, 29)} <= set(shown)
+    named = dict(text.split("  ") for text in shown if "  " in text)
+    assert sorted(named, key=int) == [str(i) for i in range(1, 29)]
+    assert set(named.values()) == {f"v{i:02d}" for i in range(28)}
+    assert clipped(figure) == []
 
 
 def test_fig2_refuses_what_it_cannot_place():

@@ -7,8 +7,9 @@ import json
 import yaml
 from huggingface_hub import snapshot_download
 
-from platorep import doctor, pipeline
 from platorep.cli.schema import config_dir
+from platorep.commands import doctor
+from platorep.commands.configuration import experiment
 from platorep.core.specs import CorpusSpec, DatasetSpec
 from platorep.data.examining import examine_data
 from tests.e2e.runs import configuration
@@ -87,8 +88,7 @@ def test_the_command_has_a_row_for_everything_and_ends_well_whatever_is_wrong(hu
         tmp_path, "suite=prh_downstream", "dataset=wit_1024", "corpus=openwebtext", "corpus.revision=null",
         "probe=vtab", "models.olmo-1b.revision=no-such-branch", "models.olmo-7b.id=not/a/name", "compute.device=cpu",
     )  # fmt: skip
-    settings = pipeline.Settings.from_config(cfg)
-    doctor.examine(cfg, settings, as_json=True)
+    doctor.doctor(experiment(cfg), as_json=True)
     told = json.loads(capsys.readouterr().out)
     found = {model["name"]: model["found"] for model in told["models"]}
     gated = ("gemma-2b", "gemma-7b", "mistral-7b", "mixtral-8x7b")
@@ -108,7 +108,7 @@ def test_the_command_has_a_row_for_everything_and_ends_well_whatever_is_wrong(hu
     assert not hub.asked("storage|resolve/")
 
     monkeypatch.setenv("COLUMNS", "300")
-    doctor.examine(cfg, settings, as_json=False)
+    doctor.doctor(experiment(cfg), as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert (
         "of an account that accepted their terms is needed for: gemma-2b, gemma-7b, mistral-7b, mixtral-8x7b." in shown
