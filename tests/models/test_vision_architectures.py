@@ -11,8 +11,8 @@ from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models import load, resolve
 from platorep.models.vision import TimmEncoder
-from scripts.architectures import clip_models, timm_models, transformers_models
-from scripts.architectures.vision import DOCS, pages
+from tests.architectures import clip_models, timm_models, transformers_models
+from tests.architectures.vision import DOCS, pages
 from tests import small_models
 
 

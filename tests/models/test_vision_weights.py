@@ -14,7 +14,7 @@ from platorep.core.specs import ModelSpec
 from platorep.models import load, loading_vision, repositories, resolve
 from platorep.models.loading_vision import timm_from_file
 from platorep.models.networks import noise_pictures
-from scripts.architectures import transformers_models
+from tests.architectures import transformers_models
 from tests import small_models
 
 

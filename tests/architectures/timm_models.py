@@ -11,7 +11,7 @@ from platorep.core.specs import ModelSpec
 from platorep.models.networks import noise_pictures
 from platorep.models.vision import TimmEncoder
 from platorep.models.weights import seeded
-from scripts.architectures.rows import Row, enliven, measured, refused
+from tests.architectures.rows import Row, enliven, measured, refused
 
 
 SMALL = {"depth": 2, "embed_dim": 32, "num_heads": 4}

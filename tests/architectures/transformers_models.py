@@ -14,7 +14,7 @@ from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models import load, resolve
 from platorep.models.networks import noise_pictures
 from platorep.models.weights import seeded
-from scripts.architectures.rows import Row, enliven, measured, refused
+from tests.architectures.rows import Row, enliven, measured, refused
 
 
 SMALL = {

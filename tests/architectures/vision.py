@@ -1,4 +1,4 @@
-"""Writes docs/models/timm.md, open_clip.md and transformers_vision.md: python -m scripts.architectures.vision"""
+"""Writes docs/models/timm.md, open_clip.md and transformers_vision.md: python -m tests.architectures.vision"""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from scripts.architectures import clip_models, timm_models, transformers_models
-from scripts.architectures.rows import Row, table
+from tests.architectures import clip_models, timm_models, transformers_models
+from tests.architectures.rows import Row, table
 
 
 DOCS = Path(__file__).parents[2] / "docs" / "models"
@@ -21,7 +21,7 @@ library* compares features with the library's own states, pooled by a few lines 
 compares a picture (or text) alone with the same one in a batch of three. Both are shares of a feature's length;
 "none" is below {exact} and {rounding}. The same comparison runs once whenever a model is loaded.
 
-This page is written by `python -m scripts.architectures.vision`.
+This page is written by `python -m tests.architectures.vision`.
 """
 
 TIMM = """\
@@ -62,7 +62,7 @@ def pages() -> Iterator[tuple[str, str]]:
     import timm
     import transformers
 
-    from scripts.architectures.rows import EXACT, ROUNDING
+    from tests.architectures.rows import EXACT, ROUNDING
 
     columns = COLUMNS.format(exact=f"{EXACT:g}", rounding=f"{ROUNDING:g}")
     networks = timm_models.NETWORKS

@@ -12,8 +12,8 @@ from transformers import BertConfig
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models import Text, TextRules, load, resolve
 from platorep.models.networks import noise_pictures
-from scripts.architectures import timm_models
-from scripts.architectures.rows import Row, measured, refused
+from tests.architectures import timm_models
+from tests.architectures.rows import Row, measured, refused
 
 
 PICTURE = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
