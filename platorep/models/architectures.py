@@ -13,49 +13,63 @@ from platorep.core.errors import SpecError
 
 
 DECODERS = ("ForCausalLM", "LMHeadModel")
-"""How the names of decoders with a language model's head end."""
+"""How the names of decoders with a language model's head end, whoever wrote them."""
 
 
-def auto_class(config: Any, name: str) -> tuple[Any, Any]:
-    """The automatic class that loads the part of a checkpoint that features are made of, and the config to give it.
+def auto_class(config: Any) -> Any:
+    """The automatic class of transformers that loads what features are made of.
 
-    Decoders are loaded with their head. Of an encoder-decoder only the encoder is loaded where transformers has a class
-    for it. Of a vision-language model everything is loaded, because the checkpoint names its tensors after the whole.
+    Decoders are loaded with their head, and models of several parts as a whole, because the checkpoint names its tensors
+    after the whole; of T5's kind the encoder alone.
 
     Args:
         config: the checkpoint's config.
-        name: the model, for messages.
-
-    Raises:
-        SpecError: transformers has no class that reads text for such a checkpoint.
     """
     import transformers
     from transformers.models.auto import modeling_auto as known
 
     kind, saved_as = type(config), (getattr(config, "architectures", None) or [""])[0]
-    if getattr(config, "is_encoder_decoder", False) or saved_as.endswith("EncoderModel"):
-        encoder_alone = kind in known.MODEL_FOR_TEXT_ENCODING_MAPPING
-        return (transformers.AutoModelForTextEncoding if encoder_alone else transformers.AutoModel), config
-    if saved_as.endswith(DECODERS):
-        return transformers.AutoModelForCausalLM, config
-    if saved_as.endswith("ForConditionalGeneration"):
-        if kind in known.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            return transformers.AutoModelForImageTextToText, config
-        if kind in getattr(known, "MODEL_FOR_MULTIMODAL_LM_MAPPING", ()):
-            return transformers.AutoModelForMultimodalLM, config
-    text = config.get_text_config(decoder=True)
-    if text is config or saved_as.endswith("ForConditionalGeneration"):
-        return transformers.AutoModel, config
-    if type(text) not in known.MODEL_MAPPING:
-        raise SpecError(
-            f"{name}: transformers cannot load the text part of {saved_as or kind.__name__} alone. "
-            "Give a language model, a text encoder or a vision-language model that writes text."
-        )
-    return transformers.AutoModel, text  # the text tower of a dual encoder, such as CLIP
+    of_t5 = getattr(config, "is_encoder_decoder", False) and config.model_type in ("t5", "mt5", "umt5")
+    if (of_t5 or saved_as.endswith("EncoderModel")) and kind in known.MODEL_FOR_TEXT_ENCODING_MAPPING:
+        return transformers.AutoModelForTextEncoding
+    by_own_code = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+    if by_own_code or (saved_as.endswith(DECODERS) and kind in known.MODEL_FOR_CAUSAL_LM_MAPPING):
+        return transformers.AutoModelForCausalLM
+    for task, auto in {
+        "CAUSAL_LM": "AutoModelForCausalLM",
+        "SEQ_TO_SEQ_CAUSAL_LM": "AutoModelForSeq2SeqLM",
+        "IMAGE_TEXT_TO_TEXT": "AutoModelForImageTextToText",
+        "MULTIMODAL_LM": "AutoModelForMultimodalLM",
+    }.items():
+        names = getattr(known, f"MODEL_FOR_{task}_MAPPING_NAMES", {})
+        if names.get(config.model_type) == saved_as and kind in getattr(known, f"MODEL_FOR_{task}_MAPPING"):
+            return getattr(transformers, auto)
+    return transformers.AutoModel
+
+
+def _decoder(model: Any) -> nn.Module:
+    """The innermost model below a head; some classes have a layer called "decoder", or a decoder with a head of its own."""
+    from transformers import PreTrainedModel
+
+    found = model.get_decoder()
+    if found is model or not isinstance(found, PreTrainedModel):
+        found = next((child for child in model.children() if isinstance(child, PreTrainedModel)), model)
+    return found if found is model or found.get_output_embeddings() is None else _decoder(found)
 
 
 def _is_integer(value: Any) -> bool:
     return isinstance(value, int)
+
+
+def reported_states(output: Any) -> list[torch.Tensor]:
+    """The hidden states of an output; of a state that is a tuple, the first."""
+    return [state[0] if isinstance(state, tuple) else state for state in getattr(output, "hidden_states", None) or ()]
+
+
+def last_states(output: Any) -> torch.Tensor:
+    """What a head is put on."""
+    final = getattr(output, "last_hidden_state", None)
+    return reported_states(output)[-1] if final is None else final
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,8 @@ class TextPart:
     Attributes:
         body: from token ids to hidden states.
         head: from the last states to logits; None where the model gives no probabilities.
-        whole: the model as it was loaded.
-        label: what the body is of the whole: "model", "encoder" or "language model".
+        whole: the model around both; the body itself where there is no head.
+        label: what the body is of the model: "model", "encoder" or "language model".
         config: the body's settings.
     """
 
@@ -81,12 +95,17 @@ class TextPart:
         """The encoder of an encoder-decoder, the language model of a model with several parts, else the base model."""
         if model.config.is_encoder_decoder:
             encoder = model.get_encoder()
-            return cls(encoder, None, model, "encoder", getattr(encoder, "config", model.config))
+            return cls(encoder, None, encoder, "encoder", getattr(encoder, "config", model.config))
         head = model.get_output_embeddings()
         config = model.config.get_text_config(decoder=True)
         label = "model" if config is model.config else "language model"
-        body = model.get_decoder() if head is not None or label != "model" else model
-        return cls(body, head, model, label, config)
+        if head is None and label != "model" and model.can_generate():
+            raise SpecError(
+                f"{type(model).__name__} does not say where the head of its language model is, so that its text part cannot "
+                "be told from the rest. Give a causal language model or a text encoder."
+            )
+        body = _decoder(model) if head is not None or label != "model" else model
+        return cls(body, head, body if head is None else model, label, config)
 
     def modules(self) -> nn.Module:
         """The model without parts that do not read text: body and head."""
@@ -94,12 +113,21 @@ class TextPart:
 
     def vocabulary(self) -> int:
         """Rows of the input embeddings: every token id must be smaller."""
-        return len(self.whole.get_input_embeddings().weight)
+        try:
+            table = self.whole.get_input_embeddings()
+            return len(getattr(table, "weight", table))
+        except (AttributeError, NotImplementedError, TypeError):
+            if size := getattr(self.config, "vocab_size", None):
+                return size
+            raise SpecError(
+                f"{type(self.body).__name__} has no embeddings of tokens: it does not read text. "
+                "Give a causal language model, a text encoder or an encoder-decoder for text."
+            ) from None
 
     def ordinary_ids(self, tokenizer: Any) -> list[int]:
         """Token ids that stand for text: neither the tokenizer's special tokens nor any that the config gives a meaning."""
         rows = self.vocabulary()
-        settings = {**self.whole.config.to_dict(), **self.config.to_dict()}
+        settings = {**getattr(self.whole, "config", self.config).to_dict(), **self.config.to_dict()}
         named = [value for key, value in settings.items() if key.endswith(("token_id", "token_index"))]
         special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder, *filter(_is_integer, named)}
         ordinary = [i for i in range(min(rows, len(tokenizer))) if i not in special]
@@ -119,11 +147,39 @@ class TextPart:
             states: whether the output's `hidden_states` are wanted.
         """
         options: dict[str, Any] = {"output_hidden_states": True} if states else {}
-        if "use_cache" in inspect.signature(self.body.forward).parameters:
+        accepted = inspect.signature(self.body.forward).parameters
+        if "use_cache" in accepted or (self.head is not None and "kwargs" in accepted):
             options["use_cache"] = False
         if mask is not None and self.takes_mask:
             options["attention_mask"] = mask
         return self.body(input_ids=ids, **options)
+
+    def states(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> list[torch.Tensor]:
+        """The hidden states that the body reports."""
+        return reported_states(self.run(ids, mask, states=True))
+
+    def logits(self, states: torch.Tensor, kind: type) -> torch.Tensor:
+        """The model's own logits of last states, float32: what the model around the body makes of them.
+
+        Scaling, capping and further layers before the head are the model's, whatever they are.
+
+        Args:
+            states: (positions, width).
+            kind: the class of the body's output.
+
+        Returns:
+            (positions, vocabulary).
+        """
+        answer = kind(last_hidden_state=states[None])
+        before = vars(self.body).get("forward")  # accelerate's, where it moves weights or inputs
+        self.body.forward = lambda *_, **__: answer
+        try:
+            ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
+            return self.whole(input_ids=ids, use_cache=False).logits[0].float()
+        finally:
+            del self.body.forward
+            if before is not None:
+                self.body.forward = before
 
     def run_whole(self, ids: torch.Tensor) -> Any:
         """The output of the model that has the head, with its hidden states; the body's where there is no head."""

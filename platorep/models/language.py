@@ -7,7 +7,6 @@ tokenizer would do: a causal model cannot see what comes after, so that it needs
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -18,11 +17,11 @@ from torch import nn
 
 from platorep.core.errors import DataError
 from platorep.core.specs import ModelSpec
-from platorep.models.architectures import TextPart
+from platorep.models.architectures import TextPart, last_states, reported_states
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
 from platorep.models.hooks import pooled_outputs
 from platorep.models.pooling import pool_tokens
-from platorep.models.probing import examine
+from platorep.models.probing import examine, repeatable
 
 
 log = logging.getLogger(__name__)
@@ -65,11 +64,8 @@ class LanguageEncoder(Layers):
         self.nature = examine(part, part.ordinary_ids(tokenizer), self.pad, device, spec.name)
         self.blocks, self.causal = self.nature.blocks, self.nature.causal
         self.model = part.modules()
-        self.part = dataclasses.replace(part, whole=self.model)  # a vision tower is not kept
-        self.body = part.body
-        last = self.nature.states - 2
-        names = [*(f"block.{i}" for i in range(last)), f"block.{last}.norm" if self.nature.normed else f"block.{last}"]
-        super().__init__(("embedding", *names))
+        self.part, self.body = part, part.body
+        super().__init__(self.nature.names())
         self.facts |= {"parameters": sum(p.numel() for p in self.model.parameters())}
         if part.label != "model":
             self.facts["part"] = f"the {part.label} of {type(model).__name__}"
@@ -147,7 +143,7 @@ class LanguageEncoder(Layers):
         def pool(hidden: torch.Tensor) -> torch.Tensor:
             return pool_tokens(hidden, pooled.to(hidden.device), self.pool).to(self.device)
 
-        with torch.inference_mode():
+        with torch.inference_mode(), repeatable(self.device, self.spec.name):
             features, final = self._states(ids, None if self.causal and self.part.head is not None else mask, pool)
             scalars = self._bits(batch, ids, final) if bits else {}
         return Encoded(features, scalars)
@@ -158,14 +154,13 @@ class LanguageEncoder(Layers):
         """Pooled states of the kept layers, and the last states of all tokens."""
         if self.blocks is None:
             output = self.part.run(ids, mask, states=True)
-            final = getattr(output, "last_hidden_state", None)
-            pooled = [pool(output.hidden_states[i]) for i in self.kept]
-            return pooled, output.hidden_states[-1] if final is None else final
+            states = reported_states(output)
+            return [pool(states[i]) for i in self.kept], last_states(output)
         last = len(self.all_layers) - 1
         hooked = [i for i in self.kept if i < last or not self.nature.normed]
         modules = {self.all_layers[i]: self.blocks[max(i - 1, 0)] for i in hooked}
         with pooled_outputs(modules, pool, inputs=frozenset(["embedding"])) as features:
-            final = self.part.run(ids, mask).last_hidden_state
+            final = last_states(self.part.run(ids, mask))
         if last in self.kept and self.nature.normed:
             features[self.all_layers[last]] = pool(final)
         return [features[name] for name in self.layers], final
@@ -251,16 +246,8 @@ class LanguageEncoder(Layers):
         return {"bits": bits + first, "bits_released": bits}
 
     def _logits(self, states: torch.Tensor) -> torch.Tensor:
-        """Float32 logits of states (positions, width), with the scaling and capping that some architectures do."""
-        head, config = self.part.head, self.part.config
-        logits = head(states.to(head.weight.dtype)).float()
-        if scale := getattr(config, "logit_scale", None):
-            logits = logits * scale
-        if scale := getattr(config, "logits_scaling", None):
-            logits = logits / scale
-        if cap := getattr(config, "final_logit_softcapping", None):
-            logits = torch.tanh(logits / cap) * cap
-        return logits
+        """Float32 logits of states (positions, width)."""
+        return self.part.logits(states, self.nature.output)
 
     def _can_score(self, headless: bool) -> bool:
         """Whether bits can be measured; otherwise says why not."""
@@ -269,7 +256,7 @@ class LanguageEncoder(Layers):
         elif headless:
             reason = "the checkpoint has no output embeddings"
         elif not self._logits_agree():
-            reason = "its logits are more than its output embeddings times the last state"
+            reason = "its logits depend on more than its last states"
         else:
             return True
         log.warning("%s: no bits per byte: %s.", self.spec.name, reason)
@@ -278,8 +265,14 @@ class LanguageEncoder(Layers):
 
     @torch.inference_mode()
     def _logits_agree(self) -> bool:
-        """Whether our logits are the model's own: an architecture may do more to them than we know of."""
-        wanted, computed = self.nature.logits[0].float(), self._logits(self.nature.final[0])
+        """Whether logits made of the last states are those that the model gave itself."""
+        wanted = self.nature.logits[0].float()
+        try:
+            computed = self._logits(self.nature.final[0])
+        except (RuntimeError, AttributeError, TypeError, ValueError, LookupError):
+            return False
+        if computed.shape != wanted.shape:
+            return False
         size = wanted.nan_to_num(0, 0, 0).abs().max().item()  # what is not finite is found when features are written
         return torch.allclose(computed.to(wanted.device), wanted, rtol=0.02, atol=0.02 * size + 1e-6, equal_nan=True)
 
@@ -289,7 +282,7 @@ class LanguageEncoder(Layers):
         if self.start is None:
             width = self.nature.logits.shape[-1]
             return torch.full((width,), -math.log(width), device=self.device)
-        final = self.part.run(torch.tensor([[self.start]], device=self.device)).last_hidden_state
+        final = last_states(self.part.run(torch.tensor([[self.start]], device=self.device), states=True))
         return self._logits(final[0, -1:])[0].to(self.device).log_softmax(0)
 
 

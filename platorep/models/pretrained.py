@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from platorep.assets import cache_dir
 from platorep.assets.hub import snapshot
@@ -38,6 +39,10 @@ WEIGHT_FILES = (
     ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
 )
 """Names of the files that hold weights; those of the first row that is there are taken."""
+
+
+Features = Callable[[Any], tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]]
+"""From a model to the module that makes features, and a function that runs it on any input and returns them."""
 
 
 @contextmanager
@@ -70,7 +75,7 @@ def load_language(spec: ModelSpec, device: torch.device) -> Encoder:
     options = {"trust_remote_code": spec.trust_remote_code}
     with explained(spec, "config", where):
         config = AutoConfig.from_pretrained(where, **options)
-    auto, config = auto_class(config, spec.name)
+    auto = auto_class(config)
     with explained(spec, "tokenizer", where):
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
     if not tokenizer.is_fast:
@@ -85,7 +90,7 @@ def load_language(spec: ModelSpec, device: torch.device) -> Encoder:
         if spec.asset is None:
             _fetch_weights(spec, rules.transformer)
         settings = {"device_map": _placement(spec, shape, device), **_quantized(spec), **options}
-        model, missing = open_pretrained(auto, where, config, spec, _states_of_any_text(device), **settings)
+        model, missing = open_pretrained(auto, where, config, spec, _text_features(device), **settings)
         head = model.get_output_embeddings()
         tensors = dict(model.named_parameters(remove_duplicate=False))
         headless = head is not None and any(tensors.get(key) is head.weight for key in missing)
@@ -109,7 +114,7 @@ def open_pretrained(
     folder: Path,
     config: Any,
     spec: ModelSpec,
-    features: Callable[[Any], Iterable[torch.Tensor]],
+    features: Features,
     **settings: Any,
 ) -> tuple[Any, frozenset[str]]:
     """A model with all weights that features need, in evaluation mode, in the spec's dtype.
@@ -119,7 +124,7 @@ def open_pretrained(
         folder: where the files are.
         config: its config.
         spec: the resolved spec.
-        features: runs the model on any input and returns what features are made of (see `check_weights`).
+        features: of the model, the module that makes features and how to run it (see `check_weights`).
         settings: passed on to `from_pretrained`.
 
     Returns:
@@ -139,16 +144,16 @@ def open_pretrained(
             **settings,
         )
     model.eval()
-    return model, check_weights(model, info, lambda: features(model), spec.name)
+    return model, check_weights(model, info, *features(model), spec.name)
 
 
-def _states_of_any_text(device: torch.device) -> Callable[[Any], Iterable[torch.Tensor]]:
-    def states(model: Any) -> Iterable[torch.Tensor]:
+def _text_features(device: torch.device) -> Features:
+    def features(model: Any) -> tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]:
         part = TextPart.of(model)
         ids = torch.arange(8, device=device)[None] % part.vocabulary()
-        return part.run(ids, torch.ones_like(ids), states=True).hidden_states
+        return part.body, lambda: part.states(ids, torch.ones_like(ids))
 
-    return states
+    return features
 
 
 def _folder(spec: ModelSpec) -> Path:
@@ -195,8 +200,8 @@ def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
     whole = hasattr(transformers, "GgufConfig")
     settings = {"quantization_config": transformers.GgufConfig(dequantize=True)} if whole else {}
     single = spec.replace(dtype="float32")
-    states = _states_of_any_text(torch.device("cpu"))
-    model, _ = open_pretrained(AutoModelForCausalLM, gguf.parent, config, single, states, **source, **settings)
+    features = _text_features(torch.device("cpu"))
+    model, _ = open_pretrained(AutoModelForCausalLM, gguf.parent, config, single, features, **source, **settings)
     # A model that remembers its quantiser refuses to be saved: the plain float weights go into a plain model.
     values = {key: value for key, value in model.config.to_dict().items() if key != "quantization_config"}
     config = type(model.config).from_dict(values)

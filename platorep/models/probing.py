@@ -16,7 +16,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from platorep.core.errors import PlatorepError, SpecError
-from platorep.models.architectures import TextPart
+from platorep.models.architectures import TextPart, last_states, reported_states
 
 
 SHORT, LONG = 8, 12
@@ -39,6 +39,7 @@ class Nature:
         positions: most tokens that its position table has places for; None where it has no such table.
         ids: the short text, (1, tokens).
         final: the last states of the short text, (1, tokens, width).
+        output: the class of the body's output.
         logits: the model's own logits of the short text, (1, tokens, vocabulary); None without a head.
     """
 
@@ -50,7 +51,19 @@ class Nature:
     positions: int | None
     ids: torch.Tensor
     final: torch.Tensor
+    output: type
     logits: torch.Tensor | None
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the layers: "embedding", "block.0", …, or "state.0", … where no blocks are known to make them."""
+        if self.blocks is None:
+            return tuple(f"state.{i}" for i in range(self.states))
+        last = self.states - 2
+        return (
+            "embedding",
+            *(f"block.{i}" for i in range(last)),
+            f"block.{last}.norm" if self.normed else f"block.{last}",
+        )
 
 
 @torch.inference_mode()
@@ -73,22 +86,41 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
     short, long = (ids.to(device) for ids in _texts(ordinary))
     with _explained(part, name):
         reported = part.run_whole(short)
-        states = reported.hidden_states
+        states = reported_states(reported)
         _check_states(states, part, name)
         with _PositionTables() as tables, _watched(part.body, len(states) - 1) as watched:
             output = part.run(short, states=True)
-        if not _close(states, output.hidden_states, _tolerance(part)):
+            again, final = reported_states(output), last_states(output)
+        if not _close(states, again, _tolerance(part)):
             raise SpecError(
                 f"{name}: {type(part.whole).__name__} gives other hidden states when it, or its "
                 f"{type(part.body).__name__} alone, reads the same text again. Features of it would not be repeatable."
             )
-        causal, company = _company(part, states, short, long, pad)
-    final = getattr(output, "last_hidden_state", None)
-    blocks, normed = (None, False) if final is None else _find_blocks(watched, output.hidden_states, final)
-    final = output.hidden_states[-1] if final is None else final
+        causal, company = _company(part, states, short, long, pad, name)
+    blocks, normed = _find_blocks(watched, again, final)
     positions = min(tables.places, default=None)
     logits = getattr(reported, "logits", None)
-    return Nature(len(states), blocks, normed, causal, company, positions, short, final, logits)
+    return Nature(len(states), blocks, normed, causal, company, positions, short, final, type(output), logits)
+
+
+@contextmanager
+def repeatable(device: torch.device, name: str) -> Iterator[None]:
+    """Refuses what is computed inside if random numbers were drawn for it, as hashing attention does for long texts.
+
+    Raises:
+        SpecError: the state of a generator of random numbers changed.
+    """
+    before = _random_states(device)
+    yield
+    if not all(torch.equal(a, b) for a, b in zip(before, _random_states(device), strict=True)):
+        raise SpecError(
+            f"{name}: the model draws random numbers while it reads texts of this length, so that its features would not be "
+            "repeatable. Shorten the texts (max_tokens), or choose another model."
+        )
+
+
+def _random_states(device: torch.device) -> list[torch.Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
 
 
 def _texts(ordinary: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,17 +148,16 @@ def _explained(part: TextPart, name: str) -> Iterator[None]:
         ) from error
 
 
-def _check_states(states: Any, part: TextPart, name: str) -> None:
+def _check_states(states: Sequence[torch.Tensor], part: TextPart, name: str) -> None:
     kind = type(part.body).__name__
     if not states:
         raise SpecError(
             f"{name}: {kind} reports no hidden states (output_hidden_states), so there are no layers to take."
         )
-    lengths = [tuple(state.shape[:-1]) for state in states]
-    if wrong := [shape for shape in lengths if shape != (1, SHORT)]:
+    if wrong := [tuple(state.shape) for state in states if state.shape[:-1] != (1, SHORT)]:
         raise SpecError(
-            f"{name}: {kind} changes the number of tokens from layer to layer: {SHORT} tokens became states of shape "
-            f"{wrong[0]}. Its layers cannot be pooled over the text's own tokens."
+            f"{name}: {kind} makes states of shape {wrong[0]} of a text of {SHORT} tokens; expected (1, {SHORT}, width). "
+            "Layers without one vector a token cannot be pooled over a text's tokens."
         )
 
 
@@ -192,27 +223,44 @@ def _find_blocks(
                 return modules, False
             if equal(final, states[last]):
                 return modules, True
+        without_embedding = all(equal(seen.get(i + 1), states[i]) for i in range(last))
+        if without_embedding and equal(final, states[last]):
+            return modules, True
     return None, False
 
 
 def _company(
-    part: TextPart, states: Sequence[torch.Tensor], short: torch.Tensor, long: torch.Tensor, pad: int
+    part: TextPart, states: Sequence[torch.Tensor], short: torch.Tensor, long: torch.Tensor, pad: int, name: str
 ) -> tuple[bool, Company]:
     """Whether states are causal, and which texts may share a batch; a model with a head is first tried without a mask."""
-    ids = torch.full((2, LONG), pad, device=short.device)
+    ids = torch.full((3, LONG), pad, device=short.device)
     mask = torch.ones_like(ids)
     ids[:1, :SHORT], ids[1:] = short, long
+    ids[2, -2] = next(token for token in long[0] if token != long[0, -2])
     mask[0, SHORT:] = 0
-    batch = part.run(ids, None if part.head is not None else mask, states=True).hidden_states
+    batch = part.states(ids, None if part.head is not None else mask)
+    _check_attention(batch, part, name)
     tolerance = _tolerance(part)
-    beginnings = [[state[i : i + 1, : SHORT - 1] for state in batch] for i in (0, 1)]
-    causal = _close(*beginnings, tolerance / 8)
+    causal = _close([s[:1, : SHORT - 1] for s in batch], [s[1:2, : SHORT - 1] for s in batch], tolerance / 8)
     if part.head is not None and not causal:
-        batch = part.run(ids, mask, states=True).hidden_states
+        batch = part.states(ids, mask)
     if _close(states, [state[:1, :SHORT] for state in batch], tolerance):
         return causal, "padded"
-    batch = part.run(torch.cat([short, long[:, -SHORT:]]), states=True).hidden_states
+    batch = part.states(torch.cat([short, long[:, -SHORT:]]))
     return causal, "equal" if _close(states, [state[:1] for state in batch], tolerance) else "alone"
+
+
+def _check_attention(batch: Sequence[torch.Tensor], part: TextPart, name: str) -> None:
+    """Refuses a model in which no token sees the one before it: attention without its kernel can put out zeros."""
+    if batch[0].shape[:2] != (3, LONG):
+        return
+    moved = [not torch.equal(state[1, -2], state[2, -2]) for state in batch]
+    if any(moved) and all(torch.equal(state[1, -1], state[2, -1]) for state in batch):
+        device = part.body.device if hasattr(part.body, "device") else "this device"
+        raise SpecError(
+            f"{name}: in {type(part.body).__name__} no token sees any other on {device}: its attention does nothing there. "
+            "It may need a GPU, or a kernel that is not installed."
+        )
 
 
 def _tolerance(part: TextPart) -> float:

@@ -18,16 +18,21 @@ NUMBERED = re.compile(r"(.*?)\.(\d+)\.(.*)")
 
 
 def check_weights(
-    model: nn.Module, info: Mapping[str, Any], features: Callable[[], Iterable[torch.Tensor]], name: str
+    model: nn.Module,
+    info: Mapping[str, Any],
+    part: nn.Module,
+    features: Callable[[], Iterable[torch.Tensor]],
+    name: str,
 ) -> frozenset[str]:
     """Refuses a checkpoint that lacks a tensor which features are made of, or holds one that the architecture leaves out.
 
-    A missing tensor is needed if it belongs to a numbered block, or if the features depend on it: then it has a gradient.
-    Heads and poolers usually have none.
+    A missing tensor is needed if it belongs to one of the numbered blocks of the part that makes features, or if the
+    features depend on it: then it has a gradient. Heads and poolers usually have none.
 
     Args:
         model: what `from_pretrained` made, with `output_loading_info=True` and `ignore_mismatched_sizes=True`.
         info: the loading information that came with it: missing, unexpected and mismatched names.
+        part: the module in it that makes features; the model itself, if it has no other parts.
         features: runs the model on any input and returns what features are made of; called only where tensors are missing.
         name: the model, for messages.
 
@@ -44,9 +49,11 @@ def check_weights(
             f"{_and_others(mismatched)}. The config belongs to another model, or the file is damaged."
         )
     missing, unread = frozenset(info["missing_keys"]), frozenset(info["unexpected_keys"])
-    needed = {key for key in missing if NUMBERED.fullmatch(key)}
+    tensors = _tensors(model)
+    inside = {id(tensor) for tensor in _tensors(part).values()}
+    needed = {key for key in missing if NUMBERED.fullmatch(key) and id(tensors.get(key)) in inside}
     if rest := missing - needed:
-        needed |= _reached(model, rest, features)
+        needed |= _reached(tensors, rest, features)
     if needed:
         raise SpecError(
             f"{name}: the checkpoint lacks {sorted(needed)[0]}{_and_others(needed)}, which features are made of. "
@@ -67,9 +74,14 @@ def _and_others(keys: Collection[Any]) -> str:
     return f" and {len(keys) - 1} more" if len(keys) > 1 else ""
 
 
-def _reached(model: nn.Module, keys: Iterable[str], features: Callable[[], Iterable[torch.Tensor]]) -> set[str]:
+def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    return dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
+
+
+def _reached(
+    tensors: Mapping[str, torch.Tensor], keys: Iterable[str], features: Callable[[], Iterable[torch.Tensor]]
+) -> set[str]:
     """Which of the tensors the features depend on."""
-    tensors = dict(model.named_parameters(remove_duplicate=False)) | dict(model.named_buffers(remove_duplicate=False))
     asked = {key: tensors[key] for key in keys if key in tensors and tensors[key].is_floating_point()}
     buffers = {key: tensor for key, tensor in asked.items() if not isinstance(tensor, nn.Parameter)}
     reached = _spoiling(buffers, features)
