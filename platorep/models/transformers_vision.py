@@ -114,7 +114,7 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
 
     def states(model: Any) -> Iterable[torch.Tensor]:
         with _about(spec):
-            return picture_tower(model, noise_pictures(inputs.size, 1).to(model.dtype))[1]
+            return picture_tower(model, noise_pictures(inputs.size).to(model.dtype))[1]
 
     if spec.weights == "random":
         model = seeded(spec.seed, lambda: AutoModel.from_config(config, **options))
@@ -126,7 +126,7 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
         add_weight_noise(model, spec.weight_noise, spec.seed)
     model.eval().to(device, getattr(torch, spec.dtype))
     with _about(spec), torch.inference_mode():
-        tower, _ = picture_tower(model, noise_pictures(inputs.size, 1).to(device, model.dtype))
+        tower, _ = picture_tower(model, noise_pictures(inputs.size).to(device, model.dtype))
     encoder = TransformersPictureEncoder(spec, tower, inputs, device)
     encoder.check()
     return encoder
@@ -163,17 +163,22 @@ def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[
     """
     from transformers import PreTrainedModel
 
-    reason = "it has no part that takes pictures alone"
+    first: SpecError | None = None
     for module in model.modules():
         if isinstance(module, PreTrainedModel) and module.main_input_name == "pixel_values":
             try:
                 return module, hidden_states(module, pictures)
+            except torch.OutOfMemoryError:
+                raise
+            except SpecError as error:
+                first = first or error
             except Exception as error:  # a model of several modalities asks for the others in its own words
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-    raise SpecError(
-        f"transformers' {type(model).__name__} cannot be read as a vision model: {reason.rstrip('.')}. Take a model whose "
-        "vision part takes pixel_values alone."
-    )
+                reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
+                first = first or SpecError(
+                    f"transformers' {type(module).__name__} does not run on pictures alone ({reason}). Take a model whose "
+                    "vision part takes pixel_values and nothing else."
+                )
+    raise first or SpecError(f"transformers' {type(model).__name__} has no part that takes pictures.")
 
 
 def picture_input(spec: ModelSpec) -> PictureInput:
@@ -233,5 +238,5 @@ def _about(spec: ModelSpec) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a model that is made for other inputs raises nearly every built-in error
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:300].rstrip(".")
-        raise SpecError(f"{spec.name}: {spec.id!r} cannot be run as a vision model: {reason}.") from error
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
+        raise SpecError(f"{spec.name}: {spec.id!r} does not run as a vision model ({reason}).") from error

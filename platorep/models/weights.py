@@ -83,8 +83,11 @@ def _reached(
 ) -> set[str]:
     """Which of the tensors the features depend on."""
     asked = {key: tensors[key] for key in keys if key in tensors and tensors[key].is_floating_point()}
+    buffers = {key: tensor for key, tensor in asked.items() if not isinstance(tensor, nn.Parameter)}
+    reached = _spoiling(buffers, features)
+    asked = {key: tensor for key, tensor in asked.items() if key not in buffers}
     if not asked:
-        return set()
+        return reached
     before = {key: tensor.requires_grad for key, tensor in tensors.items()}
     try:
         for tensor in tensors.values():
@@ -94,12 +97,31 @@ def _reached(
         with torch.enable_grad():
             total = sum(feature.float().sum() for feature in features())
             if not total.requires_grad:
-                return set()
+                return reached
             gradients = torch.autograd.grad(total, list(asked.values()), allow_unused=True)
     finally:
         for key, tensor in tensors.items():
             tensor.requires_grad_(before[key])
-    return {key for key, gradient in zip(asked, gradients, strict=True) if gradient is not None}
+    return reached | {key for key, gradient in zip(asked, gradients, strict=True) if gradient is not None}
+
+
+@torch.no_grad()
+def _spoiling(buffers: Mapping[str, torch.Tensor], features: Callable[[], Iterable[torch.Tensor]]) -> set[str]:
+    """All of the buffers, if the features are no longer finite once these hold NaN; else none.
+
+    Running means and variances of batch norms have no gradient.
+    """
+    if not buffers:
+        return set()
+    before = {key: buffer.clone() for key, buffer in buffers.items()}
+    try:
+        for buffer in buffers.values():
+            buffer.fill_(float("nan"))
+        spoilt = not all(bool(feature.isfinite().all()) for feature in features())
+    finally:
+        for key, buffer in buffers.items():
+            buffer.copy_(before[key])
+    return set(buffers) if spoilt else set()
 
 
 def _explanation(model: nn.Module, needed: Collection[str], unread: Collection[str]) -> str:
