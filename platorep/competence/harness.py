@@ -111,7 +111,8 @@ def read_harness(path: Path) -> tuple[Weights, list[Figure]]:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise DataError(
-            f"{visible(str(path))} is not a result file of lm-evaluation-harness ({type(error).__name__}: {cause(error)})."
+            f"{visible(str(path))} is not a result file of lm-evaluation-harness ({type(error).__name__}: "
+            f"{cause(error)})."
         ) from error
     weights = _weights(read)
     if weights is None:

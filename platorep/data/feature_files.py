@@ -62,7 +62,8 @@ def read_features(path: Path) -> Contents:
         raise
     except Exception as error:  # the formats' libraries raise nearly every built-in error on damaged files
         raise FeatureError(
-            f"{path} is damaged, or not a {path.suffix.lower()} file ({type(error).__name__}: {cause(error)}). Save it again."
+            f"{path} is damaged, or not a {path.suffix.lower()} file ({type(error).__name__}: {cause(error)}). Save it "
+            "again."
         ) from error
     if broken := [name for name in layers if not is_unicode(name) or name in ("ids", "__metadata__")]:
         raise FeatureError(f"{path}: a layer is named {broken[0]!r}, which a file of features cannot keep. Rename it.")
