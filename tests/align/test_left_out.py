@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from platorep.align import align, left_out, neighbour_graphs, remarks, select, significance
+from platorep.align import align, left_out, neighbour_graphs, remarks, significance
 from platorep.align.controls import shuffled_pairs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design

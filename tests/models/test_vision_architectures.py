@@ -11,9 +11,9 @@ from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models import load, resolve
 from platorep.models.vision import TimmEncoder
+from tests import small_models
 from tests.architectures import clip_models, timm_models, transformers_models
 from tests.architectures.vision import DOCS, pages
-from tests import small_models
 
 
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ from platorep.core.specs import ModelSpec
 from platorep.models import load, loading_vision, repositories, resolve
 from platorep.models.loading_vision import timm_from_file
 from platorep.models.networks import noise_pictures
-from tests.architectures import transformers_models
 from tests import small_models
+from tests.architectures import transformers_models
 
 
 CPU = torch.device("cpu")

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from platorep.core.errors import SpecError, StoreError
-from platorep.results.protocols import check, chosen, depth_of, described, layer_at
+from platorep.results.protocols import check, chosen, described
 from platorep.results.tables import AlignmentTable
+from platorep.stats.selection import nearest_layer, relative_depths
 from tests.figures.tables import alignment, selected
 
 
@@ -54,12 +55,12 @@ def test_layers_are_chosen_from_the_table_of_all_pairs(select, layers):
 @pytest.mark.parametrize("depth", [0.0, 0.25, 0.5, 0.6, 1.0])
 def test_the_index_of_a_depth_is_the_nearest_layer(depth, layers):
     nearest = min(range(layers), key=lambda i: (round(abs((i / (layers - 1) if layers > 1 else 1) - depth), 9), i))
-    assert layer_at(depth, layers) == nearest
+    assert nearest_layer(relative_depths(layers), depth) == nearest
 
 
 def test_a_single_layer_is_the_last_one():
-    assert depth_of(0, 1) == 1.0
-    assert [depth_of(i, 3) for i in range(3)] == [0.0, 0.5, 1.0]
+    assert relative_depths(1).tolist() == [1.0]
+    assert relative_depths(3).tolist() == [0.0, 0.5, 1.0]
     assert layers_of(chosen(table(layers=2), "last")) == [(1, 2), (1, 2)]
 
 
