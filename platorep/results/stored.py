@@ -35,10 +35,8 @@ def stored_alignment(
         raise StoreError(f"no scores under {folder}. Run `platorep align` with the same words first.")
     frame = AlignmentTable.load(parts).frame
     order = {model.name: place for place, model in enumerate(models)}
-    keys = {model.key for model in features}
-    here = (frame.dataset == folder.name) & frame.x_model.isin(order) & frame.y_model.isin(order)
-    here &= frame.x_key.isin(keys) & frame.y_key.isin(keys)
-    rows = frame[here & frame.metric.isin(metrics) & (frame["clip"] == clip)]
+    here = (frame.dataset == folder.name) & frame.metric.isin(metrics) & (frame["clip"] == clip)
+    rows = AlignmentTable(frame[here]).of_models({model.name: model.key for model in features}).frame
     if rows.empty:
         raise StoreError(
             f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. "

@@ -91,8 +91,8 @@ def test_layers_without_variation_are_never_chosen(stored):
     """Two models whose first layers are the same for every sample: they would agree perfectly."""
     models = [stored(name, [torch.ones(N, 4), normal(i), normal(i + 5)]) for i, name in enumerate(("one", "two"))]
     frame = align([models[0]], [models[1]], [KNN], out_dir=None).frame
-    for protocol in ("prh", "last_layer", "depth:0"):
-        row = select(align([models[0]], [models[1]], [KNN], out_dir=None), protocol).iloc[0]
+    for word in ("max", "last", "depth:0"):
+        row = chosen(align([models[0]], [models[1]], [KNN], out_dir=None), word).iloc[0]
         assert 0 not in (row.x_layer, row.y_layer)
         assert row.score < 0.5
     for choice in ("max", "heldout", "last", "depth:0", "depth:0.2"):
@@ -107,8 +107,7 @@ def test_layers_without_variation_are_never_chosen(stored):
 def test_a_choice_by_depth_takes_the_nearest_layer_that_takes_part(stored, fine, choice):
     layers = [normal(1), normal(2), torch.ones(N, 4), normal(3), torch.ones(N, 4)]
     model = stored("gappy", layers)
-    word = "last_layer" if choice == "last" else choice
-    expected = select(align([model], [fine], [KNN, CKA], out_dir=None), word)
+    expected = chosen(align([model], [fine], [KNN, CKA], out_dir=None), choice)
     got = significance([(model, fine)], [KNN, CKA], select=choice, permutations=0).frame
     assert got.x_layer.tolist() == expected.x_layer.tolist() == ([1, 1] if choice == "depth:0.5" else [3, 3])
     assert got.score.to_numpy() == pytest.approx(expected.score.to_numpy(), rel=1e-12)
@@ -118,7 +117,7 @@ def test_a_model_none_of_whose_layers_takes_part_has_rows_and_no_choice(stored, 
     blank = stored("blank", [torch.ones(N, 3), torch.zeros(N, 2)])
     frame = align([blank], [fine], [KNN], out_dir=tmp_path).frame
     assert frame.score.isna().all()
-    assert len(select(align([blank], [fine], [KNN], out_dir=tmp_path))) == 0
+    assert len(chosen(align([blank], [fine], [KNN], out_dir=tmp_path))) == 0
     (samples,) = (
         samples_path(path) for path in tmp_path.glob("*.parquet") if not path.name.endswith(".samples.parquet")
     )

@@ -80,7 +80,6 @@ def main() -> None:
     DOCS.mkdir(parents=True, exist_ok=True)
     for name, text in pages():
         (DOCS / name).write_text(text, encoding="utf-8")
-        print(f"wrote {DOCS / name}")
 
 
 if __name__ == "__main__":
