@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from platorep.commands.drawing import draw_figure, figure_data
+import pandas as pd
+
+from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
-from platorep.core.errors import PlatorepError, StoreError
+from platorep.commands.gallery import stored_galleries
+from platorep.core.errors import PlatorepError, SpecError, StoreError
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar, console_for_tables
 
+
+if TYPE_CHECKING:
+    from platorep.figures.data import FigureData
 
 log = logging.getLogger(__name__)
 
@@ -52,3 +59,55 @@ def draw_figures(experiment: Experiment) -> list[Path]:
     for path in paths:
         log.info("%s", path)
     return paths
+
+
+def figure_data(experiment: Experiment, *names: str) -> FigureData:
+    """The tables that some figures need.
+
+    Raises:
+        UnknownNameError: no such figure.
+        StoreError: tables that are not there.
+    """
+    from platorep.figures import needs
+    from platorep.figures.data import FigureData
+
+    needed = {need for name in names for need in needs(name)}
+    tables: dict[str, Any] = {"competence": experiment.competence, "select": experiment.protocol.select}
+    if "alignment" in needed:
+        tables |= {"alignment": experiment.alignment, "selection": experiment.selection}
+    if "galleries" in needed:
+        tables["galleries"] = stored_galleries(experiment)
+    if "hubness" in needed:
+        tables["hubness"] = hubness_of_layers(experiment)
+    return FigureData(**tables)
+
+
+def hubness_of_layers(experiment: Experiment) -> pd.DataFrame:
+    """In-degree figures of every stored layer under the first configured metric that has neighbours.
+
+    Raises:
+        SpecError: no configured metric has neighbours.
+    """
+    import torch
+
+    from platorep.align import neighbour_graphs
+    from platorep.stats.hubness import hubness
+    from platorep.stats.selection import relative_depths
+
+    metric = next((metric for metric in experiment.metrics if metric.neighbourhood is not None), None)
+    if metric is None:
+        raise SpecError("figure=hubness needs a metric on neighbours, such as metric=mutual_knn.")
+    frames = []
+    with bar("Counting hubs") as report:
+        for number, model in enumerate(experiment.features):
+            report(number, len(experiment.features), model.name)
+            graphs = neighbour_graphs(
+                model,
+                metric.neighbourhood,
+                similarity=metric.similarity,
+                concatenation=False,
+                memory=experiment.resources.memory,
+            )
+            depths = relative_depths(len(graphs))
+            frames.append(hubness(torch.stack(graphs)).assign(model=model.name, depth=depths))
+    return pd.concat(frames, ignore_index=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from platorep.align.controls import shuffled_pairs
-from platorep.commands.align import score_block, score_models, scoring, select_layers
+from platorep.align.controls import Shuffles, shuffled_pairs
+from platorep.commands.align import score_block, score_models, select_layers
 from platorep.commands.competence import measure_competence
 from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment, Variant
@@ -134,9 +134,11 @@ def _shuffled(experiment: Experiment) -> AlignmentTable:
                     x,
                     y,
                     experiment.metrics[0],
-                    seeds=experiment.recipe.shuffles,
+                    Shuffles(seeds=experiment.recipe.shuffles, select=experiment.protocol.select),
+                    clamp=experiment.clamp,
+                    memory=experiment.resources.memory,
+                    device=experiment.device,
                     progress=report,
-                    **scoring(experiment),
                 )
             )
     return AlignmentTable.concatenate(tables)

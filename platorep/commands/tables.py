@@ -60,13 +60,14 @@ def gallery_table(table: GalleryTable) -> Table:
 
 def comparison_table(comparison: pd.DataFrame) -> Table:
     """Measured beside published values."""
-    table = plain_table("quantity", "published", "measured", "difference", "agrees", "source", "trust")
+    table = plain_table("quantity", "published", "measured", "agrees", "families", "p", "source", "trust", "note")
     for row in comparison.head(SHOWN).itertuples():
         quantity = row.quantity + (f": {row.x} x {row.y}" if row.x or row.y else "")
         value = f"{row.measured:.3g}" if row.measured == row.measured else "not measured"
         value += f" [{row.low:.3g}, {row.high:.3g}]" if row.low == row.low else ""
-        difference = f"{row.difference:+.3g}" if row.difference == row.difference else ""
-        table.add_row(quantity, row.published, value, difference, row.agrees, row.source, row.trust)
+        families = "" if row.families != row.families else f"{row.families:.0f}"
+        p = "" if row.p != row.p else f"{row.p:.2g}"
+        table.add_row(quantity, row.published, value, row.agrees, families, p, row.source, row.trust, row.note)
     if len(comparison) > SHOWN:
         table.add_row(f"{len(comparison) - SHOWN} more in comparison.csv")
     return table

@@ -16,6 +16,7 @@ from platorep.align.remarks import ALIKE
 from platorep.core.errors import FeatureError
 from platorep.core.store import FeatureSet
 from platorep.metrics.registry import METRICS, build
+from platorep.results.protocols import chosen
 
 
 N = 60
