@@ -81,7 +81,8 @@ def timm_from_file(spec: ModelSpec, file: Path) -> nn.Module:
         layers = model.forward_intermediates(noise_pictures(size, 1), intermediates_only=True)
         return [layer[0] if isinstance(layer, tuple) else layer for layer in layers]
 
-    check_weights(model, {"missing_keys": missing, "unexpected_keys": (), "mismatched_keys": ()}, features, spec.name)
+    report = {"missing_keys": missing, "unexpected_keys": (), "mismatched_keys": ()}
+    check_weights(model, report, model, features, spec.name)
     return model
 
 

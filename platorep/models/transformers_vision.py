@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,16 +112,18 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
     config = _config(spec)
     options = {"trust_remote_code": spec.trust_remote_code}
 
-    def states(model: Any) -> Iterable[torch.Tensor]:
-        with _about(spec):
-            return picture_tower(model, noise_pictures(inputs.size).to(model.dtype))[1]
+    def features(model: Any) -> tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]:
+        pictures = noise_pictures(inputs.size).to(model.dtype)
+        with _about(spec), torch.no_grad():
+            tower, _ = picture_tower(model, pictures)
+        return tower, lambda: hidden_states(tower, pictures)
 
     if spec.weights == "random":
         model = seeded(spec.seed, lambda: AutoModel.from_config(config, **options))
     else:
         if spec.asset is None:
             fetching.weights(spec)
-        model, _ = open_pretrained(AutoModel, folder, config, spec, states, **options)
+        model, _ = open_pretrained(AutoModel, folder, config, spec, features, **options)
     if spec.weight_noise:
         add_weight_noise(model, spec.weight_noise, spec.seed)
     model.eval().to(device, getattr(torch, spec.dtype))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from platorep.core.errors import DataError
 from platorep.models.degrade import reduce_picture
 
 
@@ -33,10 +34,23 @@ class PictureTransform:
     cut_ends: bool = False
 
     def __call__(self, picture: Image) -> torch.Tensor:
+        """The model's input, (3, height, width).
+
+        Raises:
+            DataError: the model's transform cannot take a picture of this shape.
+        """
         picture = picture.convert("RGB")
         if self.cut_ends:
             picture = without_ends(picture)
-        return self.to_input(picture if self.reduce_to is None else reduce_picture(picture, self.reduce_to))
+        if self.reduce_to is not None:
+            picture = reduce_picture(picture, self.reduce_to)
+        try:
+            return self.to_input(picture)
+        except ValueError as error:
+            raise DataError(
+                f"a picture of {picture.width} x {picture.height} pixels cannot be brought to the model's input ({error}). "
+                "Leave it out, or crop it."
+            ) from error
 
 
 def picture_transform(to_input: Callable[[Image], torch.Tensor], reduce_to: int | None) -> PictureTransform:

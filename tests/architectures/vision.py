@@ -1,8 +1,7 @@
-"""Writes docs/models/timm.md, open_clip.md and transformers_vision.md: python -m tests.architectures.vision"""
+"""The pages of docs/models on timm, open_clip and the vision models of transformers."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ library* compares features with the library's own states, pooled by a few lines 
 compares a picture (or text) alone with the same one in a batch of three. Both are shares of a feature's length;
 "none" is below {exact} and {rounding}. The same comparison runs once whenever a model is loaded.
 
-This page is written by `python -m tests.architectures.vision`.
+This page is written by `python scripts/check_vision_architectures.py`.
 """
 
 TIMM = """\
@@ -74,13 +73,3 @@ def pages() -> Iterator[tuple[str, str]]:
     head = TRANSFORMERS.format(version=f"transformers {transformers.__version__}")
     models = list(transformers_models.MODELS)
     yield "transformers_vision.md", head + columns + "\n" + table(rows(models, transformers_models.row))
-
-
-def main() -> None:
-    DOCS.mkdir(parents=True, exist_ok=True)
-    for name, text in pages():
-        (DOCS / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

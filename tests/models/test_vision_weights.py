@@ -121,8 +121,20 @@ def test_folder_of_open_clip_without_weights_is_named(tmp_path):
         load(resolve(spec, CPU), CPU)
 
 
-def test_known_weights_of_open_clip_need_no_config_beside_them(tmp_path, monkeypatch):
-    """ViTamin's repositories hold the weights alone: architecture and preparation are open_clip's own."""
+def test_known_weights_without_a_config_beside_them_take_open_clips_own(tmp_path, monkeypatch):
+    """ViTamin's repositories hold the weights alone."""
+    file = tmp_path / "pytorch_model.bin"
+    monkeypatch.setattr(loading_vision, "fetched_weights", lambda at, revision: file)
+    spec = ModelSpec(name="m", modality="vision", source="open_clip", id="ViTamin-S/datacomp1b", revision="0" * 40)
+    architecture, settings = loading_vision._clip_source(spec)
+    assert (architecture, settings["pretrained"]) == ("ViTamin-S", str(file))
+    assert settings["force_preprocess_cfg"]["mean"] == pytest.approx((0.48145466, 0.4578275, 0.40821073))
+    with pytest.raises(SpecError, match="the repository of 'owner/name' has no open_clip_config.json"):
+        loading_vision._clip_source(spec.replace(id="owner/name"))
+
+
+@pytest.mark.slow
+def test_known_weights_of_open_clip_are_loaded_without_a_config_beside_them(tmp_path, monkeypatch):
     import open_clip
 
     model = open_clip.create_model("ViTamin-S", force_custom_text=True)
@@ -153,6 +165,16 @@ def test_tensor_that_features_need_must_be_in_the_file_of_transformers(tmp_path,
     save_file(without(stored)(load_file(file)), file, metadata={"format": "pt"})
     with pytest.raises(SpecError, match=f"{kind}: the checkpoint lacks {named}"):
         load(resolve(spec, CPU), CPU)
+
+
+def test_other_tower_may_be_missing_from_the_file_of_transformers(tmp_path):
+    spec = transformers_models.save("clip", tmp_path)
+    file = tmp_path / "model.safetensors"
+    state = load_file(file)
+    save_file(
+        {key: value for key, value in state.items() if key.startswith("vision_model.")}, file, metadata={"format": "pt"}
+    )
+    assert load(resolve(spec, CPU), CPU).layers == ("block.0", "block.1", "block.2")
 
 
 def test_pooler_may_be_missing_from_the_file_of_transformers(tmp_path):
