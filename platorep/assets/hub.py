@@ -59,13 +59,16 @@ def resolve_revision(repo: str, revision: str | None = None, *, repo_type: RepoT
 
 
 def _ask(repo: str, revision: str | None, repo_type: RepoType) -> str:
+    from huggingface_hub import constants
+
     try:
         info = persistently(lambda: _information(repo, revision, repo_type, ANSWER_SECONDS), f"{repo_type} {repo}")
     except _hub_errors() as error:
         cached = None if _answered(error) else _cached_commit(repo, revision, repo_type)
         if cached is None:
             raise refusal(repo, revision, repo_type, error) from error
-        log.warning("the Hub could not be asked for %s %s: taking commit %s from the cache", repo_type, repo, cached)
+        level = logging.INFO if constants.is_offline_mode() else logging.WARNING
+        log.log(level, "the Hub was not asked for %s %s: taking commit %s from the cache", repo_type, repo, cached)
         return cached
     if not info.sha:
         raise AssetError(f"the Hub names no commit for {repo} at {revision or 'main'}. Give the commit as `revision`.")

@@ -7,6 +7,7 @@ a request is sent at most `TRIES` times, each wait is at most `LONGEST_WAIT`, an
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -95,9 +96,13 @@ def prepare_client() -> None:
     """Makes the Hub's client keep the limits of this module, in every request that it sends from now on.
 
     The client resumes a file after its connection was closed and not after it was reset, and waits as long as it is told.
+    Its progress bars are left to terminals.
     """
-    from huggingface_hub import get_session
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
 
+    if constants.HF_HUB_DISABLE_PROGRESS_BARS is None and not sys.stderr.isatty() and not are_progress_bars_disabled():
+        disable_progress_bars()
     hooks = get_session().event_hooks
     if _examine not in hooks["response"]:
         get_session().event_hooks = {**hooks, "response": [*hooks["response"], _examine]}

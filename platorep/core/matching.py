@@ -79,7 +79,8 @@ def _within(asked: Any, stored: Any) -> bool:
 def _moved(asked: Any, settled: Any, stored: Any) -> str:
     """The message for a stored spec that only the commit of a branch or tag keeps from fitting."""
     if isinstance(asked, ExtractSpec):
-        part = "dataset" if asked.dataset.revision != settled.dataset.revision else "model"
+        dataset = _is_name(asked.dataset.revision) and settled.dataset.revision != stored.dataset.revision
+        part = "dataset" if dataset else "model"
         asked, settled, stored = (getattr(spec, part) for spec in (asked, settled, stored))
     word = "dataset" if isinstance(asked, DatasetSpec) else f"models.{asked.name}"
     return (

@@ -59,6 +59,12 @@ def test_a_branch_that_moved_is_refused_with_both_commits():
             step,
             commit_of=lambda spec: B if isinstance(spec, ModelSpec) else None,
         )
+    with pytest.raises(StoreError, match=f"models.m.revision=step1000 of owner/m is commit {B} now"):
+        match(
+            ASKED.replace(model=MODEL.replace(revision="step1000")),
+            step,
+            commit_of=lambda spec: B if isinstance(spec, ModelSpec) else A,
+        )
 
 
 def test_a_commit_is_a_commit_and_the_hub_is_not_asked():
