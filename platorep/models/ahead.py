@@ -17,8 +17,8 @@ import psutil
 from platorep.assets import cache_dir
 from platorep.core.specs import ModelSpec
 from platorep.models import fetching
+from platorep.models.files import fetched
 from platorep.models.repositories import fetched_weights, repository
-from platorep.models.resolving import fetched
 
 
 log = logging.getLogger(__name__)

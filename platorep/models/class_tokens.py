@@ -24,7 +24,7 @@ def has_class_token(spec: ModelSpec) -> bool:
     if spec.source == "timm":
         from timm.data import resolve_model_data_config
 
-        from platorep.models.resolving import timm_architecture
+        from platorep.models.files import timm_architecture
         from platorep.models.vision import token_layout
 
         with torch.device("meta"):

@@ -9,7 +9,7 @@ import torch
 from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoder
-from platorep.models.resolving import fetched, find
+from platorep.models.files import fetched, find
 
 
 def load(spec: ModelSpec, device: torch.device) -> Encoder:

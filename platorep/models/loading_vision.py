@@ -16,9 +16,9 @@ from platorep.core.errors import SpecError, unknown_name
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoder
 from platorep.models.degrade import add_weight_noise
+from platorep.models.files import fetched, find, timm_architecture
 from platorep.models.networks import noise_pictures
 from platorep.models.repositories import clip_repository, fetched_weights, timm_repository
-from platorep.models.resolving import fetched, find, timm_architecture
 from platorep.models.weights import check_weights, seeded
 
 

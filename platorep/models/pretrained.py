@@ -21,8 +21,8 @@ from platorep.models.architectures import TextPart, auto_class
 from platorep.models.base import Encoder
 from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import explained
+from platorep.models.files import fetched, find
 from platorep.models.language import LanguageEncoder
-from platorep.models.resolving import fetched, find
 from platorep.models.sentences import sentence_rules
 from platorep.models.weights import check_weights, seeded
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from platorep.assets import content_hash, fetch, is_commit, resolve_revision
-from platorep.core.errors import AssetError, SpecError, unknown_name
+from platorep.assets import content_hash, is_commit, resolve_revision
+from platorep.core.errors import SpecError
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models.base import native_dtype
+from platorep.models.files import fetched
 from platorep.models.repositories import repository
 
 
@@ -97,42 +97,3 @@ def _pool(spec: ModelSpec) -> str:
 def hub_id(spec: ModelSpec) -> str:
     """The Hub repository that holds a model's weights."""
     return repository(spec).id if spec.source in ("timm", "open_clip") else spec.id
-
-
-def fetched(asset: AssetSpec) -> Path:
-    """A pinned file or folder, from the cache."""
-    return fetch(asset)
-
-
-def find(path: Path, *patterns: str) -> Path:
-    """The file under a fetched asset that fits the first pattern that any file fits; of several the least deep."""
-    files = (
-        [path]
-        if path.is_file()
-        else sorted((p for p in path.rglob("*") if p.is_file()), key=lambda p: (len(p.parts), p))
-    )
-    for pattern in patterns:
-        for file in files:
-            if file.match(pattern):
-                return file
-    raise AssetError(f"{path} holds no {' or '.join(patterns)}. Name the right members of the asset.")
-
-
-def timm_architecture(spec: ModelSpec) -> Any:
-    """A timm model with its initial weights.
-
-    Raises:
-        UnknownNameError: timm has no such architecture.
-        SpecError: the architecture exists, but not with these pretrained weights.
-    """
-    import timm
-
-    name = spec.id.removeprefix("timm/")
-    if name.split(".")[0] not in timm.list_models():
-        raise unknown_name("timm architecture", name.split(".")[0], timm.list_models())
-    try:
-        return timm.create_model(name, pretrained=False)
-    except RuntimeError as error:
-        raise SpecError(
-            f"{spec.name}: timm does not know {name!r} ({error}). Known tags: {', '.join(timm.list_pretrained(name.split('.')[0] + '*'))}."
-        ) from error

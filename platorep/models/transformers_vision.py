@@ -16,12 +16,12 @@ from platorep.core.specs import ModelSpec
 from platorep.models import fetching
 from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import explained
+from platorep.models.files import fetched, find
 from platorep.models.hidden_states import StateLayout, hidden_states, state_layout
 from platorep.models.hooks import pooled_outputs
 from platorep.models.networks import PictureInput, PictureNetwork, noise_pictures
 from platorep.models.pooling import picture_pool, pool_patches, pool_space
 from platorep.models.pretrained import open_pretrained, without_bars
-from platorep.models.resolving import fetched, find
 from platorep.models.weights import seeded
 
 
