@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from platorep.commands.experiment import Experiment, Probe, Recipe, Variant
+from platorep.commands.experiment import Experiment
 from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
+from platorep.commands.recipes import Probe, Recipe, Variant
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.resources import Resources
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec

@@ -11,7 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from platorep.commands.blocks import Block, blocks, pairs_of
 from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
+from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp
 from platorep.core.digest import digest
 from platorep.core.errors import AmbiguousError, DataError, PlatorepError, SpecError, StoreError
@@ -19,7 +21,7 @@ from platorep.core.files import slug
 from platorep.core.lookup import find_dataset, find_features
 from platorep.core.resources import Resources
 from platorep.core.samples import Samples
-from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec, TaskSpec
+from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
 from platorep.core.stored import FeatureSet
 
@@ -31,43 +33,6 @@ if TYPE_CHECKING:
     from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
 
 log = logging.getLogger(__name__)
-
-Block = tuple[list[FeatureSet], list[FeatureSet], str]
-"""x models, y models, and the engine's word for the pairs: "all" or "distinct"."""
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Linear probes: their name, the layer that they read, and the tasks."""
-
-    name: str
-    layer: str
-    tasks: tuple[TaskSpec, ...]
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A dataset that differs from the experiment's in its captions, and how many words they have."""
-
-    dataset: DatasetSpec
-    words: float | None = None
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What `platorep reproduce` adds to the stages.
-
-    Attributes:
-        name: of the folder of its results.
-        variants: datasets whose language features are scored against the experiment's vision features.
-        shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
-        galleries: sizes of nested random samples on which the first metric is scored as well.
-    """
-
-    name: str = ""
-    variants: Mapping[str, Variant] = field(default_factory=dict)
-    shuffles: int = 0
-    galleries: Sequence[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,13 +275,7 @@ class Experiment:
     @cached_property
     def pairs(self) -> list[tuple[FeatureSet, FeatureSet]]:
         """The pairs of stored models that `protocol.pairs` means: each once, and no model with itself."""
-        return [
-            (a, b)
-            for x, y, kind in self.blocks
-            for i, a in enumerate(x)
-            for j, b in enumerate(y)
-            if kind == "all" or (i < j and a.key != b.key)
-        ]
+        return pairs_of(self.blocks)
 
     # --- tables ------------------------------------------------------------------------------------------------------
 
@@ -410,29 +369,3 @@ def _commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
     from platorep.models.commits import commit_of
 
     return commit_of(spec)
-
-
-def blocks(features: Sequence[FeatureSet], pairs: str) -> list[Block]:
-    """The blocks of model pairs that a word of `protocol.pairs` means.
-
-    Raises:
-        SpecError: an unknown word.
-        DataError: "cross" without two modalities.
-    """
-    by_modality: dict[str, list[FeatureSet]] = {}
-    for model in features:
-        by_modality.setdefault(model.spec.model.modality, []).append(model)
-    if pairs == "all":
-        return [(list(features), list(features), "distinct")]
-    if pairs == "within":
-        return [(group, group, "distinct") for group in by_modality.values() if len(group) > 1]
-    if pairs != "cross":
-        raise SpecError(f"protocol.pairs is {pairs!r}; expected cross, within or all.")
-    if len(by_modality) < 2:
-        raise DataError(
-            f"protocol.pairs=cross compares modalities, but all models are of {', '.join(by_modality)}. "
-            "Add models of another modality, or say protocol.pairs=within."
-        )
-    # the released code's order: language down, vision across
-    order = sorted(by_modality, key=lambda modality: (modality != "language", modality))
-    return [(by_modality[a], by_modality[b], "all") for i, a in enumerate(order) for b in order[i + 1 :]]

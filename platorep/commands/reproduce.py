@@ -12,9 +12,10 @@ from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.commands.align import score_block, score_models, select_layers
 from platorep.commands.competence import measure_competence
 from platorep.commands.drawing import draw_figure
-from platorep.commands.experiment import Experiment, Variant
+from platorep.commands.experiment import Experiment
 from platorep.commands.extract import extract_models
 from platorep.commands.failures import Failure, raise_failures
+from platorep.commands.recipes import Variant
 from platorep.commands.tables import comparison_table
 from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from platorep.cli.schema import config_dir
+from platorep.commands.blocks import blocks
 from platorep.commands.configuration import model_specs
-from platorep.commands.experiment import blocks
 from platorep.commands.failures import Failure, raise_failures
 from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.lookup import find_features

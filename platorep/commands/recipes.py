@@ -1,0 +1,42 @@
+"""What an experiment adds to its stages: linear probes, and the recipes of `platorep reproduce`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from platorep.core.specs import DatasetSpec, TaskSpec
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Linear probes: their name, the layer that they read, and the tasks."""
+
+    name: str
+    layer: str
+    tasks: tuple[TaskSpec, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A dataset that differs from the experiment's in its captions, and how many words they have."""
+
+    dataset: DatasetSpec
+    words: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `platorep reproduce` adds to the stages.
+
+    Attributes:
+        name: of the folder of its results.
+        variants: datasets whose language features are scored against the experiment's vision features.
+        shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
+        galleries: sizes of nested random samples on which the first metric is scored as well.
+    """
+
+    name: str = ""
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    shuffles: int = 0
+    galleries: Sequence[int] = ()
