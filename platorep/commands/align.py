@@ -11,6 +11,7 @@ from typing import Any
 from platorep.commands.experiment import Experiment
 from platorep.commands.failures import Failure, raise_failures
 from platorep.commands.tables import best_pairs_table
+from platorep.core.errors import DataError, SpecError
 from platorep.core.features import Features
 from platorep.core.progress import bar, console_for_tables
 from platorep.results.tables import AlignmentTable, SelectionTable
@@ -121,7 +122,7 @@ def select_layers(experiment: Experiment) -> None:
             select=experiment.protocol.select,
             permutations=statistics.permutations,
             seed=statistics.seed,
-            strata=experiment.strata,
+            strata=strata(experiment),
             strata_name=statistics.strata or "",
             progress=report,
             **scoring(experiment),
@@ -138,3 +139,24 @@ def _complete(experiment: Experiment) -> bool:
         for a, b in experiment.pairs
         for metric in experiment.metrics
     )
+
+
+def strata(experiment: Experiment) -> Sequence[Any] | None:
+    """One label a sample to relabel within, or None: its category, or its bin of caption lengths in words.
+
+    Raises:
+        SpecError: an unknown word.
+        DataError: the dataset has no categories.
+    """
+    kind = experiment.statistics.strata
+    if kind is None:
+        return None
+    if kind == "category":
+        if experiment.samples.categories is None:
+            raise DataError("statistics.strata=category needs a dataset with categories; this one has none.")
+        return experiment.samples.categories
+    if kind == "caption_length":
+        from platorep.stats.permutations import quantile_bins
+
+        return quantile_bins([len(captions[0].split()) for captions in experiment.samples.captions])
+    raise SpecError(f"statistics.strata is {kind!r}; expected category, caption_length or null.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from platorep.commands.options import Captions, Gallery, Protocol, Statistics, S
 from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp
 from platorep.core.digest import digest
-from platorep.core.errors import AmbiguousError, DataError, PlatorepError, SpecError, StoreError
+from platorep.core.errors import AmbiguousError, PlatorepError, StoreError
 from platorep.core.files import slug
 from platorep.core.lookup import find_dataset, find_features
 from platorep.core.resources import Resources
@@ -341,27 +341,6 @@ class Experiment:
         from platorep.results.protocols import chosen
 
         return chosen(self.alignment, self.protocol.select, self.selection)
-
-    @cached_property
-    def strata(self) -> Sequence[Any] | None:
-        """One label a sample to relabel within, or None: its category, or its bin of caption lengths in words.
-
-        Raises:
-            SpecError: an unknown word.
-            DataError: the dataset has no categories.
-        """
-        kind = self.statistics.strata
-        if kind is None:
-            return None
-        if kind == "category":
-            if self.samples.categories is None:
-                raise DataError("statistics.strata=category needs a dataset with categories; this one has none.")
-            return self.samples.categories
-        if kind == "caption_length":
-            from platorep.stats.permutations import quantile_bins
-
-            return quantile_bins([len(captions[0].split()) for captions in self.samples.captions])
-        raise SpecError(f"statistics.strata is {kind!r}; expected category, caption_length or null.")
 
 
 def _commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
