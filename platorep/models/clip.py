@@ -37,7 +37,8 @@ class ClipTextEncoder(Layers):
         blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
         if blocks is None:
             raise SpecError(
-                f"{spec.name}: open_clip's {type(tower).__name__} has no blocks of its own; load that text model by transformers."
+                f"{spec.name}: open_clip's {type(tower).__name__} has no blocks of its own; "
+                "load that text model by transformers."
             )
         self.spec, self.tower, self.tokenizer, self.device = spec, tower, tokenizer, device
         self.blocks, self.batch_first = blocks, tower.transformer.batch_first
@@ -69,8 +70,8 @@ class ClipTextEncoder(Layers):
             truncated = sum(self._own_tokens(longer)) > sum(pooled)
             if truncated and rules.overlong == "error":
                 raise DataError(
-                    f"{self.spec.name}: the text {text.text[:60]!r} has more than {len(ids)} tokens, which is all the model takes. "
-                    "Set overlong=truncate, or shorten it."
+                    f"{self.spec.name}: the text {text.text[:60]!r} has more than {len(ids)} tokens, which is all the "
+                    "model takes. Set overlong=truncate, or shorten it."
                 )
             tokens.append(Tokens(ids=ids.tolist(), pooled=pooled, truncated=truncated))
         return tokens
@@ -102,8 +103,9 @@ class ClipTextEncoder(Layers):
         for name, features, state in zip(self.layers, self.encode(batch).features, states, strict=True):
             if difference(features, pool_tokens(state, mask, self.pool)) > AGREEMENT[state.dtype]:
                 raise SpecError(
-                    f"{self.spec.name}: the output of {name} is not the state that open_clip's {type(self.tower).__name__} "
-                    "reports, so that its features cannot be trusted. Load that text model by transformers."
+                    f"{self.spec.name}: the output of {name} is not the state that open_clip's "
+                    f"{type(self.tower).__name__} reports, so that its features cannot be trusted. "
+                    "Load that text model by transformers."
                 )
 
     def _inputs(self, batch: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -111,7 +113,7 @@ class ClipTextEncoder(Layers):
         return ids, torch.tensor([tokens.pooled for tokens in batch]).to(self.device, non_blocking=True)
 
     def _own_tokens(self, ids: torch.Tensor) -> list[bool]:
-        """Which tokens belong to the text: up to the highest id where the tower pools there, else all that are no padding.
+        """Which tokens belong to the text: up to the highest id where the tower pools there, else all but padding.
 
         CLIP's own tokenizer pads with the id of the exclamation mark, so that padding is told by its place there.
         """
@@ -137,7 +139,8 @@ class ClipPictureEncoder(PictureNetwork):
     ) -> None:
         if not hasattr(tower, "forward_intermediates"):
             raise SpecError(
-                f"{spec.name}: open_clip's {type(tower).__name__} has no forward_intermediates. Take the same network from timm."
+                f"{spec.name}: open_clip's {type(tower).__name__} has no forward_intermediates. "
+                "Take the same network from timm."
             )
         maps, prefixes = intermediates(tower, noise_pictures(size, 1).to(device, next(tower.parameters()).dtype))
         self.pool = picture_pool(spec.pool, prefixes is not None, spec.name)
@@ -163,7 +166,7 @@ class ClipPictureEncoder(PictureNetwork):
 
 @torch.inference_mode()
 def intermediates(tower: Any, pictures: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
-    """Maps (batch, width, height, width of the map) of every layer of a picture tower, and its class tokens if it has any."""
+    """Maps (batch, channels, height, width) of every layer of a picture tower, and its class tokens if it has any."""
     outputs = tower.forward_intermediates(pictures, intermediates_only=True, output_extra_tokens=True)
     return outputs["image_intermediates"], outputs.get("image_intermediates_prefix")
 

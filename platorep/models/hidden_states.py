@@ -95,8 +95,8 @@ def state_layout(tower: nn.Module, pictures: torch.Tensor) -> StateLayout:
         patches = None if layer.tokens is None else layer.tokens - len(layer.others)
         if patches is not None and pictures.shape[2] == pictures.shape[3] and round(patches**0.5) ** 2 != patches:
             raise SpecError(
-                f"{layer.name} of transformers' {type(tower).__name__} has {layer.tokens} tokens, of which {patches} depend "
-                "on the picture: they form no grid, so that patches and other tokens cannot be told apart."
+                f"{layer.name} of transformers' {type(tower).__name__} has {layer.tokens} tokens, of which {patches} "
+                "depend on the picture: they form no grid, so that patches and other tokens cannot be told apart."
             )
     return StateLayout(layers, _class_token(tower, pictures, layers, states), channels_last)
 
@@ -107,7 +107,8 @@ class _Watched:
 
     Attributes:
         matches: for every state, the names of the modules that put it out, in the order in which they ran.
-        constants: for every member of a list of modules, the places of its input's tokens that are the same for both pictures.
+        constants: for every member of a list of modules, the places of its input's tokens that are the same for both
+            pictures.
         outputs: for every such member, its output, where that has the shape of the last state.
         norm_inputs: inputs of the modules that put out the last state.
     """

@@ -22,7 +22,7 @@ from platorep.models.repositories import clip_repository, fetched_weights, timm_
 from platorep.models.weights import check_weights, seeded
 
 
-# timm -------------------------------------------------------------------------------------------------------------------
+# timm -----------------------------------------------------------------------------------------------------------------
 
 
 def load_timm(spec: ModelSpec, device: torch.device) -> Encoder:
@@ -163,13 +163,14 @@ def renamed(state: dict[str, torch.Tensor], want: dict[str, torch.Tensor], name:
     for (a, theirs), (b, ours) in zip(state.items(), want.items(), strict=True):
         if theirs.shape != ours.shape or a.rsplit(".", 1)[-1] != b.rsplit(".", 1)[-1]:
             raise SpecError(
-                f"{name}: the file's {a} {tuple(theirs.shape)} does not fit the architecture's {b} {tuple(ours.shape)}. "
+                f"{name}: the file's {a} {tuple(theirs.shape)} does not fit the architecture's {b} "
+                f"{tuple(ours.shape)}. "
                 "It is of another architecture."
             )
     return dict(zip(want, state.values(), strict=True))
 
 
-# open_clip --------------------------------------------------------------------------------------------------------------
+# open_clip ------------------------------------------------------------------------------------------------------------
 
 
 def load_clip(spec: ModelSpec, device: torch.device) -> Encoder:
@@ -227,8 +228,8 @@ def _clip_source(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
     known = open_clip.get_pretrained_cfg(architecture, tag)
     if not known:
         raise SpecError(
-            f"{spec.name}: the repository of {spec.id!r} has no open_clip_config.json. Give ARCHITECTURE/TAG as open_clip "
-            "lists them, or a repository in open_clip's format."
+            f"{spec.name}: the repository of {spec.id!r} has no open_clip_config.json. "
+            "Give ARCHITECTURE/TAG as open_clip lists them, or a repository in open_clip's format."
         )
     picture = {key: known[key] for key in ("mean", "std", "interpolation", "resize_mode") if key in known}
     return architecture, {"pretrained": str(file), "force_preprocess_cfg": picture}

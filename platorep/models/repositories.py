@@ -48,8 +48,8 @@ def timm_repository(spec: ModelSpec) -> Repository:
     if not config.hf_hub_id:
         source = f"timm names only {config.url}" if config.url else "timm names no place for them"
         raise SpecError(
-            f"{spec.name}: the weights {spec.id!r} are in no Hub repository; {source}. Fetch them yourself and give the file "
-            "as asset: {source: path, id: FILE}, or take weights: random."
+            f"{spec.name}: the weights {spec.id!r} are in no Hub repository; {source}. Fetch them yourself and "
+            "give the file as asset: {source: path, id: FILE}, or take weights: random."
         )
     return Repository(config.hf_hub_id, _alternatives(config.hf_hub_filename, TIMM_WEIGHTS))
 

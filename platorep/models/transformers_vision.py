@@ -1,4 +1,4 @@
-"""Vision models in the format of the transformers library: any that takes pictures of one size and reports its states."""
+"""Vision models in the format of the transformers library: any that takes pictures of one size and reports states."""
 
 from __future__ import annotations
 
@@ -177,8 +177,8 @@ def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[
             except Exception as error:  # a model of several modalities asks for the others in its own words
                 reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
                 first = first or SpecError(
-                    f"transformers' {type(module).__name__} does not run on pictures alone ({reason}). Take a model whose "
-                    "vision part takes pixel_values and nothing else."
+                    f"transformers' {type(module).__name__} does not run on pictures alone ({reason}). Take a model "
+                    "whose vision part takes pixel_values and nothing else."
                 )
     raise first or SpecError(f"transformers' {type(model).__name__} has no part that takes pictures.")
 

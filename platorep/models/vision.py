@@ -36,8 +36,8 @@ class TokenLayout(NamedTuple):
 class TimmEncoder(PictureNetwork):
     """A timm model: every block of a transformer, every stage of a network that changes resolution.
 
-    Transformers whose blocks keep one width are pooled inside hooks, before the final norm; all others go through timm's
-    `forward_intermediates`, which brings their maps into one layout.
+    Transformers whose blocks keep one width are pooled inside hooks, before the final norm; all others go through
+    timm's `forward_intermediates`, which brings their maps into one layout.
 
     Args:
         spec: the resolved spec.
@@ -62,7 +62,8 @@ class TimmEncoder(PictureNetwork):
     ) -> None:
         if not hasattr(model, "forward_intermediates"):
             raise SpecError(
-                f"{spec.name}: timm's {type(model).__name__} has no forward_intermediates; choose an architecture that has."
+                f"{spec.name}: timm's {type(model).__name__} has no forward_intermediates; "
+                "choose an architecture that has."
             )
         layout = token_layout(model, size)
         self.pool, self.prefix = picture_pool(spec.pool, layout.has_class_token, spec.name), layout.prefix or 0
@@ -92,7 +93,7 @@ class TimmEncoder(PictureNetwork):
 
 
 class PixelEncoder(Layers):
-    """The picture itself, reduced to 16 x 16 RGB values in [0, 1]: what a model must beat to have understood anything."""
+    """The picture itself, reduced to 16 x 16 RGB values in [0, 1]: a baseline without any understanding."""
 
     tokens_each = 16
 

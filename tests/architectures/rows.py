@@ -82,7 +82,7 @@ def measured(
 
 @torch.no_grad()
 def enliven(model: torch.nn.Module, run: Callable[[], object]) -> None:
-    """Scales weights so that signals keep their size: initial weights of some libraries let them die within a few layers.
+    """Scales weights so that signals keep their size: initial weights of some libraries let them die in a few layers.
 
     Args:
         model: the network.
@@ -122,7 +122,8 @@ def largest(got: Sequence[torch.Tensor], want: Sequence[torch.Tensor]) -> float:
 def table(rows: Iterable[Row]) -> str:
     """The rows as a table in Markdown."""
     lines = [
-        "| architecture | class | layers | widths | pool | read from | difference to the library | difference by batch |",
+        "| architecture | class | layers | widths | pool | read from | difference to the library | "
+        "difference by batch |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -1,4 +1,4 @@
-"""transformers: small vision models of many architectures, saved with an image processor and loaded as any checkpoint."""
+"""transformers: small vision models of many architectures, saved with an image processor and loaded from there."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from tests.architectures.rows import Row, enliven, measured, refused
 
 
 SMALL = {
-    "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48, "image_size": 32, "patch_size": 8,
+    "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48, "image_size": 32,
+    "patch_size": 8,
 }  # fmt: skip
 STAGES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
 HEADS = {**STAGES, "num_attention_heads": [1, 1, 2, 2], "image_size": 64}
 WINDOWS = {
-    "embed_dim": 8, "depths": [1, 1, 2, 1], "num_heads": [1, 1, 2, 2], "image_size": 64, "patch_size": 4, "window_size": 2,
+    "embed_dim": 8, "depths": [1, 1, 2, 1], "num_heads": [1, 1, 2, 2], "image_size": 64, "patch_size": 4,
+    "window_size": 2,
 }  # fmt: skip
 TEXT = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16, "vocab_size": 99}
 BOTH = {"text_config": TEXT, "vision_config": SMALL}
@@ -59,9 +61,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "dpt": SMALL,
     "vitdet": SMALL,
     "sam_vision_model": {
-        **SMALL, "window_size": 2, "output_channels": 16, "global_attn_indexes": [1], "mlp_dim": 64, "initializer_range": 0.02,
+        **SMALL, "window_size": 2, "output_channels": 16, "global_attn_indexes": [1], "mlp_dim": 64,
+        "initializer_range": 0.02,
     },
-    "llava": {"text_config": {"model_type": "llama", **TEXT}, "vision_config": {"model_type": "clip_vision_model", **SMALL}},
+    "llava": {
+        "text_config": {"model_type": "llama", **TEXT}, "vision_config": {"model_type": "clip_vision_model", **SMALL},
+    },
     # stages
     "convnext": STAGES,
     "convnextv2": STAGES,
@@ -69,7 +74,10 @@ MODELS: dict[str, dict[str, Any]] = {
     "resnet": {**STAGES, "embedding_size": 8},
     "regnet": {**STAGES, "embedding_size": 8, "groups_width": 8},
     "bit": {"embedding_size": 8, "hidden_sizes": [32, 32, 64, 64], "depths": [1, 1, 2, 1], "num_groups": 8},
-    "efficientnet": {"width_coefficient": 0.25, "depth_coefficient": 0.3, "image_size": 64, "hidden_dim": 320, "batch_norm_eps": 1e-12},
+    "efficientnet": {
+        "width_coefficient": 0.25, "depth_coefficient": 0.3, "image_size": 64, "hidden_dim": 320,
+        "batch_norm_eps": 1e-12,
+    },
     "mobilenet_v1": {"depth_multiplier": 0.25, "image_size": 64},
     "mobilenet_v2": {"depth_multiplier": 0.25, "image_size": 64},
     "mobilevit": {"hidden_sizes": [16, 24, 32], "neck_hidden_sizes": [8, 8, 16, 24, 32, 40, 48], "image_size": 64},
@@ -82,7 +90,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "focalnet": {"embed_dim": 8, "depths": [1, 1, 2, 1], "image_size": 64},
     "hiera": {"embed_dim": 8, "depths": [1, 1, 2, 1], "num_heads": [1, 1, 2, 2], "image_size": [64, 64]},
     "levit": {
-        "hidden_sizes": [16, 32, 48], "num_attention_heads": [2, 2, 2], "depths": [1, 1, 1], "key_dim": [8, 8, 8], "image_size": 64,
+        "hidden_sizes": [16, 32, 48], "num_attention_heads": [2, 2, 2], "depths": [1, 1, 1], "key_dim": [8, 8, 8],
+        "image_size": 64,
     },
     "pvt": HEADS,
     "pvt_v2": HEADS,
@@ -100,9 +109,11 @@ MODELS: dict[str, dict[str, Any]] = {
 """Model types, and what makes their configs small."""
 
 OTHERS = {
-    "vit": (1, 0), "deit": (2, 0), "beit": (1, 0), "data2vec-vision": (1, 0), "dinov2": (1, 0), "dinov2_with_registers": (5, 0),
+    "vit": (1, 0), "deit": (2, 0), "beit": (1, 0), "data2vec-vision": (1, 0), "dinov2": (1, 0),
+    "dinov2_with_registers": (5, 0),
     "dinov3_vit": (5, 0), "vit_msn": (1, 0), "yolos": (1, 100), "clip": (1, 0), "clip_vision_model": (1, 0),
-    "chinese_clip_vision_model": (1, 0), "metaclip_2": (1, 0), "mlcd_vision_model": (1, 0), "tipsv2_vision_model": (2, 0),
+    "chinese_clip_vision_model": (1, 0), "metaclip_2": (1, 0), "mlcd_vision_model": (1, 0),
+    "tipsv2_vision_model": (2, 0),
     "radio": (10, 0), "pixio": (8, 0), "sapiens2": (9, 0), "internvl_vision": (1, 0), "dpt": (1, 0), "llava": (1, 0),
 }  # fmt: skip
 """Tokens before and behind the patches, by the architectures' own code: what must be found by itself."""

@@ -1,4 +1,4 @@
-"""open_clip's towers where they are not like CLIP's own: padding, a token behind the text, towers without a class token."""
+"""open_clip's towers that are not like CLIP's own: padding, a token behind the text, no class token."""
 
 from __future__ import annotations
 

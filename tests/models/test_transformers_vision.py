@@ -1,4 +1,4 @@
-"""Vision models in transformers' format: the settings that other sources have, and the same network in two libraries."""
+"""Vision models in transformers' format: settings that other sources have, and the same network in two libraries."""
 
 from __future__ import annotations
 

@@ -18,9 +18,9 @@ from tests.architectures import transformers_models
 CPU = torch.device("cpu")
 
 SHORTEST = {
-    "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": 40}, "do_center_crop": True,
-    "crop_size": {"height": 32, "width": 32}, "do_rescale": True, "do_normalize": True, "image_mean": [0.5, 0.4, 0.3],
-    "image_std": [0.2, 0.3, 0.4], "resample": 3,
+    "image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": 40},
+    "do_center_crop": True, "crop_size": {"height": 32, "width": 32}, "do_rescale": True, "do_normalize": True,
+    "image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "resample": 3,
 }  # fmt: skip
 
 

@@ -17,10 +17,10 @@ from tests.architectures.vision import DOCS, pages
 CPU = torch.device("cpu")
 
 NETWORKS = [
-    "test_vit", "test_vit2", "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3", "deit_tiny_distilled_patch16_224",
-    "eva02_tiny_patch14_224", "naflexvit_base_patch16_parfac_gap", "cait_xxs24_224", "xcit_nano_12_p16_224", "convit_tiny",
-    "tnt_s_legacy_patch16_224", "test_vit_relpos", "samvit_base_patch16_224", "swin_tiny_patch4_window7_224", "test_convnext",
-    "test_efficientnet", "test_resnet",
+    "test_vit", "test_vit2", "vit_small_patch14_reg4_dinov2", "vit_small_patch16_dinov3",
+    "deit_tiny_distilled_patch16_224", "eva02_tiny_patch14_224", "naflexvit_base_patch16_parfac_gap",
+    "cait_xxs24_224", "xcit_nano_12_p16_224", "convit_tiny", "tnt_s_legacy_patch16_224", "test_vit_relpos",
+    "samvit_base_patch16_224", "swin_tiny_patch4_window7_224", "test_convnext", "test_efficientnet", "test_resnet",
 ]  # fmt: skip
 
 TOWERS = [
@@ -29,8 +29,9 @@ TOWERS = [
 ]  # fmt: skip
 
 MODELS = [
-    "vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "ijepa", "yolos", "clip", "siglip", "siglip_vision_model",
-    "aimv2_vision_model", "radio", "sam_vision_model", "llava", "convnext", "resnet", "swin", "pvt", "pvt_v2", "timm_wrapper",
+    "vit", "deit", "dinov2", "dinov2_with_registers", "dinov3_vit", "ijepa", "yolos", "clip", "siglip",
+    "siglip_vision_model", "aimv2_vision_model", "radio", "sam_vision_model", "llava", "convnext", "resnet",
+    "swin", "pvt", "pvt_v2", "timm_wrapper",
 ]  # fmt: skip
 
 
