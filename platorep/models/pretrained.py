@@ -178,7 +178,7 @@ def _fetch_weights(spec: ModelSpec, transformer: str) -> None:
     for names in WEIGHT_FILES:
         patterns = [f"{transformer}/{name}".lstrip("/") for name in names]
         folder = snapshot(spec.id, str(spec.revision), patterns)
-        if any(folder.glob(pattern) for pattern in patterns):
+        if any(file for pattern in patterns for file in folder.glob(pattern)):
             return
     names = ", ".join(name for row in WEIGHT_FILES for name in row)
     raise AssetError(f"{spec.name}: {spec.id} has no weights that transformers reads: none of {names}.")

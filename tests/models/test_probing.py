@@ -183,7 +183,9 @@ def test_model_in_which_no_token_sees_another_is_refused():
 def test_model_that_is_not_repeatable_is_refused():
     model = llama()
     model.model.embed_tokens.register_forward_hook(lambda _module, _args, out: out + torch.randn_like(out))
-    with pytest.raises(SpecError, match="other hidden states when it, or its LlamaModel alone, reads the same text again"):
+    with pytest.raises(
+        SpecError, match="other hidden states when it, or its LlamaModel alone, reads the same text again"
+    ):
         in_memory(model)
 
 
@@ -220,7 +222,9 @@ def test_states_that_are_not_one_a_token_are_refused(tmp_path):
         vocab_size=299, d_model=32, encoder_layers=2, decoder_layers=1, encoder_attention_heads=4,
         decoder_attention_heads=4, encoder_ffn_dim=48, decoder_ffn_dim=48, num_global_tokens=4, block_size=32,
     )  # fmt: skip
-    with pytest.raises(SpecError, match=r"makes states of shape \(1, 32, 32\) of a text of 8 tokens; expected \(1, 8, width\)"):
+    with pytest.raises(
+        SpecError, match=r"makes states of shape \(1, 32, 32\) of a text of 8 tokens; expected \(1, 8, width\)"
+    ):
         saved(tmp_path / "pegasus", PegasusXForConditionalGeneration(config))
 
 

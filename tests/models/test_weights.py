@@ -46,10 +46,16 @@ def encoded(spec):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: {f"module.{k}": v for k, v in s.items()}, r"lacks model.embed_tokens.weight and \d+ more.*'module.'"),
+        (
+            lambda s: {f"module.{k}": v for k, v in s.items()},
+            r"lacks model.embed_tokens.weight and \d+ more.*'module.'",
+        ),
         (lambda s: {f"_orig_mod.{k}": v for k, v in s.items()}, r"take the prefix '_orig_mod.' off the names"),
         (without(r"layers\.1\.self_attn\.q_proj"), r"lacks model.layers.1.self_attn.q_proj.weight, which features"),
-        (without(r"layers\.2\."), r"Of the 3 blocks model.layers in config.json it holds 2: the config belongs to another"),
+        (
+            without(r"layers\.2\."),
+            r"Of the 3 blocks model.layers in config.json it holds 2: the config belongs to another",
+        ),
         (without(r"embed_tokens"), r"lacks model.embed_tokens.weight, which features are made of"),
         (without(r"model\.norm"), r"lacks model.norm.weight, which features are made of"),
         (lambda s: {k: v[:, :8] if "q_proj" in k else v for k, v in s.items()}, r"q_proj.weight has shape \(32, 8\)"),
