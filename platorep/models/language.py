@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from platorep.core.errors import DataError
+from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models.architectures import TextPart, last_states, reported_states
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
@@ -141,6 +141,12 @@ class LanguageEncoder(Layers):
         ids, mask, pooled = self._pad(batch)
 
         def pool(hidden: torch.Tensor) -> torch.Tensor:
+            if hidden.shape[:2] != pooled.shape:
+                raise SpecError(
+                    f"{self.spec.name}: {type(self.body).__name__} makes states of shape {tuple(hidden.shape)} of "
+                    f"{len(ids)} texts of {ids.shape[1]} tokens, so that they cannot be pooled over the texts' own tokens. "
+                    "Shorten the texts (max_tokens), or choose another model."
+                )
             return pool_tokens(hidden, pooled.to(hidden.device), self.pool).to(self.device)
 
         with torch.inference_mode(), repeatable(self.device, self.spec.name):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 
-from platorep.core.errors import DataError, SpecError
+from platorep.core.errors import DataError
 from platorep.models import Text, TextRules, load, resolve
 from platorep.models.language import LanguageEncoder
 from tests import small_models
@@ -199,15 +199,6 @@ def test_text_without_tokens_is_refused(tmp_path):
     encoder = load(resolve(small_models.bert(tmp_path / "bert"), CPU), CPU)
     with pytest.raises(DataError, match="gives no tokens"):
         encoder.tokenize([Text.of(" ")], TextRules())
-
-
-def test_encoder_decoder_is_refused(tmp_path):
-    from transformers import T5Config
-
-    spec = small_models.llama(tmp_path / "llama")
-    T5Config().save_pretrained(tmp_path / "llama")
-    with pytest.raises(SpecError, match="encoder-decoder"):
-        load(resolve(spec, CPU), CPU)
 
 
 def test_random_twin_has_the_architecture_and_other_weights_that_the_seed_fixes(tmp_path):

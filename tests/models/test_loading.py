@@ -10,7 +10,7 @@ import torch
 from accelerate import infer_auto_device_map
 
 from platorep.core.errors import SpecError
-from platorep.models import Text, TextRules, load, loading, resolve
+from platorep.models import Text, TextRules, load, pretrained, resolve
 from tests import small_models
 
 
@@ -30,7 +30,7 @@ def test_features_do_not_depend_on_a_split_between_memory_and_disk(make, tmp_pat
     size = 4 * plain.facts["parameters"]
     split = infer_auto_device_map(plain.model, {"cpu": size * 6 // 10, "disk": 10 * size})
     assert "disk" in split.values()
-    monkeypatch.setattr(loading, "_placement", lambda *_: split)
+    monkeypatch.setattr(pretrained, "_placement", lambda *_: split)
     spread = load(spec, CPU)
     want, got = encoded(plain), encoded(spread)
     assert all(torch.equal(a, b) for a, b in zip(want.features, got.features, strict=True))
@@ -50,9 +50,11 @@ def test_a_model_is_spread_only_where_it_does_not_fit(free, quantize, want, tmp_
     spec = resolve(small_models.llama(tmp_path / "llama"), CPU).replace(dtype="float32", quantize=quantize)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10 * free))
     cuda = torch.device("cuda")
-    placed = loading._placement(spec, lambda: torch.nn.Linear(10, 10, bias=False), cuda)  # 400 bytes, or 100 in 8 bits
+    placed = pretrained._placement(
+        spec, lambda: torch.nn.Linear(10, 10, bias=False), cuda
+    )  # 400 bytes, or 100 in 8 bits
     assert placed == ("auto" if want == "auto" else {"": cuda})
-    assert loading._placement(spec, partial(pytest.fail, "a CPU's memory was asked for"), CPU) == {"": CPU}
+    assert pretrained._placement(spec, partial(pytest.fail, "a CPU's memory was asked for"), CPU) == {"": CPU}
 
 
 def test_quantisation_is_part_of_the_key_and_passed_on_with_the_dtype_to_compute_in(tmp_path, monkeypatch):
@@ -61,9 +63,9 @@ def test_quantisation_is_part_of_the_key_and_passed_on_with_the_dtype_to_compute
     spec = resolve(small_models.llama(tmp_path / "llama", dtype="bfloat16"), CPU)
     eight, four = spec.replace(quantize="8bit"), spec.replace(quantize="4bit")
     assert len({spec.key(), eight.key(), four.key()}) == 3
-    assert loading._quantized(spec) == {}
-    assert loading._quantized(eight) == {"quantization_config": {"load_in_8bit": True}}
-    assert loading._quantized(four) == {
+    assert pretrained._quantized(spec) == {}
+    assert pretrained._quantized(eight) == {"quantization_config": {"load_in_8bit": True}}
+    assert pretrained._quantized(four) == {
         "quantization_config": {"load_in_4bit": True, "bnb_4bit_compute_dtype": torch.bfloat16}
     }
 
