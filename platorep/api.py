@@ -14,23 +14,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+from platorep.align.arrays import Array, Arrays
 from platorep.align.engine import align
 from platorep.align.layers import check_same_samples
 from platorep.align.remarks import left_out, remarks
 from platorep.align.significance import significance as choose_and_test
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import ArrayFeatures
-from platorep.core.rounding import LOSS, rounding_loss, rounding_words, unusable
+from platorep.core.rounding import LOSS, rounding_words
 from platorep.metrics.base import Metric
 from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse
 from platorep.results.outputs import Outputs
 from platorep.results.tables import AlignmentTable, SelectionTable
-
-
-Array = np.ndarray | torch.Tensor
-
-_WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)  # dtypes with values that float32 has not
 
 
 def load(root: Path | str = "outputs") -> Outputs:
@@ -223,7 +219,7 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
         )
     _check(quantile, device)
     arrays = [
-        _Arrays(name, [layers] if isinstance(layers, (np.ndarray, torch.Tensor)) else layers)
+        Arrays(name, [layers] if isinstance(layers, (np.ndarray, torch.Tensor)) else layers)
         for name, layers in models.items()
     ]
     _warn(_rounding(arrays), stacklevel=4)
@@ -242,7 +238,7 @@ def _scores(
 ) -> tuple[pd.DataFrame, tuple[int, int]]:
     """The table's rows of two models, and the numbers of their layers; warns on behalf of the caller's caller."""
     _check(quantile, device)
-    x, y = _Arrays("x", xs), _Arrays("y", ys)
+    x, y = Arrays("x", xs), Arrays("y", ys)
     _warn(_rounding([x, y]), stacklevel=4)
     sides = x.features, y.features
     check_same_samples(sides)
@@ -302,64 +298,10 @@ def _check(quantile: float, device: str) -> None:
         ) from error
 
 
-def _rounding(models: Sequence[_Arrays]) -> list[str]:
+def _rounding(models: Sequence[Arrays]) -> list[str]:
     """What to say of the layer that loses most by rounding to float32, if that is too much."""
     losses = [(loss, index, one.name) for one in models for index, loss in one.losses.items()]
     loss, index, name = max(losses, default=(0.0, 0, ""))
     if loss <= LOSS:
         return []
     return [f"{name}, layer {index}: features are scored in float32, and {rounding_words(loss)}"]
-
-
-class _Arrays:
-    """Layers of one model, checked."""
-
-    def __init__(self, name: str, layers: Sequence[Array]) -> None:
-        self.name = name
-        self.losses: dict[int, float] = {}  # of the layers whose dtype has values that float32 has not
-        if not isinstance(layers, Iterable):
-            raise FeatureError(
-                f"{name}: got {type(layers).__name__}, expected an array of shape (n, d), or a list of such layers."
-            )
-        self.tensors = [self._tensor(layer, i) for i, layer in enumerate(layers)]
-        if not self.tensors:
-            raise FeatureError(f"{name} has no layers; give at least one array of shape (n, d).")
-        if len(lengths := {len(tensor) for tensor in self.tensors}) > 1:
-            raise FeatureError(
-                f"the layers of {name} have different numbers of rows: {sorted(lengths)}. Row i of each must be sample i."
-            )
-        self.n = len(self.tensors[0])
-
-    @property
-    def features(self) -> ArrayFeatures:
-        """The layers as the engine takes them."""
-        return ArrayFeatures(self.name, self.tensors)
-
-    def _tensor(self, layer: Array, index: int) -> torch.Tensor:
-        where = f"{self.name}, layer {index}"
-        if not isinstance(layer, (np.ndarray, torch.Tensor)):
-            raise FeatureError(f"{where}: got {type(layer).__name__}, expected a numpy array or a torch tensor.")
-        if why := unusable(layer):
-            raise FeatureError(f"{where}: {why}")
-        if layer.ndim != 2:
-            raise FeatureError(f"{where}: shape {tuple(layer.shape)}, {layer.dtype}; expected real (n, d).")
-        layer = layer.detach() if isinstance(layer, torch.Tensor) else layer
-        if (
-            layer.dtype in _WIDE
-            if isinstance(layer, torch.Tensor)
-            else layer.dtype.itemsize > 2 and layer.dtype != np.float32
-        ):
-            values = layer.cpu().numpy() if isinstance(layer, torch.Tensor) else layer
-            with np.errstate(over="ignore"):
-                if (np.isfinite(values) & ~np.isfinite(values.astype(np.float32))).any():
-                    top = np.abs(values[np.isfinite(values)]).max()
-                    raise FeatureError(
-                        f"{where}: values up to {top:.2g} are too large for float32; scale the features."
-                    )
-                self.losses[index] = rounding_loss(values)
-        if isinstance(layer, np.ndarray):
-            native = (
-                np.float32 if layer.dtype.kind == "f" and layer.dtype.itemsize > 8 else layer.dtype.newbyteorder("=")
-            )
-            layer = torch.from_numpy(np.ascontiguousarray(layer, native))
-        return layer
