@@ -235,17 +235,7 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
     Raises:
         StoreError: a part is damaged, or is not of these layers and galleries; names it.
     """
-    read = [read_parquet(path) for path in parts]
-    expected = [setting.n for setting in design.settings for _ in x.layers for _ in y.layers]
-    for path, one in zip(parts, read, strict=True):
-        if (facts := table_facts(one)) and facts != origin(path, x, y):
-            raise StoreError(
-                f"{path} was made from other features, or for another place. Make its share of the queries again."
-            )
-        if one["n"].to_pylist() != expected or one["k"].to_pylist() != read[0]["k"].to_pylist():
-            raise StoreError(
-                f"{path} holds other layers or galleries than its name says. Remove it and run `platorep gallery` again."
-            )
+    read = _read_parts(x, y, design, parts)
     overlaps = np.concatenate(
         [one["overlaps"].combine_chunks().flatten().to_numpy().reshape(len(one), -1) for one in read],
         axis=1,
@@ -298,6 +288,22 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
             f"{side}_tied": sums[f"{side}_tied"] / design.queries,
         }
     return pd.DataFrame({name: columns[name] for name in GALLERY_COLUMNS})
+
+
+def _read_parts(x: Features, y: Features, design: Design, paths: Sequence[Path]) -> list[pa.Table]:
+    """The parts of all shares, each checked against the features and galleries that its name stands for."""
+    parts = [read_parquet(path) for path in paths]
+    expected = [setting.n for setting in design.settings for _ in x.layers for _ in y.layers]
+    for path, part in zip(paths, parts, strict=True):
+        if (facts := table_facts(part)) and facts != origin(path, x, y):
+            raise StoreError(
+                f"{path} was made from other features, or for another place. Make its share of the queries again."
+            )
+        if part["n"].to_pylist() != expected or part["k"].to_pylist() != parts[0]["k"].to_pylist():
+            raise StoreError(
+                f"{path} holds other layers or galleries than its name says. Remove it and run `platorep gallery` again."
+            )
+    return parts
 
 
 def shared_by_query(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor], n: int) -> np.ndarray:
