@@ -22,6 +22,7 @@ from platorep.core.results import AlignmentTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
+from platorep.progress import bar
 
 
 log = logging.getLogger(__name__)
@@ -135,10 +136,12 @@ def model_specs(cfg: dict[str, Any]) -> list[ModelSpec]:
     for name, entry in cfg["models"].items():
         if not isinstance(entry, dict):
             raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
+        if "source" not in entry and "id" not in entry:  # words about a model that is not in the suite
+            raise unknown_name("model", name, [known for known, other in cfg["models"].items() if "source" in other])
         made[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
     if not made:
         raise SpecError(
-            "no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...)."
+            "no models to run: the suite is empty. Choose one (suite=offline) or add one (models.mine.id=...)."
         )
     if cfg["only"]:
         wanted = str(cfg["only"]).split(",")
@@ -152,6 +155,21 @@ def model_specs(cfg: dict[str, Any]) -> list[ModelSpec]:
 def dataset_spec(cfg: dict[str, Any]) -> DatasetSpec:
     """The dataset as configured, not resolved."""
     return DatasetSpec.from_dict(cfg["dataset"])
+
+
+def settle_dataset(cfg: dict[str, Any], root: Path, *, fetching: bool) -> dict[str, Any]:
+    """The configuration with the dataset that this run takes: the one asked for, or the one that stands in for it."""
+    from platorep.config import named_dataset
+    from platorep.data.instead import pairs_at_hand
+
+    def stored(spec: DatasetSpec) -> bool:
+        files = (root / "features").glob(f"{slug(spec.name)}--*/samples.json")
+        specs = {str(path): DatasetSpec.from_dict(read_json(path)["spec"]) for path in files}
+        return bool(matching(spec, specs, lambda _: None))  # packaged pairs are on no branch
+
+    with bar("Looking for the pairs") as report:
+        spec = pairs_at_hand(dataset_spec(cfg), named_dataset, stored=stored, fetching=fetching, progress=report)
+    return cfg if spec == dataset_spec(cfg) else {**cfg, "dataset": spec.to_dict()}
 
 
 def extract_spec(cfg: dict[str, Any], model: ModelSpec, dataset: DatasetSpec) -> ExtractSpec:

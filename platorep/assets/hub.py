@@ -162,7 +162,7 @@ def branches(repo: str, *, repo_type: RepoType = "model") -> list[str]:
         return []
 
 
-# the cache --------------------------------------------------------------------------------------------------------------
+# the cache ------------------------------------------------------------------------------------------------------------
 
 
 def _complete(repo: str, where: dict[str, Any]) -> Path | None:
@@ -230,7 +230,7 @@ def _keep_commit(repo: str, revision: str | None, repo_type: str, commit: str) -
         log.warning("%s cannot be written (%s): a later run without a connection will not find %s", ref, error, repo)
 
 
-# hashes -----------------------------------------------------------------------------------------------------------------
+# hashes ---------------------------------------------------------------------------------------------------------------
 
 
 def _damaged(folder: Path, wanted: dict[str, Any] | None) -> list[Path]:
@@ -272,7 +272,7 @@ def _remove(file: Path) -> None:
     file.unlink(missing_ok=True)
 
 
-# requests ---------------------------------------------------------------------------------------------------------------
+# requests -------------------------------------------------------------------------------------------------------------
 
 
 def _information(repo: str, revision: str | None, repo_type: str, seconds: float) -> Any:

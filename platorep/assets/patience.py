@@ -32,7 +32,7 @@ BUSY = (408, 429, 500, 502, 503, 504)
 """Statuses that may be others a moment later."""
 
 
-def persistently(request: Callable[[], T], what: str) -> T:
+def persistently(request: Callable[[], T], what: str, tries: int = TRIES) -> T:
     """What `request` returns, sent again while the Hub is busy or the connection breaks.
 
     A Hub that cannot be reached at all is not asked again: the cache is at hand, and every model would wait.
@@ -40,22 +40,23 @@ def persistently(request: Callable[[], T], what: str) -> T:
     Args:
         request: raises what the Hub's client raises.
         what: names it in the log.
+        tries: how often it is sent at most.
 
     Raises:
         AssetError: the Hub asks to wait longer than `LONGEST_WAIT`.
         Exception: the last try's, or any other failure at once.
     """
     wait = FIRST_WAIT
-    for number in range(1, TRIES + 1):
+    for number in range(1, tries + 1):
         prepare_client()
         try:
             return request()
         except Exception as error:
-            if number == TRIES or not may_pass(error):
+            if number == tries or not may_pass(error):
                 raise
             seconds = max(wait, seconds_asked(getattr(error, "response", None)) or 0)
             log.warning(
-                "%s: %s; trying again in %.0f s (%d of %d)", what, first_line(error), seconds, number + 1, TRIES
+                "%s: %s; trying again in %.0f s (%d of %d)", what, first_line(error), seconds, number + 1, tries
             )
         time.sleep(seconds)
         wait *= 2

@@ -49,7 +49,7 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
                 f"{what}: the repository has no such revision. Look at its branches and tags at "
                 f"{page(repo, repo_type)}, and set `revision`."
             )
-        if _rejects_token(cause):
+        if rejects_token(cause):
             return AssetError(
                 f"{what}: the Hub does not accept the token that was sent (HF_TOKEN, or that of `hf auth login`): it is "
                 "mistyped, expired or revoked. Log in again, or unset it: models that are open need none."
@@ -114,7 +114,8 @@ def _gate(repo: str, repo_type: str, error: BaseException) -> str:
     )
 
 
-def _rejects_token(error: BaseException) -> bool:
+def rejects_token(error: BaseException) -> bool:
+    """Whether the Hub answered that the token which was sent is none."""
     from huggingface_hub.errors import HfHubHTTPError
 
     if not isinstance(error, HfHubHTTPError) or error.response is None or error.response.status_code != 401:

@@ -36,7 +36,7 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         spec = pin(
             spec, content_hash(local)[:40], "The folder changed: leave dataset.revision open to use it as it is."
         )
-        rows = repositories.read(local, spec.config, spec.split, spec.id)
+        rows = repositories.read(repositories.local(local, str(spec.revision)), spec.config, spec.split, spec.id)
     else:
         branch = spec.branch if is_commit(spec.revision) else spec.revision or ""
         commit = resolve_revision(spec.id, spec.revision, repo_type="dataset")

@@ -14,9 +14,9 @@ import errno
 import os
 import uuid
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from platorep.assets import cache_dir
 from platorep.assets.hub import branches, listing, snapshot
@@ -45,20 +45,73 @@ def load(repo: str, commit: str, config: str | None, split: str) -> datasets.Dat
         UnknownNameError: no such config or split.
         DataError: files that are not what their names say.
     """
-    folder = cache_dir() / "datasets" / f"{slug(repo)}-{commit[:12]}"
-    _fetch(repo, commit, folder, CARDS)
-    names = [name for name in listing(repo, commit, repo_type="dataset") if _is_data(name)]
-    tars = any(name.endswith(".tar") for name in names)
-    names = [name for name in names if not (tars and name.endswith(".txt"))]  # notes on tar files are no data
-    for name in names:
-        _place(folder / name)
+    folder, names = _folder(repo, commit)
     try:
-        wanted = _files_of_config(repo, commit, folder, config)
+        builder = _builder(repo, commit, folder, config)
     except zipfile.BadZipFile:  # the library looks into archives to tell what they hold
         _fetch(repo, commit, folder, [name for name in names if name.endswith(".zip")])
-        wanted = _files_of_config(repo, commit, folder, config)
-    _fetch(repo, commit, folder, wanted)
+        builder = _builder(repo, commit, folder, config)
+    _fetch(repo, commit, folder, [name for files in _files(builder, folder).values() for name in files])
     return read(folder, config, split, repo)
+
+
+def stream(repo: str, commit: str, config: str | None, split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split in order, each file fetched when its turn comes: of a large corpus only the first ones.
+
+    Raises:
+        AssetError, SpecError, UnknownNameError, DataError: as `load`; those of a file when its turn comes.
+    """
+    folder, _ = _folder(repo, commit)
+    builder = _builder(repo, commit, folder, config)
+    return _stream(builder, folder, split, repo, lambda name: _fetch(repo, commit, folder, [name]))
+
+
+def stream_local(folder: Path, config: str | None, split: str) -> Iterator[dict[str, Any]]:
+    """The rows of a split of a local folder in order, without a prepared copy of all of them.
+
+    Raises:
+        AssetError, SpecError, UnknownNameError, DataError: as `load`.
+    """
+    import datasets
+
+    where = str(folder)
+    builder = _explained(lambda: datasets.load_dataset_builder(where, config), folder, config, None, where)
+    return _stream(builder, folder, split, where, lambda name: None)
+
+
+def _stream(
+    builder: datasets.DatasetBuilder, folder: Path, split: str, name: str, bring: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    import datasets
+
+    files = _files(builder, folder)
+    if split not in files:
+        raise unknown_name(f"split of dataset {name}", split, files)
+
+    def rows(path: Path) -> Iterator[dict[str, Any]]:
+        kind = str(builder.info.builder_name)  # parquet, json, text, ...
+        return iter(datasets.load_dataset(kind, data_files=str(path), split="train", streaming=True))
+
+    for file in files[split]:
+        bring(file)
+        yield from _explained(lambda path=folder / file: rows(path), folder, None, None, name)
+
+
+def local(folder: Path, digest: str) -> Path:
+    """A local folder as the library is to see it: without the notes beside tar files, which it would take for the data.
+
+    Args:
+        folder: in one of the Hub's formats.
+        digest: of its content; names the folder of links that is made where there are notes.
+    """
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    kept = _without_notes(names)
+    if len(kept) == len(names):
+        return folder
+    linked = cache_dir() / "datasets" / f"{slug(folder.name)}-{digest[:12]}"
+    for name in kept:
+        _place(linked / name, folder.resolve() / name)
+    return linked
 
 
 def read(folder: Path, config: str | None, split: str, name: str) -> datasets.Dataset:
@@ -82,16 +135,38 @@ def read(folder: Path, config: str | None, split: str, name: str) -> datasets.Da
     return _explained(rows, folder, config, split, name)
 
 
-def _files_of_config(repo: str, commit: str, folder: Path, config: str | None) -> list[str]:
-    """The names of a config's files in all splits, as the library chooses them by names."""
+def _folder(repo: str, commit: str) -> tuple[Path, list[str]]:
+    """The folder of a repository at a commit, with its card and a place for every data file, and the names of these."""
+    folder = cache_dir() / "datasets" / f"{slug(repo)}-{commit[:12]}"
+    _fetch(repo, commit, folder, CARDS)
+    names = _without_notes([name for name in listing(repo, commit, repo_type="dataset") if _is_data(name)])
+    for name in names:
+        _place(folder / name)
+    return folder, names
+
+
+def _without_notes(names: list[str]) -> list[str]:
+    """The names without text files where there are tar files: nshards.txt and the like are notes on these."""
+    tars = any(name.endswith(".tar") for name in names)
+    return [name for name in names if not (tars and name.endswith(".txt"))]
+
+
+def _builder(repo: str, commit: str, folder: Path, config: str | None) -> datasets.DatasetBuilder:
+    """What the library makes of the names of the files."""
     import datasets
 
     try:
-        builder = _explained(lambda: datasets.load_dataset_builder(str(folder), config), folder, config, None, repo)
+        return _explained(lambda: datasets.load_dataset_builder(str(folder), config), folder, config, None, repo)
     except AssetError as error:
         raise _without_data(repo, commit, error) from error
-    paths = [Path(path) for files in (builder.config.data_files or {}).values() for path in files]
-    return [path.relative_to(folder.resolve()).as_posix() for path in paths]
+
+
+def _files(builder: datasets.DatasetBuilder, folder: Path) -> dict[str, list[str]]:
+    """The names of a config's files by split, in the library's order."""
+    return {
+        str(split): [Path(path).relative_to(folder.resolve()).as_posix() for path in paths]
+        for split, paths in (builder.config.data_files or {}).items()
+    }
 
 
 def _explained(act: Callable[[], T], folder: Path, config: str | None, split: str | None, name: str) -> T:

@@ -70,6 +70,11 @@ class Repository:
                 siblings.append({"rfilename": entry["path"], **more})
         parameters = _parameters(self.commits[commit])
         more = {"safetensors": {"parameters": parameters, "total": sum(parameters.values())}} if parameters else {}
+        if "config.json" in self.commits[commit]:  # of which the Hub tells a few fields
+            config = json.loads(self.commits[commit]["config.json"])
+            more["config"] = {
+                name: config[name] for name in ("architectures", "model_type", "auto_map") if name in config
+            }
         return {
             "_id": commit[:24], "id": self.id, "sha": commit, "private": self.private, "disabled": False,
             "gated": "manual" if self.gated else False, "downloads": 1, "likes": 0, "tags": [], "siblings": siblings, **more,
