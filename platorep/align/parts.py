@@ -54,7 +54,7 @@ def read_part(path: Path, x: Features, y: Features, metric: Metric, concatenatio
         return None
     try:
         table, facts = AlignmentTable.read(path)
-        per_sample = read_parquet(samples_path(path)) if hasattr(metric, "per_sample") else None
+        per_sample = read_parquet(samples_path(path)) if metric.samplewise else None
     except (StoreError, FileNotFoundError) as error:
         log.warning("%s Its scores are made again.", getattr(error, "fault", f"{samples_path(path)} is missing."))
         return None

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platorep.assets import hub
@@ -30,6 +30,7 @@ from platorep.assets.shelf import (
     settle,
 )
 from platorep.assets.unpack import ARCHIVES, unpack
+from platorep.core.disk import disk_errors_of_the_system
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.files import sha256_file, temporary_folder
 from platorep.core.specs import AssetSpec
@@ -42,6 +43,14 @@ Report = Callable[[int, int | None, str], None]
 
 SEPARATORS = {"wheel": "==", "deb": "="}
 """What stands between name and version in the id of a source."""
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """A temporary folder in the cache; what its disk refuses is said in a sentence."""
+    root = cache_dir()
+    with disk_errors_of_the_system(root), temporary_folder(root) as folder:
+        yield folder
 
 
 def content_hash(path: Path, *, leave_out: Collection[Path] = ()) -> str:
@@ -121,7 +130,7 @@ def derived(name: str, make: Callable[[Path], object]) -> Path:
             return final
         except AssetError as error:
             log.warning("%s It is made again.", str(error).partition(" Remove ")[0])
-    with temporary_folder(cache_dir()) as temporary:
+    with _workspace() as temporary:
         fresh = temporary / "fresh"
         fresh.mkdir()
         make(fresh)
@@ -175,7 +184,7 @@ def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> P
     closed: list[str] = []
     for rung in rungs(asset, downloads_dir()):
         try:
-            with temporary_folder(cache_dir()) as temporary:
+            with _workspace() as temporary:
                 archive = rung.bring(
                     temporary, lambda at=temporary: report(_megabytes(at), None, f"downloading {asset.id}")
                 )
@@ -243,7 +252,7 @@ def _unpacked_path(asset: AssetSpec, path: Path) -> Path:
     if final.is_dir():
         check_contents(final)
         return final
-    with temporary_folder(cache_dir()) as temporary:
+    with _workspace() as temporary:
         fresh = temporary / "unpacked"
         settle(asset, fresh, unpack(path, asset.members, fresh), final, Origin(taken=str(path)))
     return final
@@ -259,7 +268,7 @@ def _joined(asset: AssetSpec, progress: Report | None) -> Path:
     if final.is_dir():
         check_contents(final)
         return final
-    with temporary_folder(cache_dir()) as temporary:
+    with _workspace() as temporary:
         fresh = temporary / "unpacked"
         fresh.mkdir()
         with open(fresh / asset.id, "wb") as whole:

@@ -142,7 +142,7 @@ def _read(where: str, hint: Any, value: Any) -> Any:
 def _within(name: str, value: float | None, least: float, most: float = math.inf, otherwise: str = "") -> None:
     """Refuses a number outside [least, most]; types are checked by `from_dict`, None stands for what `otherwise` says."""
     if isinstance(value, (int, float)) and not least <= value <= most:
-        expected = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
+        expected = f"{least:g} or more" if most >= sys.float_info.max else f"{least:g} to {most:g}"
         raise SpecError(f"{name} is {value}; expected {expected}{f', or {otherwise}' if otherwise else ''}.")
 
 

@@ -145,6 +145,9 @@ class Metric(ABC):
         """Share of samples whose last neighbour is exactly as near as the next sample; NaN for metrics without neighbours."""
         return math.nan
 
+    samplewise: ClassVar[bool] = False
+    """Whether the score is the mean of what each sample contributes; see `per_sample`."""
+
     def per_sample(self, x: Any, y: Any) -> torch.Tensor | None:
         """What each sample contributes, shape (n,) float64 on the CPU, the score being the mean; None where it is no mean."""
         return None

@@ -80,6 +80,8 @@ class NeighbourMetric(NeighbourhoodMetric):
     def _samples(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """The score of every sample, for each y, shape (n,)."""
 
+    samplewise: ClassVar[bool] = True
+
     def per_sample(self, x: Neighbours, y: Neighbours) -> torch.Tensor:
         """What each sample contributes, shape (n,), float64 on the CPU; the score is its mean."""
         return next(iter(self._samples(x.indices, [y.indices]))).to("cpu", torch.float64)

@@ -34,8 +34,10 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
     dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
     if spec.source in ("static", "tfidf", "pixels"):
         dtype = "float32"
-    branch = spec.branch if is_commit(spec.revision) else spec.revision or ""
-    spec = spec.replace(revision=_revision(spec), branch=branch, dtype=dtype)
+    revision = _revision(spec)
+    settled = is_commit(spec.revision) or spec.revision == revision  # resolved before, from the branch that it names
+    branch = spec.branch if settled else spec.revision or ""
+    spec = spec.replace(revision=revision, branch=branch, dtype=dtype)
     return spec.replace(pool=_pool(spec))
 
 

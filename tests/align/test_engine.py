@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from platorep.align import align, significance
-from platorep.align.controls import shuffled_pairs
+from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design
 from platorep.align.layers import ModelLayers, neighbour_graphs
@@ -294,7 +294,7 @@ def test_products_are_in_full_precision_whatever_the_process_has_set(model, tmp_
         significance([(x, y)], [KNN], permutations=0)
         neighbour_graphs(x, 5)
         score_galleries([(x, y)], Design(sizes=(20,), queries=8, ks=(3,)), out_dir=tmp_path)
-        shuffled_pairs([x], [y], KNN, shares=(0.0,), seeds=1)
+        shuffled_pairs([x], [y], KNN, Shuffles(shares=(0.0,), seeds=1))
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision(before)

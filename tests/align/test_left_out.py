@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from platorep.align import align, left_out, neighbour_graphs, remarks, significance
-from platorep.align.controls import shuffled_pairs
+from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design
 from platorep.align.parts import samples_path
@@ -153,12 +153,12 @@ def test_galleries_and_controls_leave_out_the_same_layers(odd, fine, tmp_path, c
     assert sorted(frame[frame.score.isna()].x_layer.unique()) == [0, 3]
     assert "odd: layer layer.00 left out" in caplog.text
     assert not frame.score.isna().all()
-    shuffled = shuffled_pairs([odd], [fine], KNN, shares=(0.0, 0.5), seeds=1).frame
+    shuffled = shuffled_pairs([odd], [fine], KNN, Shuffles(shares=(0.0, 0.5), seeds=1)).frame
     assert set(shuffled.x_layer) <= {1, 2, 4}
     plain = align([odd], [fine], [KNN], out_dir=None).best().iloc[0]
     assert shuffled.score.iloc[0] == pytest.approx(plain.score, abs=1e-12)
     with pytest.raises(FeatureError, match="undefined for all of its layers"):
-        shuffled_pairs([fine], [odd], build("svcca", components=20), seeds=1)
+        shuffled_pairs([fine], [odd], build("svcca", components=20), Shuffles(seeds=1))
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from platorep.align import align, significance
-from platorep.align.controls import shuffled_pairs
+from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design
 from platorep.core.errors import DataError, SpecError
@@ -124,7 +124,7 @@ def test_models_of_different_samples_are_refused_by_every_engine(model, tmp_path
             lambda b: significance([(a, b)], [KNN], permutations=0),
             lambda b: align([a], [b], [KNN], out_dir=None),
             lambda b: score_galleries([(a, b)], design, out_dir=tmp_path),
-            lambda b: shuffled_pairs([a], [b], KNN, seeds=1),
+            lambda b: shuffled_pairs([a], [b], KNN, Shuffles(seeds=1)),
         ):
             with pytest.raises(DataError, match=message):
                 engine(second)

@@ -63,7 +63,7 @@ def test_a_run_leaves_table_and_figure_and_plot_finds_them(configured, tmp_path,
     assert set(table.frame.k[table.frame.share.isna()]) == {1, 5}
     assert (tmp_path / "figures" / "synthetic--synthetic--latest" / "gallery.png").is_file()
     assert str(path) in caplog.text
-    assert figure_data("gallery", run)["scores"].frame.equals(table.frame)
+    assert figure_data(run, "gallery").galleries.frame.equals(table.frame)
 
 
 def test_shards_as_commands_give_the_bytes_of_one_run(configured, caplog):

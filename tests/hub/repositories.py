@@ -70,7 +70,7 @@ class Repository:
                 siblings.append({"rfilename": entry["path"], **more})
         parameters = _parameters(self.commits[commit])
         more = {"safetensors": {"parameters": parameters, "total": sum(parameters.values())}} if parameters else {}
-        if "config.json" in self.commits[commit]:  # of which the Hub tells a few fields
+        if self.commits[commit].get("config.json", b"").startswith(b"{"):  # of which the Hub tells a few fields
             config = json.loads(self.commits[commit]["config.json"])
             more["config"] = {
                 name: config[name] for name in ("architectures", "model_type", "auto_map") if name in config

@@ -19,6 +19,7 @@ from platorep.models.hidden_states import state_layout
 from platorep.models.networks import noise_pictures
 from platorep.models.vision import TimmEncoder
 from tests.architectures import transformers_models
+from tests.extract.conftest import resources
 
 
 CPU = torch.device("cpu")
@@ -153,7 +154,7 @@ def test_entry_of_a_suite_is_extracted(tmp_path):
     pairs = open_dataset(dataset)
     spec = ExtractSpec(model=resolve(ModelSpec.from_dict(entry), CPU), dataset=pairs.spec)
     store = FeatureStore(tmp_path / "store")
-    extract(spec, pairs, store, device=CPU, workers=0, shard_rows=4)
+    extract(spec, pairs, store, resources(shard_rows=4))
     stored = store.open(spec)
     encoder = encoder_of(ModelSpec.from_dict(entry))
     want = encoder.encode(torch.stack([encoder.transform(pairs.picture(i)) for i in range(9)])).features

@@ -56,6 +56,7 @@ def run(base, name, *overrides, models=True, **recipe):
     assert {path.name for path in out.iterdir()} == FILES | {
         f"{cfg['recipe']['name']}.png",
         f"{cfg['recipe']['name']}.pdf",
+        f"{cfg['recipe']['name']}.csv",
     }
     for stem in ("alignment", "comparison"):
         assert len(pd.read_csv(out / f"{stem}.csv")) == len(pd.read_parquet(out / f"{stem}.parquet"))
