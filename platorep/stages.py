@@ -12,10 +12,10 @@ from typing import Any
 import pandas as pd
 
 from platorep import pipeline
-from platorep.core.errors import PlatorepError, SpecError, StoreError, unknown_name
+from platorep.core.errors import AssetError, PlatorepError, SpecError, StoreError, unknown_name
 from platorep.core.files import slug
 from platorep.core.results import AlignmentTable, CompetenceTable, SelectionTable
-from platorep.core.specs import ExtractSpec, ModelSpec
+from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet
 from platorep.pipeline import Settings
 from platorep.progress import bar, console_for_tables
@@ -50,6 +50,12 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
     for model in pipeline.model_specs(cfg):
         try:
             spec = pipeline.extract_spec(cfg, resolve(model, device), pairs.spec)
+        except AssetError as error:
+            if not _stored(cfg, settings, model, pairs.spec):
+                failed.append(failure(model.name, error))
+            else:
+                log.warning("%s: its features are stored and are taken as they are: %s", model.name, error)
+            continue
         except Exception as error:
             failed.append(failure(model.name, error))
             continue
@@ -94,6 +100,15 @@ def extract_models(cfg: dict[str, Any], settings: Settings) -> list[Failure]:
         if cfg["evict"] and not shared:
             evict(spec.model)
     return failed
+
+
+def _stored(cfg: dict[str, Any], settings: Settings, model: ModelSpec, dataset: DatasetSpec) -> bool:
+    """Whether features of a model that cannot be resolved are stored: they need neither its weights nor the Hub."""
+    try:
+        pipeline.find_features(settings.store, pipeline.extract_spec(cfg, model, dataset))
+    except StoreError:
+        return False
+    return not cfg["overwrite"]
 
 
 def _weights(spec: ExtractSpec) -> tuple[Any, ...]:
