@@ -29,8 +29,9 @@ RepoType = Literal["model", "dataset"]
 ANSWER_SECONDS = 20.0
 """How long to wait for an answer about a repository."""
 
-_resolved: dict[tuple[str, str, str | None], str] = {}
-"""What this process was told of repositories: kind, owner/name and revision. A branch that moves during a run stays put."""
+_resolved: dict[tuple[str, str, str | None], str | None] = {}
+"""Commits that this process was told, None where nobody could tell, by kind, owner/name and revision. A branch that
+moves during a run stays put."""
 
 _checked: set[tuple[str, int, int]] = set()
 """Files that this process found intact: path, size and time of change."""
@@ -44,18 +45,18 @@ def is_commit(revision: str | None) -> bool:
 def resolve_revision(repo: str, revision: str | None = None, *, repo_type: RepoType = "model") -> str:
     """The commit that a branch, a tag or None (the main branch) stands for now.
 
-    A commit is returned as it is, without a request. The answer holds for the rest of the process, so that a run is about
-    one commit. It is kept in the Hub's cache, too: when the Hub cannot be reached or stays busy, it stands in, and the
-    log says so.
+    A commit is returned as it is, without a request. The answer holds for the rest of the process, so that a run is
+    about one commit. It is kept in the Hub's cache, too: when the Hub cannot be reached or stays busy, it stands in,
+    and the log says so.
 
     Raises:
         AssetError: no such repository or revision, no access, or no Hub and nothing in the cache.
     """
     if revision is not None and is_commit(revision):
         return revision
-    if (repo_type, repo, revision) not in _resolved:
-        _resolved[repo_type, repo, revision] = _ask(repo, revision, repo_type)
-    return _resolved[repo_type, repo, revision]
+    commit = _resolved.get((repo_type, repo, revision)) or _ask(repo, revision, repo_type)
+    _resolved[repo_type, repo, revision] = commit
+    return commit
 
 
 def _ask(repo: str, revision: str | None, repo_type: RepoType) -> str:
@@ -97,8 +98,6 @@ def known_commit(repo: str, revision: str | None, *, repo_type: RepoType = "mode
             commit = _information(repo, revision, repo_type, seconds).sha
         except _hub_errors():
             commit = _cached_commit(repo, revision, repo_type)
-        if commit is None:
-            return None
         _resolved[repo_type, repo, revision] = commit
     return _resolved[repo_type, repo, revision]
 
@@ -135,7 +134,8 @@ def snapshot(repo: str, commit: str, members: Sequence[str] = (), *, repo_type: 
         for file in damaged:
             _remove(file)
     raise AssetError(
-        f"{repo_type} {repo!r} at {commit}: {damaged[0].name} came twice with other bytes than the Hub says it has (by its "
+        f"{repo_type} {repo!r} at {commit}: {damaged[0].name} came twice with other bytes than the Hub says it has (by "
+        "its "
         "hash). Something between here and the Hub alters files: try another connection or mirror (HF_ENDPOINT)."
     )
 
@@ -195,8 +195,10 @@ def _wanted(repo: str, where: dict[str, Any]) -> dict[str, Any] | None:
 
 def _unlisted(repo: str, commit: str, repo_type: str) -> AssetError:
     return AssetError(
-        f"{repo_type} {repo!r} at {commit}: the cache ({cache_folder()}) does not say which files belong to it, so that what "
-        f"is there may be a part, and the Hub cannot be asked. Start once with a connection, or {elsewhere(repo, repo_type)}"
+        f"{repo_type} {repo!r} at {commit}: the cache ({cache_folder()}) does not say which files belong to it, so "
+        "that what "
+        "is there may be a part, and the Hub cannot be asked. Start once with a connection, or "
+        f"{elsewhere(repo, repo_type)}"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.failures import Failure, failure, raise_failures
+from platorep.core.errors import AssetError, StoreError
 from platorep.core.progress import bar
 from platorep.core.specs import ExtractSpec, ModelSpec
 
@@ -90,9 +91,25 @@ def settled_specs(experiment: Experiment, pairs: PairedDataset) -> tuple[list[Ex
     for model in experiment.models:
         try:
             specs.append(experiment.extract_spec(resolve(model, experiment.device), pairs.spec))
+        except AssetError as error:
+            stored = None if experiment.overwrite else _stored(experiment, model, pairs)
+            if stored is None:
+                failures.append(failure(model.name, error))
+            else:
+                log.warning("%s: its features are stored and are taken as they are: %s", model.name, error)
+                specs.append(stored)
         except Exception as error:
             failures.append(failure(model.name, error))
     return specs, failures
+
+
+def _stored(experiment: Experiment, model: ModelSpec, pairs: PairedDataset) -> ExtractSpec | None:
+    """The spec of a model's stored features, which need neither its weights nor the Hub; None where there are none."""
+    try:
+        features = experiment.replace(present=(pairs.spec, {})).find(model)
+    except StoreError:
+        return None
+    return None if features is None else features.spec
 
 
 def missing_extractions(experiment: Experiment, specs: Sequence[ExtractSpec]) -> list[ExtractSpec]:

@@ -1,7 +1,7 @@
 """Which stored features a spec means that is not resolved: what it leaves open, the stored one may fill.
 
-A branch or a tag is compared by the commit that it stands for now. Where nobody can tell, it is compared by name: a stored
-spec remembers the branch or tag that its revision was resolved from (`branch`, which no key covers).
+A branch or a tag is compared by the commit that it stands for now. Where nobody can tell, it is compared by name: a
+stored spec remembers the branch or tag that its revision was resolved from (`branch`, which no key covers).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 S = TypeVar("S", DatasetSpec, ExtractSpec)
 
 CommitOf = Callable[[ModelSpec | DatasetSpec], str | None]
-"""The commit that a spec's branch or tag stands for now; None where that cannot be told, or is no question of the Hub."""
+"""The commit that a spec's branch or tag stands for now; None where that cannot be told or is not the Hub's."""
 
 OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
 """Spec fields that are settled when features are made, with the value that leaves them open."""
@@ -57,7 +57,7 @@ def _settle(asked: Any, candidates: list[Any], commit_of: CommitOf) -> Any:
 
 
 def _by_name(asked: Any, stored: Any) -> Any:
-    """The spec with its revision left open where it still is a name, and the one that the stored spec was resolved from."""
+    """The spec with its revision left open where it is still a name, and the stored spec came from that name."""
     if isinstance(asked, ExtractSpec):
         return asked.replace(model=_by_name(asked.model, stored.model), dataset=_by_name(asked.dataset, stored.dataset))
     return asked.replace(revision=None) if _is_name(asked.revision) and asked.revision == stored.branch else asked
@@ -84,8 +84,10 @@ def _moved(asked: Any, settled: Any, stored: Any) -> str:
         asked, settled, stored = (getattr(spec, part) for spec in (asked, settled, stored))
     word = "dataset" if isinstance(asked, DatasetSpec) else f"models.{asked.name}"
     return (
-        f"{word}.revision={asked.revision} of {asked.id} is commit {settled.revision} now, but what is stored of {asked.name} "
-        f"was made at {stored.revision}, where it stood then. Run `platorep extract` for the new commit, or keep to the old "
+        f"{word}.revision={asked.revision} of {asked.id} is commit {settled.revision} now, but what is stored of "
+        f"{asked.name} "
+        f"was made at {stored.revision}, where it stood then. Run `platorep extract` for the new commit, or keep to "
+        "the old "
         f"one with {word}.revision={stored.revision}."
     )
 

@@ -1,4 +1,4 @@
-"""Any dataset that the `datasets` library loads: from the Hub at a commit, or from a local folder in the Hub's formats."""
+"""Any dataset that the `datasets` library loads: of the Hub at a commit, or a local folder in the Hub's formats."""
 
 from __future__ import annotations
 

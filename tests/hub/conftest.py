@@ -1,7 +1,7 @@
 """A loopback Hub for each test, the clients of this process turned to it, and a fresh cache.
 
-The clients read HF_ENDPOINT, HF_HOME and the like when they are imported, so the fixture sets what they made of them, too;
-`hub_environment` is the same for a child process.
+The clients read HF_ENDPOINT, HF_HOME and the like when they are imported, so the fixture sets what they made of them,
+too; `hub_environment` is the same for a child process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.hub.server import Hub
 
 
 def turn_clients_to(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes huggingface_hub, transformers, timm, open_clip and datasets of this process use a Hub and a cache folder."""
+    """Makes the Hub's clients of this process use a Hub and a cache folder."""
     for name, value in hub_environment(hub, home).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)

@@ -5,10 +5,10 @@
         ...                                    # clients find it by HF_ENDPOINT=hub.url
         hub.fail("503", "tokenizer_config", times=1)
 
-What is served: repository information, trees, paths-info, refs, whoami, and files (`resolve`), the large ones by a redirect
-to another host, as the Hub sends them to its storage. Git's SHA-1 is the ETag of small files, SHA-256 that of large ones.
-There is no Xet: no header mentions it, so that clients download over HTTP. Facts are from the clients' source and
-from the Hub's answers as the issue trackers of its clients quote them.
+What is served: repository information, trees, paths-info, refs, whoami, and files (`resolve`), the large ones by a
+redirect to another host, as the Hub sends them to its storage. Git's SHA-1 is the ETag of small files, SHA-256 that of
+large ones. There is no Xet: no header mentions it, so that clients download over HTTP. Facts are from the clients'
+source and from the Hub's answers as the issue trackers of its clients quote them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import re
 import socket
 import struct
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from time import sleep  # by name: tests stop the clients' clock in its module
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -298,12 +298,12 @@ class _Handler(BaseHTTPRequestHandler):
         half = len(content) // 2
         self._answer(status, content[:half], headers, length=len(content))
         if fault.kind == "slow":
-            time.sleep(fault.seconds)
+            sleep(fault.seconds)
             self.wfile.write(content[half:])
             return
         self.wfile.flush()
         if fault.kind == "reset":
-            time.sleep(0.05)  # what was sent must arrive: a reset throws away what lies in the client's buffer
+            sleep(0.05)  # what was sent must arrive: a reset throws away what lies in the client's buffer
         self._hang_up(reset=fault.kind == "reset")
 
     def _hang_up(self, *, reset: bool = False) -> None:

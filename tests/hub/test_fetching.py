@@ -53,12 +53,12 @@ def spoil(file: Path) -> None:
     blob(file).write_bytes(content)
 
 
-# what is fetched --------------------------------------------------------------------------------------------------------
+# what is fetched ------------------------------------------------------------------------------------------------------
 
 
 def test_the_named_members_come_at_the_commit_and_the_listing_names_all(repository):
     first = repository.branches["main"]
-    repository.commit({"config.json": b"another"}, "main")
+    repository.commit({"config.json": b'{"a": 2}'}, "main")
     assert resolve_revision("owner/model") == repository.branches["main"] != first
     folder = snapshot("owner/model", first, ("*.json", "sub"))
     assert contents(folder) == {name: FILES[name] for name in FILES if name != "model.safetensors"}
@@ -66,7 +66,7 @@ def test_the_named_members_come_at_the_commit_and_the_listing_names_all(reposito
     assert contents(snapshot("owner/model", first)) == FILES
     asset = resolve(AssetSpec(source="hub", id="owner/model", members=("config.json",)))
     assert asset.id == f"owner/model@{repository.branches['main']}"
-    assert (fetch(asset) / "config.json").read_bytes() == b"another"
+    assert (fetch(asset) / "config.json").read_bytes() == b'{"a": 2}'
 
 
 def test_an_asset_on_the_hub_is_checked_against_its_own_sha256(repository):
@@ -94,7 +94,7 @@ def test_what_is_fetched_is_not_asked_for_again(hub, repository):
 
 def test_branches_and_tags_mean_their_commits(repository):
     repository.tags["v1"] = repository.branches["main"]
-    step = repository.commit({"config.json": b"step"}, "step1000")
+    step = repository.commit({"config.json": b'{"a": 3}'}, "step1000")
     assert resolve_revision("owner/model", "step1000") == step
     assert resolve_revision("owner/model", "v1") == repository.branches["main"]
     assert resolve_revision("owner/model", "a" * 40) == "a" * 40
@@ -106,7 +106,7 @@ def test_a_moved_repository_is_followed(hub, repository):
     assert contents(snapshot("owner/model", commit)) == FILES
 
 
-# without a connection ---------------------------------------------------------------------------------------------------
+# without a connection -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["stopped", "offline"])
@@ -155,7 +155,7 @@ def test_a_cache_that_does_not_say_what_belongs_to_it_is_not_trusted(hub, reposi
 def test_the_commit_of_a_branch_is_known_from_the_hub_or_the_cache_or_not_at_all(hub, repository, monkeypatch):
     old = repository.commit(FILES, "step")
     assert resolve_revision("owner/model", "step") == old
-    new = repository.commit({"config.json": b"moved"}, "step")
+    new = repository.commit({"config.json": b'{"a": 4}'}, "step")
     assert resolve_revision("owner/model", "step") == old  # a run is about one commit
     assert known_commit("owner/model", "step") == old
     start_anew(monkeypatch)
@@ -164,10 +164,15 @@ def test_the_commit_of_a_branch_is_known_from_the_hub_or_the_cache_or_not_at_all
     start_anew(monkeypatch)
     assert known_commit("owner/model", "step") == old  # what this machine was told last
     assert known_commit("owner/model", "v9") is None
+    hub.start()
+    repository.tags["v9"] = new
+    assert known_commit("owner/model", "v9") is None  # not asked twice
+    assert resolve_revision("owner/model", "v9") == new
+    hub.stop()
     assert known_commit("owner/model", "a" * 40) == "a" * 40
 
 
-# faults -----------------------------------------------------------------------------------------------------------------
+# faults ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", ["429", "503", "drop"])
@@ -215,7 +220,15 @@ def test_a_broken_download_goes_on_where_it_stopped(hub, repository, waits, monk
     assert [request.headers["range"] for request in others] == ["bytes=2000-", "bytes=3000-"]
 
 
-@pytest.mark.parametrize("fault", ["429", "503", "drop", "slow"])
+def test_a_body_that_stops_is_taken_up_again(hub, repository, waits, monkeypatch):
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1000)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    hub.fail("slow", "GET /storage", seconds=0.6)
+    assert contents(snapshot("owner/model", repository.branches["main"])) == FILES
+    assert [request.headers.get("range") for request in hub.asked("GET /storage")] == [None, "bytes=2000-"]
+
+
+@pytest.mark.parametrize("fault", ["429", "503", "drop"])
 @pytest.mark.parametrize("what", ["/tree/", "HEAD .*model.safetensors", "GET /storage", "tokenizer_config"])
 def test_one_fault_anywhere_still_gives_every_file(hub, repository, waits, fault, what):
     """A 503 on a file that need not be there once gave features without it."""
@@ -232,7 +245,7 @@ def test_a_fault_that_stays_gives_no_folder_at_all(hub, repository, waits, what)
     assert contents(snapshot("owner/model", repository.branches["main"])) == FILES
 
 
-# damage -----------------------------------------------------------------------------------------------------------------
+# damage ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
@@ -290,7 +303,7 @@ def test_files_are_hashed_once_in_a_process_unless_they_change(repository, monke
     assert len(hashed) == 2
 
 
-# refusals ---------------------------------------------------------------------------------------------------------------
+# refusals -------------------------------------------------------------------------------------------------------------
 
 
 def test_refusals_are_told_apart_in_a_sentence_each(hub, repository, monkeypatch):

@@ -52,10 +52,17 @@ LAYOUTS = ["llama", "open_llama", "bloomz", "opt", "olmo", "gemma", "mistral", "
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_of_the_papers_models_gives_the_librarys_states(hub, layout):
+def test_every_layout_gives_the_librarys_states_and_only_what_is_loaded_is_fetched(hub, layout):
     files = getattr(builder, layout)()
     hub.add("owner/model", files)
     got = features(language("owner/model"))
+    kind = "safetensors" if any(name.endswith(".safetensors") for name in files) else "bin"
+    weights = {name for name in files if name.endswith(kind)}
+    unread = {name for name in files if name.endswith((".bin", ".safetensors", ".pth", ".pt", ".gguf"))} - weights
+    asked = {name for name in files if hub.asked(f"{name}$")}
+    assert asked >= weights
+    assert not asked & unread
+    assert {path.name for path in ahead.weight_files(resolve(language("owner/model"), CPU))} == weights
     model = AutoModelForCausalLM.from_pretrained("owner/model", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained("owner/model")
     for row, text in enumerate(TEXTS):
@@ -64,21 +71,6 @@ def test_every_layout_of_the_papers_models_gives_the_librarys_states(hub, layout
         assert len(states) == len(got)
         for layer, state in zip(got, states, strict=True):
             np.testing.assert_allclose(layer[row], state[0].mean(0), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_of_a_repository_only_what_is_loaded_is_fetched(hub, layout):
-    files = getattr(builder, layout)()
-    hub.add("owner/model", files)
-    spec = resolve(language("owner/model"), CPU)
-    load(spec, CPU)
-    kind = "safetensors" if any(name.endswith(".safetensors") for name in files) else "bin"
-    weights = {name for name in files if name.endswith(kind)}
-    unread = {name for name in files if name.endswith((".bin", ".safetensors", ".pth", ".pt", ".gguf"))} - weights
-    asked = {name for name in files if hub.asked(f"{name}$")}
-    assert asked >= weights
-    assert not asked & unread
-    assert {path.name for path in ahead.weight_files(spec)} == weights
 
 
 def test_the_tokenizer_is_read_before_any_weight_is_fetched(hub):
@@ -104,13 +96,12 @@ def test_branches_of_training_steps_are_models_of_their_own(hub):
     assert resolve(spec, CPU) == spec
 
 
-# without a connection, faults, damage -----------------------------------------------------------------------------------
+# without a connection, faults, damage ---------------------------------------------------------------------------------
 
 
 MODELS = {
     "open_llama": (lambda: language("openlm-research/open_llama_3b"), lambda: builder.open_llama()),
     "sharded": (lambda: language("huggyllama/llama-7b"), lambda: builder.llama()),
-    "open_clip": (lambda: vision("laion/clip", "open_clip"), lambda: builder_vision.open_clip_model()),
 }
 
 
@@ -166,7 +157,9 @@ def test_a_spoilt_download_of_weights_gives_the_right_features(hub, model, no_wa
     assert not [fault for fault in hub.faults if fault.times]
 
 
-def test_evicted_weights_are_gone_and_are_fetched_again(hub, model, home, monkeypatch):
+def test_evicted_weights_are_gone_and_are_fetched_again(hub, home, monkeypatch):
+    model = language("openlm-research/open_llama_3b")
+    hub.add(model.id, builder.open_llama())
     before = features(model)
     evict(resolve(model, CPU))
     assert not [path for path in (home / "hub").rglob("blobs/*")]
@@ -175,7 +168,7 @@ def test_evicted_weights_are_gone_and_are_fetched_again(hub, model, home, monkey
         np.testing.assert_array_equal(one, other)
 
 
-# what is refused --------------------------------------------------------------------------------------------------------
+# what is refused ------------------------------------------------------------------------------------------------------
 
 
 def changed(files: dict[str, bytes], **values: object) -> dict[str, bytes]:
@@ -225,7 +218,10 @@ def test_code_of_a_repository_is_not_run(hub, tmp_path):
     ("files", "message"),
     [
         ({"config.json": b"{}"}, "cannot read its config"),
-        (lambda: {k: v for k, v in builder.open_llama().items() if k != "pytorch_model.bin"}, "has no weights that transformers reads"),
+        (
+            lambda: {k: v for k, v in builder.open_llama().items() if k != "pytorch_model.bin"},
+            "has no weights that transformers reads",
+        ),
         (lambda: changed(builder.open_llama(), hidden_size=64), "has shape .* config.json asks for"),
         (lambda: {**builder.llama(), "tokenizer.json": b'{"cut": '}, "tokenizer.json is damaged"),
     ],

@@ -1,4 +1,4 @@
-"""The paper's own command against the loopback Hub, from an empty cache to figures; `test_rehearsal.py` has it whole."""
+"""The paper's own command against the loopback Hub, from an empty cache to figures; see also `test_rehearsal.py`."""
 
 from __future__ import annotations
 
@@ -105,6 +105,15 @@ def test_models_that_cannot_be_had_are_named_and_the_others_are_scored(papers, c
         [p for p in (tmp_path / "alignment").glob("*/*.parquet") if "samples" not in p.name]
     ).frame
     assert set(table.x_model) == {"open-llama-3b"}
+
+
+def test_features_stay_of_use_after_the_weights_were_removed_and_the_hub_is_gone(papers, command, tmp_path):
+    root, only = f"root={tmp_path}", "only='open-llama-3b,in21k-tiny'"
+    assert command("extract", root, only, "evict=true") == 0
+    papers.stop()
+    assert command("run", root, only, "figure=[matrix]") == 0
+    assert command("extract", root, only, "overwrite=true") == 1
+    assert "open-llama-3b: AssetError: model 'openlm-research/open_llama_3b'" in said(tmp_path, "extract")["error"]
 
 
 def test_a_dataset_that_cannot_be_had_ends_the_command_in_a_sentence(papers, command, tmp_path):

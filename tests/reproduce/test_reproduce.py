@@ -17,7 +17,7 @@ from platorep.commands import reproduce as command
 from platorep.commands.configuration import experiment
 from platorep.commands.reproduce import random_sample, reproduce
 from platorep.core.errors import SpecError
-from platorep.results.tables import AlignmentTable, CompetenceTable
+from platorep.results.tables import CompetenceTable
 from platorep.stats.nulls import max_null
 from tests.small_models import llama
 
@@ -60,7 +60,7 @@ def run(base, name, *overrides, models=True, **recipe):
     }
     for stem in ("alignment", "comparison"):
         assert len(pd.read_csv(out / f"{stem}.csv")) == len(pd.read_parquet(out / f"{stem}.parquet"))
-    return cfg, AlignmentTable.load([out / "alignment.parquet"]).frame, pd.read_parquet(out / "comparison.parquet")
+    return cfg, pd.read_parquet(out / "alignment.parquet"), pd.read_parquet(out / "comparison.parquet")
 
 
 def value(comparison, quantity, x=""):
@@ -84,7 +84,7 @@ def test_fig3_says_which_pairs_align_and_how_they_rise_with_competence(base):
     rank = np.corrcoef((-bits).rank(), means.rank())[0, 1]
     rise = comparison[comparison.published == "> 0"].iloc[0]
     assert rise.measured == pytest.approx(rank)
-    assert rise.agrees == ("yes" if rank > 0 else "no")
+    assert rise.agrees == "too few families"  # versions of one model are one family
 
 
 def test_fig3_lies_above_chance_and_shuffled_pairs_within_it(base):
@@ -96,10 +96,10 @@ def test_fig3_lies_above_chance_and_shuffled_pairs_within_it(base):
     null = max_null(graphs, [("tfidf", "pixels")], 400)
     low, high = np.quantile(null.null[0], [0.005, 0.995])
     pair = best[(best.x_model == "tfidf") & (best.y_model == "pixels")]
-    ends = pair[pair.dataset.str.contains("shuffled_1_")].score
+    ends = pair[pair.shuffle_share == 1].score
     assert len(ends) == 3
     assert low <= ends.mean() <= high
-    intact = pair[pair.dataset.str.contains("shuffled_0_")].score.item()
+    intact = pair[pair.shuffle_share == 0].score.item()
     assert intact > high
     assert value(comparison, "rank correlation of alignment and the share of intact pairs") > 0.9
     assert comparison.agrees.iloc[0] == "yes"
@@ -163,7 +163,7 @@ def test_fig12_compares_metrics_over_pairs_and_smaller_galleries_without_extract
         [one.load(i)[chosen] for i in range(len(one.layers))] for one in (features["pixels"], features["vit_random"])
     ]
     # the concatenation takes part in the one and not in the other
-    assert small >= score_layers(*layers, "mutual_knn", k=10).max() - 1e-9
+    assert small >= score_layers(*layers, "mutual_knn", k=10, clip="exact").max() - 1e-9
     assert value(comparison, "rank correlation with mutual k-NN (k = 10), LCS k-NN (k = 10)") > 0
 
 
