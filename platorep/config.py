@@ -1,14 +1,22 @@
 """What the command line can set: the typed schema, its registration, and where the configuration files are.
 
-`models`, `dataset`, `metric` and `figure` are open mappings here, so that `+models.mine.id=...` works; the specs in
-`core.specs` and the registries check them, and answer a wrong name with the nearest ones.
+The mappings named in `OPEN` take any key, so that `models.gpt2.revision=...` works whether or not a configuration file
+names the key; the specs in `core.specs` and the registries check them, and answer a wrong name with the nearest ones.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from platorep.core.specs import DatasetSpec
+
+
+OPEN = ("models", "dataset", "metric", "figure", "corpus", "probe")
+"""Keys of `Config` whose mappings take new keys without Hydra's `+`: a spec or a registry checks what is in them."""
 
 
 @dataclass
@@ -132,10 +140,30 @@ def register() -> None:
     # the keys of a mapping joined by commas: what a sweep over the models of a suite runs through
     OmegaConf.register_new_resolver("platorep.names", lambda models: ",".join(models), replace=True)
 
-    ConfigStore.instance().store(name="schema", node=Config)
+    schema = OmegaConf.structured(Config)
+    for name in OPEN:
+        OmegaConf.set_struct(schema[name], False)
+    ConfigStore.instance().store(name="schema", node=schema)
 
 
 def config_dir() -> Path:
     """The configuration files: inside the installed package, else beside the package in a checkout."""
     packaged = Path(__file__).resolve().parent / "configs"
     return packaged if packaged.is_dir() else packaged.parent.parent / "configs"
+
+
+def named_dataset(name: str) -> DatasetSpec:
+    """The dataset of a configuration's name, without what a command line says of it.
+
+    Raises:
+        UnknownNameError: there is none, with the nearest names.
+    """
+    from omegaconf import OmegaConf
+
+    from platorep.core.errors import unknown_name
+    from platorep.core.specs import DatasetSpec
+
+    path = config_dir() / "dataset" / f"{name}.yaml"
+    if not path.is_file():
+        raise unknown_name("dataset", name, (other.stem for other in path.parent.glob("*.yaml")))
+    return DatasetSpec.from_dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import math
 import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from platorep import pipeline
+from platorep.assets.examining import token_state
+from platorep.config import named_dataset
+from platorep.core.errors import StoreError
 from platorep.core.provenance import versions
-from platorep.core.specs import AssetSpec, ModelSpec
+from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec, TaskSpec
+from platorep.data.examining import DataFacts, examine_data
+from platorep.models.examining import ModelFacts, examine_model, timm_patches
 from platorep.progress import console_for_tables
 
 
 HUB_SECONDS = 5.0
 """How long to wait for the Hub before it counts as not reachable."""
 
+AT_ONCE = 8
+"""How many repositories the Hub is asked about at once."""
+
 TOKENS_A_SAMPLE = {"language": 30, "vision": 257}
-"""Assumed for the expected time: a caption's tokens, and the patches of a 224-pixel picture at 14 pixels with one class token."""
+"""Assumed for the expected time: a caption's tokens, and the patches of a 224-pixel picture at 14 pixels with one class
+token; of timm's models with patches, those of their own size."""
 
 EFFICIENCY = 0.4
 """Share of the measured matrix throughput that a forward pass is assumed to reach."""
@@ -43,54 +54,55 @@ class Machine:
     disk_free: int
     versions: dict[str, str]
     hub: str
+    token: str
     tools: dict[str, bool]
     problems: list[str] = field(default_factory=list)
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the Hub can be asked."""
+        return self.hub == "reachable"
+
 
 @dataclass
-class Model:
-    """What is known of one model without fetching it."""
+class Model(ModelFacts):
+    """One model, and what it means on this machine: bytes in memory, whether they fit, seconds to extract."""
 
-    name: str
-    id: str
-    weights_from: str
-    found: str  # yes | no | gated | unknown | here (its files are) | stored (its features are)
-    revision: str | None = None
-    parameters: int | None = None
-    disk: int | None = None
     memory: int | None = None
     fits: bool | None = None
     seconds: float | None = None
-    note: str = ""
 
 
 def examine(cfg: dict[str, Any], settings: pipeline.Settings, *, as_json: bool) -> None:
-    """Prints the machine and a row a model: tables for people, one JSON object for programs."""
-    machine = examine_machine(settings)
-    throughput = _matrix_throughput(machine.device)
+    """Prints the machine, a row a model and a row a dataset: tables for people, one JSON object for programs."""
     dataset = pipeline.dataset_spec(cfg)
-    n = dataset.n or 1024
-    models = [examine_model(spec, cfg, settings, machine, throughput, n) for spec in pipeline.model_specs(cfg)]
+    machine = examine_machine(settings)
+    data = examine_all_data(wanted_data(cfg), machine)
+    models = examine_models(pipeline.model_specs(cfg), dataset.n or 1024, machine)
+    for spec, model in zip(pipeline.model_specs(cfg), models, strict=True):
+        _mark_stored(model, pipeline.extract_spec(cfg, spec, dataset), settings)
     if as_json:
-        sys.stdout.write(
-            json.dumps({"machine": asdict(machine), "models": [asdict(one) for one in models]}, indent=1) + "\n"
-        )
+        parts = {"models": models, "data": data}
+        lists = {name: [asdict(one) for one in part] for name, part in parts.items()}
+        sys.stdout.write(json.dumps({"machine": asdict(machine), **lists}, indent=1) + "\n")
         return
     console = console_for_tables()
     console.print(_machine_table(machine))
     for problem in machine.problems:
         console.print(f"[bold red]problem:[/] {problem}")
     console.print(_model_table(models))
-    wanted = [one for one in models if one.found not in ("here", "stored") and one.weights_from != "none needed"]
-    missing = {(one.weights_from, one.id): one.disk or 0 for one in wanted}  # each asset once
-    console.print(
-        f"{len(models)} models, {sum(one.found == 'stored' for one in models)} already extracted; "
-        f"at most {sum(missing.values()) / 1e9:.1f} GB to fetch, {machine.disk_free / 1e9:.0f} GB free."
-    )
+    console.print(_data_table(data))
+    for line in notes([*models, *data]):
+        console.print(line)
+    for line in summary(models, data, machine):
+        console.print(line)
+
+
+# the machine ----------------------------------------------------------------------------------------------------------
 
 
 def examine_machine(settings: pipeline.Settings) -> Machine:
-    """Devices, memory, disk, versions, tools, and combinations that are known to fail."""
+    """Devices, memory, disk, versions, tools, the Hub, and combinations that are known to fail."""
     import psutil
     import torch
 
@@ -106,14 +118,16 @@ def examine_machine(settings: pipeline.Settings) -> Machine:
     if sys.version_info >= (3, 14):
         problems.append("Python 3.14: Hydra 1.3 does not start on it. Use Python 3.11 to 3.13.")
     root = settings.root if settings.root.exists() else Path.cwd()
+    hub = hub_state()
     return Machine(
         device=device,
         device_memory=free,
         device_name=name,
         disk_free=shutil.disk_usage(root).free,
         versions=versions(),
-        hub=hub_state(),
-        tools={tool: shutil.which(tool) is not None for tool in ("apt-get", "dpkg-deb", "pip")},
+        hub=hub,
+        token=token_state() if hub == "reachable" else "not checked",
+        tools={tool: shutil.which(tool) is not None for tool in ("apt-get", "dpkg-deb", "pip", "uv")},
         problems=problems,
     )
 
@@ -123,15 +137,16 @@ def torchvision_problem() -> str | None:
     try:
         import torchvision  # noqa: F401 - registers its operators, which fails where it was built for another torch
     except (ImportError, RuntimeError, AttributeError) as error:
-        found = {}
+        installed = {}
         for name in ("torch", "torchvision"):
             try:
-                found[name] = importlib.metadata.version(name)
+                installed[name] = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
-                found[name] = "not installed"
+                installed[name] = "not installed"
         return (
-            f"torchvision {found['torchvision']} does not fit torch {found['torch']} ({error}). transformers then fails with "
-            "misleading import errors. Install both at once from one index: pip install --force-reinstall torch torchvision."
+            f"torchvision {installed['torchvision']} does not fit torch {installed['torch']} ({error}). transformers "
+            "then fails with misleading import errors. Install both at once from one index: "
+            "pip install --force-reinstall torch torchvision."
         )
     return None
 
@@ -150,107 +165,70 @@ def hub_state() -> str:
     return "reachable"
 
 
-def examine_model(
-    spec: ModelSpec, cfg: dict[str, Any], settings: pipeline.Settings, machine: Machine, throughput: float, n: int
-) -> Model:
-    """One row: where the weights come from, whether they can be had, how large, how long."""
-    local = spec.source in ("pixels", "tfidf") or (spec.weights == "random" and spec.source == "timm")
-    source = f"{spec.asset.source}: {spec.asset.id}" if spec.asset else "none needed" if local else "hub"
-    row = Model(name=spec.name, id=spec.id, weights_from=source, found="unknown", revision=spec.revision)
-    stored = any(settings.store.find(f"*/{pipeline.slug(spec.name)}--*"))
-    if stored:
-        try:
-            features = pipeline.find_features(
-                settings.store, pipeline.extract_spec(cfg, spec, pipeline.dataset_spec(cfg))
-            )
-            row.found, row.revision = "stored", features.spec.model.revision
-            row.parameters = features.scalars.get("parameters")
-        except pipeline.StoreError:
-            pass  # stored with other settings: this run would extract it anew
-    if row.found != "stored":
-        if spec.asset is not None or local:
-            row.found = "yes"
-            row.revision = spec.asset.sha256 if spec.asset else None
-        elif machine.hub == "reachable":
-            _ask_hub(spec, row)
-        else:
-            row.note = f"Hub {machine.hub}"
-    if row.parameters is None and spec.asset is not None and (files := _files_here(spec.asset)):
-        row.found = "here" if row.found == "yes" else row.found
-        row.disk = sum(file.stat().st_size for file in files)
-        row.parameters = sum(_numbers(file) for file in files) or None
-    if row.parameters is None and spec.source == "timm":
-        row.parameters = _timm_parameters(spec.id)
+# models and data ------------------------------------------------------------------------------------------------------
+
+
+def examine_models(specs: Sequence[ModelSpec], n: int, machine: Machine) -> list[Model]:
+    """A row a model: where its weights come from, whether they can be had, how large, how long for n samples."""
+    throughput = _matrix_throughput(machine.device)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        look = partial(examine_model, reachable=machine.reachable)
+        return [
+            _on_this_machine(facts, spec, n, machine, throughput)
+            for facts, spec in zip(pool.map(look, specs), specs, strict=True)
+        ]
+
+
+def _on_this_machine(facts: ModelFacts, spec: ModelSpec, n: int, machine: Machine, throughput: float) -> Model:
+    model = Model(**asdict(facts))
     dtype = spec.quantize or (
         spec.dtype if spec.dtype != "auto" else "float32" if machine.device == "cpu" else "bfloat16"
     )
-    if row.parameters:
-        row.memory = int(row.parameters * BYTES_A_WEIGHT[dtype])
-        row.fits = row.memory < 0.9 * machine.device_memory
+    if model.parameters:
+        model.memory = int(model.parameters * BYTES_A_WEIGHT[dtype])
+        model.fits = model.memory < 0.9 * machine.device_memory
         if spec.source != "static":  # whose numbers are looked up, not multiplied
-            row.seconds = 2.0 * row.parameters * TOKENS_A_SAMPLE.get(spec.modality, 100) * n / (EFFICIENCY * throughput)
-        row.disk = row.disk or row.memory
-    return row
+            tokens = timm_patches(spec) or TOKENS_A_SAMPLE.get(spec.modality, 100)
+            operations = 2.0 * model.parameters * tokens * n
+            model.seconds = operations / (EFFICIENCY * throughput)
+    return model
 
 
-def _files_here(asset: AssetSpec) -> list[Path]:
-    """The files of an asset that is on this machine already; none where it has to be fetched first."""
-    from platorep.assets import cached
-
-    path = Path(asset.id).expanduser() if asset.source == "path" else cached(asset)
-    if path is None or not path.exists():
-        return []
-    return [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-
-
-def _numbers(file: Path) -> int:
-    """How many numbers a weight file holds, by its header alone; 0 for any other file."""
-    if file.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(file, framework="numpy") as tensors:
-            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118 - no mapping
-    if file.suffix == ".gguf":
-        from gguf import GGUFReader
-
-        return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
-    if file.suffix == ".npy":
-        import numpy as np
-
-        return int(np.load(file, mmap_mode="r", allow_pickle=False).size)
-    return 0
-
-
-def _ask_hub(spec: ModelSpec, row: Model) -> None:
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    name = f"timm/{spec.id}" if spec.source == "timm" else spec.id
+def _mark_stored(model: Model, spec: ExtractSpec, settings: pipeline.Settings) -> None:
+    """Notes that a model's features are there already; what was extracted with other settings is not."""
+    if not any(settings.store.find(f"*/{pipeline.slug(model.name)}--*")):
+        return
     try:
-        info = HfApi().model_info(name, revision=spec.revision, files_metadata=True, timeout=HUB_SECONDS)
-    except GatedRepoError:
-        row.found, row.note = "gated", f"accept its terms on the Hub page of {name} and log in"
+        features = pipeline.find_features(settings.store, spec)
+    except StoreError:
         return
-    except RepositoryNotFoundError:
-        row.found, row.note = "no", f"no repository {name} on the Hub, or it is private and you are not logged in"
-        return
-    row.found, row.revision = ("gated" if info.gated else "yes"), info.sha
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings or []}
-    safetensors = sum(size for name, size in sizes.items() if name.endswith(".safetensors"))
-    row.disk = safetensors or sum(size for name, size in sizes.items() if name.endswith((".bin", ".gguf")))
-    if info.safetensors is not None:
-        row.parameters = info.safetensors.total
+    model.found, model.revision, model.note = "stored", features.spec.model.revision, ""
+    model.parameters = features.scalars.get("parameters") or model.parameters
 
 
-def _timm_parameters(name: str) -> int | None:
-    import timm
-    import torch
+def wanted_data(cfg: dict[str, Any]) -> list[tuple[str, DatasetSpec | CorpusSpec]]:
+    """What a run reads: the pairs, the corpus and the probes' tasks, each repository once, with the role it has."""
+    wanted: list[tuple[str, DatasetSpec | CorpusSpec]] = [("pairs", pipeline.dataset_spec(cfg))]
+    if cfg["corpus"]:
+        wanted.append(("corpus", CorpusSpec.from_dict(cfg["corpus"])))
+    tasks = cfg["probe"]["tasks"] if cfg["probe"] else {}
+    once = {}
+    for name, entry in tasks.items():
+        task = TaskSpec.from_dict({"name": name, **entry})
+        for spec in filter(None, (task.dataset, task.validation)):
+            once.setdefault((spec.source, spec.id or spec.name, spec.revision, spec.config), (f"task {name}", spec))
+    return wanted + list(once.values())
 
-    architecture = name.split(".")[0]
-    if architecture not in timm.list_models():
-        return None
-    with torch.device("meta"):
-        return sum(p.numel() for p in timm.create_model(architecture, pretrained=False).parameters())
+
+def examine_all_data(wanted: Sequence[tuple[str, DatasetSpec | CorpusSpec]], machine: Machine) -> list[DataFacts]:
+    """A row a dataset or corpus."""
+
+    def look(one: tuple[str, DatasetSpec | CorpusSpec]) -> DataFacts:
+        role, spec = one
+        return examine_data(spec, role, reachable=machine.reachable, named=named_dataset)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(look, wanted))
 
 
 def _matrix_throughput(device: str) -> float:
@@ -269,6 +247,55 @@ def _matrix_throughput(device: str) -> float:
     return 2.0 * size**3 * steps / (time.perf_counter() - start)
 
 
+# tables ---------------------------------------------------------------------------------------------------------------
+
+
+def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine) -> list[str]:
+    """What follows from the tables: how much is to be fetched, what a token is needed for, what cannot be had."""
+    wanted = [one for one in models if one.found not in ("here", "stored") and one.weights_from != "none needed"]
+    sizes = {(one.weights_from, one.revision): one.disk or 0 for one in wanted}  # each checkpoint once
+    stored = sum(one.found == "stored" for one in models)
+    lines = [
+        f"{len(models)} models, {stored} already extracted; at most {sum(sizes.values()) / 1e9:.1f} GB to fetch "
+        f"(the largest {max(sizes.values(), default=0) / 1e9:.1f} GB: evict=true keeps one at a time), "
+        f"{machine.disk_free / 1e9:.0f} GB free."
+    ]
+    for state, words in (
+        ("needed", "A token (HF_TOKEN, or `hf auth login`) of an account that accepted their terms is needed for"),
+        ("perhaps", "A token may be needed, because they have asked for terms, for"),
+    ):
+        if names := [one.name for one in (*models, *data) if one.token == state and one.found != "stored"]:
+            lines.append(f"{words}: {', '.join(names)}.")
+    if names := [one.name for one in (*models, *data) if one.found == "no"]:
+        lines.append(f"Cannot be had: {', '.join(names)}. The notes say why.")
+    return lines
+
+
+def notes(rows: Sequence[ModelFacts | DataFacts]) -> list[str]:
+    """The rows' notes, each once, behind the names of those that it is about."""
+    about: dict[str, list[str]] = {}
+    for one in rows:
+        if one.note:
+            about.setdefault(one.note, []).append(one.name)
+    return [f"{', '.join(dict.fromkeys(names))}: {note}" for note, names in about.items()]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 600
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} h"
+    )
+
+
+def _size(value: int | None, estimated: bool = False) -> str:
+    return "?" if value is None else f"{'~' if estimated else ''}{value / 1e9:.2f} GB"
+
+
 def _machine_table(machine: Machine) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold")
@@ -276,30 +303,24 @@ def _machine_table(machine: Machine) -> Table:
     table.add_row("device", f"{machine.device} ({machine.device_name}), {machine.device_memory / 1e9:.1f} GB free")
     table.add_row("disk", f"{machine.disk_free / 1e9:.0f} GB free")
     table.add_row("hub", machine.hub)
+    table.add_row("token", machine.token)
     table.add_row("tools", ", ".join(f"{name} {'yes' if there else 'no'}" for name, there in machine.tools.items()))
     table.add_row("versions", ", ".join(f"{name} {version}" for name, version in machine.versions.items()))
     return table
 
 
-def _model_table(models: list[Model]) -> Table:
+def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (
-        "model",
-        "weights from",
-        "found",
-        "revision",
-        "parameters",
-        "on disk",
-        "in memory",
-        "fits",
-        "expected",
-        "note",
-    ):
+    for column in columns:
         table.add_column(column, overflow="fold")
+    return table
 
-    def size(value: int | None) -> str:
-        return "?" if value is None else f"{value / 1e9:.2f} GB"
 
+def _model_table(models: Sequence[Model]) -> Table:
+    table = _table(
+        "model", "weights from", "found", "revision", "parameters", "on disk", "in memory", "fits", "expected",
+        "tokenizer", "token",
+    )  # fmt: skip
     for one in models:
         table.add_row(
             one.name,
@@ -307,10 +328,19 @@ def _model_table(models: list[Model]) -> Table:
             one.found,
             (one.revision or "?")[:12],
             "?" if one.parameters is None else f"{one.parameters / 1e6:.0f}M",
-            size(one.disk),
-            size(one.memory),
+            _size(one.disk, one.estimated),
+            _size(one.memory),
             {None: "?", True: "yes", False: "NO"}[one.fits],
-            "?" if one.seconds is None else f"{one.seconds:.0f} s",
-            one.note,
+            _time(one.seconds),
+            one.tokenizer,
+            one.token,
         )
+    return table
+
+
+def _data_table(data: Sequence[DataFacts]) -> Table:
+    table = _table("data", "used for", "taken from", "found", "revision", "on disk", "token")
+    for one in data:
+        revision = (one.revision or "?")[:12]
+        table.add_row(one.name, one.role, one.taken_from, one.found, revision, _size(one.disk), one.token)
     return table

@@ -17,10 +17,12 @@ from typing import Any
 
 from platorep.core.errors import DataError, SpecError, StoreError, unknown_name
 from platorep.core.files import read_json, slug
+from platorep.core.matching import matching
 from platorep.core.results import AlignmentTable
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
+from platorep.progress import bar
 
 
 log = logging.getLogger(__name__)
@@ -134,10 +136,12 @@ def model_specs(cfg: dict[str, Any]) -> list[ModelSpec]:
     for name, entry in cfg["models"].items():
         if not isinstance(entry, dict):
             raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
+        if "source" not in entry and "id" not in entry:  # words about a model that is not in the suite
+            raise unknown_name("model", name, [known for known, other in cfg["models"].items() if "source" in other])
         made[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
     if not made:
         raise SpecError(
-            "no models to run: the suite is empty. Choose one (suite=offline) or add one (+models.mine.id=...)."
+            "no models to run: the suite is empty. Choose one (suite=offline) or add one (models.mine.id=...)."
         )
     if cfg["only"]:
         wanted = str(cfg["only"]).split(",")
@@ -153,18 +157,34 @@ def dataset_spec(cfg: dict[str, Any]) -> DatasetSpec:
     return DatasetSpec.from_dict(cfg["dataset"])
 
 
+def settle_dataset(cfg: dict[str, Any], root: Path, *, fetching: bool) -> dict[str, Any]:
+    """The configuration with the dataset that this run takes: the one asked for, or the one that stands in for it."""
+    from platorep.config import named_dataset
+    from platorep.data.instead import pairs_at_hand
+
+    def stored(spec: DatasetSpec) -> bool:
+        files = (root / "features").glob(f"{slug(spec.name)}--*/samples.json")
+        specs = {str(path): DatasetSpec.from_dict(read_json(path)["spec"]) for path in files}
+        return bool(matching(spec, specs, lambda _: None))  # packaged pairs are on no branch
+
+    with bar("Looking for the pairs") as report:
+        spec = pairs_at_hand(dataset_spec(cfg), named_dataset, stored=stored, fetching=fetching, progress=report)
+    return cfg if spec == dataset_spec(cfg) else {**cfg, "dataset": spec.to_dict()}
+
+
 def extract_spec(cfg: dict[str, Any], model: ModelSpec, dataset: DatasetSpec) -> ExtractSpec:
     """What extraction of one model means under this configuration."""
     return ExtractSpec.from_dict({"model": model, "dataset": dataset, **{name: cfg[name] for name in EXTRACT_FIELDS}})
 
 
 def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
-    """The stored features that fit a spec which may not be resolved: what it leaves open (`OPEN`), the stored one may fill.
+    """The stored features that fit a spec which may not be resolved (see `platorep.core.matching`).
 
     Raises:
-        StoreError: none fits, or several do.
+        StoreError: none fits, or several do, or the branch that the spec names has moved since they were made.
     """
-    fits = [found for found in store.find(f"*/{spec.model.name}--*") if _fits(spec.identity(), found.spec.identity())]
+    stored = {features.path.name: features for features in store.find(f"*/{spec.model.name}--*")}
+    fits = [stored[name] for name in matching(spec, {name: one.spec for name, one in stored.items()}, commit_of)]
     if not fits:
         raise StoreError(
             f"no features of {spec.model.name} on {spec.dataset.name} under {store.root} with these settings. "
@@ -181,17 +201,18 @@ def find_features(store: FeatureStore, spec: ExtractSpec) -> FeatureSet:
     return fits[0]
 
 
-OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
-"""Spec fields that are settled when features are made, with the value that leaves them open."""
+def commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
+    """The commit that a spec's branch or tag stands for now, by the Hub or its cache; None where neither tells."""
+    from platorep.assets.hub import known_commit
 
+    if isinstance(spec, DatasetSpec):
+        on_hub = spec.source == "hub" and not Path(spec.id).expanduser().is_dir()
+        return known_commit(spec.id, spec.revision, repo_type="dataset") if on_hub else None
+    if spec.asset is not None or spec.source not in ("transformers", "timm", "open_clip"):
+        return None
+    from platorep.models.resolving import hub_id
 
-def _fits(asked: Any, stored: Any) -> bool:
-    """Whether every value that `asked` settles is the stored one."""
-    if isinstance(asked, dict) and isinstance(stored, dict):
-        return asked.keys() == stored.keys() and all(
-            (name in OPEN and value == OPEN[name]) or _fits(value, stored[name]) for name, value in asked.items()
-        )
-    return asked == stored
+    return known_commit(hub_id(spec), spec.revision)
 
 
 def stored(cfg: dict[str, Any], settings: Settings) -> list[FeatureSet]:
@@ -321,10 +342,9 @@ def dataset_folder(cfg: dict[str, Any], settings: Settings) -> str:
         StoreError: none fits, or several do.
     """
     asked = dataset_spec(cfg)
-    fits = []
-    for path in sorted(settings.store.root.glob(f"{slug(asked.name)}--*/samples.json")):
-        if _fits(asked.identity(), DatasetSpec.from_dict(read_json(path)["spec"]).identity()):
-            fits.append(path.parent.name)
+    paths = sorted(settings.store.root.glob(f"{slug(asked.name)}--*/samples.json"))
+    specs = {path.parent.name: DatasetSpec.from_dict(read_json(path)["spec"]) for path in paths}
+    fits = matching(asked, specs, commit_of)
     if len(fits) == 1:
         return fits[0]
     if not fits:

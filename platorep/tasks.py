@@ -24,6 +24,11 @@ from platorep.core.provenance import provenance
 
 log = logging.getLogger(__name__)
 
+FETCHING = ("run", "extract", "captions", "reproduce")
+"""Commands that may fetch pairs; the others take what these have stored."""
+
+WITHOUT_PAIRS = ("simulate", "ls", "doctor")
+
 
 def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], Any]:
     """Wraps a stage: plain configuration in, failure logged, status.json written, exit code 1."""
@@ -44,6 +49,8 @@ def _task(body: Callable[[dict[str, Any], Any], Any]) -> Callable[[DictConfig], 
         start = time.perf_counter()
         try:
             plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+            if body.__name__ not in WITHOUT_PAIRS:
+                plain = pipeline.settle_dataset(plain, Path(plain["root"]), fetching=body.__name__ in FETCHING)
             result = body(plain, pipeline.Settings.from_config(plain))
             status |= {"status": "ok"}
             return result

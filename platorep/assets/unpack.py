@@ -1,13 +1,15 @@
-"""Takes wanted files out of wheels and Debian packages: regular files only, under their own names, inside the target."""
+"""Takes wanted files out of archives: regular files only, under their own names, inside the target."""
 
 from __future__ import annotations
 
 import difflib
+import gzip
 import lzma
 import shutil
 import subprocess
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -18,12 +20,13 @@ from platorep.core.errors import AssetError
 
 
 AR_MAGIC = b"!<arch>\n"
-ARCHIVES = (".whl", ".zip", ".deb")
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+ARCHIVES = (".whl", ".zip", ".deb", *TARS)
 """Endings of the files that `unpack` reads."""
 
 
 def wanted(name: str, members: Sequence[str]) -> bool:
-    """Whether an archive's file is asked for: by its name, by a folder above it, or by a pattern (`*` crosses folders)."""
+    """Whether an archive's file is asked for: by name, by a folder above it, or by a pattern (`*` crosses folders)."""
     return not members or any(
         name == m or name.startswith(m.rstrip("/") + "/") or fnmatchcase(name, m) for m in members
     )
@@ -35,7 +38,7 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
     Links and devices are left out. Cost: one pass over the archive, constant memory.
 
     Args:
-        archive: a .whl, .zip or .deb file.
+        archive: a file whose name ends in one of `ARCHIVES`.
         members: names, folders or patterns; empty for everything.
         into: folder to write to.
 
@@ -45,7 +48,10 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
     Raises:
         AssetError: not an archive of its kind, a name that leads out of `into`, or a member that is not there.
     """
-    files = _deb_files(archive) if archive.suffix == ".deb" else _zip_files(archive)
+    if archive.name.endswith(".deb"):
+        files = _deb_files(archive)
+    else:
+        files = _tar_files(archive) if archive.name.endswith(TARS) else _zip_files(archive)
     written: list[str] = []
     seen: list[str] = []
     try:
@@ -57,15 +63,15 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
                 with open(target, "wb") as out:
                     shutil.copyfileobj(stream, out, 1 << 20)
                 written.append(name)
-    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        raise AssetError(
-            f"{archive} cannot be read as {archive.suffix}: {error}. Remove it and fetch it again."
-        ) from error
+    except (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError) as error:
+        kind = next((ending for ending in ARCHIVES if archive.name.endswith(ending)), ".zip")
+        raise AssetError(f"{archive} cannot be read as {kind}: {error}. Remove it and fetch it again.") from error
     for member in members:
         if not any(wanted(name, [member]) for name in written):
             near = difflib.get_close_matches(member, seen, n=3, cutoff=0.4) or seen[:3]
             raise AssetError(
-                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the asset's `members`."
+                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the asset's "
+                "`members`."
             )
     return written
 
@@ -74,7 +80,8 @@ def _safe(name: str, archive: Path) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise AssetError(
-            f"{archive.name} holds a file named {name!r}, which would be written outside its folder. The archive is not to be trusted."
+            f"{archive.name} holds a file named {name!r}, which would be written outside its folder. The archive is not to "
+            "be trusted."
         )
     return path
 
@@ -88,11 +95,20 @@ def _zip_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
                     yield info.filename, stream  # type: ignore[misc]
 
 
+def _tar_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
+    with tarfile.open(archive, mode="r|*") as packed:
+        yield from _tar_members(packed)
+
+
 def _deb_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
     with _deb_data(archive) as packed:
-        for info in packed:
-            if info.isfile() and (stream := packed.extractfile(info)) is not None:
-                yield info.name.removeprefix("./"), stream  # type: ignore[misc]
+        yield from _tar_members(packed)
+
+
+def _tar_members(packed: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO]]:
+    for info in packed:
+        if info.isfile() and (stream := packed.extractfile(info)) is not None:
+            yield info.name.removeprefix("./"), stream  # type: ignore[misc]
 
 
 @contextmanager

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
+from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.samples import Samples, ids_digest
 from platorep.core.specs import CorpusSpec
 
@@ -95,23 +96,18 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
 
 
 def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
-    """Rows of a dataset of the Hub or of a local folder in its formats, streamed: of a large corpus only the first files are fetched."""
-    import datasets
-
+    """Rows of a dataset of the Hub, of which only the first files are fetched, or of a local folder in its formats."""
     from platorep.assets import resolve_revision
+    from platorep.data import repositories
 
-    local = Path(spec.id).expanduser().is_dir()
-    revision = None if local else resolve_revision(spec.id, spec.revision, repo_type="dataset")
-    try:
-        rows = datasets.load_dataset(spec.id, spec.config, split=spec.split, revision=revision, streaming=True)
-        columns = rows.column_names or list(next(iter(rows)))
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise AssetError(
-            f"corpus {spec.id} could not be had ({type(error).__name__}: {str(error)[:200]}). "
-            "Check the connection, or use corpus=folder with text files of your own."
-        ) from error
-    if spec.column not in columns:
-        raise unknown_name(f"column of corpus {spec.id}", spec.column, columns)
-    return f"{spec.name}@{revision[:12]}" if revision else spec.name, (
-        (f"row {i}", row[spec.column]) for i, row in enumerate(rows)
-    )
+    local = Path(spec.id).expanduser()
+    if local.is_dir():
+        name, rows = spec.name, repositories.stream_local(local, spec.config, spec.split)
+    else:
+        commit = resolve_revision(spec.id, spec.revision, repo_type="dataset")
+        name, rows = f"{spec.name}@{commit[:12]}", repositories.stream(spec.id, commit, spec.config, spec.split)
+    first = next(rows, None)
+    if first is not None and spec.column not in first:
+        raise unknown_name(f"column of corpus {spec.id}", spec.column, first)
+    chained = itertools.chain([] if first is None else [first], rows)
+    return name, ((f"row {i}", row[spec.column]) for i, row in enumerate(chained))

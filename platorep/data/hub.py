@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fsspec
 from PIL import Image
 
-from platorep.assets import content_hash, resolve_revision
-from platorep.core.errors import AssetError, DataError, SpecError, unknown_name
+from platorep.assets import content_hash, is_commit, resolve_revision
+from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import DatasetSpec
+from platorep.data import repositories
 from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, pin, several
 from platorep.data.pictures import decode_picture, read_picture
 
@@ -34,35 +36,13 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         spec = pin(
             spec, content_hash(local)[:40], "The folder changed: leave dataset.revision open to use it as it is."
         )
-        rows = _load(spec, str(local), None)
+        rows = repositories.read(repositories.local(local, str(spec.revision)), spec.config, spec.split, spec.id)
     else:
-        spec = spec.replace(revision=resolve_revision(spec.id, spec.revision, repo_type="dataset"))
-        rows = _load(spec, spec.id, spec.revision)
+        branch = spec.branch if is_commit(spec.revision) else spec.revision or ""
+        commit = resolve_revision(spec.id, spec.revision, repo_type="dataset")
+        spec = spec.replace(revision=commit, branch=branch)
+        rows = repositories.load(spec.id, commit, spec.config, spec.split)
     return spec, _pairs(spec, rows)
-
-
-def _load(spec: DatasetSpec, path: str, revision: str | None) -> datasets.Dataset:
-    import datasets
-
-    try:
-        return datasets.load_dataset(path, spec.config, split=spec.split, revision=revision)
-    except ValueError as error:  # an unknown config or split, among others: look which
-        configs = datasets.get_dataset_config_names(path, revision=revision)
-        if spec.config is not None and spec.config not in configs:
-            raise unknown_name(f"config of dataset {spec.id}", spec.config, configs) from error
-        if spec.config is None and len(configs) > 1 and "default" not in configs:
-            raise SpecError(
-                f"dataset {spec.id} has several configs: {', '.join(configs)}. Choose one with dataset.config."
-            ) from error
-        splits = datasets.get_dataset_split_names(path, spec.config, revision=revision)
-        if spec.split.partition("[")[0] not in splits:
-            raise unknown_name(f"split of dataset {spec.id}", spec.split, splits) from error
-        raise DataError(f"dataset {spec.id} cannot be loaded: {str(error)[:300]}") from error
-    except (OSError, datasets.exceptions.DatasetsError) as error:
-        raise AssetError(
-            f"dataset {spec.id} could not be had ({type(error).__name__}: {str(error)[:200]}). "
-            "Check the connection, HF_HUB_OFFLINE and HF_HOME, or name a local folder with its files as dataset.id."
-        ) from error
 
 
 def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
@@ -135,4 +115,7 @@ def _picture(pictures: datasets.Dataset, index: int, column: str, number: int) -
     cell = cell[number] if isinstance(cell, list) else cell
     if cell is None or (cell.get("bytes") is None and cell.get("path") is None):
         raise DataError("picture is missing")
+    if cell.get("bytes") is None and "::" in cell["path"]:  # in an archive
+        with fsspec.open(cell["path"]) as file:
+            return decode_picture(file.read())
     return decode_picture(cell["bytes"]) if cell.get("bytes") is not None else read_picture(Path(cell["path"]))

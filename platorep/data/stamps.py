@@ -1,23 +1,30 @@
 """Tux Paint's stamps: photographs and drawings of single things, each with one line of English.
 
-The pictures and their texts come from the Debian package tuxpaint-stamps-default. `symbols/` is left out: its letters
-and digits would match by shape. Where a stamp is there both as PNG and as SVG, the PNG is taken; mirrored and flipped
-variants have no text of their own and are no samples.
+The pictures and their texts come from the Debian package tuxpaint-stamps-default, or from Tux Paint's own release of
+them. `symbols/` is left out: its letters and digits would match by shape. Where a stamp is there both as PNG and as
+SVG, the PNG is taken; mirrored and flipped variants have no text of their own and are no samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import logging
+from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
-from platorep.assets import fetch
-from platorep.core.errors import DataError
+from platorep.assets import fetch, origin
+from platorep.core.errors import AssetError, DataError
 from platorep.core.specs import DatasetSpec
 from platorep.data.pair import Pair, Report, check_switches, only_assets, pin
-from platorep.data.pictures import read_picture
+from platorep.data.pictures import decode_picture, read_picture
 
 
-FOLDER = "usr/share/tuxpaint/stamps"
+log = logging.getLogger(__name__)
+
+FOLDERS = ("usr/share/tuxpaint/stamps", "*/stamps")
+"""Where the stamps are, in the package and in the release."""
+
 LEFT_OUT = "symbols"
 
 
@@ -25,23 +32,59 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All stamps with a text, by path.
 
     A pair's id is its path without ending ("animals/birds/lark"), its category the path's folder, its caption the
-    text's first line (later lines are translations), its picture on a white square.
+    text's first line (later lines are translations), its picture on a white square. The revision names the content: of
+    the version that the asset pins the package's SHA-256, of another accepted one the hash of its pairs.
     """
     check_switches(spec)
     only_assets(spec, 1, "the Debian package")
-    root = fetch(spec.assets[0], progress=progress) / FOLDER
-    if not root.is_dir():
-        raise DataError(f"{spec.assets[0].id} holds no folder {FOLDER}: it is not a package of Tux Paint's stamps.")
-    found = []
+    asset = spec.assets[0]
+    own, own_revision = next(iter(asset.contents), None), (asset.sha256 or "")[:12]
+    if own is not None and spec.revision == own_revision:  # no other version will do
+        asset = asset.replace(contents={own: asset.contents[own]})
+    folder = fetch(asset, progress=progress, digest=digest)
+    version = origin(folder).version
+    revision = own_revision if version in (None, own) else asset.contents[version][:12]
+    if revision != own_revision:
+        log.warning(
+            "%s: these are the pairs of version %s (revision %s), not of %s: scores are not those of the documentation",
+            spec.name,
+            version,
+            revision,
+            own,
+        )
+    found = [
+        Pair(name, [caption], name.rpartition("/")[0], [partial(read_picture, picture, square=True)])
+        for name, caption, picture in _stamps(folder)
+    ]
+    return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), found
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over the pairs of an unpacked package or release: names, captions, and pixels (of drawings, bytes).
+
+    Recompression, time stamps and translations, in which package and release differ, leave it as it is.
+    """
+    whole = hashlib.sha256()
+    try:
+        for name, caption, picture in _stamps(folder):
+            raw = picture.read_bytes()
+            if picture.suffix == ".png":
+                image = decode_picture(raw)
+                raw = repr(image.size).encode() + image.tobytes()
+            whole.update(f"{name}\t{caption}\t{hashlib.sha256(raw).hexdigest()}\n".encode())
+    except DataError as error:
+        raise AssetError(f"it holds no stamps that can be read: {error}") from error
+    return whole.hexdigest()
+
+
+def _stamps(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Name, caption and picture of every stamp, by name."""
+    root = next((path for pattern in FOLDERS for path in sorted(folder.glob(pattern)) if path.is_dir()), None)
+    if root is None:
+        raise DataError(f"{folder} holds no folder {' or '.join(FOLDERS)}: it is not a package of Tux Paint's stamps.")
     for text in sorted(root.rglob("*.txt"), key=lambda path: path.relative_to(root).with_suffix("").as_posix()):
         name = text.relative_to(root).with_suffix("")
         picture = next((file for ending in (".png", ".svg") if (file := text.with_suffix(ending)).is_file()), None)
-        if picture is None or name.parts[0] == LEFT_OUT:
-            continue
-        caption = text.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0].strip()
-        found.append(
-            Pair(name.as_posix(), [caption], name.parent.as_posix(), [partial(read_picture, picture, square=True)])
-        )
-    return pin(
-        spec, (spec.assets[0].sha256 or "")[:12], "Leave dataset.revision open: the asset's SHA-256 pins it."
-    ), found
+        if picture is not None and name.parts[0] != LEFT_OUT:
+            caption = text.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0].strip()
+            yield name.as_posix(), caption, picture

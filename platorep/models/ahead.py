@@ -15,16 +15,13 @@ from threading import Thread
 import psutil
 
 from platorep.assets import cache_dir
-from platorep.assets.hub import snapshot
 from platorep.core.specs import ModelSpec
+from platorep.models import fetching
 from platorep.models.repositories import fetched_weights, repository
 from platorep.models.resolving import fetched
 
 
 log = logging.getLogger(__name__)
-
-TRANSFORMERS_FILES = ("model.safetensors", "model-*-of-*.safetensors")
-"""What transformers prefers of a repository; one that has only other formats is fetched in its turn."""
 
 ENDINGS = {".safetensors", ".bin", ".pth", ".pt", ".gguf", ".npy"}
 
@@ -73,7 +70,7 @@ def weight_files(spec: ModelSpec) -> list[Path]:
     elif spec.weights == "random" or spec.source not in ("transformers", "timm", "open_clip"):
         return []
     elif spec.source == "transformers":
-        path = snapshot(spec.id, str(spec.revision), TRANSFORMERS_FILES)
+        return fetching.weights(spec)
     else:
         path = fetched_weights(repository(spec), str(spec.revision))
     files = [path] if path.is_file() else sorted(path.rglob("*"))

@@ -42,6 +42,7 @@ def weights(spec: ModelSpec, part: str = "") -> list[Path]:
     Raises:
         AssetError: there are none by a name that transformers reads; or as `small_files`.
     """
+    small_files(spec)  # with them comes the list of what there is
     for names in WEIGHT_FILES:
         patterns = [f"{part}/{name}".lstrip("/") for name in names]
         folder = snapshot(spec.id, str(spec.revision), patterns)

@@ -16,9 +16,9 @@ import torch
 from torch import nn
 
 from platorep.assets import cache_dir
-from platorep.assets.hub import snapshot
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import ModelSpec
+from platorep.models import fetching
 from platorep.models.architectures import TextPart, auto_class
 from platorep.models.base import Encoder
 from platorep.models.degrade import add_weight_noise
@@ -30,15 +30,6 @@ from platorep.models.weights import check_weights, seeded
 
 
 log = logging.getLogger(__name__)
-
-SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.spm", "*.codes", "*.bpe", "*.tiktoken", "*.py")
-"""What a repository holds beside its weights: configs, tokenizers, and code, which runs only where a spec allows it."""
-
-WEIGHT_FILES = (
-    ("model.safetensors", "model-*-of-*.safetensors"),
-    ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
-)
-"""Names of the files that hold weights; those of the first row that is there are taken."""
 
 
 Features = Callable[[Any], tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]]
@@ -88,7 +79,7 @@ def load_language(spec: ModelSpec, device: torch.device) -> Encoder:
         model = seeded(spec.seed, lambda: auto.from_config(config, **options)).to(device, getattr(torch, spec.dtype))
     else:
         if spec.asset is None:
-            _fetch_weights(spec, rules.transformer)
+            fetching.weights(spec, rules.transformer)
         settings = {"device_map": _placement(spec, shape, device), **_quantized(spec), **options}
         model, missing = open_pretrained(auto, where, config, spec, _text_features(device), **settings)
         head = model.get_output_embeddings()
@@ -159,7 +150,7 @@ def _text_features(device: torch.device) -> Features:
 def _folder(spec: ModelSpec) -> Path:
     """The folder of a model's files: all of an asset's; of a Hub repository at a commit those that are no weights."""
     if spec.asset is None:
-        return snapshot(spec.id, str(spec.revision), SMALL_FILES)
+        return fetching.small_files(spec)
     path = fetched(spec.asset)
     try:
         folder = find(path, "config.json").parent
@@ -167,21 +158,6 @@ def _folder(spec: ModelSpec) -> Path:
         return _dequantized(find(path, "*.gguf"), spec)
     # old repositories of sentence-transformers keep the transformer in a folder of its own
     return folder.parent if (folder.parent / "modules.json").is_file() else folder
-
-
-def _fetch_weights(spec: ModelSpec, transformer: str) -> None:
-    """Fetches a Hub repository's weights beside its other files.
-
-    Raises:
-        AssetError: there are none by a name that transformers reads.
-    """
-    for names in WEIGHT_FILES:
-        patterns = [f"{transformer}/{name}".lstrip("/") for name in names]
-        folder = snapshot(spec.id, str(spec.revision), patterns)
-        if any(folder.glob(pattern) for pattern in patterns):
-            return
-    names = ", ".join(name for row in WEIGHT_FILES for name in row)
-    raise AssetError(f"{spec.name}: {spec.id} has no weights that transformers reads: none of {names}.")
 
 
 def _dequantized(gguf: Path, spec: ModelSpec) -> Path:

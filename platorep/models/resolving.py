@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from platorep.assets import content_hash, fetch, resolve_revision
+from platorep.assets import content_hash, fetch, is_commit, resolve_revision
 from platorep.core.errors import AssetError, SpecError, unknown_name
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models.base import native_dtype
@@ -34,7 +34,8 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
     dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
     if spec.source in ("static", "tfidf", "pixels"):
         dtype = "float32"
-    spec = spec.replace(revision=_revision(spec), dtype=dtype)
+    branch = spec.branch if is_commit(spec.revision) else spec.revision or ""
+    spec = spec.replace(revision=_revision(spec), branch=branch, dtype=dtype)
     return spec.replace(pool=_pool(spec))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from platorep import measuring, pipeline
 from platorep.competence.corpora import read_corpus
-from platorep.core.errors import AssetError, DataError, SpecError, StoreError, UnknownNameError
+from platorep.core.errors import DataError, SpecError, StoreError, UnknownNameError
 from platorep.core.results import CompetenceTable
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, TaskSpec
@@ -74,7 +74,7 @@ def test_a_text_dataset_is_streamed_in_its_order(tmp_path):
     assert read_corpus(spec).texts == ["document 0", "document 1", "document 2"]
     with pytest.raises(UnknownNameError, match=r"unknown column of corpus .* 'txt'. Did you mean 'text'"):
         read_corpus(spec.replace(column="txt"))
-    with pytest.raises(AssetError, match="could not be had"):
+    with pytest.raises(UnknownNameError, match=r"unknown split of dataset .* 'validation'. Known: train"):
         read_corpus(spec.replace(split="validation"))
 
 

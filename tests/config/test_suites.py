@@ -91,3 +91,69 @@ def test_the_ladders_differ_from_their_base_in_one_dial_only():
             assert spec.replace(name="smollm2_135m", weight_noise=0.0) == specs["smollm2_135m"]
         if name.endswith("px"):
             assert spec.replace(name="lite0", input_size=None) == specs["lite0"]
+
+
+# suites newer than the paper's
+
+NEW = ["modern_language", "modern_vision", "pythia_steps"]
+
+
+@pytest.mark.parametrize("suite", [*NEW, "prh", "prh_downstream", "prh_vision", "tiny"])
+def test_suites_of_the_hub_state_size_and_access_of_every_model(suite):
+    for spec in pipeline.model_specs(composed(f"suite={suite}")):
+        assert spec.parameters is not None, spec.name
+        assert spec.parameters > 10**6, spec.name
+        expected = {"google": "gated", "meta-llama": "gated", "mistralai": "unknown"}
+        assert spec.access == expected.get(spec.id.partition("/")[0], "open"), spec.name
+        assert spec.key() == spec.replace(parameters=None, access="unknown", licence="", family="").key()
+
+
+@pytest.mark.parametrize("suite", [*NEW, "prh", "prh_vision", "tiny"])
+def test_every_timm_model_is_in_timms_registry_at_the_repository_that_its_upstream_names(suite):
+    import timm
+
+    for spec in pipeline.model_specs(composed(f"suite={suite}")):
+        if spec.source == "timm":
+            known = timm.get_pretrained_cfg(spec.id, allow_unregistered=False)
+            assert known is not None, spec.id
+            assert known.hf_hub_id == spec.upstream
+
+
+def test_the_stated_size_is_that_of_the_architecture():
+    """The smallest and the largest of each family: building all of them would take a minute."""
+    import timm
+    import torch
+
+    families = {}
+    for spec in pipeline.model_specs(composed("suite=modern_vision")):
+        if spec.source == "timm":
+            families.setdefault(spec.family, []).append(spec)
+    assert len(families) == 7
+    for specs in families.values():
+        for spec in (min(specs, key=lambda s: s.parameters), max(specs, key=lambda s: s.parameters)):
+            with torch.device("meta"):
+                model = timm.create_model(spec.id, pretrained=False)
+            assert sum(p.numel() for p in model.parameters()) == spec.parameters, spec.id
+
+
+def test_modern_language_has_the_families_in_several_sizes():
+    specs = [spec for spec in pipeline.model_specs(composed("suite=modern_language")) if spec.modality == "language"]
+    sizes = {}
+    for spec in specs:
+        sizes.setdefault(spec.family, []).append(spec.parameters)
+    assert sizes.keys() == {
+        "llama3", "qwen2.5", "qwen3", "gemma2", "gemma3", "olmo2", "smollm2", "smollm3", "mistral", "phi",
+    }  # fmt: skip
+    assert all(len(own) >= 3 and own == sorted(own) for family, own in sizes.items() if family != "smollm3")
+    assert len({spec.id for spec in specs}) == len(specs)
+    assert not [spec.id for spec in specs if "instruct" in spec.id.lower() or spec.id.endswith("-it")]
+
+
+def test_pythia_steps_are_published_checkpoints_and_each_has_a_key_of_its_own():
+    published = {0, *(2**k for k in range(10)), *range(1000, 144_000, 1000)}
+    specs = [spec for spec in pipeline.model_specs(composed("suite=pythia_steps")) if spec.modality == "language"]
+    assert len({spec.key() for spec in specs}) == len(specs) == 48
+    for spec in specs:
+        step = int(spec.revision.removeprefix("step"))
+        assert step in published
+        assert spec.name == f"{spec.id.removeprefix('EleutherAI/')}-step{step}"

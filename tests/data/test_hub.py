@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from platorep.config import config_dir
-from platorep.core.errors import AssetError, DataError, SpecError, UnknownNameError
+from platorep.core.errors import DataError, SpecError, UnknownNameError
 from platorep.core.specs import DatasetSpec
 from platorep.data import open_dataset
 
@@ -125,27 +125,6 @@ def test_imagefolder_on_disk(tmp_path):
 def test_id_is_required():
     with pytest.raises(SpecError, match="has no id: set dataset.id=owner/name, or a local folder"):
         open_dataset(DatasetSpec(name="local", source="hub"))
-
-
-def test_branch_of_a_repository_is_resolved_to_a_commit_and_loaded_at_it(parquet, monkeypatch):
-    asked = {}
-    local = datasets.load_dataset(parquet.id, split="train")
-    monkeypatch.setattr("platorep.data.hub.resolve_revision", lambda repo, revision, repo_type: "d" * 40)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **more: asked.update(more, args=args) or local)
-    data = open_dataset(DatasetSpec(name="wit_1024", source="hub", id="minhuh/prh", revision="wit_1024", n=4))
-    assert data.spec.revision == "d" * 40
-    assert asked == {"args": ("minhuh/prh", None), "split": "train", "revision": "d" * 40}
-
-
-def test_unreachable_hub_says_what_to_do(monkeypatch):
-    def unreachable(*args, **more):
-        raise ConnectionError("no route")
-
-    monkeypatch.setattr(datasets, "load_dataset", unreachable)
-    with pytest.raises(
-        AssetError, match="could not be had .ConnectionError: no route.*HF_HOME, or name a local folder"
-    ):
-        open_dataset(DatasetSpec(name="x", source="hub", id="someone/something", revision="a" * 40))
 
 
 def _png(image: Image.Image) -> bytes:

@@ -9,10 +9,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from platorep.assets import fetch
 from platorep.core.errors import DataError, SpecError
 from platorep.core.samples import ids_digest
 from platorep.core.specs import AssetSpec, DatasetSpec
 from platorep.data import open_dataset
+from platorep.data import stamps as stamps_module
 
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "dataset"
@@ -104,12 +106,15 @@ def test_every_dataset_configuration_is_a_spec_with_upstream_and_licence(path):
     assert spec.name == path.stem
     assert spec.upstream
     assert spec.licence
-    assert all(len(asset.sha256 or "") == 64 for asset in spec.assets)
+    assert all(len(one.sha256 or "") == 64 for asset in spec.assets for one in (asset, *asset.mirrors))
 
 
 @pytest.mark.packaged
 def test_real_stamps_are_seven_hundred_pairs():
-    data = open_dataset(configured("stamps"))
+    spec = configured("stamps")
+    data = open_dataset(spec)
+    contents = spec.assets[0].contents
+    assert stamps_module.digest(fetch(spec.assets[0])) == contents["2022.06.04"] == next(iter(contents.values()))
     assert len(data) == 700
     assert ids_digest(data.samples.ids) == "2f5042c44501999ab871c6f15184649693b10685296f375a7ea4b6b4f31e1eac"
     assert data.samples.dropped == [

