@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from platorep.core.disk import disk_errors
 from platorep.core.errors import StoreError
-from platorep.core.files import slug
+from platorep.core.files import remove_temporary, slug, temporary_folder
 from platorep.core.manifest import MANIFEST, SCHEMA, Layer, Shard
 from platorep.core.samples import SAMPLES, Samples, read_dataset, read_samples, write_samples
 from platorep.core.specs import DatasetSpec, ExtractSpec
@@ -107,13 +107,18 @@ class FeatureStore:
         return self._opened_of([folder for folder in self._folders() if _prefix(folder) == slug(model)])
 
     def remove(self, stored: FeatureSet | Damaged) -> None:
-        """Deletes one extraction, manifest first, so that a kill cannot leave a manifest without its shards."""
-        for folder in (stored.path, *_neighbours(stored.path)):
-            if folder.is_dir():
-                with disk_errors(folder):
-                    (folder / MANIFEST).unlink(missing_ok=True)
-                    shutil.rmtree(folder)
-        self._opened.pop(stored.path, None)
+        """Deletes one extraction, and what waits to replace it: out of sight by one rename, then from the disk."""
+        path = stored.path
+        with disk_errors(path), temporary_folder(path.parent) as trash:
+            for folder in (path, *_neighbours(path)):
+                if folder.is_dir():
+                    os.rename(folder, trash / folder.name)
+        self._opened.pop(path, None)
+
+    def tidy(self) -> None:
+        """Removes what killed processes left beside the extractions; see `remove_temporary`."""
+        for folder in self.root.glob("*"):
+            remove_temporary(folder)
 
     def write_samples(self, dataset: DatasetSpec, samples: Samples) -> Path:
         """Writes a dataset's samples once; a second, different list under the same key is refused."""

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from platorep.core import temporary
 from platorep.core.errors import StoreError
 from platorep.core.samples import Samples
 from platorep.core.store import FeatureStore, replace, replacement, settle
@@ -172,6 +173,24 @@ def test_removing_features_removes_what_waits_to_replace_them(store, samples, fe
     found = complete(store, samples, features)
     fill(FeatureWriter(store, SPEC, samples, 3, renew=True), features, [0])
     store.remove(found)
+    assert [path.name for path in found.path.parent.iterdir()] == ["samples.json"]
+
+
+def test_a_kill_while_features_are_removed_leaves_all_or_nothing_of_them(store, samples, features, monkeypatch):
+    found = complete(store, samples, features)
+    real = shutil.rmtree
+
+    def killed(path, *args, **more):
+        next(Path(path).rglob("shard-*")).unlink()
+        raise Killed
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(Killed):
+        store.remove(found)
+    monkeypatch.setattr(shutil, "rmtree", real)
+    assert not found.path.exists()
+    temporary._in_use.clear()  # as if the process that was killed had ended
+    FeatureStore(store.root).tidy()
     assert [path.name for path in found.path.parent.iterdir()] == ["samples.json"]
 
 

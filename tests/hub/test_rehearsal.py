@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from platorep.config import config_dir
+from platorep.cli.schema import config_dir
 from tests.hub import paper
 from tests.hub.conftest import hub_environment
 from tests.hub.server import Hub

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Kills, damage, faulty disks and wrong words, and one table of what became of them: an hour on two cores, or two minutes with
+# --sample. Not part of the tests; run before a release, and when what writes or reads files changes.
+set -euo pipefail
+bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# one thread: a pool of threads does not survive a fork
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 HF_HUB_OFFLINE=1 TOKENIZERS_PARALLELISM=false
+exec .venv/bin/python scripts/torture "$@"
