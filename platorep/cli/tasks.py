@@ -71,7 +71,6 @@ def _perform(command: str, cfg: DictConfig) -> Any:
 
 def _say(command: str, error: Exception) -> None:
     """Logs a failure, or writes it to standard error where logging is switched off."""
-    logging.disable(logging.NOTSET)
     if log.disabled or not log.hasHandlers():
         sys.stderr.write(f"{command}: {error}\n")
     elif isinstance(error, PlatorepError):
