@@ -13,7 +13,7 @@ from platorep.align.parts import Scored, best_samples, part_path, rows, samples_
 from platorep.align.plan import plan_blocks
 from platorep.align.prepared import Prepared, prepare
 from platorep.core.errors import DataError, SpecError
-from platorep.core.results import CONCATENATION, AlignmentTable
+from platorep.core.results import AlignmentTable
 from platorep.metrics.base import Metric, NullMoments
 from platorep.metrics.preprocess import ClipRule, clip_id
 

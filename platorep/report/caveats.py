@@ -116,7 +116,10 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
                     f"{name}: {len(over)} of {len(one.layers)} layers, most in layer {worst.layer:.0f} ({unit(worst[column])})"
                 )
     if hubs or orphans:
-        text = "A few samples are neighbours of very many: they widen the null, and models may agree only about what makes a sample central."
+        text = (
+            "A few samples are neighbours of very many: they widen the null, and models may agree only about what makes a "
+            "sample central."
+        )
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
         text = (

@@ -207,7 +207,7 @@ def test_too_many_neighbours_too_few_samples_and_other_samples_are_refused(pairs
         Design(sizes=(40, 70), queries=30, ks=(40,))
     with pytest.raises(DataError, match=r"gallery.sizes goes up to 500, but there are only 120 samples"):
         score_galleries(pairs, Design(sizes=(40, 500), queries=30), out_dir=tmp_path)
-    with pytest.raises(DataError, match="a and other have different samples"):
+    with pytest.raises(DataError, match="a has 120 samples .* other has 100"):
         score_galleries([(pairs[0][0], model("other", n=100))], SMALL, out_dir=tmp_path)
     with pytest.raises(DataError, match="no pair of different models"):
         score_galleries([], SMALL, out_dir=tmp_path)
