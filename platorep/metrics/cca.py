@@ -10,6 +10,7 @@ import torch
 
 from platorep.core.errors import FeatureError, SpecError
 from platorep.metrics.base import Geometry, Invariance, Metric
+from platorep.metrics.exact import tree_sum
 from platorep.metrics.geometry import CONSTANT
 from platorep.metrics.relabelling import Relabelling
 
@@ -113,6 +114,7 @@ class SVCCA(_Canonical):
 
     def prepare(self, layer: Geometry) -> Components:
         self.check(layer.n)
+        layer.require_variation()
         x = layer.x.double()
         z = x - x.mean(0)
         spread = z.square().mean(0).sqrt()
@@ -120,10 +122,9 @@ class SVCCA(_Canonical):
         return Components(_principal(self.name, torch.where(varies, z / spread, 0), self.components))
 
     def score_all(self, xs: Sequence[Components], ys: Sequence[Components]) -> torch.Tensor:
-        m = self.components
-        right = torch.cat([y.directions for y in ys], dim=1)
-        rows = [torch.linalg.svdvals((x.directions.T @ right).view(m, len(ys), m).transpose(0, 1)).mean(1) for x in xs]
-        return torch.stack(rows).cpu()
+        # pair by pair: products of one shape, the same in any company
+        rows = [torch.linalg.svdvals(torch.stack([x.directions.T @ y.directions for y in ys])) for x in xs]
+        return tree_sum(torch.stack(rows), dim=2).cpu() / self.components
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,13 +161,11 @@ class PWCCA(_Canonical):
         return Components(directions, directions.T @ z)
 
     def score_all(self, xs: Sequence[Components], ys: Sequence[Components]) -> torch.Tensor:
-        m = self.components
-        right = torch.cat([y.directions for y in ys], dim=1)
         rows = []
         for x in xs:
-            left, correlations, _ = torch.linalg.svd((x.directions.T @ right).view(m, len(ys), m).transpose(0, 1))
+            left, correlations, _ = torch.linalg.svd(torch.stack([x.directions.T @ y.directions for y in ys]))
             weights = torch.stack([(h.T @ x.features).abs().sum(1) for h in left])
-            rows.append((weights * correlations).sum(1) / weights.sum(1))
+            rows.append(tree_sum(weights * correlations, 1) / tree_sum(weights, 1))
         return torch.stack(rows).cpu()
 
 

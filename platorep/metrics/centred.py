@@ -22,13 +22,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from platorep.core.errors import FeatureError, NoVariationError, SpecError
-from platorep.metrics import knn
+from platorep.metrics import exact, knn
 from platorep.metrics.base import Prepared
+from platorep.metrics.exact import on_grid, squared_norm
 from platorep.metrics.geometry import CONSTANT, Geometry
 from platorep.metrics.relabelling import Relabelling
 
@@ -39,7 +40,8 @@ Hsic = Literal["unbiased", "biased"]
 GRAM_ROWS = 8192
 """Above this many samples a linear kernel is kept as features: its half matrix would take more than 134 MB a layer."""
 
-_TILE = 1 << 16  # entries of a layer multiplied at a time: float32 within, float64 across, no second copy of all layers
+_SIDE = 512  # rows of a tile of a matrix that is made from features
+_SHARED = 16  # layers with which a layer's tiles are multiplied, by guess
 _ANISOTROPIC = 1e-2  # variance below this part of the power: centre before multiplying, or float32 loses the variation
 
 
@@ -52,9 +54,12 @@ class Centred:
     Attributes:
         n: number of samples.
         trace: trace of HKH.
-        diagonal: d, shape (n,) float64.
+        diagonal: d on the grid of `metrics.exact`, shape (n,) float64.
         pair_norm: |U|, over all n^2 entries.
-        upper: U above the diagonal, row by row, shape (n (n - 1) / 2,) float32: 2 n^2 bytes.
+        norm: |HKH| as the stored parts have it: 1 up to their rounding.
+        upper: U above the diagonal, row by row, scaled to norm 1 and on the grid, shape (n (n - 1) / 2,) float32: 2 n^2
+            bytes.
+        length: norm of `upper` after rounding.
         features: centred features Z with HKH = Z Z', shape (n, d) float32.
     """
 
@@ -62,7 +67,9 @@ class Centred:
     trace: float
     diagonal: torch.Tensor
     pair_norm: float
+    norm: float = 1.0
     upper: torch.Tensor | None = None
+    length: float = 1.0
     features: torch.Tensor | None = None
 
     @cached_property
@@ -133,9 +140,9 @@ def centre(matrix: torch.Tensor) -> Centred:
     norm = _norm(n, trace, diagonal, pair_norm)
     if not norm > 0:
         norm = torch.ones_like(norm)  # all zero: refused below
-    return Centred(
-        n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), upper=u.mul_((1 / norm).float())
-    )
+    upper = on_grid(u.mul_((2**0.5 / pair_norm).float())) if pair_norm > 0 else u
+    length = squared_norm(upper) ** 0.5
+    return _state(n, trace / norm, diagonal / norm, pair_norm / norm, upper=upper, length=length)
 
 
 def centre_features(z: torch.Tensor) -> Centred:
@@ -156,9 +163,17 @@ def centre_features(z: torch.Tensor) -> Centred:
         (whole - trace**2 / (n - 1) - n / (n - 2) * diagonal.dot(diagonal)).clamp_min(0).sqrt()
     )  # 0 is refused below
     norm = _norm(n, trace, diagonal, pair_norm)
-    return Centred(
-        n, (trace / norm).item(), diagonal / norm, (pair_norm / norm).item(), features=z / norm.sqrt().float()
-    )
+    features = z / norm.sqrt().float()
+    return _state(n, trace / norm, diagonal / norm, pair_norm / norm, features=features)
+
+
+def _state(n: int, trace: torch.Tensor, diagonal: torch.Tensor, pair_norm: torch.Tensor, **values: Any) -> Centred:
+    """The parts of a matrix of norm 1, rounded to the grid, with the norms that they have then."""
+    state = Centred(n, trace.item(), on_grid(diagonal), pair_norm.item(), **values)
+    if state.features is not None:  # as `products` has it, so that a layer agrees with itself in full
+        state = replace(state, pair_norm=products([state], [state], pairs_only=True).clamp_min(0).sqrt().item())
+    squared = state.trace**2 / (n - 1) + n / (n - 2) * squared_norm(state.diagonal) + state.pair_norm**2
+    return replace(state, norm=squared**0.5)
 
 
 def state_bytes(n: int, d: int, *, linear: bool) -> int:
@@ -200,12 +215,13 @@ def squared_distances(layer: Geometry) -> torch.Tensor:
 def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) -> torch.Tensor:
     """<HKH, HLH> of all pairs, or with `pairs_only` <U_K, U_L>; shape (len(xs), len(ys)) float64 on the CPU.
 
-    Cost: n^2 operations a pair from half matrices. From features the cheaper of |X'Y|^2 (2 n d_x d_y a pair) and of
-    matrices made tile by tile (n^2 d a layer, then n^2 a pair).
+    The same in any company: see `metrics.exact`. Cost: n^2 operations a pair from half matrices. From features the cheaper
+    of |X'Y|^2 (2 n d_x d_y a pair) and of matrices made tile by tile (n^2 d a layer, then n^2 a pair).
     """
     n = same_n(xs, ys)
     if xs[0].upper is not None:
-        u = 2 * upper_products([x.upper for x in xs], [y.upper for y in ys])
+        u = exact.products([x.upper for x in xs], [y.upper for y in ys])
+        u *= torch.outer(*(_column([s.pair_norm / (s.length or 1) for s in side]) for side in (xs, ys)))
         return u if pairs_only else u + _diagonal_products(xs, ys, n)
     whole = _feature_products([x.features for x in xs], [y.features for y in ys])
     return whole - _diagonal_products(xs, ys, n) if pairs_only else whole
@@ -214,7 +230,7 @@ def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) 
 def scores(xs: Sequence[Centred], ys: Sequence[Centred], hsic: Hsic) -> torch.Tensor:
     """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of all pairs, shape (len(xs), len(ys)) float64 on the CPU."""
     if hsic == "biased":
-        return products(xs, ys, pairs_only=False)  # the states have |HKH| = 1
+        return products(xs, ys, pairs_only=False) / torch.outer(*(_column([s.norm for s in side]) for side in (xs, ys)))
     return products(xs, ys, pairs_only=True) / torch.outer(*_pair_norms(xs, ys))
 
 
@@ -224,11 +240,10 @@ def null_moments(xs: Sequence[Centred], ys: Sequence[Centred], hsic: Hsic) -> tu
     mean = torch.zeros(len(xs), len(ys), dtype=torch.float64)
     if hsic == "unbiased":
         return mean, torch.full_like(mean, pair_variance(n) ** 0.5)
-    trace, diagonal = (
-        [torch.tensor([part(s) for s in side], dtype=torch.float64) for side in (xs, ys)]
-        for part in (_trace, _diagonal)
+    trace, diagonal, pairs = (
+        [_column([part(s) for s in side]) for side in (xs, ys)] for part in (_trace, _diagonal, _pairs)
     )
-    pair_x, pair_y = _pair_norms(xs, ys)
+    pair_x, pair_y = pairs
     variance = torch.outer(*diagonal) / (n - 1) + torch.outer(pair_x**2, pair_y**2) * pair_variance(n)
     return torch.outer(*trace) / (n - 1), variance.sqrt()
 
@@ -252,15 +267,6 @@ def same_n(xs: Sequence[Prepared], ys: Sequence[Prepared]) -> int:
     return sizes.pop()
 
 
-def upper_products(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Inner products of all pairs of equally long float32 vectors, summed in float64 over tiles, on the CPU."""
-    out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].device)
-    for start in range(0, len(xs[0]), _TILE):
-        tile = slice(start, start + _TILE)
-        out += torch.stack([x[tile] for x in xs]) @ torch.stack([y[tile] for y in ys]).T
-    return out.cpu()
-
-
 def null_skewness(xs: Sequence[Centred], ys: Sequence[Centred]) -> torch.Tensor:
     """Skewness of the scores of all pairs under random relabelling, to first order; see `Centred.skewness`."""
     x, y = (torch.tensor([layer.skewness for layer in side], dtype=torch.float64) for side in (xs, ys))
@@ -279,41 +285,59 @@ def _norm(n: int, trace: torch.Tensor, diagonal: torch.Tensor, pair_norm: torch.
 
 
 def _trace(s: Centred) -> float:
-    return s.trace
+    return s.trace / s.norm
 
 
 def _diagonal(s: Centred) -> float:
-    return s.n / (s.n - 2) * s.diagonal.dot(s.diagonal).item()
+    return s.n / (s.n - 2) * squared_norm(s.diagonal) / s.norm**2
+
+
+def _pairs(s: Centred) -> float:
+    return s.pair_norm / s.norm
 
 
 def _pair_norms(xs: Sequence[Centred], ys: Sequence[Centred]) -> list[torch.Tensor]:
-    return [torch.tensor([s.pair_norm for s in side], dtype=torch.float64) for side in (xs, ys)]
+    return [_column([s.pair_norm for s in side]) for side in (xs, ys)]
+
+
+def _column(values: Sequence[float]) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _diagonal_products(xs: Sequence[Centred], ys: Sequence[Centred], n: int) -> torch.Tensor:
-    d = torch.stack([x.diagonal for x in xs]) @ torch.stack([y.diagonal for y in ys]).T
-    t = torch.outer(
-        torch.tensor([x.trace for x in xs], dtype=torch.float64),
-        torch.tensor([y.trace for y in ys], dtype=torch.float64),
-    )
-    return n / (n - 2) * d.cpu() + t / (n - 1)
+    d = exact.products([x.diagonal for x in xs], [y.diagonal for y in ys])
+    return n / (n - 2) * d + torch.outer(_column([x.trace for x in xs]), _column([y.trace for y in ys])) / (n - 1)
 
 
 def _feature_products(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
-    """|X'Y|^2 = <XX', YY'> of all pairs by whichever order of products costs less, float64 on the CPU."""
+    """|X'Y|^2 = <XX', YY'> of all pairs, each by whichever order of products costs less, float64 on the CPU.
+
+    Which one that is must not depend on the other pairs: a layer's tiles are taken to serve `_SHARED` others.
+    """
     n = len(xs[0])
-    width_x, width_y = sum(x.shape[1] for x in xs), sum(y.shape[1] for y in ys)
-    if 2 * width_x * width_y <= n * (width_x + width_y + len(xs) * len(ys)):
-        rows = [[torch.linalg.vector_norm(x.T @ y, dtype=torch.float64).square() for y in ys] for x in xs]
-        return torch.stack([torch.stack(row) for row in rows]).cpu()
-    out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].device)
-    side = 512
-    for top in range(0, n, side):
-        for left in range(top, n, side):
-            a, b = slice(top, top + side), slice(left, left + side)
-            tile = (
-                torch.stack([(x[a] @ x[b].T).flatten() for x in xs])
-                @ torch.stack([(y[a] @ y[b].T).flatten() for y in ys]).T
-            )
+    narrow = [[2 * x.shape[1] * y.shape[1] <= n * (x.shape[1] + y.shape[1]) / _SHARED for y in ys] for x in xs]
+    out = torch.full((len(xs), len(ys)), torch.nan, dtype=torch.float64)
+    for i, x in enumerate(xs):
+        for j, y in enumerate(ys):
+            if narrow[i][j]:
+                out[i, j] = torch.linalg.vector_norm(x.T @ y, dtype=torch.float64).square()
+    rows = [i for i in range(len(xs)) if not all(narrow[i])]
+    columns = [j for j in range(len(ys)) if not all(row[j] for row in narrow)]
+    if rows:
+        wide = _tiled_products([xs[i] for i in rows], [ys[j] for j in columns])
+        for a, i in enumerate(rows):
+            for b, j in enumerate(columns):
+                if not narrow[i][j]:
+                    out[i, j] = wide[a, b]
+    return out
+
+
+def _tiled_products(xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> torch.Tensor:
+    """<XX', YY'> of all pairs, for matrices XX' of norm 1 at most, tile by tile."""
+    n, out = len(xs[0]), torch.zeros(len(xs), len(ys), dtype=torch.float64)
+    for top in range(0, n, _SIDE):
+        for left in range(top, n, _SIDE):
+            a, b = slice(top, top + _SIDE), slice(left, left + _SIDE)
+            tile = exact.products(*([on_grid((z[a] @ z[b].T).flatten()) for z in side] for side in (xs, ys)))
             out += tile if top == left else 2 * tile
-    return out.cpu()
+    return out

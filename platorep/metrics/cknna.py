@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
 from platorep.core.errors import FeatureError
-from platorep.metrics import centred, knn, moments
+from platorep.metrics import centred, exact, knn, moments
 from platorep.metrics.base import Geometry, Invariance, NeighbourhoodMetric, NullMoments
-from platorep.metrics.relabelling import Relabelling
+from platorep.metrics.masked import TABLE, NeighbourValues, dense_hsic, hsic, row_blocks, sparse_hsic
 
 
-_TABLE = 1 << 24  # entries of an (rows, n) table held at a time
-_TERMS = 1 << 12  # neighbours of a layer added in float32, one after another; float64 beyond
 _DENSE = 32  # k above n / 32: a dense product costs less than a sparse one
 _WHOLE = 8  # k above n / 8: products of whole tables cost less than look-ups
-
-
-@dataclass(frozen=True, eq=False)
-class NeighbourValues:
-    """What a layer's kernel is at its neighbours: a sparse (n, n) matrix of k entries a row.
-
-    Attributes:
-        columns: shape (n, k) int32, ascending in each row.
-        values: shape (n, k) float32.
-        mutual: whether the neighbour has the row among its own, shape (n, k) bool; set for `cknna_prh` alone.
-        own: the layer's alignment with itself; 1 where the values are scaled to it.
-        tied: share of samples whose k-th neighbour is exactly as near as the next.
-    """
-
-    columns: torch.Tensor
-    values: torch.Tensor
-    mutual: torch.Tensor | None = None
-    own: float = 1.0
-    tied: float = math.nan
-
-    @property
-    def n(self) -> int:
-        return len(self.columns)
-
-    def relabelled(self, order: Relabelling) -> NeighbourValues:
-        """The same of the relabelled samples."""
-        columns, ascending = order.names(order.rows(self.columns)).sort(dim=1)
-        values, mutual = (
-            None if part is None else order.rows(part).gather(1, ascending) for part in (self.values, self.mutual)
-        )
-        return replace(self, columns=columns, values=values, mutual=mutual)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +68,18 @@ class CKNNA(NeighbourhoodMetric):
         norm = torch.linalg.vector_norm(values)
         if not norm > 0:
             raise FeatureError("the centred kernel is 0 at every neighbour: cknna is undefined. Leave this layer out.")
-        return NeighbourValues(columns.int(), (values / norm).float(), tied=layer.tied(self.k, self.ties))
+        values = exact.on_grid((values / norm).float())
+        own = exact.squared_norm(values.flatten())
+        return NeighbourValues(columns.int(), values, own=own, tied=layer.tied(self.k, self.ties))
 
     def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
-        return sparse_products(xs, ys)
+        return sparse_products(xs, ys) / _own(xs, ys)
 
     def null(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> NullMoments:
         """Exact null moments, those of Mantel's statistic of the two sparse matrices. The mean is not 0: neighbours are alike."""
         sums = [moments.stack_sums([_sums(s) for s in side]) for side in (xs, ys)]
         mean, variance = moments.permutation_moments(*sums, xs[0].n)
-        return NullMoments(mean, variance.sqrt())
+        return NullMoments(mean / _own(xs, ys), variance.sqrt() / _own(xs, ys))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +142,7 @@ class CKNNAPRH(NeighbourhoodMetric):
         mutual = _mutual(columns)
         v = values.double()
         into = torch.zeros(n, dtype=torch.float64, device=v.device).index_add_(0, columns.view(-1), v.view(-1))
-        own = _hsic(n, (v.square() * mutual).sum(), v.sum(), v.sum(), into.dot(v.sum(1))).item()
+        own = hsic(n, (v.square() * mutual).sum(), v.sum(), v.sum(), into.dot(v.sum(1))).item()
         if not own > 0:
             raise FeatureError(
                 f"the masked kernel's unbiased HSIC with itself is {own:.3g}, so that cknna_prh, which divides by its root, is undefined. "
@@ -184,8 +152,8 @@ class CKNNAPRH(NeighbourhoodMetric):
 
     def score_all(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
         n = centred.same_n(xs, ys)
-        own = torch.outer(*(torch.tensor([s.own for s in side], dtype=torch.float64) for side in (xs, ys))).sqrt()
-        return (_dense_hsic(xs, ys) if self.k * _WHOLE > n and n**2 <= _TABLE else _sparse_hsic(xs, ys)) / (own + 1e-6)
+        whole = self.k * _WHOLE > n and n**2 <= TABLE
+        return (dense_hsic(xs, ys) if whole else sparse_hsic(xs, ys)) / (_own(xs, ys) + 1e-6)
 
 
 def _raw_products(layer: Geometry) -> torch.Tensor:
@@ -206,12 +174,20 @@ def _centred_products(layer: Geometry, columns: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.einsum("nd,nkd->nk", rows, z[at]) for rows, at in blocks]).double()
 
 
+def _own(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
+    """Root of the product of the sides' alignments with themselves, of all pairs."""
+    return torch.outer(*(torch.tensor([s.own for s in side], dtype=torch.float64) for side in (xs, ys))).sqrt()
+
+
 def sparse_products(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
-    """Sum over common entries of the product of the values, of all pairs; shape (len(xs), len(ys)) float64 on the CPU."""
+    """Sum over common entries of the product of the values, of all pairs; shape (len(xs), len(ys)) float64 on the CPU.
+
+    Exact for values on the grid of `metrics.exact`, and so the same in any company.
+    """
     n, k = centred.same_n(xs, ys), xs[0].columns.shape[1]
     out = torch.zeros(len(xs), len(ys), dtype=torch.float64, device=xs[0].values.device)
     dense = k * _DENSE > n
-    for rows in _row_blocks(n, step=_TABLE // (max(len(xs), len(ys)) * n) if dense else min(_TABLE // n, _TERMS // k)):
+    for rows in row_blocks(n, step=TABLE // (max(len(xs), len(ys)) * n) if dense else TABLE // n):
         if dense:
             out += _dense_rows(xs, rows, n) @ _dense_rows(ys, rows, n).T
         else:
@@ -253,11 +229,6 @@ def _sums(s: NeighbourValues) -> moments.PairSums:
     return moments.PairSums(*(part.cpu() for part in parts))
 
 
-def _row_blocks(n: int, step: int) -> Iterator[slice]:
-    step = max(1, step)
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
-
-
 def _positions(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor:
     columns = torch.stack([s.columns[rows] for s in layers])
     offsets = torch.arange(columns.shape[1], dtype=torch.int32, device=columns.device) * n
@@ -266,7 +237,7 @@ def _positions(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.
 
 def _csr(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor:
     positions = _positions(layers, rows, n)
-    values = torch.stack([s.values[rows] for s in layers])
+    values = torch.stack([s.values[rows] for s in layers]).double()
     count = positions.shape[1]
     starts = torch.arange(0, len(layers) * count + 1, count, dtype=torch.int32, device=positions.device)
     return _quiet_csr(starts, positions.view(-1), values.view(-1), (len(layers), (rows.stop - rows.start) * n))
@@ -281,73 +252,6 @@ def _quiet_csr(
 
 
 def _dense_rows(layers: Sequence[NeighbourValues], rows: slice, n: int) -> torch.Tensor:
-    values = torch.stack([s.values[rows].flatten() for s in layers])
+    values = torch.stack([s.values[rows].flatten() for s in layers]).double()
     table = values.new_zeros(len(layers), (rows.stop - rows.start) * n)
     return table.scatter_(1, _positions(layers, rows, n).long(), values)
-
-
-def _dense_hsic(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
-    """s(K, L) of all pairs, shape (len(xs), len(ys)) float64 on the CPU, from whole tables of a few layers a time.
-
-    With A, B the sides' masks and M = A * B, the sums of Song's formula are products of one side's table with the other's:
-    (M * K) has the column sums sum_i (A * K)_ij B_ij, (M * L) the row sums sum_j A_ij (B * L)_ij, and since K and L are symmetric
-    sum_ij (M * K)_ij (M * L)_ji = sum_ij (A * A' * K)_ij (B * B' * L)_ij.
-    """
-    n = xs[0].n
-    step = max(1, _TABLE // n**2)
-    rows = []
-    for some in (xs[start : start + step] for start in range(0, len(xs), step)):
-        a, a_k = _tables(some)
-        both_k = (a_k * a.transpose(1, 2)).flatten(1)
-        row = []
-        for others in (ys[start : start + step] for start in range(0, len(ys), step)):
-            b, b_l = _tables(others)
-            both = both_k @ (b_l * b.transpose(1, 2)).flatten(1).T
-            into_k = torch.bmm(a_k.permute(2, 0, 1), b.permute(2, 1, 0))  # (n, x layers, y layers)
-            from_l = torch.bmm(a.permute(1, 0, 2), b_l.permute(1, 2, 0))
-            row.append(_hsic(n, both, into_k.sum(0), from_l.sum(0), (into_k * from_l).sum(0)))
-        rows.append(torch.cat(row, dim=1))
-    return torch.cat(rows).cpu()
-
-
-def _tables(layers: Sequence[NeighbourValues]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Masks of the neighbours and the masked kernels, each (layers, n, n) float64."""
-    columns, values = torch.stack([s.columns for s in layers]).long(), torch.stack([s.values for s in layers]).double()
-    zeros = values.new_zeros(*columns.shape[:2], columns.shape[1])
-    return zeros.scatter(2, columns, 1.0), zeros.scatter(2, columns, values)
-
-
-def _sparse_hsic(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
-    """s(K, L) of all pairs, shape (len(xs), len(ys)) float64 on the CPU, by looking up one side's values at the other's neighbours."""
-    columns, values, mutual = (torch.stack([getattr(y, part) for y in ys]) for part in ("columns", "values", "mutual"))
-    return torch.stack([_masked_hsic(x, columns.long(), values, mutual) for x in xs]).cpu()
-
-
-def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor, mutual: torch.Tensor) -> torch.Tensor:
-    """s(K, L) of one layer with each of (m, n, k) others, shape (m,) float64, from K's values looked up at L's neighbours."""
-    m, n, _ = columns.shape
-    into_k = values.new_zeros(m, n, dtype=torch.float64)  # column sums of M * K
-    from_l = torch.empty_like(into_k)  # row sums of M * L
-    both = values.new_zeros(m, dtype=torch.float64)
-    for rows in _row_blocks(n, step=_TABLE // n):
-        own = x.columns[rows].long()
-        absent = torch.full((len(own), n), torch.nan, dtype=torch.float32, device=values.device)
-        k_values = absent.scatter(1, own, x.values[rows])
-        k_mutual = torch.zeros_like(absent, dtype=torch.bool).scatter_(1, own, x.mutual[rows])
-        at = columns[:, rows] + torch.arange(len(own), device=columns.device)[:, None] * n
-        k_at = k_values.view(-1)[at]
-        common = ~k_at.isnan()
-        k_at = torch.where(common, k_at, 0)
-        l_at = torch.where(common, values[:, rows], 0)
-        # in float64: centring leaves little of sums that nearly cancel
-        both += (k_at.double() * l_at * (mutual[:, rows] & k_mutual.view(-1)[at])).sum((1, 2))
-        into_k.scatter_add_(1, columns[:, rows].flatten(1), k_at.flatten(1).double())
-        from_l[:, rows] = l_at.sum(2, dtype=torch.float64)
-    return _hsic(n, both, into_k.sum(1), from_l.sum(1), (into_k * from_l).sum(1))
-
-
-def _hsic(
-    n: int, both: torch.Tensor, total_k: torch.Tensor, total_l: torch.Tensor, chained: torch.Tensor
-) -> torch.Tensor:
-    """Song et al. 2012, Eq. 5, of matrices with zero diagonals: sum K_ij L_ji, sum K, sum L, sum (K L)."""
-    return (both + total_k * total_l / ((n - 1) * (n - 2)) - 2 * chained / (n - 2)) / (n * (n - 3))

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 
 from platorep.core.errors import NoVariationError, SpecError
-from platorep.metrics import centred
+from platorep.metrics import centred, exact
 from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
 from platorep.metrics.centred import Centred, Hsic
 from platorep.metrics.jackknife import leave_block_out
@@ -22,13 +22,15 @@ class Dissimilarities:
 
     Attributes:
         n: number of samples.
-        upper: shape (n (n - 1) / 2,) float32, row by row above the diagonal.
+        upper: shape (n (n - 1) / 2,) float32, row by row above the diagonal, on the grid of `metrics.exact`.
+        length: norm of `upper` after rounding.
         between: part of the squared norm that lies in the samples' own means, in [0, 1]; decides the variance under chance.
     """
 
     n: int
     upper: torch.Tensor
     between: float
+    length: float
 
     def relabelled(self, order: Relabelling) -> Dissimilarities:
         """The same of the relabelled samples."""
@@ -99,11 +101,15 @@ class RSA(Metric):
             .index_add_(0, first, values)
             .index_add_(0, second, values)
         )
-        return Dissimilarities(n, values.float(), (rows.square().sum() / (n - 2)).item())
+        upper = exact.on_grid(values.float())
+        return Dissimilarities(n, upper, (rows.square().sum() / (n - 2)).item(), exact.squared_norm(upper) ** 0.5)
 
     def score_all(self, xs: Sequence[Dissimilarities], ys: Sequence[Dissimilarities]) -> torch.Tensor:
         centred.same_n(xs, ys)
-        return centred.upper_products([x.upper for x in xs], [y.upper for y in ys])
+        products = exact.products([x.upper for x in xs], [y.upper for y in ys])
+        return products / torch.outer(
+            *(torch.tensor([s.length for s in side], dtype=torch.float64) for side in (xs, ys))
+        )
 
     def null(self, xs: Sequence[Dissimilarities], ys: Sequence[Dissimilarities]) -> NullMoments:
         """Exact null moments: mean 0; variance from the parts of `metrics.centred`, with b = `between`.

@@ -56,7 +56,8 @@ def leave_block_out(
     pairs_only = hsic == "unbiased"
     whole = centred.products(xs, ys, pairs_only=pairs_only)
     own_x, own_y = (
-        torch.tensor([s.pair_norm**2 if pairs_only else 1.0 for s in side], dtype=torch.float64) for side in (xs, ys)
+        torch.tensor([s.pair_norm**2 if pairs_only else s.norm**2 for s in side], dtype=torch.float64)
+        for side in (xs, ys)
     )
     scores = []
     for block in blocks:
@@ -117,6 +118,7 @@ def _rows(layers: Sequence[Centred], rows: torch.Tensor, n: int, hsic: Hsic) -> 
     position = (low * (2 * n - low - 1) // 2 + high - low - 1).masked_fill_(itself, 0).view(-1)
     for s in layers:
         matrix = s.upper.index_select(0, position).view(-1, n).masked_fill_(itself, 0)
+        matrix *= s.pair_norm / (2**0.5 * s.length)
         if hsic == "biased":
             off = (s.diagonal[rows, None] + s.diagonal) / (n - 2) + s.trace / (n * (n - 1))
             diagonal = (s.diagonal[rows, None] + s.trace / n).expand(-1, n)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from platorep.core.errors import FeatureError, SpecError
-from platorep.metrics import centred, cknna, reference
+from platorep.metrics import centred, cknna, masked, reference
 from platorep.metrics.base import Geometry
 from platorep.metrics.cknna import CKNNA, CKNNAPRH
 from platorep.metrics.reference import kernels
@@ -67,7 +67,8 @@ def test_sparse_and_dense_products_agree(k, kind, monkeypatch):
     for dense in (0, 10**9):
         monkeypatch.setattr(cknna, "_DENSE" if kind is CKNNA else "_WHOLE", dense)
         scores.append(score_all(kind(k=k), xs, ys[:2]))
-        monkeypatch.setattr(cknna, "_TABLE", 2 * 200**2)  # two layers a time, where it is tables
+        for module in (cknna, masked):  # two layers a time, where it is tables
+            monkeypatch.setattr(module, "TABLE", 2 * 200**2)
         scores.append(score_all(kind(k=k), xs, ys[:2]))
     for other in scores[1:]:
         torch.testing.assert_close(scores[0], other, atol=1e-6, rtol=0)
@@ -86,7 +87,8 @@ def test_mutual_neighbours_by_table_are_those_by_search(k, monkeypatch):
 def test_the_score_does_not_depend_on_the_row_blocks(metric, monkeypatch):
     (x, y), (z, _) = related(1, n=101), related(2, n=101)
     whole = score_all(metric, [x, z], [y])
-    monkeypatch.setattr(cknna, "_TABLE", 7 * 101)
+    for module in (cknna, masked):
+        monkeypatch.setattr(module, "TABLE", 7 * 101)
     torch.testing.assert_close(score_all(metric, [x, z], [y]), whole, atol=1e-6, rtol=0)
 
 
