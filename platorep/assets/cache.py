@@ -208,8 +208,8 @@ def _admit(
     sha256 = sha256_file(archive)
     if rung.asset.sha256 is None or asset.sha256 is None:
         raise SpecError(
-            f"asset {rung.asset.id!r} has no sha256. The file that was fetched has {sha256}: if you trust it, write that into "
-            "the asset."
+            f"asset {rung.asset.id!r} has no sha256. The file that was fetched has {sha256}: if you trust it, write "
+            "that into the asset."
         )
     if sha256 != rung.asset.sha256 and (rung.asset.source == "url" or not asset.contents):
         where = "" if temporary in archive.parents else f" It lies at {archive}: replace or remove it."
@@ -217,8 +217,8 @@ def _admit(
             Path(archive.name),
             sha256,
             rung.asset.sha256,
-            "It is another file than the pinned one: rebuilt upstream, damaged on the way, or tampered with; nothing was "
-            f"unpacked.{where}",
+            "It is another file than the pinned one: rebuilt upstream, damaged on the way, or tampered with; nothing "
+            f"was unpacked.{where}",
         )
     fresh = temporary / "unpacked"
     names = unpack(archive, rung.asset.members, fresh)

@@ -44,9 +44,9 @@ def is_commit(revision: str | None) -> bool:
 def resolve_revision(repo: str, revision: str | None = None, *, repo_type: RepoType = "model") -> str:
     """The commit that a branch, a tag or None (the main branch) stands for now.
 
-    A commit is returned as it is, without a request. The answer holds for the rest of the process, so that a run is about
-    one commit. It is kept in the Hub's cache, too: when the Hub cannot be reached or stays busy, it stands in, and the
-    log says so.
+    A commit is returned as it is, without a request. The answer holds for the rest of the process, so that a run is
+    about one commit. It is kept in the Hub's cache, too: when the Hub cannot be reached or stays busy, it stands in,
+    and the log says so.
 
     Raises:
         AssetError: no such repository or revision, no access, or no Hub and nothing in the cache.
@@ -135,8 +135,8 @@ def snapshot(repo: str, commit: str, members: Sequence[str] = (), *, repo_type: 
         for file in damaged:
             _remove(file)
     raise AssetError(
-        f"{repo_type} {repo!r} at {commit}: {damaged[0].name} came twice with other bytes than the Hub says it has (by its "
-        "hash). Something between here and the Hub alters files: try another connection or mirror (HF_ENDPOINT)."
+        f"{repo_type} {repo!r} at {commit}: {damaged[0].name} came twice with other bytes than the Hub says it has (by "
+        "its hash). Something between here and the Hub alters files: try another connection or mirror (HF_ENDPOINT)."
     )
 
 
@@ -195,8 +195,8 @@ def _wanted(repo: str, where: dict[str, Any]) -> dict[str, Any] | None:
 
 def _unlisted(repo: str, commit: str, repo_type: str) -> AssetError:
     return AssetError(
-        f"{repo_type} {repo!r} at {commit}: the cache ({cache_folder()}) does not say which files belong to it, so that what "
-        f"is there may be a part, and the Hub cannot be asked. Start once with a connection, or {elsewhere(repo, repo_type)}"
+        f"{repo_type} {repo!r} at {commit}: the cache ({cache_folder()}) does not say which files belong to it, so "
+        f"that what is there may be a part, and the Hub cannot be asked. Start once with a connection, or {elsewhere(repo, repo_type)}"
     )
 
 

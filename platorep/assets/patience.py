@@ -1,7 +1,7 @@
 """How long the Hub is asked again when it is busy, and how a download goes on after its connection broke.
 
-The Hub's client waits and asks again by itself for some requests and not for others. Here are the limits for all of them:
-a request is sent at most `TRIES` times, each wait is at most `LONGEST_WAIT`, and a file goes on where it stopped.
+The Hub's client waits and asks again by itself for some requests and not for others. Here are the limits for all of
+them: a request is sent at most `TRIES` times, each wait is at most `LONGEST_WAIT`, and a file goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ def first_line(error: BaseException) -> str:
 def prepare_client() -> None:
     """Makes the Hub's client keep the limits of this module, in every request that it sends from now on.
 
-    The client resumes a file after its connection was closed and not after it was reset, and waits as long as it is told.
-    Its progress bars are left to terminals.
+    The client resumes a file after its connection was closed and not after it was reset, and waits as long as it is
+    told. Its progress bars are left to terminals.
     """
     from huggingface_hub import constants, get_session
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
@@ -115,9 +115,9 @@ def _examine(response: Any) -> None:
     seconds = seconds_asked(response) if response.status_code in BUSY else None
     if seconds is not None and seconds > LONGEST_WAIT:
         raise AssetError(
-            f"the Hub answered {response.status_code} to {response.request.url.path} and asks to wait {seconds:.0f} s, more "
-            f"than the {LONGEST_WAIT:.0f} s that are waited here. Log in (`hf auth login`) for a higher limit, or start "
-            "again later: what is fetched stays."
+            f"the Hub answered {response.status_code} to {response.request.url.path} and asks to wait {seconds:.0f} s, "
+            f"more than the {LONGEST_WAIT:.0f} s that are waited here. Log in (`hf auth login`) for a higher limit, or "
+            "start again later: what is fetched stays."
         )
 
     class Resumable(httpx.SyncByteStream):

@@ -34,8 +34,8 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
             return AssetError(f"{what}: {cause}")
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return AssetError(
-                f"{what} does not fit on the disk of the Hub's cache ({cache_folder()}). Make room, set HF_HOME to a folder "
-                "on a larger disk, or set evict=true to keep one model at a time."
+                f"{what} does not fit on the disk of the Hub's cache ({cache_folder()}). Make room, set HF_HOME to a "
+                "folder on a larger disk, or set evict=true to keep one model at a time."
             )
         if isinstance(cause, OfflineModeIsEnabled):
             return AssetError(
@@ -51,8 +51,8 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
             )
         if rejects_token(cause):
             return AssetError(
-                f"{what}: the Hub does not accept the token that was sent (HF_TOKEN, or that of `hf auth login`): it is "
-                "mistyped, expired or revoked. Log in again, or unset it: models that are open need none."
+                f"{what}: the Hub does not accept the token that was sent (HF_TOKEN, or that of `hf auth login`): it "
+                "is mistyped, expired or revoked. Log in again, or unset it: models that are open need none."
             )
         if isinstance(cause, DisabledRepoError):
             return AssetError(f"{what} was disabled by the Hub; {page(repo, repo_type)} says why.")
@@ -63,13 +63,13 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
             )
         if isinstance(cause, HfHubHTTPError) and cause.response is not None and cause.response.status_code in BUSY:
             return AssetError(
-                f"{what} could not be had: the Hub answered {cause.response.status_code} to {TRIES} tries. Start again later; "
-                "what is fetched stays."
+                f"{what} could not be had: the Hub answered {cause.response.status_code} to {TRIES} tries. Start again "
+                "later; what is fetched stays."
             )
     reason = f"{type(error).__name__}: {first_line(error)}"
     return AssetError(
-        f"{what} could not be had from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. Check the "
-        f"connection; behind a mirror set HF_ENDPOINT; or {elsewhere(repo, repo_type)}"
+        f"{what} could not be had from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. Check "
+        f"the connection; behind a mirror set HF_ENDPOINT; or {elsewhere(repo, repo_type)}"
     )
 
 
@@ -77,8 +77,8 @@ def elsewhere(repo: str, repo_type: str) -> str:
     """How to bring a repository from another machine."""
     kind = " --repo-type dataset" if repo_type == "dataset" else ""
     return (
-        f"fetch it on another machine with `hf download {repo}{kind}` (with --revision if the configuration names one), copy "
-        "its cache folder here and set HF_HOME to it; or name a local folder."
+        f"fetch it on another machine with `hf download {repo}{kind}` (with --revision if the configuration names "
+        "one), copy its cache folder here and set HF_HOME to it; or name a local folder."
     )
 
 
@@ -105,12 +105,12 @@ def _gate(repo: str, repo_type: str, error: BaseException) -> str:
     """How to be let in: without a token by logging in, with one by accepting the terms."""
     if error.response.status_code == 401:  # type: ignore[attr-defined]
         return (
-            f"Accept its terms on {page(repo, repo_type)}, then log in with `hf auth login` or set HF_TOKEN to a token of "
-            "that account."
+            f"Accept its terms on {page(repo, repo_type)}, then log in with `hf auth login` or set HF_TOKEN to a token "
+            "of that account."
         )
     return (
-        f"The account of your token has no access: accept the terms on {page(repo, repo_type)} with it, and wait where its "
-        "authors must agree. A fine-grained token must be allowed to read gated repositories."
+        f"The account of your token has no access: accept the terms on {page(repo, repo_type)} with it, and wait where "
+        "its authors must agree. A fine-grained token must be allowed to read gated repositories."
     )
 
 

@@ -70,8 +70,8 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
         if not any(wanted(name, [member]) for name in written):
             near = difflib.get_close_matches(member, seen, n=3, cutoff=0.4) or seen[:3]
             raise AssetError(
-                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the asset's "
-                "`members`."
+                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the "
+                "asset's `members`."
             )
     return written
 
@@ -80,8 +80,8 @@ def _safe(name: str, archive: Path) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise AssetError(
-            f"{archive.name} holds a file named {name!r}, which would be written outside its folder. The archive is not to "
-            "be trusted."
+            f"{archive.name} holds a file named {name!r}, which would be written outside its folder. The archive is "
+            "not to be trusted."
         )
     return path
 

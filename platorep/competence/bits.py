@@ -57,10 +57,10 @@ class Bits:
 def windows(ids: Sequence[int], prefix: Sequence[int], *, context: int, stride: int) -> Iterator[Tokens]:
     """Windows of a document that score each of its tokens exactly once.
 
-    Each window holds the prefix and `context - 1` text tokens, begins `stride` tokens after the one before, and scores the
-    tokens that no earlier window has: all but the first window's tokens are seen after at least `context - 1 - stride` others.
-    The number of text tokens does not depend on whether there is a prefix, so that models with and without a start token
-    see equally far.
+    Each window holds the prefix and `context - 1` text tokens, begins `stride` tokens after the one before, and scores
+    the tokens that no earlier window has: all but the first window's tokens are seen after at least `context - 1 -
+    stride` others. The number of text tokens does not depend on whether there is a prefix, so that models with and
+    without a start token see equally far.
 
     Args:
         ids: the document's tokens, special tokens left out; at least one.
@@ -90,10 +90,10 @@ def document_bits(
 ) -> Bits:
     """Bits of every document: -log2 p of each token given those before it in its window.
 
-    Every window begins with the start token (the tokenizer's BOS, else its EOS), whether or not the tokenizer would put it
-    there; it is never scored. Where the tokenizer has neither, a document's first token is taken as uniform over the
-    vocabulary. With `released` windows begin with what the tokenizer itself puts there, and where that is nothing the first
-    token is not scored, as in the paper's released code; that favours tokenizers without a start token.
+    Every window begins with the start token (the tokenizer's BOS, else its EOS), whether or not the tokenizer would put
+    it there; it is never scored. Where the tokenizer has neither, a document's first token is taken as uniform over the
+    vocabulary. With `released` windows begin with what the tokenizer itself puts there, and where that is nothing the
+    first token is not scored, as in the paper's released code; that favours tokenizers without a start token.
 
     Args:
         encoder: a causal model that gives probabilities (`encoder.scores`).
@@ -142,8 +142,8 @@ def document_bits(
                 progress(number + 1, len(texts), "")
     if lossy:
         log.warning(
-            "%s: its tokenizer does not give back %d of %d documents as they were; what it drops costs no bits, so that its bits per "
-            "byte are too low.", encoder.spec.name, lossy, len(texts),
+            "%s: its tokenizer does not give back %d of %d documents as they were; what it drops costs no bits, so "
+            "that its bits per byte are too low.", encoder.spec.name, lossy, len(texts),
         )  # fmt: skip
     return Bits(bits, np.array([len(text.encode()) for text in texts]), tokens, lossy, released)
 

@@ -57,9 +57,9 @@ class Probe:
 def probe(x: np.ndarray, y: Sequence[str], x_new: np.ndarray, y_new: Sequence[str], *, seed: int = 0) -> Probe:
     """Multinomial logistic regression on standardised features, L2-regularised by `FOLDS`-fold cross-validated accuracy.
 
-    Features are centred and scaled by the training samples' mean and deviation, then rotated to the span of the training
-    samples; that leaves the penalty and so the classifier as it is, and spares fitting more weights than there are samples.
-    The solver is scikit-learn's L-BFGS.
+    Features are centred and scaled by the training samples' mean and deviation, then rotated to the span of the
+    training samples; that leaves the penalty and so the classifier as it is, and spares fitting more weights than there
+    are samples. The solver is scikit-learn's L-BFGS.
 
     Args:
         x: training features, shape (n, d).

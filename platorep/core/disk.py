@@ -74,8 +74,8 @@ def disk_errors(path: Path | str) -> Iterator[None]:
 def disk_errors_of_the_system(folder: Path | str | None = None) -> Iterator[None]:
     """Turns an OSError that has a number of the system's into a `DiskError`; others pass.
 
-    Libraries raise OSError for other things too, without a number: those are no errors of a disk. The error names its own
-    path, or `folder` where it has none.
+    Libraries raise OSError for other things too, without a number: those are no errors of a disk. The error names its
+    own path, or `folder` where it has none.
     """
     try:
         yield

@@ -86,7 +86,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST].strip("-.") or "unnamed"
 
 
-# JSON -------------------------------------------------------------------------------------------------------------------
+# JSON -----------------------------------------------------------------------------------------------------------------
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -154,7 +154,7 @@ def _json_hash(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# parquet ----------------------------------------------------------------------------------------------------------------
+# parquet --------------------------------------------------------------------------------------------------------------
 
 
 def write_parquet(path: Path, table: pyarrow.Table, facts: Mapping[str, Any] | None = None) -> None:
@@ -163,7 +163,8 @@ def write_parquet(path: Path, table: pyarrow.Table, facts: Mapping[str, Any] | N
     Args:
         path: the file.
         table: what it holds.
-        facts: kept in the file's metadata as JSON, and given back by `table_facts`; what the values were made from, say.
+        facts: kept in the file's metadata as JSON, and given back by `table_facts`; what the values were made from,
+            say.
     """
     from pyarrow import parquet
 

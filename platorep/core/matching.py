@@ -1,7 +1,7 @@
 """Which stored features a spec means that is not resolved: what it leaves open, the stored one may fill.
 
-A branch or a tag is compared by the commit that it stands for now. Where nobody can tell, it is compared by name: a stored
-spec remembers the branch or tag that its revision was resolved from (`branch`, which no key covers).
+A branch or a tag is compared by the commit that it stands for now. Where nobody can tell, it is compared by name: a
+stored spec remembers the branch or tag that its revision was resolved from (`branch`, which no key covers).
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ def _moved(asked: Any, settled: Any, stored: Any) -> str:
         asked, settled, stored = (getattr(spec, part) for spec in (asked, settled, stored))
     word = "dataset" if isinstance(asked, DatasetSpec) else f"models.{asked.name}"
     return (
-        f"{word}.revision={asked.revision} of {asked.id} is commit {settled.revision} now, but what is stored of {asked.name} "
-        f"was made at {stored.revision}, where it stood then. Run `platorep extract` for the new commit, or keep to the old "
-        f"one with {word}.revision={stored.revision}."
+        f"{word}.revision={asked.revision} of {asked.id} is commit {settled.revision} now, but what is stored of "
+        f"{asked.name} was made at {stored.revision}, where it stood then. Run `platorep extract` for the new commit, "
+        f"or keep to the old one with {word}.revision={stored.revision}."
     )
 
 

@@ -22,8 +22,8 @@ def unusable(layer: np.ndarray | torch.Tensor) -> str:
     )
     if isinstance(layer, np.ma.MaskedArray):
         return (
-            "got a masked array, whose mask no metric takes into account. Fill it (x.filled(value)), or drop the masked "
-            "samples on both sides."
+            "got a masked array, whose mask no metric takes into account. Fill it (x.filled(value)), or drop the "
+            "masked samples on both sides."
         )
     if isinstance(layer, np.ndarray):
         return "" if layer.dtype.kind in "fiu" else numbers

@@ -26,8 +26,8 @@ class Row(NamedTuple):
 def rows_of(spec: ExtractSpec, samples: Samples) -> list[Row]:
     """The rows that a spec makes of a dataset's samples, in order: the same rows for language and for vision.
 
-    With `caption="all"` or `picture="all"` and `combine="multiply_items"` there is one row for each caption, picture, or
-    pair of both; otherwise one row for each sample.
+    With `caption="all"` or `picture="all"` and `combine="multiply_items"` there is one row for each caption, picture,
+    or pair of both; otherwise one row for each sample.
 
     Raises:
         SpecError: `caption` or `picture` is neither "first" nor "all" nor an index.
@@ -45,7 +45,8 @@ def rows_of(spec: ExtractSpec, samples: Samples) -> list[Row]:
 def row_samples(spec: ExtractSpec, samples: Samples) -> Samples:
     """Ids and captions of the rows: the dataset's own samples where nothing multiplies them.
 
-    Captions that multiply give ids "ID#0", "ID#1", …, pictures "ID#.0", "ID#.1", …, and both together "ID#caption.picture".
+    Captions that multiply give ids "ID#0", "ID#1", …, pictures "ID#.0", "ID#.1", …, and both together
+    "ID#caption.picture".
     """
     captions, pictures = (spec.combine == "multiply_items" and which == "all" for which in (spec.caption, spec.picture))
     if not (captions or pictures):

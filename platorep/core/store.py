@@ -79,7 +79,8 @@ class FeatureStore:
         """Every finished extraction that a pattern names, in the order of folders: those that open, and the damaged ones.
 
         Args:
-            pattern: a model's name or folder, or DATASET/MODEL of either; `*`, `?` and `[...]` match, and a name that holds
+            pattern: a model's name or folder, or DATASET/MODEL of either; `*`, `?` and `[...]` match, and a name that
+                holds
                 such characters matches itself.
         """
         sets, broken = self._opened_of(self._folders())

@@ -37,7 +37,8 @@ class FeatureSet:
     none, and a warning says so once.
 
     Raises:
-        StoreError: the manifest is missing or damaged, or a shard is missing, has another size than the manifest says, or
+        StoreError: the manifest is missing or damaged, or a shard is missing, has another size than the manifest says,
+            or
             holds other rows, layers or features; names all such shards.
     """
 
@@ -166,8 +167,8 @@ class FeatureSet:
         if not self._warned:
             self._warned = True
             log.warning(
-                "%s on %s was stored by an earlier version without checksums of its layers: damage cannot be noticed as "
-                "they are read. `platorep store verify` checks its files; overwrite=true stores it anew with checksums.",
+                "%s on %s was stored by an earlier version without checksums of its layers: damage cannot be noticed "
+                "as they are read. `platorep store verify` checks its files; overwrite=true stores it anew with checksums.",
                 self.name,
                 self.spec.dataset.name,
             )

@@ -53,8 +53,8 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 def remove_temporary(folder: Path) -> None:
     """Removes the temporary files and folders in `folder` that nobody writes to any more.
 
-    A folder whose writer runs on this machine stays, and so does one of another machine, or of an earlier version, that is
-    younger than a day. What cannot be removed stays without an error.
+    A folder whose writer runs on this machine stays, and so does one of another machine, or of an earlier version, that
+    is younger than a day. What cannot be removed stays without an error.
     """
     with suppress(OSError):
         for path in list(folder.iterdir()):

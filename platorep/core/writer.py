@@ -37,7 +37,8 @@ class FeatureWriter:
         store: where to write.
         spec: what is extracted.
         samples: the ordered rows of the extraction.
-        shard_rows: rows a shard, at least 1. Their names hold their rows: a restart with another number starts again, and
+        shard_rows: rows a shard, at least 1. Their names hold their rows: a restart with another number starts again,
+            and
             two writers with different numbers do not touch each other's shards.
         renew: whether what is complete already is to be made again: beside it, and put in its place by `finish`.
     """
@@ -90,8 +91,8 @@ class FeatureWriter:
     def finish(self, scalars: Mapping[str, Any], **more: Any) -> Path:
         """Writes the manifest, and so declares the extraction complete; removes shards that are not part of it.
 
-        Where another writer has finished the same features meanwhile, theirs stay, and this writer's shards go if they are
-        cut otherwise.
+        Where another writer has finished the same features meanwhile, theirs stay, and this writer's shards go if they
+        are cut otherwise.
 
         Args:
             scalars: figures of the model: parameters, bits_per_byte, ….

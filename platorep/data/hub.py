@@ -54,8 +54,8 @@ def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
     ids = _cells(spec, rows, "id")
     categories = _cells(spec, rows, "category")
     try:
-        # bytes, not pictures: decoding is ours, so that one damaged picture is named and does not stop the rest. A column of
-        # lists is written anew into the library's cache for that, once
+        # bytes, not pictures: decoding is ours, so that one damaged picture is named and does not stop the rest. A
+        # column of lists is written anew into the library's cache for that, once
         pictures = rows.select_columns([image]).cast_column(image, _undecoded(rows.features[image]))
     except (TypeError, ValueError, NotImplementedError) as error:  # pyarrow's errors are of these kinds
         raise DataError(

@@ -1,7 +1,7 @@
 """A dataset repository of the Hub as a local folder, which the `datasets` library opens without asking the Hub.
 
-That library's own way to the Hub takes what it finds in its cache when the Hub does not answer, be it of another commit, and
-checks no hash. So the folder is made here, of files that were fetched and checked:
+That library's own way to the Hub takes what it finds in its cache when the Hub does not answer, be it of another
+commit, and checks no hash. So the folder is made here, of files that were fetched and checked:
 
     <cache>/datasets/<name>-<commit>/    links to the files that were wanted so far, and empty files for all others
 
@@ -182,8 +182,8 @@ def _explained(act: Callable[[], T], folder: Path, config: str | None, split: st
         while cause is not None:
             if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise AssetError(
-                    f"dataset {name} does not fit on the disk where it is prepared ({datasets.config.HF_DATASETS_CACHE}). "
-                    "Make room, or set HF_DATASETS_CACHE to a folder on a larger disk."
+                    f"dataset {name} does not fit on the disk where it is prepared "
+                    f"({datasets.config.HF_DATASETS_CACHE}). Make room, or set HF_DATASETS_CACHE to a folder on a larger disk."
                 ) from error
             cause = cause.__cause__ or cause.__context__
         if isinstance(error, FileNotFoundError):
@@ -200,8 +200,8 @@ def _explained(act: Callable[[], T], folder: Path, config: str | None, split: st
             raise unknown_name(f"split of dataset {name}", split, splits) from error
         reason = str(error).strip().partition("\n")[0][:300]
         raise DataError(
-            f"dataset {name} cannot be read ({type(error).__name__}: {reason}). Its files in {folder} were checked by their "
-            f"hashes if they came from the Hub; if a prepared copy is damaged, delete it in {datasets.config.HF_DATASETS_CACHE}."
+            f"dataset {name} cannot be read ({type(error).__name__}: {reason}). Its files in {folder} were checked by "
+            f"their hashes if they came from the Hub; if a prepared copy is damaged, delete it in {datasets.config.HF_DATASETS_CACHE}."
         ) from error
 
 
@@ -220,8 +220,8 @@ def _without_data(repo: str, commit: str, error: AssetError) -> PlatorepError:
     programs = [name for name in listing(repo, commit, repo_type="dataset") if name.endswith(".py")]
     if programs:
         return SpecError(
-            f"dataset {repo} is a program ({programs[0]}), which is not run. The Hub keeps a copy in parquet of many such "
-            "datasets: try dataset.revision=refs/convert/parquet, or name another dataset."
+            f"dataset {repo} is a program ({programs[0]}), which is not run. The Hub keeps a copy in parquet of many "
+            "such datasets: try dataset.revision=refs/convert/parquet, or name another dataset."
         )
     others = ", ".join(branches(repo, repo_type="dataset"))
     where = f"its branches are {others}: set dataset.revision." if others else f"see {page(repo, 'dataset')}."

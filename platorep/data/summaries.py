@@ -25,9 +25,9 @@ from platorep.core.specs import ModelSpec
 log = logging.getLogger(__name__)
 
 INSTRUCTION = (
-    "You are given a full-text description of an image. You should summarize it into about {words} words, being sure to include as "
-    "much salient visual information as possible given the {words} word constraint, especially information from the start of the "
-    "original description. The new description should apply for the original image. Respond with only the summary, in one line."
+    "You are given a full-text description of an image. You should summarize it into about {words} words, being sure "
+    "to include as much salient visual information as possible given the {words} word constraint, especially "
+    "information from the start of the original description. The new description should apply for the original image. Respond with only the summary, in one line."
 )
 """The system prompt that the PRH prints in its Appendix E; the user's turn is the original caption."""
 

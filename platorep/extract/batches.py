@@ -58,8 +58,8 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices packed into batches of at most `budget` tokens, padding included; longest first.
 
     Sorted by length, and a batch ends early, once it has `ENOUGH_TOKENS`, where lengths fall below nine tenths of its
-    longest: padding costs as much as text. The largest batches come first, so that memory runs out early or never. A text
-    longer than the budget is a batch of its own. The result depends on the arguments only.
+    longest: padding costs as much as text. The largest batches come first, so that memory runs out early or never. A
+    text longer than the budget is a batch of its own. The result depends on the arguments only.
     """
     batches: list[list[int]] = []
     longest = 0

@@ -86,8 +86,8 @@ def extract(
     """
     if renew and resources.shard != (0, 1):
         raise SpecError(
-            f"overwrite=true replaces whole extractions and cannot be shared out (shard={'/'.join(map(str, resources.shard))}). "
-            "Remove them first with `platorep store rm`."
+            "overwrite=true replaces whole extractions and cannot be shared out "
+            f"(shard={'/'.join(map(str, resources.shard))}). Remove them first with `platorep store rm`."
         )
     if not renew and is_whole(store, spec):
         return store.dir(spec)
@@ -294,9 +294,9 @@ def _gather(
 def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:
     """Figures of the model from those of its samples.
 
-    `bits_per_byte` is total bits over total UTF-8 bytes, every token scored, with the standard error of a ratio of sums over
-    samples. `bits_per_byte_released` is what the paper's released code does: the mean over samples of each one's ratio,
-    where the first token is not scored unless the tokenizer puts a start token before it.
+    `bits_per_byte` is total bits over total UTF-8 bytes, every token scored, with the standard error of a ratio of sums
+    over samples. `bits_per_byte_released` is what the paper's released code does: the mean over samples of each one's
+    ratio, where the first token is not scored unless the tokenizer puts a start token before it.
     """
     made: dict[str, float | int] = {}
     if "truncated" in scalars:

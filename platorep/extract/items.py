@@ -35,7 +35,8 @@ def items_of(spec: ExtractSpec, samples: Samples) -> Items:
     so they are part of the key.
 
     Raises:
-        SpecError: `caption` or `picture` is neither "first" nor "all" nor an index, or pictures are to be joined as texts.
+        SpecError: `caption` or `picture` is neither "first" nor "all" nor an index, or pictures are to be joined as
+            texts.
         DataError: a sample has no caption or no picture with that index.
     """
     if spec.picture == "all" and spec.combine == "concatenate_text" and max(samples.pictures or [1], default=1) > 1:

@@ -19,8 +19,8 @@ DECODERS = ("ForCausalLM", "LMHeadModel")
 def auto_class(config: Any) -> Any:
     """The automatic class of transformers that loads what features are made of.
 
-    Decoders are loaded with their head, and models of several parts as a whole, because the checkpoint names its tensors
-    after the whole; of T5's kind the encoder alone.
+    Decoders are loaded with their head, and models of several parts as a whole, because the checkpoint names its
+    tensors after the whole; of T5's kind the encoder alone.
 
     Args:
         config: the checkpoint's config.
@@ -101,8 +101,8 @@ class TextPart:
         label = "model" if config is model.config else "language model"
         if head is None and label != "model" and model.can_generate():
             raise SpecError(
-                f"{type(model).__name__} does not say where the head of its language model is, so that its text part cannot "
-                "be told from the rest. Give a causal language model or a text encoder."
+                f"{type(model).__name__} does not say where the head of its language model is, so that its text part "
+                "cannot be told from the rest. Give a causal language model or a text encoder."
             )
         body = _decoder(model) if head is not None or label != "model" else model
         return cls(body, head, body if head is None else model, label, config)

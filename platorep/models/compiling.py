@@ -18,8 +18,8 @@ from platorep.models.base import Encoder
 def compiled_blocks(encoder: Encoder, device: torch.device) -> Iterator[bool]:
     """Compiles every block's forward pass for any batch and length; yields whether the encoder has blocks to compile.
 
-    Only the forward pass inside a module's call is compiled, so that hooks run around it as they always do. When the block
-    ends, what was compiled is forgotten, and the model with it.
+    Only the forward pass inside a module's call is compiled, so that hooks run around it as they always do. When the
+    block ends, what was compiled is forgotten, and the model with it.
 
     Raises:
         SpecError: there is no compiler for what torch.compile writes.

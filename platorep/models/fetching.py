@@ -1,7 +1,8 @@
 """What is fetched of a Hub repository in transformers' format: first all but its weights, then the weights in one format.
 
-Both lie in one folder, from which the library then reads without a request of its own: whether a file that need not be there
-is there was settled when the repository was listed, and does not depend on how the Hub answers while a model is loaded.
+Both lie in one folder, from which the library then reads without a request of its own: whether a file that need not be
+there is there was settled when the repository was listed, and does not depend on how the Hub answers while a model is
+loaded.
 """
 
 from __future__ import annotations

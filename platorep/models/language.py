@@ -38,8 +38,8 @@ COMPANY = {
 class LanguageEncoder(Layers):
     """A causal language model or a text encoder.
 
-    What the model does is found out by running it on short texts (`probing.examine`): where its hidden states come from,
-    whether it is causal, which texts may share a batch, and how many tokens it has positions for.
+    What the model does is found out by running it on short texts (`probing.examine`): where its hidden states come
+    from, whether it is causal, which texts may share a batch, and how many tokens it has positions for.
 
     Args:
         spec: the resolved spec.
@@ -103,8 +103,8 @@ class LanguageEncoder(Layers):
     def encode(self, batch: Sequence[Tokens]) -> Encoded:
         """Pooled states of the kept layers, and the bits of every text where the model gives probabilities.
 
-        Memory: one layer's states (all layers' where `blocks` is None) and `LOGITS_AT_ONCE` logits beside the model's own
-        working space.
+        Memory: one layer's states (all layers' where `blocks` is None) and `LOGITS_AT_ONCE` logits beside the model's
+        own working space.
         """
         wanted = self.scores and any(tokens.scored for tokens in batch)
         groups = self._groups(batch)
@@ -144,8 +144,8 @@ class LanguageEncoder(Layers):
             if hidden.shape[:2] != pooled.shape:
                 raise SpecError(
                     f"{self.spec.name}: {type(self.body).__name__} makes states of shape {tuple(hidden.shape)} of "
-                    f"{len(ids)} texts of {ids.shape[1]} tokens, so that they cannot be pooled over the texts' own tokens. "
-                    "Shorten the texts (max_tokens), or choose another model."
+                    f"{len(ids)} texts of {ids.shape[1]} tokens, so that they cannot be pooled over the texts' own "
+                    "tokens. Shorten the texts (max_tokens), or choose another model."
                 )
             return pool_tokens(hidden, pooled.to(hidden.device), self.pool).to(self.device)
 
@@ -223,8 +223,8 @@ class LanguageEncoder(Layers):
         if (highest := int(ids.max())) >= self.rows:
             raise DataError(
                 f"{self.spec.name}: its tokenizer gives the token {self.tokenizer.convert_ids_to_tokens(highest)!r} "
-                f"(id {highest}), but the model has only {self.rows} embeddings. Give the tokenizer that it was trained "
-                "with, or leave out the texts that hold this token."
+                f"(id {highest}), but the model has only {self.rows} embeddings. Give the tokenizer that it was "
+                "trained with, or leave out the texts that hold this token."
             )
         return tuple(t.to(self.device, non_blocking=True) for t in (ids, mask, pooled))  # type: ignore[return-value]
 

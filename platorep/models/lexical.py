@@ -22,8 +22,8 @@ WORD = re.compile(r"\w+(?:['’]\w+)?", re.UNICODE)
 class StaticEncoder(Layers):
     """The mean of the words' vectors.
 
-    A caption without one known word gets the mean of all vectors, which is what GloVe's authors use for an unknown word; how
-    many there are is logged and recorded.
+    A caption without one known word gets the mean of all vectors, which is what GloVe's authors use for an unknown
+    word; how many there are is logged and recorded.
 
     Args:
         spec: the resolved spec.
@@ -85,8 +85,8 @@ class TfidfEncoder(Layers):
         """
         if strange := [text for text in texts if not re.search(r"\w", text)]:
             raise DataError(
-                f"{self.spec.name}: {len(strange)} captions have no word, such as {strange[0]!r}; their TF-IDF would be zero. "
-                "Drop them, or leave this model out."
+                f"{self.spec.name}: {len(strange)} captions have no word, such as {strange[0]!r}; their TF-IDF would "
+                "be zero. Drop them, or leave this model out."
             )
         self.model.fit(texts)
         self.facts |= {"parameters": len(self.model.vocabulary_)}

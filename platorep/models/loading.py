@@ -44,7 +44,7 @@ def _load_clip(spec: ModelSpec, device: torch.device) -> Encoder:
     return load_clip(spec, device)
 
 
-# words and pixels -------------------------------------------------------------------------------------------------------
+# words and pixels -----------------------------------------------------------------------------------------------------
 
 
 def _load_static(spec: ModelSpec, device: torch.device) -> Encoder:

@@ -129,8 +129,8 @@ class PictureNetwork(Layers):
             if (moved := difference(one, two[:1])) > INVARIANCE[self.dtype]:
                 raise SpecError(
                     f"{self.spec.name}: a picture's features in {name} differ by {moved:.0%} of their length when "
-                    "another picture is beside it. They depend on the batch or on chance (as in a masked autoencoder), so "
-                    "that the model cannot be used here. Take an architecture whose layers are deterministic."
+                    "another picture is beside it. They depend on the batch or on chance (as in a masked autoencoder), "
+                    "so that the model cannot be used here. Take an architecture whose layers are deterministic."
                 )
 
     def _hooks_agree(self, pictures: torch.Tensor, reported: Sequence[torch.Tensor]) -> bool:

@@ -1,7 +1,8 @@
 """What a language model does with a short text: found out by running it, not read off its name.
 
 A class name does not say whether attention is causal, whether padding leaks into a text, or which modules put out the
-hidden states. Two texts of a few random tokens tell: one begins like the other, has another token at its end, and goes on.
+hidden states. Two texts of a few random tokens tell: one begins like the other, has another token at its end, and goes
+on.
 """
 
 from __future__ import annotations
@@ -78,7 +79,8 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
         name: the model, for messages.
 
     Raises:
-        SpecError: the model does not run on token ids alone, does not report hidden states, changes the number of tokens
+        SpecError: the model does not run on token ids alone, does not report hidden states, changes the number of
+            tokens
             on the way, or gives other states each time.
 
     Cost: three to five forward passes over at most 24 tokens.
@@ -114,8 +116,8 @@ def repeatable(device: torch.device, name: str) -> Iterator[None]:
     yield
     if not all(torch.equal(a, b) for a, b in zip(before, _random_states(device), strict=True)):
         raise SpecError(
-            f"{name}: the model draws random numbers while it reads texts of this length, so that its features would not be "
-            "repeatable. Shorten the texts (max_tokens), or choose another model."
+            f"{name}: the model draws random numbers while it reads texts of this length, so that its features would "
+            "not be repeatable. Shorten the texts (max_tokens), or choose another model."
         )
 
 
@@ -156,8 +158,8 @@ def _check_states(states: Sequence[torch.Tensor], part: TextPart, name: str) -> 
         )
     if wrong := [tuple(state.shape) for state in states if state.shape[:-1] != (1, SHORT)]:
         raise SpecError(
-            f"{name}: {kind} makes states of shape {wrong[0]} of a text of {SHORT} tokens; expected (1, {SHORT}, width). "
-            "Layers without one vector a token cannot be pooled over a text's tokens."
+            f"{name}: {kind} makes states of shape {wrong[0]} of a text of {SHORT} tokens; expected (1, {SHORT}, "
+            "width). Layers without one vector a token cannot be pooled over a text's tokens."
         )
 
 
@@ -258,8 +260,8 @@ def _check_attention(batch: Sequence[torch.Tensor], part: TextPart, name: str) -
     if any(moved) and all(torch.equal(state[1, -1], state[2, -1]) for state in batch):
         device = part.body.device if hasattr(part.body, "device") else "this device"
         raise SpecError(
-            f"{name}: in {type(part.body).__name__} no token sees any other on {device}: its attention does nothing there. "
-            "It may need a GPU, or a kernel that is not installed."
+            f"{name}: in {type(part.body).__name__} no token sees any other on {device}: its attention does nothing "
+            "there. It may need a GPU, or a kernel that is not installed."
         )
 
 

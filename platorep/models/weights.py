@@ -33,7 +33,8 @@ def check_weights(
         model: what `from_pretrained` made, with `output_loading_info=True` and `ignore_mismatched_sizes=True`.
         info: the loading information that came with it: missing, unexpected and mismatched names.
         part: the module in it that makes features; the model itself, if it has no other parts.
-        features: runs the model on any input and returns what features are made of; called only where tensors are missing.
+        features: runs the model on any input and returns what features are made of; called only where tensors are
+            missing.
         name: the model, for messages.
 
     Returns:
@@ -159,8 +160,8 @@ def _check_unread(model: nn.Module, unread: Collection[str], name: str) -> None:
         path, _, last = key.rpartition(".")
         if last == "bias" and path in modules and getattr(modules[path], "bias", 0) is None:
             raise SpecError(
-                f"{name}: the checkpoint holds {key}, but by config.json {path} has no bias: features would leave it out. "
-                "Take the config that belongs to the checkpoint."
+                f"{name}: the checkpoint holds {key}, but by config.json {path} has no bias: features would leave it "
+                "out. Take the config that belongs to the checkpoint."
             )
     names: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for key in model.state_dict():

@@ -3,8 +3,9 @@
     python scripts/bench/neighbours.py --n 100000 --d 768              # needs the extra: pip install platorep[faiss]
     python scripts/bench/neighbours.py --n 1000000 --d 1024 --device cuda
 
-Every ratio is of times from one run on one machine. Half of the bare products are timed before the neighbours, half after,
-so that a change of the machine's speed meets both; the bare products and FAISS may be timed on a share of the query rows.
+Every ratio is of times from one run on one machine. Half of the bare products are timed before the neighbours, half
+after, so that a change of the machine's speed meets both; the bare products and FAISS may be timed on a share of the
+query rows.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def test_a_missing_table_and_one_of_another_kind_are_named(tmp_path):
         CompetenceTable.load([tmp_path / "text.parquet"])
 
 
-# models by name and key -------------------------------------------------------------------------------------------------
+# models by name and key -----------------------------------------------------------------------------------------------
 
 
 def alignment(*models: tuple[str, str, float]) -> AlignmentTable:

@@ -28,7 +28,7 @@ def faults(store, pattern="*"):
     return {result.path.name: [fault.text for fault in result.faults] for result in verify_store(store, pattern)}
 
 
-# verify -----------------------------------------------------------------------------------------------------------------
+# verify ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_rows_that_captions_multiply_are_verified_by_their_own_ids(store, featur
     assert list(faults(store).values()) == [[]]
 
 
-# replacement ------------------------------------------------------------------------------------------------------------
+# replacement ----------------------------------------------------------------------------------------------------------
 
 
 def test_what_replaces_features_is_made_beside_them_and_takes_their_place_at_the_end(store, samples, features):
@@ -175,7 +175,7 @@ def test_removing_features_removes_what_waits_to_replace_them(store, samples, fe
     assert [path.name for path in found.path.parent.iterdir()] == ["samples.json"]
 
 
-# random damage ----------------------------------------------------------------------------------------------------------
+# random damage --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -228,7 +228,7 @@ def test_any_damage_is_found_or_changes_no_value(store, samples, features, seed)
         assert (figures, ids) == ({"parameters": 7}, samples)
 
 
-# earlier versions -------------------------------------------------------------------------------------------------------
+# earlier versions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

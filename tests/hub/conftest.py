@@ -1,7 +1,7 @@
 """A loopback Hub for each test, the clients of this process turned to it, and a fresh cache.
 
-The clients read HF_ENDPOINT, HF_HOME and the like when they are imported, so the fixture sets what they made of them, too;
-`hub_environment` is the same for a child process.
+The clients read HF_ENDPOINT, HF_HOME and the like when they are imported, so the fixture sets what they made of them,
+too; `hub_environment` is the same for a child process.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@
         ...                                    # clients find it by HF_ENDPOINT=hub.url
         hub.fail("503", "tokenizer_config", times=1)
 
-What is served: repository information, trees, paths-info, refs, whoami, and files (`resolve`), the large ones by a redirect
-to another host, as the Hub sends them to its storage. Git's SHA-1 is the ETag of small files, SHA-256 that of large ones.
-There is no Xet: no header mentions it, so that clients download over HTTP. Facts are from the clients' source and
-from the Hub's answers as the issue trackers of its clients quote them.
+What is served: repository information, trees, paths-info, refs, whoami, and files (`resolve`), the large ones by a
+redirect to another host, as the Hub sends them to its storage. Git's SHA-1 is the ETag of small files, SHA-256 that of
+large ones. There is no Xet: no header mentions it, so that clients download over HTTP. Facts are from the clients'
+source and from the Hub's answers as the issue trackers of its clients quote them.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def test_a_branch_that_moves_during_a_run_stays_put_and_the_next_run_sees_it(hub
     assert open_dataset(PAIRS).spec.revision == second
 
 
-# faults and damage ------------------------------------------------------------------------------------------------------
+# faults and damage ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", ["429", "503", "drop", "reset", "truncate", "flip"])
@@ -157,7 +157,7 @@ def test_a_disk_that_is_full_while_rows_are_prepared_is_a_sentence(prh, monkeypa
         open_dataset(PAIRS)
 
 
-# layouts ----------------------------------------------------------------------------------------------------------------
+# layouts --------------------------------------------------------------------------------------------------------------
 
 
 def test_of_several_configs_only_the_chosen_one_is_fetched(hub):

@@ -53,7 +53,7 @@ def spoil(file: Path) -> None:
     blob(file).write_bytes(content)
 
 
-# what is fetched --------------------------------------------------------------------------------------------------------
+# what is fetched ------------------------------------------------------------------------------------------------------
 
 
 def test_the_named_members_come_at_the_commit_and_the_listing_names_all(repository):
@@ -106,7 +106,7 @@ def test_a_moved_repository_is_followed(hub, repository):
     assert contents(snapshot("owner/model", commit)) == FILES
 
 
-# without a connection ---------------------------------------------------------------------------------------------------
+# without a connection -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["stopped", "offline"])
@@ -167,7 +167,7 @@ def test_the_commit_of_a_branch_is_known_from_the_hub_or_the_cache_or_not_at_all
     assert known_commit("owner/model", "a" * 40) == "a" * 40
 
 
-# faults -----------------------------------------------------------------------------------------------------------------
+# faults ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", ["429", "503", "drop"])
@@ -232,7 +232,7 @@ def test_a_fault_that_stays_gives_no_folder_at_all(hub, repository, waits, what)
     assert contents(snapshot("owner/model", repository.branches["main"])) == FILES
 
 
-# damage -----------------------------------------------------------------------------------------------------------------
+# damage ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
@@ -290,7 +290,7 @@ def test_files_are_hashed_once_in_a_process_unless_they_change(repository, monke
     assert len(hashed) == 2
 
 
-# refusals ---------------------------------------------------------------------------------------------------------------
+# refusals -------------------------------------------------------------------------------------------------------------
 
 
 def test_refusals_are_told_apart_in_a_sentence_each(hub, repository, monkeypatch):

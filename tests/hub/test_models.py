@@ -104,7 +104,7 @@ def test_branches_of_training_steps_are_models_of_their_own(hub):
     assert resolve(spec, CPU) == spec
 
 
-# without a connection, faults, damage -----------------------------------------------------------------------------------
+# without a connection, faults, damage ---------------------------------------------------------------------------------
 
 
 MODELS = {
@@ -175,7 +175,7 @@ def test_evicted_weights_are_gone_and_are_fetched_again(hub, model, home, monkey
         np.testing.assert_array_equal(one, other)
 
 
-# what is refused --------------------------------------------------------------------------------------------------------
+# what is refused ------------------------------------------------------------------------------------------------------
 
 
 def changed(files: dict[str, bytes], **values: object) -> dict[str, bytes]:

@@ -49,7 +49,8 @@ def released(x: torch.Tensor, y: torch.Tensor, *, seed: int | None) -> float:
 @cases
 def test_svcca_lies_within_three_spreads_of_the_released_mean(name, rule):
     """The released code's randomised SVD scores lower where singular values lie close, by up to 3 of its standard
-    deviations. The spread of 8 seeds is itself uncertain by a quarter: pairs that it puts farther off are looked at with 40."""
+    deviations. The spread of 8 seeds is itself uncertain by a quarter: pairs that it puts farther off are looked at
+    with 40."""
     g = golden(name, rule)
     ours = score_all(SVCCA(), g.xs, g.ys).numpy()
     off = np.abs(ours - g.scores["svcca_mean_of_8"])
