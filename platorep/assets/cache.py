@@ -100,10 +100,10 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None, digest: Callable[
 
 
 def derived(name: str, make: Callable[[Path], object]) -> Path:
-    """A folder of files that were computed from an asset, in the cache under `name`; made once, and checked at every use.
+    """A cached folder of files computed from an asset; created once and checked at every use.
 
-    Made in a temporary folder and renamed, so that a kill leaves no part of it. One whose files have changed, or of an
-    earlier version that noted no hashes, is made again.
+    The files are written to a temporary folder, which is then renamed, so a killed process leaves no partial folder.
+    The folder is created again if its files have changed, or if an earlier version stored it without hashes.
 
     Args:
         name: path below the cache, which must name everything that the files depend on.

@@ -30,7 +30,7 @@ ANSWER_SECONDS = 20.0
 """How long to wait for an answer about a repository."""
 
 _resolved: dict[tuple[str, str, str | None], str] = {}
-"""What this process was told of repositories: kind, owner/name and revision. A branch that moves during a run stays put."""
+"""Commits resolved by this process, by kind, owner/name and revision. A run ignores a branch that moves meanwhile."""
 
 _checked: set[tuple[str, int, int]] = set()
 """Files that this process found intact: path, size and time of change."""
@@ -195,8 +195,9 @@ def _wanted(repo: str, where: dict[str, Any]) -> dict[str, Any] | None:
 
 def _unlisted(repo: str, commit: str, repo_type: str) -> AssetError:
     return AssetError(
-        f"{repo_type} {repo!r} at {commit}: the cache ({cache_folder()}) does not say which files belong to it, so "
-        f"that what is there may be a part, and the Hub cannot be asked. Start once with a connection, or {elsewhere(repo, repo_type)}"
+        f"{repo_type} {repo!r} at {commit}: the cache ({cache_folder()}) does not list its files, so it may be "
+        "incomplete, and the Hub cannot be reached. Run once with a connection, or "
+        f"{elsewhere(repo, repo_type)}"
     )
 
 

@@ -112,12 +112,14 @@ def document_bits(
     """
     if not 1 <= stride < context:
         raise SpecError(
-            f"corpus.stride is {stride}; expected 1 to corpus.context - 1 = {context - 1}, so that every token is scored."
+            f"corpus.stride is {stride}; expected 1 to corpus.context - 1 = {context - 1}, "
+            "so that every token is scored."
         )
     limit = encoder.limit(None)
     if limit is not None and context > limit:
         raise SpecError(
-            f"{encoder.spec.name} takes {limit} tokens; corpus.context is {context}. Set corpus.context={limit} for all models."
+            f"{encoder.spec.name} takes {limit} tokens; corpus.context is {context}. "
+            f"Set corpus.context={limit} for all models."
         )
     encoder.select("last")
     prefix = own_prefix(encoder.tokenizer) if released else () if encoder.start is None else (encoder.start,)

@@ -24,7 +24,7 @@ SOLVED = 0.8
 """A task counts as solved from this share of the best model's accuracy (PRH, Fig. 2)."""
 
 GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Inverse strengths of the regularisation (scikit-learn's C) that cross-validation chooses among, for standardised features."""
+"""Candidates for the inverse regularisation strength (scikit-learn's C); the features are standardised."""
 
 FOLDS = 3
 LEAST = 10
@@ -55,7 +55,9 @@ class Probe:
 
 
 def probe(x: np.ndarray, y: Sequence[str], x_new: np.ndarray, y_new: Sequence[str], *, seed: int = 0) -> Probe:
-    """Multinomial logistic regression on standardised features, L2-regularised by `FOLDS`-fold cross-validated accuracy.
+    """Multinomial logistic regression on standardised features with an L2 penalty.
+
+    The penalty is chosen by the accuracy in `FOLDS`-fold cross-validation.
 
     Features are centred and scaled by the training samples' mean and deviation, then rotated to the span of the
     training samples; that leaves the penalty and so the classifier as it is, and spares fitting more weights than there
@@ -110,7 +112,7 @@ def probe(x: np.ndarray, y: Sequence[str], x_new: np.ndarray, y_new: Sequence[st
 
 
 def standardised(x: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both parts centred and scaled by the first one's mean and standard deviation, float64; constant features become 0."""
+    """Standardises both parts by the mean and deviation of the first, in float64; constant features become 0."""
     x, x_new = x.astype(np.float64), x_new.astype(np.float64)
     mean, scale = x.mean(0), x.std(0)
     live = scale > 1e-12 * (np.abs(mean) + 1)
@@ -144,7 +146,9 @@ def labels(samples: Samples, rule: str) -> list[str]:
 
 
 def split(classes: Sequence[str], held_out: float, *, seed: int = 0) -> tuple[list[int], list[int]]:
-    """Rows to train on and to validate on: a stratified share `held_out` for validation, classes rarer than `LEAST` left out.
+    """Splits rows into a training set and a stratified validation set.
+
+    The validation set has the share `held_out` of the rows. Classes with fewer than `LEAST` rows are left out.
 
     Raises:
         SpecError: `held_out` is no share.
@@ -177,9 +181,10 @@ def subsample(rows: Sequence[int], seed: int = 0) -> list[int]:
 
 
 def share_solved(accuracies: pd.DataFrame, solved: float = SOLVED) -> pd.Series:
-    """Share of tasks that each model solves, in [0, 1]: those where it reaches `solved` times the best model's accuracy.
+    """Share of tasks that each model solves, in [0, 1].
 
-    The best model's share is of the models at hand, as in the paper: leaving one out can change the others' shares.
+    A model solves a task if it reaches `solved` times the accuracy of the best model. As in the paper, "best" refers to
+    the given models, so leaving one out can change the shares of the others.
 
     Args:
         accuracies: models down, tasks across, no gaps.

@@ -163,8 +163,7 @@ def write_parquet(path: Path, table: pyarrow.Table, facts: Mapping[str, Any] | N
     Args:
         path: the file.
         table: what it holds.
-        facts: kept in the file's metadata as JSON, and given back by `table_facts`; what the values were made from,
-            say.
+        facts: stored as JSON in the file's metadata, for example the inputs of the values; `table_facts` returns them.
     """
     from pyarrow import parquet
 

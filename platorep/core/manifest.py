@@ -81,7 +81,7 @@ class Manifest(_Spec):
         return self.schema >= SCHEMA
 
     def contradiction(self) -> str | None:
-        """What in the manifest cannot be true: a key that is not the spec's, gaps between shards, layers without width."""
+        """Describes a contradiction in the manifest: a wrong key, a gap between shards, a layer without width."""
         if self.key != self.spec.key():
             return f"its key is {self.key}, but its spec has the key {self.spec.key()}"
         if not self.layers or len({layer.name for layer in self.layers}) < len(self.layers):

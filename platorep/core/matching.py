@@ -17,7 +17,7 @@ from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 S = TypeVar("S", DatasetSpec, ExtractSpec)
 
 CommitOf = Callable[[ModelSpec | DatasetSpec], str | None]
-"""The commit that a spec's branch or tag stands for now; None where that cannot be told, or is no question of the Hub."""
+"""Returns the current commit of a spec's branch or tag; None if it is unknown or the source is not the Hub."""
 
 OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
 """Spec fields that are settled when features are made, with the value that leaves them open."""
@@ -57,7 +57,7 @@ def _settle(asked: Any, candidates: list[Any], commit_of: CommitOf) -> Any:
 
 
 def _by_name(asked: Any, stored: Any) -> Any:
-    """The spec with its revision left open where it still is a name, and the one that the stored spec was resolved from."""
+    """The spec with an open revision, if its revision is the branch or tag that the stored spec was resolved from."""
     if isinstance(asked, ExtractSpec):
         return asked.replace(model=_by_name(asked.model, stored.model), dataset=_by_name(asked.dataset, stored.dataset))
     return asked.replace(revision=None) if _is_name(asked.revision) and asked.revision == stored.branch else asked

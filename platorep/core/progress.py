@@ -28,7 +28,7 @@ def console_for_tables() -> Console:
 
 
 class StderrHandler(logging.StreamHandler):
-    """Log lines to whatever standard error is at the moment, so that they appear above a progress bar and not through it."""
+    """Logs to the current standard error, so that log lines appear above a progress bar."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

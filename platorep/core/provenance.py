@@ -12,7 +12,8 @@ from typing import Any
 
 
 LIBRARIES = (
-    "torch", "torchvision", "transformers", "timm", "open_clip_torch", "datasets", "safetensors", "numpy", "pandas", "pillow", "resvg-py"
+    "torch", "torchvision", "transformers", "timm", "open_clip_torch", "datasets", "safetensors", "numpy", "pandas",
+    "pillow", "resvg-py",
 )  # fmt: skip
 
 

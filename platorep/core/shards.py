@@ -1,4 +1,4 @@
-"""One shard on disk: rows of every layer in a safetensors file whose header says which rows of which features they are."""
+"""One shard on disk: a safetensors file with rows of every layer, identified by its header."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ LABEL = {"label": True}
 """Field metadata of what names a thing for people and cannot change a feature: left out of the key."""
 
 LATER = {"later": True}
-"""Field metadata of what came after features had been stored: left out of the key at its default, which is what they were made with."""
+"""Metadata of fields added later: the key omits them at their default, so keys of existing features stay valid."""
 
 
 class _Spec:
@@ -66,7 +66,7 @@ class _Spec:
         return cls(**made)
 
     def identity(self) -> dict[str, Any]:
-        """The fields that the key covers: all but the labels, and later fields at their default, in nested specs too."""
+        """The fields that the key covers, also in nested specs: all but labels and later fields at their default."""
         return {
             f.name: _identity(getattr(self, f.name))
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def _read(where: str, hint: Any, value: Any) -> Any:
 
 
 def _within(name: str, value: float | None, least: float, most: float = math.inf, otherwise: str = "") -> None:
-    """Refuses a number outside [least, most]; types are checked by `from_dict`, None stands for what `otherwise` says."""
+    """Checks that a number lies in [least, most]. `otherwise` explains None; `from_dict` has checked the type."""
     if isinstance(value, (int, float)) and not least <= value <= most:
         expected = f"{least:g} or more" if most == math.inf else f"{least:g} to {most:g}"
         raise SpecError(f"{name} is {value}; expected {expected}{f', or {otherwise}' if otherwise else ''}.")

@@ -45,7 +45,7 @@ class Damaged(NamedTuple):
 
 
 class FeatureStore:
-    """The folder that holds every extraction, addressed by spec. Each is opened once, and again when its files change."""
+    """The folder that holds every extraction, addressed by spec. An extraction is opened again if its files change."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
@@ -76,12 +76,11 @@ class FeatureStore:
         return features
 
     def scan(self, pattern: str = "*") -> tuple[list[FeatureSet], list[Damaged]]:
-        """Every finished extraction that a pattern names, in the order of folders: those that open, and the damaged ones.
+        """Finished extractions that match a pattern, in the order of their folders: those that open, and damaged ones.
 
         Args:
-            pattern: a model's name or folder, or DATASET/MODEL of either; `*`, `?` and `[...]` match, and a name that
-                holds
-                such characters matches itself.
+            pattern: a model's name or folder, or DATASET/MODEL with names or folders. `*`, `?` and `[...]` are
+                wildcards; a name that contains such characters also matches itself.
         """
         sets, broken = self._opened_of(self._folders())
         return (
@@ -125,7 +124,7 @@ class FeatureStore:
         return read_samples(folder)
 
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
-        """The samples that an earlier run stored for a resolved dataset, whatever it is called; None where there are none.
+        """The samples that an earlier run stored for a resolved dataset under any name; None if there are none.
 
         Raises:
             StoreError: their file is damaged.

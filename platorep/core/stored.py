@@ -37,9 +37,8 @@ class FeatureSet:
     none, and a warning says so once.
 
     Raises:
-        StoreError: the manifest is missing or damaged, or a shard is missing, has another size than the manifest says,
-            or
-            holds other rows, layers or features; names all such shards.
+        StoreError: the manifest is missing or damaged, a shard is missing, or the size, rows, layers or features of a
+            shard do not match the manifest. The message names these shards.
     """
 
     def __init__(self, path: Path) -> None:
@@ -168,7 +167,8 @@ class FeatureSet:
             self._warned = True
             log.warning(
                 "%s on %s was stored by an earlier version without checksums of its layers: damage cannot be noticed "
-                "as they are read. `platorep store verify` checks its files; overwrite=true stores it anew with checksums.",
+                "as they are read. `platorep store verify` checks its files; overwrite=true stores it anew with "
+                "checksums.",
                 self.name,
                 self.spec.dataset.name,
             )
@@ -185,7 +185,7 @@ class FeatureSet:
 
 
 def shard_fault(folder: Path, manifest: Manifest, shard: Shard) -> str | None:
-    """How a shard's size or header differs from what the manifest says of it, in one sentence; None where they agree."""
+    """Describes how the size or header of a shard differs from the manifest; None if they agree."""
     path = folder / shard.file
     size = path.stat().st_size if path.is_file() else None
     if size != shard.bytes:

@@ -21,7 +21,7 @@ DAY = 24 * 3600
 _NAME = re.compile(r"\.tmp-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}")
 
 _EARLIER = re.compile(r"\..*\.tmp|\.tmp[A-Za-z0-9_]{4,}|\.tmp-\d+-[0-9a-f]{8}")
-"""Names of earlier versions' temporary files, and of safetensors' own, which do not say on which machine they were made."""
+"""Names of temporary files of earlier versions and of safetensors, which do not identify the machine."""
 
 _in_use: set[Path] = set()
 

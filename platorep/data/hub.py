@@ -1,4 +1,4 @@
-"""Any dataset that the `datasets` library loads: from the Hub at a commit, or from a local folder in the Hub's formats."""
+"""Datasets loaded by the `datasets` library, from the Hub at a commit or from a local folder in a Hub format."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _counts(pictures: datasets.Dataset, column: str) -> list[int]:
 
 
 def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
-    """The captions; of a column of class labels or whole numbers their names, so that datasets of labelled pictures can be had."""
+    """The captions. Class labels and whole numbers become their names, which makes labelled pictures usable."""
     cells, feature = rows.select_columns([name])[:][name], rows.features[name]
     if hasattr(feature, "int2str"):
         return _class_names(feature, cells)

@@ -183,7 +183,8 @@ def _explained(act: Callable[[], T], folder: Path, config: str | None, split: st
             if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise AssetError(
                     f"dataset {name} does not fit on the disk where it is prepared "
-                    f"({datasets.config.HF_DATASETS_CACHE}). Make room, or set HF_DATASETS_CACHE to a folder on a larger disk."
+                    f"({datasets.config.HF_DATASETS_CACHE}). Make room, or set HF_DATASETS_CACHE to a folder on a "
+                    "larger disk."
                 ) from error
             cause = cause.__cause__ or cause.__context__
         if isinstance(error, FileNotFoundError):
@@ -201,7 +202,8 @@ def _explained(act: Callable[[], T], folder: Path, config: str | None, split: st
         reason = str(error).strip().partition("\n")[0][:300]
         raise DataError(
             f"dataset {name} cannot be read ({type(error).__name__}: {reason}). Its files in {folder} were checked by "
-            f"their hashes if they came from the Hub; if a prepared copy is damaged, delete it in {datasets.config.HF_DATASETS_CACHE}."
+            "their hashes if they came from the Hub; if a prepared copy is damaged, delete it in "
+            f"{datasets.config.HF_DATASETS_CACHE}."
         ) from error
 
 

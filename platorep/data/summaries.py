@@ -1,7 +1,8 @@
-"""Summaries of captions to a given number of words by an instruction-tuned language model: the data of the PRH's Figure 9.
+"""Summaries of captions with a given number of words, written by an instruction-tuned language model.
 
-The result is a folder dataset: pictures, and a metadata.parquet whose columns words_5, words_10, ... hold the summaries
-beside the original caption in `text`. `dataset=folder dataset.id=FOLDER dataset.columns.text=words_10` extracts it.
+They are the data of Figure 9 of the PRH. The result is a folder dataset: pictures and a metadata.parquet. Its columns
+words_5, words_10, ... hold the summaries, and `text` holds the original caption. The options
+`dataset=folder dataset.id=FOLDER dataset.columns.text=words_10` extract it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 INSTRUCTION = (
     "You are given a full-text description of an image. You should summarize it into about {words} words, being sure "
     "to include as much salient visual information as possible given the {words} word constraint, especially "
-    "information from the start of the original description. The new description should apply for the original image. Respond with only the summary, in one line."
+    "information from the start of the original description. The new description should apply for the original "
+    "image. Respond with only the summary, in one line."
 )
 """The system prompt that the PRH prints in its Appendix E; the user's turn is the original caption."""
 
@@ -61,7 +63,8 @@ class Decoding:
     def __post_init__(self) -> None:
         if self.batch < 1 or self.temperature < 0:
             raise SpecError(
-                f"captions: batch is {self.batch} and temperature {self.temperature}; expected at least 1 and at least 0."
+                f"captions: batch is {self.batch} and temperature {self.temperature}; "
+                "expected at least 1 and at least 0."
             )
 
 
@@ -154,7 +157,7 @@ def _stored_recipe(folder: Path) -> dict[str, Any] | None:
 
 
 def _summaries(path: Path) -> list[str]:
-    """The summaries of one batch; none where they are still to be made, or have to be made again as their file is damaged."""
+    """The stored summaries of one batch; empty if their file is missing or damaged."""
     if not path.is_file():
         return []
     try:
@@ -167,7 +170,7 @@ def _summaries(path: Path) -> list[str]:
 
 
 def first_line(text: str) -> str:
-    """What a model answered, without blank lines around it, what follows its first line, and quotation marks around all of it."""
+    """The first non-blank line of a model's answer, without enclosing quotation marks."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     for mark, close in (('"', '"'), ("“", "”"), ("'", "'")):
         inner = line[1:-1]

@@ -1,4 +1,4 @@
-"""Batches by tokens: packed to a budget, halved when memory runs out, and fed by worker processes where they are pictures."""
+"""Batches packed to a budget of tokens and halved when memory runs out; worker processes decode pictures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from platorep.models.base import Encoded
 log = logging.getLogger(__name__)
 
 CPU_TOKENS = 1024
-"""Tokens a batch on a CPU (five pictures of 224 pixels): larger ones leave the cache and lose a quarter of the speed."""
+"""Tokens per batch on a CPU (five pictures of 224 pixels). Larger batches exceed the cache and are a quarter slower."""
 
 GPU_TOKENS = 65536
 """Most tokens a batch on a GPU: larger ones no longer gain speed."""
@@ -130,7 +130,7 @@ def free_memory() -> None:
 
 
 class _Pictures(Dataset):
-    """Decoded and transformed pictures; a failure travels as its message, so that it arrives without a worker's traceback."""
+    """Decodes and transforms pictures. A failure is returned as its message, without the traceback of the worker."""
 
     def __init__(self, dataset: Any, transform: Callable[[Any], torch.Tensor]) -> None:
         self.dataset, self.transform = dataset, transform

@@ -255,9 +255,9 @@ def _distinct(rows: Sequence[list[Any]]) -> tuple[list[Any], list[list[int]]]:
 def _gather(
     parts: Iterator[tuple[list[int], Encoded]], rows: list[list[int]], count: int
 ) -> tuple[list[torch.Tensor], dict[str, list[float]]]:
-    """Layers of (rows, width), each row the mean over what it consists of, and figures of all `count` things that were encoded.
+    """Averages the features of the items of each row; returns layers (rows, width) and figures of all `count` items.
 
-    Rows are summed as parts come, so that many pictures a row need no more memory than one.
+    The items are summed as they arrive, so many pictures per row need no more memory than one.
     """
     layers: list[torch.Tensor] = []
     scalars: dict[str, torch.Tensor] = {}

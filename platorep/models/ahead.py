@@ -1,8 +1,8 @@
-"""The next model's weights on their way while this one computes: fetched, and read into the host's memory by the system's cache.
+"""Fetches the weights of the next model and reads them into the page cache while the current model computes.
 
-Only files are touched, so that no result can depend on it. To build the next model itself beside one that computes
-would not be safe: the libraries draw initial weights from torch's global generator and set its default dtype while they
-load, and both belong to the whole process. What is left for a model's turn is the copy from memory to its device.
+Only files are read, so results cannot depend on it. Building the next model at the same time would not be safe: the
+libraries draw initial weights from torch's global generator and set its default dtype while they load, and both belong
+to the whole process. When the turn of the model comes, its weights only have to be copied from memory to the device.
 """
 
 from __future__ import annotations

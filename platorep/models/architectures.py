@@ -48,7 +48,7 @@ def auto_class(config: Any) -> Any:
 
 
 def _decoder(model: Any) -> nn.Module:
-    """The innermost model below a head; some classes have a layer called "decoder", or a decoder with a head of its own."""
+    """The innermost model below a head. Some classes call a layer "decoder", or have a decoder with its own head."""
     from transformers import PreTrainedModel
 
     found = model.get_decoder()
@@ -125,7 +125,7 @@ class TextPart:
             ) from None
 
     def ordinary_ids(self, tokenizer: Any) -> list[int]:
-        """Token ids that stand for text: neither the tokenizer's special tokens nor any that the config gives a meaning."""
+        """Ids of ordinary tokens: neither special tokens of the tokenizer nor ids that the config mentions."""
         rows = self.vocabulary()
         settings = {**getattr(self.whole, "config", self.config).to_dict(), **self.config.to_dict()}
         named = [value for key, value in settings.items() if key.endswith(("token_id", "token_index"))]

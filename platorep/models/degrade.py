@@ -1,4 +1,4 @@
-"""Competence taken away on purpose, by a recorded and seeded amount: noise on the weights, or detail out of the picture."""
+"""Deliberate, recorded and seeded degradation of a model: noise on the weights, or less detail in the picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_weight_noise(model: nn.Module, scale: float, seed: int) -> None:
 
 
 def reduce_picture(picture: Image, size: int) -> Image:
-    """The picture with its shorter side reduced to `size` pixels (bicubic, antialiased); a smaller one stays as it is."""
+    """Reduces the shorter side to `size` pixels (bicubic, antialiased); a smaller picture is returned unchanged."""
     from PIL.Image import Resampling
 
     short = min(picture.size)

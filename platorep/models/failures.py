@@ -40,7 +40,8 @@ def explained(spec: ModelSpec, what: str, folder: Path) -> Iterator[None]:
             ) from error
         if files := damaged_files(folder):
             raise AssetError(
-                f"{spec.name}: {files[0]} is damaged ({reason}). Delete that file; one from the Hub is then fetched again."
+                f"{spec.name}: {files[0]} is damaged ({reason}). Delete that file; "
+                "one from the Hub is then fetched again."
             ) from error
         if type(error).__name__ == "UnpicklingError" or "weights_only" in text:
             raise AssetError(

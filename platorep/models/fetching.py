@@ -1,8 +1,7 @@
-"""What is fetched of a Hub repository in transformers' format: first all but its weights, then the weights in one format.
+"""Fetches a Hub repository in transformers' format: first all but its weights, then the weights in one format.
 
-Both lie in one folder, from which the library then reads without a request of its own: whether a file that need not be
-there is there was settled when the repository was listed, and does not depend on how the Hub answers while a model is
-loaded.
+All files lie in one folder, which the library reads without requests to the Hub. The listing of the repository decides
+whether an optional file exists, so loading does not depend on further answers of the Hub.
 """
 
 from __future__ import annotations

@@ -45,5 +45,6 @@ def timm_architecture(spec: ModelSpec) -> Any:
         return timm.create_model(name, pretrained=False)
     except RuntimeError as error:
         raise SpecError(
-            f"{spec.name}: timm does not know {name!r} ({error}). Known tags: {', '.join(timm.list_pretrained(name.split('.')[0] + '*'))}."
+            f"{spec.name}: timm does not know {name!r} ({error}). "
+            f"Known tags: {', '.join(timm.list_pretrained(name.split('.')[0] + '*'))}."
         ) from error

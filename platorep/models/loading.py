@@ -55,7 +55,8 @@ def _load_static(spec: ModelSpec, device: torch.device) -> Encoder:
 
     if spec.asset is None:
         raise SpecError(
-            f"{spec.name}: static word vectors need an asset with one .npy (words x width) and one .parquet (words in order)."
+            f"{spec.name}: static word vectors need an asset with one .npy (words x width) "
+            "and one .parquet (words in order)."
         )
     path = fetched(spec.asset)
     vectors = np.load(find(path, "*.npy"), mmap_mode="r", allow_pickle=False)

@@ -31,9 +31,9 @@ def pool_tokens(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Ten
 
 
 def pool_patches(hidden: torch.Tensor, prefix: int, how: str) -> torch.Tensor:
-    """One vector a picture from a transformer's tokens (batch, tokens, width), of which the first `prefix` are no patches.
+    """Pools the tokens of a vision transformer, shape (batch, tokens, width), into one float32 vector per picture.
 
-    "cls" takes token 0; "mean" and "max" go over the patches alone. Float32 out.
+    The first `prefix` tokens are not patches. "cls" takes token 0; "mean" and "max" pool the patches only.
     """
     if how == "cls":
         return hidden[:, 0].float()
@@ -42,7 +42,7 @@ def pool_patches(hidden: torch.Tensor, prefix: int, how: str) -> torch.Tensor:
 
 
 def pool_space(maps: torch.Tensor, how: str) -> torch.Tensor:
-    """One vector a picture from feature maps (batch, width, height, width of the map): mean or maximum over space, in float32."""
+    """Pools feature maps (batch, channels, height, width) over space by mean or maximum into float32 vectors."""
     flat = maps.flatten(2).float()
     return flat.mean(2) if how == "mean" else flat.amax(2)
 

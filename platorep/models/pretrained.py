@@ -1,4 +1,4 @@
-"""Models of the transformers library from their files: tokenizer first, then weights, and every failure as a sentence."""
+"""Loads models of the transformers library: tokenizer first, then weights, with a message for every failure."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _folder(spec: ModelSpec) -> Path:
 
 
 def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
-    """A float32 copy of a GGUF model in the cache, made once and checked at every use: making it takes tens of seconds."""
+    """A cached float32 copy of a GGUF model, checked at every use; the conversion takes tens of seconds."""
     return derived(f"dequantized/{str(spec.revision)[:16]}", partial(_dequantize, gguf, spec))
 
 

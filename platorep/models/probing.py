@@ -1,8 +1,8 @@
-"""What a language model does with a short text: found out by running it, not read off its name.
+"""Determines how a language model works by running it on short texts, whatever its name.
 
-A class name does not say whether attention is causal, whether padding leaks into a text, or which modules put out the
-hidden states. Two texts of a few random tokens tell: one begins like the other, has another token at its end, and goes
-on.
+A class name does not say whether attention is causal, whether padding affects a text, or which modules return the
+hidden states. Two texts of a few random tokens show it: the longer one begins like the shorter one but differs in the
+token at the end of the shorter one.
 """
 
 from __future__ import annotations
@@ -80,8 +80,7 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
 
     Raises:
         SpecError: the model does not run on token ids alone, does not report hidden states, changes the number of
-            tokens
-            on the way, or gives other states each time.
+            tokens, or gives different states each time.
 
     Cost: three to five forward passes over at most 24 tokens.
     """
@@ -234,7 +233,7 @@ def _find_blocks(
 def _company(
     part: TextPart, states: Sequence[torch.Tensor], short: torch.Tensor, long: torch.Tensor, pad: int, name: str
 ) -> tuple[bool, Company]:
-    """Whether states are causal, and which texts may share a batch; a model with a head is first tried without a mask."""
+    """Whether states are causal, and which texts can share a batch. A model with a head is first run without a mask."""
     ids = torch.full((3, LONG), pad, device=short.device)
     mask = torch.ones_like(ids)
     ids[:1, :SHORT], ids[1:] = short, long
@@ -273,7 +272,7 @@ def _tolerance(part: TextPart) -> float:
 
 
 def _close(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], tolerance: float) -> bool:
-    """Whether all tokens of all layers are within the tolerance; what is not finite is left to the check of features."""
+    """Whether all tokens of all layers agree within the tolerance; the check of features handles non-finite values."""
     for x, y in zip(a, b, strict=True):
         if x.shape != y.shape:
             return False

@@ -41,8 +41,8 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
 
 def _check(spec: ModelSpec) -> None:
     modalities = {
-        "transformers": ("language", "vision"), "static": ("language",), "tfidf": ("language",), "timm": ("vision",), "pixels": ("vision",),
-        "open_clip": ("language", "vision"),
+        "transformers": ("language", "vision"), "static": ("language",), "tfidf": ("language",), "timm": ("vision",),
+        "pixels": ("vision",), "open_clip": ("language", "vision"),
     }  # fmt: skip
     if spec.source not in modalities:
         raise SpecError(
@@ -50,13 +50,15 @@ def _check(spec: ModelSpec) -> None:
         )
     if spec.modality not in modalities[spec.source]:
         raise SpecError(
-            f"{spec.name}: modality is {spec.modality!r}; source={spec.source} has {' and '.join(modalities[spec.source])}."
+            f"{spec.name}: modality is {spec.modality!r}; "
+            f"source={spec.source} has {' and '.join(modalities[spec.source])}."
         )
     if spec.weight_noise < 0:
         raise SpecError(f"{spec.name}: weight_noise is {spec.weight_noise}; expected 0 or more.")
     if spec.weight_noise and (spec.quantize or spec.source in ("static", "tfidf", "pixels")):
         raise SpecError(
-            f"{spec.name}: weight_noise needs weights of a network in full precision; leave out weight_noise or quantize."
+            f"{spec.name}: weight_noise needs weights of a network in full precision; "
+            "leave out weight_noise or quantize."
         )
     if spec.input_size is not None and (spec.modality != "vision" or spec.input_size < 1):
         raise SpecError(
@@ -64,7 +66,8 @@ def _check(spec: ModelSpec) -> None:
         )
     if spec.quantize and (spec.source, spec.modality) != ("transformers", "language"):
         raise SpecError(
-            f"{spec.name}: quantize works for source=transformers only, and for language; got {spec.source}, {spec.modality}."
+            f"{spec.name}: quantize works for source=transformers only, and for language; "
+            f"got {spec.source}, {spec.modality}."
         )
     if spec.quantize and spec.weights == "random":
         raise SpecError(f"{spec.name}: quantize takes pretrained weights; leave out quantize or weights=random.")

@@ -57,9 +57,8 @@ def picture_transform(to_input: Callable[[Image], torch.Tensor], reduce_to: int 
     """The transform of a model, with the ends of thin pictures cut off where the model never sees them.
 
     A transform that scales the shorter side to the input's size and then takes the middle makes 5,120,000 x 256 pixels
-    of a picture of 20,000 x 1. Whether a transform takes the middle is found by showing it two thin pictures that
-    differ at their ends only; one that shrinks the whole picture into its input (squashed or padded) never needs such a
-    cut.
+    of a picture of 20,000 x 1. Two thin pictures that differ only at their ends show whether a transform takes
+    the middle. A transform that shrinks the whole picture (squashed or padded) never needs such a cut.
     """
     return PictureTransform(to_input, reduce_to, cut_ends=not any(_sees_ends(to_input, upright) for upright in (0, 1)))
 

@@ -24,7 +24,7 @@ def check_weights(
     features: Callable[[], Iterable[torch.Tensor]],
     name: str,
 ) -> frozenset[str]:
-    """Refuses a checkpoint that lacks a tensor which features are made of, or holds one that the architecture leaves out.
+    """Raises if a checkpoint lacks a tensor that features depend on, or has one that the architecture leaves out.
 
     A missing tensor is needed if it belongs to one of the numbered blocks of the part that makes features, or if the
     features depend on it: then it has a gradient. Heads and poolers usually have none.
@@ -151,9 +151,9 @@ def _numbers(keys: Iterable[str], path: str) -> set[int]:
 
 
 def _check_unread(model: nn.Module, unread: Collection[str], name: str) -> None:
-    """Refuses what shows that the config does not describe the checkpoint: further blocks, or biases that it leaves out.
+    """Raises if the config does not describe the checkpoint, which then has more blocks, or biases that it leaves out.
 
-    Other tensors that nothing reads are common and harmless: heads, and buffers of older versions.
+    Other unused tensors are common and harmless, such as heads and buffers of older versions.
     """
     modules = dict(model.named_modules())
     for key in sorted(unread):

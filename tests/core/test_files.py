@@ -1,4 +1,4 @@
-"""Files are there whole or not at all; what kills leave is removed, and what the disk refuses is said in one sentence."""
+"""Files are written whole or not at all; leftovers of killed processes are removed; disk errors are one sentence."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from platorep.results.tables import ALIGNMENT_COLUMNS, COMPETENCE_COLUMNS, Align
 
 
 def table(count: int = 200) -> CompetenceTable:
-    rows = {name: [0.5 + i / count for i in range(count)] if kind == "float64" else [f"{name} {i}" for i in range(count)]
+    rows = {
+        name: [0.5 + i / count for i in range(count)] if kind == "float64" else [f"{name} {i}" for i in range(count)]
             for name, kind in COMPETENCE_COLUMNS.items()}  # fmt: skip
     return CompetenceTable.from_frame(pd.DataFrame(rows))
 

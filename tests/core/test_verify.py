@@ -1,4 +1,4 @@
-"""`store verify` reads every byte, names all that is damaged, and goes on; stores of earlier versions open and say what they lack."""
+"""`store verify` reads every byte and names all damage; stores of earlier versions open and say what they lack."""
 
 from __future__ import annotations
 

@@ -72,13 +72,14 @@ def small(architecture: str, config: Any, seed: int = 0) -> torch.nn.Module:
 
 def llama_config(vocabulary: int, layers: int = 2, width: int = 32, **more: Any) -> Any:
     return transformers.LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         max_position_embeddings=64, bos_token_id=1, eos_token_id=2, **more,
     )  # fmt: skip
 
 
 def llama(layers: int = 2, seed: int = 0, shards: int = 2) -> Files:
-    """huggyllama/llama-*: safetensors in shards with an index, the same in .bin, tokenizer.json beside tokenizer.model."""
+    """huggyllama/llama-*: sharded safetensors with an index, the same in .bin, tokenizer.json and tokenizer.model."""
     tokenizer = llama_tokenizer()
     config = llama_config(len(tokenizer), layers)
     model = small("LlamaForCausalLM", config, seed)
@@ -120,7 +121,8 @@ def open_llama(layers: int = 2, seed: int = 0) -> Files:
 def bloomz(layers: int = 2, seed: int = 0) -> Files:
     """bigscience/bloomz-*: tokenizer.json only, padding on the left, tensors without the prefix `transformer.`."""
     tokenizer = byte_tokenizer(
-        specials=("<unk>", "<s>", "</s>", "<pad>"), unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<pad>"
+        specials=("<unk>", "<s>", "</s>", "<pad>"),
+        unk_token="<unk>", bos_token="<s>", eos_token="</s>", pad_token="<pad>",
     )  # fmt: skip
     config = transformers.BloomConfig(vocab_size=len(tokenizer), hidden_size=24, n_layer=layers, n_head=3)
     model = small("BloomForCausalLM", config, seed)
@@ -135,14 +137,15 @@ def bloomz(layers: int = 2, seed: int = 0) -> Files:
 
 
 def opt(layers: int = 2, seed: int = 0, *, projected: bool = False) -> Files:
-    """facebook/opt-*: vocab.json and merges.txt, pickled tensors only, named `decoder.`; opt-350m projects its embeddings."""
+    """facebook/opt-*: vocab.json and merges.txt, pickled tensors named `decoder.`; opt-350m projects embeddings."""
     tokenizer = byte_tokenizer(
         specials=("<s>", "<pad>", "</s>", "<unk>"), bos_token="</s>", eos_token="</s>", pad_token="<pad>"
     )
     state = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in state["merges"]]
     config = transformers.OPTConfig(
-        vocab_size=len(tokenizer), hidden_size=32, ffn_dim=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=len(tokenizer), hidden_size=32, ffn_dim=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         max_position_embeddings=64, word_embed_proj_dim=16 if projected else 32, do_layer_norm_before=not projected,
         bos_token_id=2, eos_token_id=2, pad_token_id=1,
     )  # fmt: skip
@@ -169,7 +172,8 @@ def olmo(layers: int = 2, seed: int = 0) -> Files:
         specials=("<|endoftext|>", "<|padding|>"), eos_token="<|endoftext|>", pad_token="<|padding|>"
     )
     config = transformers.OlmoConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         max_position_embeddings=64, pad_token_id=1, eos_token_id=0,
     )  # fmt: skip
     return {
@@ -187,7 +191,8 @@ def gemma(layers: int = 2, seed: int = 0) -> Files:
         pad_token="<pad>", unk_token="<unk>",
     )  # fmt: skip
     config = transformers.GemmaConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=2,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
+        num_attention_heads=2,
         num_key_value_heads=1, head_dim=16, max_position_embeddings=64, pad_token_id=0, eos_token_id=1, bos_token_id=2,
     )  # fmt: skip
     return {
@@ -204,7 +209,8 @@ def mistral(layers: int = 2, seed: int = 0) -> Files:
     """mistralai/Mistral-7B-v0.1: gated once; safetensors and .bin in shards."""
     tokenizer = llama_tokenizer()
     config = transformers.MistralConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=64, sliding_window=32,
     )  # fmt: skip
     model = small("MistralForCausalLM", config, seed)
@@ -219,10 +225,11 @@ def mistral(layers: int = 2, seed: int = 0) -> Files:
 
 
 def mixtral(layers: int = 2, seed: int = 0, experts: int = 4) -> Files:
-    """mistralai/Mixtral-8x7B-v0.1: every expert's three matrices apart, and consolidated copies that are not to be fetched."""
+    """mistralai/Mixtral-8x7B-v0.1: three matrices per expert, and consolidated copies that must not be fetched."""
     tokenizer = llama_tokenizer()
     config = transformers.MixtralConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=64, num_local_experts=experts, num_experts_per_tok=2,
     )  # fmt: skip
     model = small("MixtralForCausalLM", config, seed)
@@ -282,7 +289,8 @@ def pythia(seed: int = 0, layers: int = 2) -> Files:
     """EleutherAI/pythia-*: one commit; branches step1000 … hold others. Rotary and mask buffers among the tensors."""
     tokenizer = byte_tokenizer(specials=("<|endoftext|>",), bos_token="<|endoftext|>", eos_token="<|endoftext|>")
     config = transformers.GPTNeoXConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         max_position_embeddings=64,
     )  # fmt: skip
     model = small("GPTNeoXForCausalLM", config, seed)
@@ -330,7 +338,8 @@ def sentence_transformer(pooling: str = "mean", *, dense: bool = False, prompts:
         torch.manual_seed(5)
         layer = torch.nn.Linear(32, 16)
         files["2_Dense/config.json"] = (
-            b'{"in_features": 32, "out_features": 16, "bias": true, "activation_function": "torch.nn.modules.linear.Identity"}'
+            b'{"in_features": 32, "out_features": 16, "bias": true, '
+            b'"activation_function": "torch.nn.modules.linear.Identity"}'
         )
         files["2_Dense/model.safetensors"] = save({f"linear.{k}": v.detach() for k, v in layer.state_dict().items()})
     return files

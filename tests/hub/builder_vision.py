@@ -13,7 +13,7 @@ from tests.hub.repositories import Files
 
 
 def timm_model(name: str, seed: int = 0, **leave_out: bool) -> Files:
-    """timm/NAME.TAG: config.json in timm's own format, model.safetensors, pytorch_model.bin. Full size: take small ones."""
+    """timm/NAME.TAG: config.json in timm's format, model.safetensors, pytorch_model.bin. Full size: keep it small."""
     import timm
 
     torch.manual_seed(seed)

@@ -19,7 +19,7 @@ from tests.hub.server import Hub
 
 
 def turn_clients_to(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes huggingface_hub, transformers, timm, open_clip and datasets of this process use a Hub and a cache folder."""
+    """Points huggingface_hub, transformers, timm, open_clip and datasets of this process to a Hub and a cache."""
     for name, value in hub_environment(hub, home).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("HF_TOKEN", raising=False)

@@ -77,7 +77,8 @@ class Repository:
             }
         return {
             "_id": commit[:24], "id": self.id, "sha": commit, "private": self.private, "disabled": False,
-            "gated": "manual" if self.gated else False, "downloads": 1, "likes": 0, "tags": [], "siblings": siblings, **more,
+            "gated": "manual" if self.gated else False, "downloads": 1, "likes": 0, "tags": [],
+            "siblings": siblings, **more,
         }  # fmt: skip
 
 

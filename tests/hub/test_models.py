@@ -225,7 +225,10 @@ def test_code_of_a_repository_is_not_run(hub, tmp_path):
     ("files", "message"),
     [
         ({"config.json": b"{}"}, "cannot read its config"),
-        (lambda: {k: v for k, v in builder.open_llama().items() if k != "pytorch_model.bin"}, "has no weights that transformers reads"),
+        (
+            lambda: {k: v for k, v in builder.open_llama().items() if k != "pytorch_model.bin"},
+            "has no weights that transformers reads",
+        ),
         (lambda: changed(builder.open_llama(), hidden_size=64), "has shape .* config.json asks for"),
         (lambda: {**builder.llama(), "tokenizer.json": b'{"cut": '}, "tokenizer.json is damaged"),
     ],

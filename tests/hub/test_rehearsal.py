@@ -1,4 +1,4 @@
-"""The paper's experiment whole, by real processes: every language model of Figures 3 and 4 by its exact id, then no Hub.
+"""The whole experiment of the paper in real processes: all language models of Figures 3 and 4 by id, then no Hub.
 
 Minutes; `scripts/rehearse_hub.sh` runs it.
 """

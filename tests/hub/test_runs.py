@@ -1,4 +1,4 @@
-"""The paper's own command against the loopback Hub, from an empty cache to figures; `test_rehearsal.py` has it whole."""
+"""The paper's command with the loopback Hub, from an empty cache to figures; `test_rehearsal.py` runs all models."""
 
 from __future__ import annotations
 

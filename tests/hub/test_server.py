@@ -1,4 +1,4 @@
-"""The loopback Hub answers the real clients as the Hub does: what follows in the other tests of this folder rests on it."""
+"""The loopback Hub answers the real clients as the Hub does; the other tests of this folder rely on it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ SLOW = {"svcca": reference.svcca, "pwcca": reference.pwcca, "procrustes": refere
 
 
 def released(x: torch.Tensor, y: torch.Tensor, *, seed: int | None) -> float:
-    """The released recipe: z-scored features, singular vectors (a randomised SVD with a seed, an exact one without), iterative CCA."""
+    """The released recipe: z-scored features, singular vectors (randomised SVD if a seed is given), iterative CCA."""
 
     def vectors(z: torch.Tensor) -> np.ndarray:
         z = z / torch.linalg.vector_norm(z, dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""From a checkpoint's files to an encoder: the right part of it, the tokenizer first, and every failure as a sentence."""
+"""From the files of a checkpoint to an encoder: the right part, the tokenizer first, a message for every failure."""
 
 from __future__ import annotations
 
