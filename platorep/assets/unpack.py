@@ -1,4 +1,4 @@
-"""Takes wanted files out of archives: regular files only, under their own names, inside the target."""
+"""Unpacks the wanted files of archives: only regular files, under their names, inside the target folder."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from platorep.core.errors import AssetError
 AR_MAGIC = b"!<arch>\n"
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 ARCHIVES = (".whl", ".zip", ".deb", *TARS)
-"""Endings of the files that `unpack` reads."""
+"""Suffixes of the files that `unpack` reads."""
 
 
 def wanted(name: str, members: Sequence[str]) -> bool:
-    """Whether an archive's file is asked for: by name, by a folder above it, or by a pattern (`*` crosses folders)."""
+    """Whether a file of an archive matches a member: its name, a parent folder, or a pattern (`*` crosses folders)."""
     return not members or any(
         name == m or name.startswith(m.rstrip("/") + "/") or fnmatchcase(name, m) for m in members
     )
 
 
 def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
-    """Writes the wanted files of an archive below `into`, under the names that they have in it.
+    """Writes the wanted files of an archive below `into`, under their names in the archive.
 
     Links and devices are left out. Cost: one pass over the archive, constant memory.
 
@@ -46,7 +46,7 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
         The names written, in order.
 
     Raises:
-        AssetError: not an archive of its kind, a name that leads out of `into`, or a member that is not there.
+        AssetError: the file is not an archive of its kind, a name leads out of `into`, or a member does not exist.
     """
     if archive.name.endswith(".deb"):
         files = _deb_files(archive)
@@ -117,7 +117,7 @@ def _deb_data(archive: Path) -> Iterator[tarfile.TarFile]:
     with open(archive, "rb") as raw:
         name, size = _seek_data(raw, archive)
         if not name.endswith(".zst"):
-            # a window onto the ar member: tarfile stops at its own end mark, so what follows in the ar is never read
+            # a window on the ar member: tarfile stops at the end mark of the tar and does not read the rest of the ar
             with tarfile.open(fileobj=_Window(raw, size), mode="r|*") as packed:
                 yield packed
             return
