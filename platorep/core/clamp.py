@@ -17,8 +17,7 @@ class Clamp:
 
     Args:
         rule: "exact" takes the quantile of all values. "approximate" averages the quantiles of the samples, as the
-            PRH's
-            released command line does by default. "none" does not clamp.
+            PRH's released command line does by default. "none" does not clamp.
         quantile: of |features|, in (0, 1).
 
     Raises:

@@ -34,12 +34,12 @@ INSTRUCTION = (
 """The system prompt that the PRH prints in its Appendix E; the user's turn is the original caption."""
 
 TOKENS_A_WORD = 4
-"""New tokens allowed for each word that is asked for, and SLACK more: a summary that is longer is cut there."""
+"""New tokens per requested word, to which SLACK is added; longer summaries are cut."""
 SLACK = 16
 
 
 class Pairs(Protocol):
-    """What summarising needs of a dataset."""
+    """The part of a dataset that summarising uses."""
 
     spec: Any
     samples: Samples
@@ -50,10 +50,10 @@ class Pairs(Protocol):
 
 @dataclass(frozen=True)
 class Decoding:
-    """How summaries are generated; recorded beside them.
+    """Settings of the generation, recorded with the summaries.
 
-    `temperature=0` is greedy and does not use the seed; else tokens are drawn, seeded anew for each batch. Batches are
-    fixed by their size and the items' order, so that a run that was stopped and started again gives the same text.
+    `temperature=0` decodes greedily without the seed. Otherwise, tokens are sampled with a new seed for each batch.
+    Batches are determined by their size and the order of items, so a resumed run gives the same text.
     """
 
     batch: int = 8
@@ -80,23 +80,23 @@ def summarise(
 ) -> Path:
     """Writes a folder dataset with a summary of every first caption at every length.
 
-    Each batch of summaries is a file under `parts/`; a run that was stopped makes only those that are missing.
+    Each batch of summaries is a file under `parts/`; a resumed run only generates missing batches.
 
     Args:
-        spec: a resolved causal language model; its chat template is used where its tokenizer has one.
+        spec: a resolved causal language model; the chat template of its tokenizer is used, if any.
         pairs: an opened dataset.
-        words: lengths to ask for.
-        folder: where to; made if it is not there.
-        decoding: how.
-        device: where to compute.
+        words: requested lengths.
+        folder: the folder to write to, created if necessary.
+        decoding: settings of the generation.
+        device: the device.
         progress: called after each batch.
 
     Returns:
         `folder`.
 
     Raises:
-        SpecError: a length below 1, or a model that does not generate.
-        StoreError: the folder was made with another model, dataset, prompt or decoding.
+        SpecError: a length is below 1, or the model does not generate text.
+        StoreError: the folder was written with another model, dataset, prompt or decoding.
     """
     if not words or min(words) < 1:
         raise SpecError(f"captions.words is {list(words)}; expected lengths of at least 1.")
@@ -144,10 +144,10 @@ def summarise(
 
 
 def _stored_recipe(folder: Path) -> dict[str, Any] | None:
-    """What the summaries in a folder were made with; None where there are none yet.
+    """The settings of the summaries in a folder; None if there are none yet.
 
     Raises:
-        StoreError: its file is damaged.
+        StoreError: the file of settings is damaged.
     """
     path = folder / "recipe.json"
     try:
@@ -180,7 +180,7 @@ def first_line(text: str) -> str:
 
 
 def _pictures(pairs: Pairs, folder: Path) -> pd.DataFrame:
-    """Writes the pictures that are not there yet, without loss; the metadata's columns of them."""
+    """Writes missing pictures without loss; returns their columns of the metadata."""
     rows = []
     for index, one in enumerate(pairs.samples.ids):
         path = folder / "pictures" / f"{index:06d}.png"

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def add_weight_noise(model: nn.Module, scale: float, seed: int) -> None:
     """Adds Gaussian noise to every weight matrix in place: W + scale * std(W) * N(0, 1).
 
-    A matrix is a parameter with two or more dimensions; biases and norms' gains are left alone, and tied weights
-    get the noise once. The draw depends on `seed` and the order of the parameters only, is made on the CPU in float32
-    whatever the device, and is the same for every `scale`, so that a ladder of scales walks along one direction.
+    Matrices are parameters with two or more dimensions. Biases and gains of norms are not changed, and tied weights get
+    the noise once. The draw only depends on `seed` and the order of parameters. It is made on the CPU in float32 for
+    every device, and is the same for every `scale`, so increasing scales move the weights along one direction.
     """
     generator = torch.Generator().manual_seed(seed)
     for weight in model.parameters():
