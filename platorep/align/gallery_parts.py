@@ -187,7 +187,7 @@ def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str
 
 
 def is_current(path: Path, x: Features, y: Features) -> bool:
-    """Whether a part is there, whole, and made from the features as they are; earlier versions' parts do not say."""
+    """Whether a part is there, whole, and made from the features as they are; parts of earlier versions do not say so."""
     if not path.is_file():
         return False
     try:

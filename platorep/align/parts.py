@@ -42,15 +42,13 @@ def part_path(out_dir: Path, x: Features, y: Features, metric: Metric, clip: str
 
 
 def origin(path: Path, x: Features, y: Features) -> dict[str, object]:
-    """What a part and its per-sample file say of themselves: their name, and which bytes they were made from."""
+    """What a part and its per-sample file say of themselves: their name, and the bytes of the features that they are of."""
     return {"part": path.name, "made_from": [x.content, y.content]}
 
 
 def read_part(path: Path, x: Features, y: Features, metric: Metric, concatenation: bool) -> AlignmentTable | None:
-    """The scores in a part, or None where they have to be made.
-
-    That is where the part or its per-sample file is absent, damaged, of other models, or made from other values of the
-    features. Parts of earlier versions do not say what they were made from.
+    """The scores in a part, or None where they are to be made: it is absent, damaged, of other models or from features whose
+    values were others, or its per-sample file is. Parts of earlier versions do not say what they were made from.
     """
     if not path.is_file():
         return None

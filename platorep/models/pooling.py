@@ -1,4 +1,4 @@
-"""From the states of many tokens or places to one vector, in float32."""
+"""Pools the states of tokens or positions to one float32 vector."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from platorep.core.errors import SpecError
 
 
 def pool_tokens(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
-    """One vector an item from its tokens.
+    """Pools the tokens of each item to one vector.
 
     Args:
         hidden: (batch, tokens, width), any float dtype.
-        mask: (batch, tokens), true where a token takes part; at least one a row.
-        how: "mean", "max", "last" (the last token that takes part) or "cls" (the first one).
+        mask: (batch, tokens), true for pooled tokens; at least one per row.
+        how: "mean", "max", "last" (the last pooled token) or "cls" (the first one).
 
     Returns:
-        (batch, width) in float32; sums are accumulated in float32 whatever the dtype of `hidden`.
+        Float32 vectors, shape (batch, width). Sums are accumulated in float32 for every dtype of `hidden`.
     """
     hidden = hidden.float()
     if how == "mean":
@@ -48,10 +48,10 @@ def pool_space(maps: torch.Tensor, how: str) -> torch.Tensor:
 
 
 def picture_pool(pool: str, has_class_token: bool, name: str) -> str:
-    """What `pool` means for a vision model: "auto" is the class token where there is one, else the mean.
+    """Resolves `pool` for a vision model: "auto" is the class token if there is one, else the mean.
 
     Raises:
-        SpecError: the model has no such thing.
+        SpecError: the model does not support the pool.
     """
     if pool == "auto":
         return "cls" if has_class_token else "mean"

@@ -21,23 +21,23 @@ from platorep.models.architectures import TextPart, last_states, reported_states
 
 
 SHORT, LONG = 8, 12
-"""Tokens of the two texts."""
+"""Numbers of tokens of the two texts."""
 
 Company = Literal["padded", "equal", "alone"]
-"""Which texts may share a batch: any, those of one length, or none."""
+"""Texts that can share a batch: all, those of equal length, or none."""
 
 
 @dataclass(frozen=True)
 class Nature:
-    """What a model was found to do.
+    """Properties of a model that were found by running it.
 
     Attributes:
-        states: how many hidden states it reports: the embedding output, and one a block.
-        blocks: the modules that put them out; None where no list of modules does, so that the model has to report them.
-        normed: whether the last state is the final norm's output and not the last block's.
-        causal: whether a token's states stay as they are when later tokens change.
-        company: which texts may share a batch without changing each other's states.
-        positions: most tokens that its position table has places for; None where it has no such table.
+        states: number of reported hidden states: the embedding output, and one per block.
+        blocks: the modules that return them; None if no list of modules does, so that the model has to report them.
+        normed: whether the last state is the output of the final norm instead of the last block.
+        causal: whether the states of a token do not depend on later tokens.
+        company: texts that can share a batch without changing each other's states.
+        positions: size of the table of positions; None if the model has no such table.
         ids: the short text, (1, tokens).
         final: the last states of the short text, (1, tokens, width).
         output: the class of the body's output.
@@ -56,7 +56,7 @@ class Nature:
     logits: torch.Tensor | None
 
     def names(self) -> tuple[str, ...]:
-        """Names of the layers: "embedding", "block.0", …, or "state.0", … where no blocks are known to make them."""
+        """Names of the layers: "embedding", "block.0", …, or "state.0", … if `blocks` is None."""
         if self.blocks is None:
             return tuple(f"state.{i}" for i in range(self.states))
         last = self.states - 2
@@ -73,10 +73,10 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
 
     Args:
         part: the model.
-        ordinary: at least two token ids that stand for text; special ones can have a meaning to a model.
-        pad: the id that fills batches up.
-        device: where inputs go.
-        name: the model, for messages.
+        ordinary: at least two ids of ordinary tokens, because models may treat special tokens differently.
+        pad: id of the padding token.
+        device: the device of inputs.
+        name: name of the model in messages.
 
     Raises:
         SpecError: the model does not run on token ids alone, does not report hidden states, changes the number of
@@ -106,10 +106,10 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
 
 @contextmanager
 def repeatable(device: torch.device, name: str) -> Iterator[None]:
-    """Refuses what is computed inside if random numbers were drawn for it, as hashing attention does for long texts.
+    """Raises if the block draws random numbers, as hashing attention does for long texts.
 
     Raises:
-        SpecError: the state of a generator of random numbers changed.
+        SpecError: the state of a random number generator changed.
     """
     before = _random_states(device)
     yield
@@ -125,7 +125,7 @@ def _random_states(device: torch.device) -> list[torch.Tensor]:
 
 
 def _texts(ordinary: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """A text, and one that begins like it, differs in the last token of the first, and goes on."""
+    """A short text, and a longer text that begins with the same tokens except the last one."""
     random = torch.Generator().manual_seed(0)
     order = torch.randperm(len(ordinary), generator=random)[:LONG]
     long = torch.tensor(list(ordinary))[order.repeat(LONG)[:LONG]]
@@ -136,7 +136,7 @@ def _texts(ordinary: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 @contextmanager
 def _explained(part: TextPart, name: str) -> Iterator[None]:
-    """Turns whatever a model stops at into a sentence, apart from a lack of memory."""
+    """Converts errors of a model to messages, except out-of-memory errors."""
     try:
         yield
     except (PlatorepError, torch.OutOfMemoryError):
@@ -163,7 +163,7 @@ def _check_states(states: Sequence[torch.Tensor], part: TextPart, name: str) -> 
 
 
 class _PositionTables(TorchFunctionMode):
-    """Notes how many places are left in every embedding table that is read at positions one after the other."""
+    """Records the remaining size of every embedding table that is indexed by consecutive positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -180,12 +180,12 @@ class _PositionTables(TorchFunctionMode):
 
 
 Watched = list[tuple[nn.ModuleList, dict[int, torch.Tensor]]]
-"""Lists of modules, each with the first module's input at 0 and the outputs from 1 on."""
+"""States by list of modules: the input of the first module at index 0, and the outputs from index 1."""
 
 
 @contextmanager
 def _watched(body: nn.Module, count: int) -> Iterator[Watched]:
-    """Copies what goes into and comes out of all lists of `count` modules."""
+    """Copies inputs and outputs of all lists of `count` modules."""
     lists = [module for module in body.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
     seen: Watched = [(modules, {}) for modules in lists]
     handles = []
@@ -212,7 +212,7 @@ def _watched(body: nn.Module, count: int) -> Iterator[Watched]:
 def _find_blocks(
     watched: Watched, states: Sequence[torch.Tensor], final: torch.Tensor
 ) -> tuple[nn.ModuleList | None, bool]:
-    """The list of modules that puts out exactly the hidden states, and whether a norm follows the last."""
+    """The list of modules whose outputs are the hidden states, and whether a norm follows the last one."""
 
     def equal(a: torch.Tensor | None, b: torch.Tensor) -> bool:
         return a is not None and a.shape == b.shape and torch.equal(a.to(b.device), b)
@@ -252,7 +252,7 @@ def _company(
 
 
 def _check_attention(batch: Sequence[torch.Tensor], part: TextPart, name: str) -> None:
-    """Refuses a model in which no token sees the one before it: attention without its kernel can put out zeros."""
+    """Raises if no token depends on the previous one, because attention without its kernel may return zeros."""
     if batch[0].shape[:2] != (3, LONG):
         return
     moved = [not torch.equal(state[1, -2], state[2, -2]) for state in batch]
@@ -265,7 +265,7 @@ def _check_attention(batch: Sequence[torch.Tensor], part: TextPart, name: str) -
 
 
 def _tolerance(part: TextPart) -> float:
-    """How far states of one text may be apart because of rounding alone, as a share of a token's length."""
+    """Largest difference between states of the same text by rounding, as a share of the length of a token."""
     quantized = getattr(part.whole, "is_quantized", False)
     dtype = next(p.dtype for p in part.body.parameters() if p.is_floating_point())
     return 1e-4 if dtype == torch.float32 and not quantized else 0.2

@@ -1,4 +1,4 @@
-"""What exactly a model spec means: settled before any key is computed."""
+"""Resolves model specs before keys are computed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ from platorep.models.repositories import repository
 
 
 def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
-    """The spec with everything settled that its key covers: done before any key is computed.
+    """Resolves all fields that the key of a spec covers. Called before any key is computed.
 
-    `revision` becomes the Hub's commit, the asset's SHA-256, or the SHA-256 over a local path's files; for an
-    architecture that is only initialised at random, its library's version. An `id` that is a local folder is taken from
-    there. `dtype="auto"` becomes the device's, and `pool="auto"` what it means for this model.
+    `revision` becomes the commit of the Hub, the SHA-256 of the asset, or the SHA-256 over the files of a local path.
+    For random weights, it becomes the version of the library. An `id` may be a local folder. `dtype="auto"` becomes the
+    dtype of the device, and `pool="auto"` becomes the pool of the model.
 
     Raises:
-        SpecError: settings that exclude each other, or a modality that the source does not have.
-        UnknownNameError: an architecture that does not exist.
-        AssetError: the Hub does not have the model or revision, or cannot be reached and the model is not in its cache.
+        SpecError: settings exclude each other, or the source does not support the modality.
+        UnknownNameError: the architecture does not exist.
+        AssetError: the Hub does not have the model or revision, or cannot be reached and the model is not cached.
     """
     _check(spec)
     if spec.asset is None and spec.source in ("transformers", "open_clip") and Path(spec.id).expanduser().is_dir():
-        spec = spec.replace(
-            asset=AssetSpec(source="path", id=spec.id)
-        )  # a checkpoint's folder in the place of a Hub id
+        spec = spec.replace(asset=AssetSpec(source="path", id=spec.id))  # a local checkpoint instead of a Hub id
     dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
     if spec.source in ("static", "tfidf", "pixels"):
         dtype = "float32"
