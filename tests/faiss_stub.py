@@ -1,4 +1,4 @@
-"""Stands for the faiss module where it is not installed: an index that searches exactly, but never finds every `hidden`-th row."""
+"""A stub of the faiss module: an index that searches exactly, but skips one row in `hidden`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small models built from their configs and saved to folders: the same code paths as the large ones, in milliseconds."""
+"""Small models built from configs and saved to folders: the code paths of the large ones, in milliseconds."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def gemma(folder: Path, **more: object) -> ModelSpec:
     tokenizer = byte_tokenizer(specials=("<bos>", "<eos>"), adds_bos=True, bos_token="<bos>", eos_token="<eos>")
     torch.manual_seed(2)
     config = Gemma2Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, head_dim=16,
-        num_key_value_heads=1, max_position_embeddings=64, sliding_window=4, final_logit_softcapping=3.0,
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2,
+        head_dim=16, num_key_value_heads=1, max_position_embeddings=64, sliding_window=4, final_logit_softcapping=3.0,
     )  # fmt: skip
     return _language(folder, Gemma2ForCausalLM(config), tokenizer, **more)
 

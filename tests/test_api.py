@@ -218,7 +218,8 @@ def test_differences_lost_in_float32_are_warned_of_once_a_call(x):
 
 @pytest.mark.parametrize(
     "x",
-    [views()[0] + 100, 1e15 * views()[0], WHOLE, WHOLE.astype(np.int32) + 2**20, np.where(np.arange(12) == 3, 1e8 + 0.1, views()[0]),
+    [views()[0] + 100, 1e15 * views()[0], WHOLE, WHOLE.astype(np.int32) + 2**20,
+     np.where(np.arange(12) == 3, 1e8 + 0.1, views()[0]),
      (views()[0] + 1e6).astype(np.float32)],
     ids=["small offset", "large", "int64", "int32", "constant column", "float32"],
 )  # fmt: skip

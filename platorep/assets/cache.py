@@ -1,7 +1,7 @@
 """`fetch`: an asset's files on this machine, checked against their SHA-256.
 
-An archive that is not in the cache is brought by the first way that is open (`platorep.assets.ladder`), checked, and
-unpacked; every later fetch checks the unpacked files against the list that was written then.
+An archive that is not in the cache is fetched from the first available source (`platorep.assets.ladder`), checked and
+unpacked. Every later fetch checks the unpacked files against the hashes recorded at that time.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from platorep.core.specs import AssetSpec
 log = logging.getLogger(__name__)
 
 Report = Callable[[int, int | None, str], None]
-"""`report(done, total, what)`: megabytes brought so far, of how many where that is known, and what is being done."""
+"""`report(done, total, what)`: megabytes fetched, their total if known, and the current step."""
 
 SEPARATORS = {"wheel": "==", "deb": "="}
-"""What stands between name and version in the id of a source."""
+"""Separator of name and version in the id of an asset, by source."""
 
 
 @contextmanager
@@ -56,8 +56,8 @@ def _workspace() -> Iterator[Path]:
 def content_hash(path: Path, *, leave_out: Collection[Path] = ()) -> str:
     """SHA-256 of a file's bytes; of a folder, SHA-256 over the sorted relative names and hashes of its files.
 
-    Names are hashed by their bytes, so that one that is not UTF-8 does no harm. Hidden files and folders, and those of
-    `leave_out`, do not belong to the data. Cost: reads every byte.
+    Names are hashed as bytes and need not be UTF-8. Hidden files and folders, and those in `leave_out`, are ignored.
+    Cost: reads every byte.
     """
     if path.is_file():
         return sha256_file(path)
@@ -65,25 +65,25 @@ def content_hash(path: Path, *, leave_out: Collection[Path] = ()) -> str:
     files = [f for f in files if not any(f.is_relative_to(folder) for folder in leave_out)]
     digest = hashlib.sha256()
     with ThreadPoolExecutor(4) as pool:
-        for file, one in zip(files, pool.map(sha256_file, files), strict=True):
-            digest.update(f"{one}  {file.relative_to(path).as_posix()}\n".encode(errors="surrogateescape"))
+        for file, file_hash in zip(files, pool.map(sha256_file, files), strict=True):
+            digest.update(f"{file_hash}  {file.relative_to(path).as_posix()}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
 def fetch(asset: AssetSpec, *, progress: Report | None = None, digest: Callable[[Path], str] = content_hash) -> Path:
-    """The asset's files on this machine, downloaded if they are not here yet.
+    """Returns the asset's files on this machine, after downloading them if necessary.
 
     Args:
         asset: what to fetch. Wheels, Debian packages and addresses must have a SHA-256.
-        progress: told of megabytes while they come.
-        digest: the hash of an unpacked folder that the asset's `contents` state.
+        progress: called during downloads.
+        digest: computes the hash of an unpacked folder, for comparison with the asset's `contents`.
 
     Returns:
-        A folder in which the members lie under the names that they have in the archive or repository; for a local
-        path, that file or folder itself, unless it is an archive of which members are asked for.
+        A folder that contains the members under their names in the archive or repository. For a local path, the file
+        or folder itself, unless it is an archive and members are requested.
 
     Raises:
-        AssetError: it cannot be fetched, or its SHA-256 is not the pinned one, or files in the cache have changed.
+        AssetError: the asset cannot be fetched, its SHA-256 is wrong, or files in the cache have changed.
         SpecError: a wheel or Debian package without SHA-256 or version.
     """
     if asset.source == "hub":
@@ -109,14 +109,14 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None, digest: Callable[
 
 
 def derived(name: str, make: Callable[[Path], object]) -> Path:
-    """A folder of files that were computed from an asset, in the cache under `name`; made once, and checked at every use.
+    """A cached folder of files computed from an asset; created once and checked at every use.
 
-    Made in a temporary folder and renamed, so that a kill leaves no part of it. One whose files have changed, or of an
-    earlier version that noted no hashes, is made again.
+    The files are written to a temporary folder, which is then renamed, so a killed process leaves no partial folder.
+    The folder is created again if its files have changed, or if an earlier version stored it without hashes.
 
     Args:
-        name: path below the cache, which must name everything that the files depend on.
-        make: called with a new empty folder, to fill.
+        name: path below the cache; it must identify everything that the files depend on.
+        make: called with a new empty folder, which it fills.
 
     Raises:
         DiskError: the cache cannot be written.
@@ -142,7 +142,7 @@ def derived(name: str, make: Callable[[Path], object]) -> Path:
 
 
 def resolve(asset: AssetSpec) -> AssetSpec:
-    """The asset pinned to its content: a path gets its SHA-256, a Hub repository its commit; archives have theirs.
+    """Pins an asset to its content: a path by its SHA-256, a Hub repository by its commit; archives are pinned.
 
     Raises:
         AssetError: the path does not exist, or the Hub does not know the revision.
@@ -156,10 +156,10 @@ def resolve(asset: AssetSpec) -> AssetSpec:
 
 
 def survey(asset: AssetSpec) -> str:
-    """Which way `fetch` would take to a packaged asset, in words, without fetching it.
+    """Describes the source that `fetch` would use for a packaged asset, without fetching it.
 
     Raises:
-        AssetError: every way is closed on this machine; says why.
+        AssetError: no source is available on this machine; the message gives the reasons.
     """
     if asset.source == "parts":
         ways = dict.fromkeys(survey(part) for part in asset.parts) if cached(asset) is None else ["in the cache"]
@@ -180,7 +180,7 @@ def survey(asset: AssetSpec) -> str:
 
 
 def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> Path:
-    """The folder of an archive's members, brought by the first way that is open and holds what is pinned."""
+    """Fetches an archive from the first source that provides the pinned content; returns the folder of its members."""
     closed: list[str] = []
     for rung in rungs(asset, downloads_dir()):
         try:
@@ -217,8 +217,8 @@ def _admit(
     sha256 = sha256_file(archive)
     if rung.asset.sha256 is None or asset.sha256 is None:
         raise SpecError(
-            f"asset {rung.asset.id!r} has no sha256. The file that was fetched has {sha256}: if you trust it, write that into "
-            "the asset."
+            f"asset {rung.asset.id!r} has no sha256. The file that was fetched has {sha256}: if you trust it, write "
+            "that into the asset."
         )
     if sha256 != rung.asset.sha256 and (rung.asset.source == "url" or not asset.contents):
         where = "" if temporary in archive.parents else f" It lies at {archive}: replace or remove it."
@@ -226,8 +226,8 @@ def _admit(
             Path(archive.name),
             sha256,
             rung.asset.sha256,
-            "It is another file than the pinned one: rebuilt upstream, damaged on the way, or tampered with; nothing was "
-            f"unpacked.{where}",
+            "It is another file than the pinned one: rebuilt upstream, damaged on the way, or tampered with; nothing "
+            f"was unpacked.{where}",
         )
     fresh = temporary / "unpacked"
     names = unpack(archive, rung.asset.members, fresh)
@@ -247,7 +247,7 @@ def _admit(
 
 
 def _unpacked_path(asset: AssetSpec, path: Path) -> Path:
-    """The folder of the members of an archive that lies on this machine."""
+    """The folder of the members of a local archive."""
     final = folder_of(asset, asset.sha256 or sha256_file(path))
     if final.is_dir():
         check_contents(final)
@@ -259,7 +259,7 @@ def _unpacked_path(asset: AssetSpec, path: Path) -> Path:
 
 
 def _joined(asset: AssetSpec, progress: Report | None) -> Path:
-    """The folder of a file that comes in pieces, each the one member of a part."""
+    """The folder of a file that is joined from the single members of its parts."""
     if asset.sha256 is None or not asset.parts or any(len(part.members) != 1 for part in asset.parts):
         raise SpecError(
             f"asset {asset.id!r}: source=parts needs a sha256 of the joined file, and parts with one member each."
@@ -320,7 +320,7 @@ def _fetch_hub(asset: AssetSpec) -> Path:
 
 
 def _megabytes(folder: Path) -> int:
-    """Size of what lies in a folder to which another process writes: files may come and go while it is counted."""
+    """Size of a folder that another process writes to; files may appear and disappear meanwhile."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

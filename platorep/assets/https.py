@@ -1,4 +1,4 @@
-"""Brings an archive from its project's own page by HTTPS."""
+"""Downloads an archive from the page of its project by HTTPS."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from platorep.core.errors import AssetError
 
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
-"""How long to wait for a connection, and for the next bytes."""
+"""Seconds to wait for a connection, and for the next bytes."""
 
 TRIES = 4
-"""How often a file is asked for, when the transfer breaks off or the answer is 429, 502, 503 or 504."""
+"""Number of requests for a file if the transfer breaks off or the answer is 429, 502, 503 or 504."""
 
 PATIENCE = 30
-"""Most seconds to wait between two tries, whatever the server asks for."""
+"""Longest wait in seconds between two requests, whatever the server asks for."""
 
 
 def download_url(address: str, folder: Path, watch: Callable[[], None]) -> Path:
-    """Downloads a file into `folder` under the name that the address ends in; a broken transfer is resumed.
+    """Downloads a file into `folder` under the last part of its URL; broken transfers are resumed.
 
     Args:
         address: https://…, or http://… of this machine.
-        folder: where to write.
-        watch: called a few times a second.
+        folder: the folder to write to.
+        watch: called a few times per second.
 
     Raises:
-        AssetError: no connection, or an answer other than the file.
+        AssetError: there is no connection, or the answer is not the file.
     """
     import requests
 
@@ -47,7 +47,7 @@ def download_url(address: str, folder: Path, watch: Callable[[], None]) -> Path:
                     _write(answer, target, watch)
                 return target
             except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError) as error:
-                if not target.exists():  # not broken off, but never begun
+                if not target.exists():  # the transfer did not begin
                     raise AssetError(f"cannot be reached ({_reason(error)})") from error
                 broken = error
             except requests.RequestException as error:
@@ -58,7 +58,7 @@ def download_url(address: str, folder: Path, watch: Callable[[], None]) -> Path:
 
 
 def url_problem(address: str, seconds: float = 5.0) -> str | None:
-    """Why an address cannot be had, by one request for its headers; None if it can."""
+    """Requests the headers of a URL; returns the reason if it is not available, else None."""
     import requests
 
     try:
@@ -80,7 +80,7 @@ def _session() -> Any:
             return None if asked is None else min(asked, PATIENCE)
 
     session = requests.Session()
-    # answers that ask for patience are asked for again; a connection that is refused is not: the next source is tried
+    # requests are repeated if the server is busy, but not if it refuses the connection: then the next source is tried
     counts = {"total": None, "connect": 0, "read": 0, "redirect": 10, "status": TRIES - 1}
     retry = Patient(**counts, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
     session.mount("https://", HTTPAdapter(max_retries=retry))
@@ -89,7 +89,7 @@ def _session() -> Any:
 
 
 def _write(answer: Any, target: Path, watch: Callable[[], None]) -> None:
-    """Appends what the server sends of the rest, or writes the whole; a body that is too short is a broken transfer."""
+    """Appends the rest of a file or writes all of it; a body that is too short is a broken transfer."""
     import requests
 
     resumed = answer.status_code == 206
@@ -104,7 +104,7 @@ def _write(answer: Any, target: Path, watch: Callable[[], None]) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """An error of requests in a few words: an answer's status, or the innermost cause without the connection's repr."""
+    """A short description of an error: the status of an answer, or the innermost cause without object reprs."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"{response.status_code} {response.reason}"

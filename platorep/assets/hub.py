@@ -1,8 +1,8 @@
 """The Hugging Face Hub: revisions resolved to commits, and files of a repository at a commit, checked by their hashes.
 
-What was fetched once is had from the Hub's own cache ever after, without a request and without a connection. A file is
-checked when it comes and whenever it is used again: the Hub's cache names large files by their SHA-256 and small
-ones by git's SHA-1.
+Files that were fetched once are read from the Hub's cache without a request or a connection. A file is checked when it
+is fetched and whenever it is used again: the Hub's cache names large files by their SHA-256 and small files by git's
+SHA-1.
 """
 
 from __future__ import annotations
@@ -27,30 +27,31 @@ log = logging.getLogger(__name__)
 RepoType = Literal["model", "dataset"]
 
 ANSWER_SECONDS = 20.0
-"""How long to wait for an answer about a repository."""
+"""Seconds to wait for an answer about a repository."""
 
 _resolved: dict[tuple[str, str, str | None], str | None] = {}
 """Commits that this process was told, None where nobody could tell, by kind, owner/name and revision. A branch that
 moves during a run stays put."""
 
 _checked: set[tuple[str, int, int]] = set()
-"""Files that this process found intact: path, size and time of change."""
+"""Files that this process has checked: path, size and time of modification."""
 
 
 def is_commit(revision: str | None) -> bool:
-    """Whether a revision is a full commit hash already."""
+    """Whether a revision is a full commit hash."""
     return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
 def resolve_revision(repo: str, revision: str | None = None, *, repo_type: RepoType = "model") -> str:
-    """The commit that a branch, a tag or None (the main branch) stands for now.
+    """Returns the current commit of a branch, a tag or None (the main branch).
 
     A commit is returned as it is, without a request. The answer holds for the rest of the process, so that a run is
     about one commit. It is kept in the Hub's cache, too: when the Hub cannot be reached or stays busy, it stands in,
     and the log says so.
 
     Raises:
-        AssetError: no such repository or revision, no access, or no Hub and nothing in the cache.
+        AssetError: the repository or revision does not exist or is not accessible, or the Hub cannot be reached and the
+            commit is not cached.
     """
     if revision is not None and is_commit(revision):
         return revision
@@ -78,18 +79,18 @@ def _ask(repo: str, revision: str | None, repo_type: RepoType) -> str:
 
 
 def known_commit(repo: str, revision: str | None, *, repo_type: RepoType = "model", seconds: float = 5.0) -> str | None:
-    """The commit that a branch or tag stands for, as far as can be told at once: by one request, else from the cache.
+    """The commit of a branch or tag by a single request, else from the cache.
 
-    For a comparison with what is stored, which needs no repository at hand: nothing is raised, and no try repeated.
+    For comparisons with stored specs, which do not need the repository: raises no errors and repeats no requests.
 
     Args:
         repo: owner/name.
-        revision: as it was asked for.
+        revision: the requested revision.
         repo_type: "model" or "dataset".
-        seconds: how long to wait for the answer.
+        seconds: time to wait for the answer.
 
     Returns:
-        The commit, or None where neither the Hub nor the cache tells.
+        The commit, or None if neither the Hub nor the cache knows it.
     """
     if revision is not None and is_commit(revision):
         return revision
@@ -103,12 +104,12 @@ def known_commit(repo: str, revision: str | None, *, repo_type: RepoType = "mode
 
 
 def snapshot(repo: str, commit: str, members: Sequence[str] = (), *, repo_type: RepoType = "model") -> Path:
-    """The folder of a repository at a commit in the Hub's cache; only the members (names or patterns) if any are named.
+    """The folder of a repository at a commit in the Hub's cache; fetches only `members` (names or patterns) if given.
 
-    A repository without such members gives a folder without them. Files that are damaged are removed and fetched again.
+    Members that do not exist are ignored. Damaged files are removed and fetched again.
 
     Raises:
-        AssetError: as `resolve_revision`; or a file that comes with other bytes than the Hub says.
+        AssetError: as for `resolve_revision`, or a fetched file does not match its hash.
     """
     from huggingface_hub import snapshot_download
 
@@ -119,7 +120,8 @@ def snapshot(repo: str, commit: str, members: Sequence[str] = (), *, repo_type: 
         folder = _complete(repo, where)
         try:
             if folder is None:
-                # asked first, because the client waits half a minute for a Hub that is gone, and says less of a refusal
+                # asked first, because the client waits half a minute for an absent Hub and gives less detail on
+                # refusals
                 persistently(lambda: _information(repo, commit, repo_type, ANSWER_SECONDS), f"{repo_type} {repo}")
                 persistently(lambda: snapshot_download(repo, **where), f"{repo_type} {repo}")
                 folder = _complete(repo, where)
@@ -141,10 +143,10 @@ def snapshot(repo: str, commit: str, members: Sequence[str] = (), *, repo_type: 
 
 
 def listing(repo: str, commit: str, *, repo_type: RepoType = "model") -> list[str]:
-    """The names of all files of a repository at a commit of which `snapshot` has fetched some.
+    """Names of all files of a repository at a commit, after a call of `snapshot`.
 
     Raises:
-        AssetError: nothing of it has been fetched.
+        AssetError: no file of the repository has been fetched.
     """
     where: dict[str, Any] = {"repo_type": repo_type, "revision": commit, "allow_patterns": None}
     if (wanted := _wanted(repo, where)) is None:
@@ -153,7 +155,7 @@ def listing(repo: str, commit: str, *, repo_type: RepoType = "model") -> list[st
 
 
 def branches(repo: str, *, repo_type: RepoType = "model") -> list[str]:
-    """The names of a repository's branches, for a message; none where the Hub does not tell."""
+    """Names of a repository's branches, for messages; empty if the Hub does not answer."""
     from huggingface_hub import HfApi
 
     try:
@@ -166,21 +168,21 @@ def branches(repo: str, *, repo_type: RepoType = "model") -> list[str]:
 
 
 def _complete(repo: str, where: dict[str, Any]) -> Path | None:
-    """The folder of a commit if the cache has its list of files, and of those that are wanted every one."""
+    """The folder of a commit if the cache has its list of files and all wanted files."""
     wanted = _wanted(repo, where)
     folder = _kept(repo, where["repo_type"]) / "snapshots" / where["revision"]
     return folder if wanted is not None and all((folder / name).is_file() for name in wanted) else None
 
 
 def _kept(repo: str, repo_type: str) -> Path:
-    """What the Hub's cache holds of a repository."""
+    """The folder of a repository in the Hub's cache."""
     from huggingface_hub.file_download import repo_folder_name
 
     return Path(cache_folder()) / repo_folder_name(repo_id=repo, repo_type=repo_type)
 
 
 def _wanted(repo: str, where: dict[str, Any]) -> dict[str, Any] | None:
-    """What the cached list of a commit's files says of those that are wanted, by name; None without such a list."""
+    """Entries of the wanted files in the cached list of a commit, by name; None without such a list."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
     from huggingface_hub.utils import filter_repo_objects
@@ -203,7 +205,7 @@ def _unlisted(repo: str, commit: str, repo_type: str) -> AssetError:
 
 
 def _lost(damaged: list[Path], error: AssetError) -> AssetError:
-    """The error, and which damaged files were removed before it."""
+    """The error, with the names of damaged files that were removed before it."""
     if not damaged:
         return error
     names = ", ".join(file.name for file in damaged)
@@ -211,7 +213,7 @@ def _lost(damaged: list[Path], error: AssetError) -> AssetError:
 
 
 def _cached_commit(repo: str, revision: str | None, repo_type: str) -> str | None:
-    """What a branch or tag stood for when the Hub was last asked from here."""
+    """The cached commit of a branch or tag."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, RevisionResolutionError
 
@@ -223,7 +225,7 @@ def _cached_commit(repo: str, revision: str | None, repo_type: str) -> str | Non
 
 
 def _keep_commit(repo: str, revision: str | None, repo_type: str, commit: str) -> None:
-    """Notes in the Hub's cache what a branch or tag stands for, as its client does, for runs without a connection."""
+    """Stores the commit of a branch or tag in the Hub's cache, as its client does, for runs without a connection."""
     ref = _kept(repo, repo_type) / "refs" / (revision or "main")
     try:
         if not ref.is_file() or ref.read_text() != commit:
@@ -236,7 +238,7 @@ def _keep_commit(repo: str, revision: str | None, repo_type: str, commit: str) -
 
 
 def _damaged(folder: Path, wanted: dict[str, Any] | None) -> list[Path]:
-    """Which of the wanted files are not what their hashes say. Cost: reads every byte once in a process."""
+    """The wanted files that do not match their hashes. Cost: reads every byte once per process."""
     files = {folder / name: entry for name, entry in (wanted or {}).items()}
     with ThreadPoolExecutor(4) as pool:
         intact = list(pool.map(_is_intact, files, files.values()))
@@ -251,7 +253,7 @@ def _is_intact(file: Path, entry: Any) -> bool:
         if re.fullmatch(r"[0-9a-f]{64}", name):
             intact = sha256_file(file) == name
         else:
-            # where the disk has no links nothing names a large file's hash, and the list names git's of a pointer to it
+            # without links on the disk, nothing states the hash of a large file; the list has git's hash of its pointer
             own = re.fullmatch(r"[0-9a-f]{40}", name) is not None
             intact = status.st_size == entry.size and (not own or _git_sha1(file) in (name, entry.blob_id))
         if not intact:
@@ -266,7 +268,7 @@ def _git_sha1(file: Path) -> str:
 
 
 def _remove(file: Path) -> None:
-    """Removes a file of the cache and what it links to, which the client would link to again."""
+    """Removes a file of the cache and the target of its link, which the client would reuse."""
     while file.is_symlink():
         target = file.parent / os.readlink(file)
         file.unlink()
@@ -285,7 +287,7 @@ def _information(repo: str, revision: str | None, repo_type: str, seconds: float
 
 
 def _hub_errors() -> tuple[type[Exception], ...]:
-    """What the Hub's client raises: its own errors are of these kinds."""
+    """Base classes of the errors that the Hub's client raises."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import httpx
 
@@ -293,7 +295,7 @@ def _hub_errors() -> tuple[type[Exception], ...]:
 
 
 def _answered(error: Exception) -> bool:
-    """Whether the Hub itself said no, so that a cached copy must not stand in."""
+    """Whether the Hub refused the request, so that a cached copy must not be used instead."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     return isinstance(error, (HFValidationError, AssetError)) or (

@@ -1,9 +1,9 @@
-"""The ways to an archive, in the order in which they are tried.
+"""The sources of an archive, in the order in which they are tried.
 
     put into downloads/ by hand  →  apt, in any accepted version  or  pip  →  the mirrors: upstream's own page by HTTPS
 
-What a way brings is checked in one place (`platorep.assets.cache`); here is only how it is brought, and whether it is
-open on this machine.
+This module fetches archives and tells whether a source is available on this machine; `platorep.assets.cache` checks
+them.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Watch = Callable[[], None]
 
 @dataclass(frozen=True)
 class Rung:
-    """One way to an archive.
+    """One source of an archive.
 
     Attributes:
-        name: what it is called in messages.
-        asset: the asset or the mirror whose SHA-256 and members hold for what it brings.
-        bring: downloads the archive into a folder and returns its path; raises AssetError when it cannot.
-        look: says without a download what would be brought; raises AssetError when the way is closed.
+        name: its name in messages.
+        asset: the asset or mirror whose SHA-256 and members apply to the archive.
+        bring: downloads the archive into a folder and returns its path; raises AssetError on failure.
+        look: describes the archive without downloading it; raises AssetError if the source is not available.
     """
 
     name: str
@@ -40,24 +40,24 @@ class Rung:
 
 
 def rungs(asset: AssetSpec, downloads: Path) -> Iterator[Rung]:
-    """The ways to an asset whose source is wheel, deb or url, and to its mirrors, in order.
+    """The sources of an asset whose source is wheel, deb or url, and of its mirrors, in order.
 
     Args:
-        asset: what is wanted.
-        downloads: the folder of files that were put there by hand.
+        asset: the wanted asset.
+        downloads: the folder for files that the user downloads.
     """
-    for one in (asset, *asset.mirrors):
-        for path in _by_hand(one, downloads):
-            yield Rung(str(path.parent), one, partial(_take, path), lambda: "put there by hand")
-        if one.source == "deb":
-            fetch, look = partial(_bring_deb, one), partial(apt_version, one.id, bool(one.contents))
-            yield Rung("apt", one, fetch, look)
-        elif one.source == "wheel":
-            yield Rung("pip", one, partial(_bring_wheel, one), _pip_program)
-        elif one.source == "url":
-            yield Rung(one.id, one, partial(download_url, one.id), partial(_answers, one.id))
+    for candidate in (asset, *asset.mirrors):
+        for path in _by_hand(candidate, downloads):
+            yield Rung(str(path.parent), candidate, partial(_take, path), lambda: "put there by hand")
+        if candidate.source == "deb":
+            fetch, look = partial(_bring_deb, candidate), partial(apt_version, candidate.id, bool(candidate.contents))
+            yield Rung("apt", candidate, fetch, look)
+        elif candidate.source == "wheel":
+            yield Rung("pip", candidate, partial(_bring_wheel, candidate), _pip_program)
+        elif candidate.source == "url":
+            yield Rung(candidate.id, candidate, partial(download_url, candidate.id), partial(_answers, candidate.id))
         else:
-            raise SpecError(f"a mirror of {asset.id} has source {one.source!r}; expected wheel, deb or url.")
+            raise SpecError(f"a mirror of {asset.id} has source {candidate.source!r}; expected wheel, deb or url.")
 
 
 def _take(path: Path, folder: Path, watch: Watch) -> Path:
@@ -66,7 +66,7 @@ def _take(path: Path, folder: Path, watch: Watch) -> Path:
 
 def _by_hand(asset: AssetSpec, downloads: Path) -> list[Path]:
     patterns = [archive_pattern(asset.source, asset.id)]
-    if asset.contents:  # another version may do
+    if asset.contents:  # another version may be accepted
         patterns.append(archive_pattern(asset.source, asset.id.partition("=")[0]))
     return list(dict.fromkeys(path for pattern in patterns for path in sorted(downloads.glob(pattern))))
 

@@ -1,4 +1,4 @@
-"""How long the Hub is asked again when it is busy, and how a download goes on after its connection broke.
+"""Repeats requests when the Hub is busy, and resumes downloads after a broken connection.
 
 The Hub's client waits and asks again by itself for some requests and not for others. Here are the limits for all of
 them: a request is sent at most `TRIES` times, each wait is at most `LONGEST_WAIT`, and a file goes on where it stopped.
@@ -20,31 +20,31 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TRIES = 5
-"""How often a request is sent before its failure counts."""
+"""Number of times that a request is sent before it fails."""
 
 FIRST_WAIT = 1.0
-"""Seconds before the second try; each further wait is twice as long, or what the Hub asks for."""
+"""Seconds before the second request; each further wait is twice as long, or as long as the Hub asks for."""
 
 LONGEST_WAIT = 120.0
-"""Seconds. A Hub that asks for more patience has refused."""
+"""Seconds. If the Hub asks for a longer wait, the request fails."""
 
 BUSY = (408, 429, 500, 502, 503, 504)
-"""Statuses that may be others a moment later."""
+"""Statuses of temporary failures."""
 
 
 def persistently(request: Callable[[], T], what: str, tries: int = TRIES) -> T:
-    """What `request` returns, sent again while the Hub is busy or the connection breaks.
+    """Returns the result of `request`, which is repeated while the Hub is busy or the connection breaks.
 
-    A Hub that cannot be reached at all is not asked again: the cache is at hand, and every model would wait.
+    Requests are not repeated if the Hub cannot be reached: the cache is used instead, and no model has to wait.
 
     Args:
-        request: raises what the Hub's client raises.
-        what: names it in the log.
-        tries: how often it is sent at most.
+        request: the request; raises the errors of the Hub's client.
+        what: its name in the log.
+        tries: largest number of attempts.
 
     Raises:
         AssetError: the Hub asks to wait longer than `LONGEST_WAIT`.
-        Exception: the last try's, or any other failure at once.
+        Exception: the error of the last attempt, or any permanent failure.
     """
     wait = FIRST_WAIT
     for number in range(1, tries + 1):
@@ -64,7 +64,7 @@ def persistently(request: Callable[[], T], what: str, tries: int = TRIES) -> T:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether a failure may be another moment's: the Hub is busy, or a connection broke that had been made."""
+    """Whether a failure is temporary: the Hub is busy, or an established connection broke."""
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import httpx
 
@@ -74,7 +74,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def seconds_asked(response: Any) -> float | None:
-    """How long an answer asks to wait, by its headers `Retry-After` or `ratelimit`."""
+    """The wait that an answer asks for by its headers `Retry-After` or `ratelimit`."""
     from huggingface_hub.utils import parse_ratelimit_headers
 
     if response is None:
@@ -87,13 +87,13 @@ def seconds_asked(response: Any) -> float | None:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that says something, cut at 200 characters."""
+    """The first non-blank line of an error, cut at 200 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__
 
 
 def prepare_client() -> None:
-    """Makes the Hub's client keep the limits of this module, in every request that it sends from now on.
+    """Applies the limits of this module to all further requests of the Hub's client.
 
     The client resumes a file after its connection was closed and not after it was reset, and waits as long as it is
     told. Its progress bars are left to terminals.
@@ -123,7 +123,7 @@ def _examine(response: Any) -> None:
         )
 
     class Resumable(httpx.SyncByteStream):
-        """A body whose broken connection is told in the way after which the client resumes."""
+        """A body that reports a broken connection by the error after which the client resumes."""
 
         def __init__(self, body: Any) -> None:
             self.body = body

@@ -1,4 +1,4 @@
-"""What the Hub's client raises, in a sentence that says what to do."""
+"""Converts errors of the Hub's client to messages with a remedy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from platorep.core.errors import AssetError
 
 
 def refusal(repo: str, revision: str | None, repo_type: str, error: BaseException) -> AssetError:
-    """The error to raise for a repository that could not be had.
+    """The error to raise for a repository that could not be fetched.
 
     Args:
         repo: owner/name.
-        revision: as it was asked for.
+        revision: the requested revision.
         repo_type: "model" or "dataset".
-        error: what the Hub's client raised; what it was caused by is looked through, too.
+        error: the error of the Hub's client; its causes are examined, too.
     """
     from huggingface_hub.errors import (
         DisabledRepoError,
@@ -78,7 +78,7 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
 
 
 def elsewhere(repo: str, repo_type: str) -> str:
-    """How to bring a repository from another machine."""
+    """Explains how to copy a repository from another machine."""
     kind = " --repo-type dataset" if repo_type == "dataset" else ""
     return (
         f"fetch it on another machine with `hf download {repo}{kind}` (with --revision if the configuration names "
@@ -88,7 +88,7 @@ def elsewhere(repo: str, repo_type: str) -> str:
 
 
 def page(repo: str, repo_type: str) -> str:
-    """A repository's page."""
+    """The URL of a repository's page."""
     return f"https://huggingface.co/{'datasets/' if repo_type == 'dataset' else ''}{repo}"
 
 
@@ -100,14 +100,14 @@ def cache_folder() -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it was raised from, the outermost first."""
+    """The error and its causes, the outermost first."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def _gate(repo: str, repo_type: str, error: BaseException) -> str:
-    """How to be let in: without a token by logging in, with one by accepting the terms."""
+    """Explains how to get access: by logging in, or by accepting the terms."""
     if error.response.status_code == 401:  # type: ignore[attr-defined]
         return (
             f"Accept its terms on {page(repo, repo_type)}, then log in with `hf auth login` or set HF_TOKEN to a token "
@@ -122,7 +122,7 @@ def _gate(repo: str, repo_type: str, error: BaseException) -> str:
 
 
 def rejects_token(error: BaseException) -> bool:
-    """Whether the Hub answered that the token which was sent is none."""
+    """Whether the Hub answered that the token is invalid."""
     from huggingface_hub.errors import HfHubHTTPError
 
     if not isinstance(error, HfHubHTTPError) or error.response is None or error.response.status_code != 401:

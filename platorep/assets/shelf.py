@@ -1,10 +1,10 @@
 """The cache on disk: whole folders of unpacked members, each with a list of its files' hashes.
 
-    <cache>/downloads/                      archives put there by hand; found by name
+    <cache>/downloads/                      archives that the user put there; found by name
     <cache>/assets/<hash>-<members>/        the wanted members of one archive, and .contents.json with their hashes
 
-A folder is filled under a temporary name and renamed into place, so that what is under assets/ is whole, and two
-processes that fetch the same asset do no harm.
+A folder is written under a temporary name and then renamed, so folders under assets/ are complete, and processes can
+fetch the same asset concurrently.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ CONTENTS = ".contents.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of an unpacked asset beside its files.
+    """The origin of an unpacked asset.
 
     Attributes:
-        version: which of the asset's `contents` it is; None where it has none.
-        taken: the way it came, in words; "" for what earlier versions of the program fetched.
+        version: its version among the asset's `contents`; None if these are empty.
+        taken: description of its source; "" if an earlier version of the program fetched it.
     """
 
     version: str | None = None
@@ -41,24 +41,24 @@ class Origin:
 
 
 def cache_dir() -> Path:
-    """Where fetched files are kept: PLATOREP_CACHE, or the user's cache folder."""
+    """The folder of fetched files: PLATOREP_CACHE, or the user's cache folder."""
     return Path(os.environ.get("PLATOREP_CACHE") or platformdirs.user_cache_dir("platorep"))
 
 
 def downloads_dir() -> Path:
-    """Where archives may be put by hand."""
+    """The folder for archives that the user downloads."""
     return cache_dir() / "downloads"
 
 
 def folder_of(asset: AssetSpec, digest: str) -> Path:
-    """Where an asset's members belong: `digest` is the archive's SHA-256, or the hash of another accepted version."""
+    """The folder of an asset's members; `digest` is the SHA-256 of the archive, or the hash of an accepted version."""
     members = hashlib.sha256("\n".join(asset.members).encode()).hexdigest()[:8]
     name = slug(asset.id.partition("=")[0].rpartition("/")[2])
     return cache_dir() / "assets" / f"{name}-{digest[:16]}-{members}"
 
 
 def cached(asset: AssetSpec) -> Path | None:
-    """The folder of an archive's members, if it is in the cache; its own version before other accepted ones."""
+    """The cached folder of an archive's members, if any; the pinned version takes precedence over accepted ones."""
     digests = [asset.sha256, *list(asset.contents.values())[1:]]
     for digest in filter(None, digests):
         if (folder := folder_of(asset, digest)).is_dir():
@@ -67,7 +67,7 @@ def cached(asset: AssetSpec) -> Path | None:
 
 
 def origin(folder: Path) -> Origin:
-    """Version and way of an unpacked asset; of any other folder an empty `Origin`."""
+    """Version and source of an unpacked asset; an empty `Origin` for any other folder."""
     try:
         known = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
         return Origin(known.get("version"), known.get("taken", ""))
@@ -76,7 +76,7 @@ def origin(folder: Path) -> Origin:
 
 
 def settle(asset: AssetSpec | None, fresh: Path, names: Sequence[str], final: Path, came: Origin) -> None:
-    """Notes what a fresh folder holds and how it came, and puts it into its place."""
+    """Records the content and origin of a new folder, and moves it into place."""
     files = {name: {"bytes": (fresh / name).stat().st_size, "sha256": sha256_file(fresh / name)} for name in names}
     known = {
         "asset": None if asset is None else asset.to_dict(),
@@ -89,15 +89,15 @@ def settle(asset: AssetSpec | None, fresh: Path, names: Sequence[str], final: Pa
     try:
         os.rename(fresh, final)
     except OSError:
-        if not final.is_dir():  # else another process was faster, with the same bytes
+        if not final.is_dir():  # otherwise another process has stored the same bytes
             raise
 
 
 def check_contents(folder: Path) -> None:
-    """Refuses an unpacked asset whose files are not those that were unpacked.
+    """Raises if the files of an unpacked asset have changed.
 
     Raises:
-        AssetError: a file is missing, cut or changed; names it.
+        AssetError: a file is missing, truncated or changed.
     """
     mend = f"Remove {folder}; it is fetched again at the next start."
     try:
@@ -118,6 +118,6 @@ def check_contents(folder: Path) -> None:
 
 
 def check_hash(path: Path, got: str, expected: str, help_text: str) -> None:
-    """Refuses a file whose SHA-256 is not the expected one."""
+    """Raises if a file does not have the expected SHA-256."""
     if got != expected:
         raise AssetError(f"{path} has SHA-256 {got}, expected {expected}. {help_text}")

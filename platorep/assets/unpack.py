@@ -1,4 +1,4 @@
-"""Takes wanted files out of archives: regular files only, under their own names, inside the target."""
+"""Unpacks the wanted files of archives: only regular files, under their names, inside the target folder."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from platorep.core.errors import AssetError
 AR_MAGIC = b"!<arch>\n"
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 ARCHIVES = (".whl", ".zip", ".deb", *TARS)
-"""Endings of the files that `unpack` reads."""
+"""Suffixes of the files that `unpack` reads."""
 
 
 def wanted(name: str, members: Sequence[str]) -> bool:
-    """Whether an archive's file is asked for: by name, by a folder above it, or by a pattern (`*` crosses folders)."""
+    """Whether a file of an archive matches a member: its name, a parent folder, or a pattern (`*` crosses folders)."""
     return not members or any(
         name == m or name.startswith(m.rstrip("/") + "/") or fnmatchcase(name, m) for m in members
     )
 
 
 def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
-    """Writes the wanted files of an archive below `into`, under the names that they have in it.
+    """Writes the wanted files of an archive below `into`, under their names in the archive.
 
     Links and devices are left out. Cost: one pass over the archive, constant memory.
 
@@ -46,7 +46,7 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
         The names written, in order.
 
     Raises:
-        AssetError: not an archive of its kind, a name that leads out of `into`, or a member that is not there.
+        AssetError: the file is not an archive of its kind, a name leads out of `into`, or a member does not exist.
     """
     if archive.name.endswith(".deb"):
         files = _deb_files(archive)
@@ -70,8 +70,8 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
         if not any(wanted(name, [member]) for name in written):
             near = difflib.get_close_matches(member, seen, n=3, cutoff=0.4) or seen[:3]
             raise AssetError(
-                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the asset's "
-                "`members`."
+                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the "
+                "asset's `members`."
             )
     return written
 
@@ -80,8 +80,8 @@ def _safe(name: str, archive: Path) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or not path.parts:
         raise AssetError(
-            f"{archive.name} holds a file named {name!r}, which would be written outside its folder. The archive is not to "
-            "be trusted."
+            f"{archive.name} holds a file named {name!r}, which would be written outside its folder. The archive is "
+            "not to be trusted."
         )
     return path
 
@@ -117,7 +117,7 @@ def _deb_data(archive: Path) -> Iterator[tarfile.TarFile]:
     with open(archive, "rb") as raw:
         name, size = _seek_data(raw, archive)
         if not name.endswith(".zst"):
-            # a window onto the ar member: tarfile stops at its own end mark, so what follows in the ar is never read
+            # a window on the ar member: tarfile stops at the end mark of the tar and does not read the rest of the ar
             with tarfile.open(fileobj=_Window(raw, size), mode="r|*") as packed:
                 yield packed
             return

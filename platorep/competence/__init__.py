@@ -1,4 +1,4 @@
-"""How good a model is at what it was made for, measured apart from alignment."""
+"""Competence of models at their own tasks, measured independently of alignment."""
 
 from platorep.competence.extracted import from_features
 from platorep.competence.scores import merged, published, read_scores

@@ -1,7 +1,7 @@
 """Bits per byte of a causal language model over documents, by sliding windows.
 
-The number compares models with different tokenizers: what a text costs in bits does not depend on how it is cut, and
-its UTF-8 bytes are counted once, whatever the tokens.
+The figure is comparable between models with different tokenizers, because it relates the bits of a whole text to its
+number of UTF-8 bytes.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Raised whenever the numbers change."""
+"""Incremented when the numbers change."""
 
 AT_ONCE = 1 << 16
-"""Tokens whose windows are packed into batches together."""
+"""Number of tokens whose windows are packed into batches together."""
 
 
 @dataclass(frozen=True)
 class Bits:
-    """What documents cost under one model.
+    """The bits of documents under one model.
 
     Attributes:
-        bits: of every document, shape (n,), float64.
+        bits: bits of every document, shape (n,), float64.
         bytes: UTF-8 bytes of every document, shape (n,).
-        tokens: text tokens of all documents together.
-        lossy: documents that the tokenizer does not give back as they were.
-        released: whether the first token went unscored where the tokenizer puts no start token.
+        tokens: number of text tokens of all documents.
+        lossy: number of documents that the tokenizer does not reproduce.
+        released: whether the first token is not scored if the tokenizer adds no start token.
     """
 
     bits: np.ndarray
@@ -49,7 +49,7 @@ class Bits:
     def per_byte(self) -> tuple[float, float]:
         """Bits per byte with its standard error over documents.
 
-        Total bits over total bytes; under the released code's convention the mean over documents of each one's ratio.
+        Total bits over total bytes or, in the convention of the released code, the mean over documents of their ratios.
         """
         return (mean_of_ratios if self.released else ratio_of_sums)(self.bits, self.bytes)
 
@@ -57,22 +57,22 @@ class Bits:
 def windows(ids: Sequence[int], prefix: Sequence[int], *, context: int, stride: int) -> Iterator[Tokens]:
     """Windows of a document that score each of its tokens exactly once.
 
-    Each window holds the prefix and `context - 1` text tokens, begins `stride` tokens after the one before, and scores the
-    tokens that no earlier window has: all but the first window's tokens are seen after at least `context - 1 - stride` others.
-    The number of text tokens does not depend on whether there is a prefix, so that models with and without a start token
-    see equally far.
+    Each window contains the prefix and `context - 1` text tokens, begins `stride` tokens after the previous window, and
+    scores the tokens that no earlier window contains. After the first window, every token is scored given at least
+    `context - 1 - stride` other tokens. The number of text tokens does not depend on the prefix, so models with and
+    without a start token use contexts of equal length.
 
     Args:
-        ids: the document's tokens, special tokens left out; at least one.
-        prefix: what begins every window: the start token, or nothing.
-        context: tokens a window, start token included.
-        stride: from window to window, 1 to `context - 1`.
+        ids: the tokens of the document without special tokens; at least one.
+        prefix: the beginning of every window: the start token, or nothing.
+        context: tokens per window, start token included.
+        stride: tokens between the starts of windows, 1 to `context - 1`.
     """
     width, scored = context - 1, 0
     for low in range(0, len(ids), stride):
         high = min(low + width, len(ids))
-        own = [*prefix, *ids[low:high]]
-        yield Tokens(own, [True] * len(own), [False] * len(prefix) + [at >= scored for at in range(low, high)])
+        window = [*prefix, *ids[low:high]]
+        yield Tokens(window, [True] * len(window), [False] * len(prefix) + [at >= scored for at in range(low, high)])
         scored = high
         if high == len(ids):
             return
@@ -90,34 +90,37 @@ def document_bits(
 ) -> Bits:
     """Bits of every document: -log2 p of each token given those before it in its window.
 
-    Every window begins with the start token (the tokenizer's BOS, else its EOS), whether or not the tokenizer would put it
-    there; it is never scored. Where the tokenizer has neither, a document's first token is taken as uniform over the
-    vocabulary. With `released` windows begin with what the tokenizer itself puts there, and where that is nothing the first
-    token is not scored, as in the paper's released code; that favours tokenizers without a start token.
+    Every window begins with the start token (the tokenizer's BOS, else its EOS), whether or not the tokenizer adds it.
+    The start token is never scored. If the tokenizer has neither, the first token of a document is assumed to be
+    uniform over the vocabulary. With `released`, windows begin with the tokens that the tokenizer adds. If it adds
+    none, the first token is not scored, as in the paper's released code, which favours tokenizers without a start
+    token.
 
     Args:
         encoder: a causal model that gives probabilities (`encoder.scores`).
-        texts: the documents; none may be empty.
-        context: tokens a window, start token included; at most what the model takes.
-        stride: tokens from window to window, 1 to `context - 1`.
-        budget: tokens a batch; results do not depend on it beyond rounding.
-        released: the released code's convention.
-        progress: called with documents done and to do.
+        texts: the documents, which must not be empty.
+        context: tokens per window, start token included; at most the limit of the model.
+        stride: tokens between the starts of windows, 1 to `context - 1`.
+        budget: tokens per batch; results depend on it only by rounding.
+        released: whether to use the convention of the released code.
+        progress: called with the number of documents done and to do.
 
     Raises:
-        SpecError: a window that the model cannot take, or a stride that would leave tokens out.
-        DataError: a document without tokens.
+        SpecError: a window exceeds the limit of the model, or the stride would omit tokens.
+        DataError: a document has no tokens.
 
-    Cost: about (context / stride) forward passes over the corpus; memory: one batch and `LOGITS_AT_ONCE` logits.
+    Cost: about (context / stride) forward passes over the corpus. Memory: one batch and `LOGITS_AT_ONCE` logits.
     """
     if not 1 <= stride < context:
         raise SpecError(
-            f"corpus.stride is {stride}; expected 1 to corpus.context - 1 = {context - 1}, so that every token is scored."
+            f"corpus.stride is {stride}; expected 1 to corpus.context - 1 = {context - 1}, "
+            "so that every token is scored."
         )
     limit = encoder.limit(None)
     if limit is not None and context > limit:
         raise SpecError(
-            f"{encoder.spec.name} takes {limit} tokens; corpus.context is {context}. Set corpus.context={limit} for all models."
+            f"{encoder.spec.name} takes {limit} tokens; corpus.context is {context}. "
+            f"Set corpus.context={limit} for all models."
         )
     encoder.select("last")
     prefix = own_prefix(encoder.tokenizer) if released else () if encoder.start is None else (encoder.start,)
@@ -142,23 +145,23 @@ def document_bits(
                 progress(number + 1, len(texts), "")
     if lossy:
         log.warning(
-            "%s: its tokenizer does not give back %d of %d documents as they were; what it drops costs no bits, so that its bits per "
-            "byte are too low.", encoder.spec.name, lossy, len(texts),
+            "%s: its tokenizer does not give back %d of %d documents as they were; what it drops costs no bits, so "
+            "that its bits per byte are too low.", encoder.spec.name, lossy, len(texts),
         )  # fmt: skip
     return Bits(bits, np.array([len(text.encode()) for text in texts]), tokens, lossy, released)
 
 
 def own_prefix(tokenizer: object) -> tuple[int, ...]:
-    """The special tokens that a tokenizer puts before a text by itself."""
-    made = tokenizer("a", return_special_tokens_mask=True)  # type: ignore[operator]
-    special = made["special_tokens_mask"]
-    return tuple(made["input_ids"][: special.index(0)])
+    """The special tokens that a tokenizer adds before a text."""
+    encoding = tokenizer("a", return_special_tokens_mask=True)  # type: ignore[operator]
+    special = encoding["special_tokens_mask"]
+    return tuple(encoding["input_ids"][: special.index(0)])
 
 
 def _score(
     encoder: LanguageEncoder, waiting: list[tuple[int, Tokens]], which: str, budget: Budget, bits: np.ndarray
 ) -> None:
-    """Adds the bits of windows to their documents' in place."""
+    """Adds the bits of windows to those of their documents in place."""
     for batch in pack([len(tokens) for _, tokens in waiting], budget.tokens):
         longest = len(waiting[batch[0]][1])
         for part, encoded in encode_within(encoder.encode, [waiting[i][1] for i in batch], longest, budget):

@@ -1,4 +1,4 @@
-"""Documents to measure bits per byte on: captions, a folder of text files, or a text dataset of the Hub."""
+"""Documents for bits per byte: captions, a folder of text files, or a text dataset of the Hub."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from platorep.data.tables import read_text
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents in order, and what names them.
+    """Ordered documents with a name.
 
     Attributes:
-        name: of the corpus, with its revision where it has one.
+        name: name of the corpus, with its revision, if any.
         texts: the documents.
     """
 
@@ -41,16 +41,16 @@ class Corpus:
 
 
 def read_corpus(spec: CorpusSpec, samples: Samples | None = None) -> Corpus:
-    """The documents of a corpus, whole ones in its order until `max_bytes` is reached.
+    """Reads whole documents of a corpus in order until `max_bytes` is reached.
 
     Args:
-        spec: which.
-        samples: of the dataset whose captions are the documents, for source "captions".
+        spec: the corpus.
+        samples: samples of the dataset whose captions are the documents, for source "captions".
 
     Raises:
-        SpecError: source "folder" without a folder, or "captions" without samples.
-        DataError: no documents, an empty one, or a file that is not UTF-8.
-        AssetError: the Hub's dataset cannot be had.
+        SpecError: source "folder" has no folder, or "captions" has no samples.
+        DataError: there are no documents, a document is empty, or a file is not UTF-8.
+        AssetError: the dataset cannot be fetched from the Hub.
     """
     if spec.source == "captions":
         if samples is None:
@@ -100,7 +100,7 @@ def _files(spec: CorpusSpec) -> Iterator[tuple[str, str]]:
 
 
 def _rows(spec: CorpusSpec) -> tuple[str, Iterator[tuple[str, str]]]:
-    """Rows of a dataset of the Hub, of which only the first files are fetched, or of a local folder in its formats."""
+    """Rows of a Hub dataset, of which only the necessary first files are fetched, or of a local folder."""
     from platorep.assets import resolve_revision
     from platorep.data import repositories
 

@@ -23,17 +23,17 @@ def corpus_bits(
     tokens: int | None = None,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> CompetenceTable:
-    """Bits per byte of one model over a corpus; no rows where the model gives no probabilities.
+    """Bits per byte of one model over a corpus; no rows if the model gives no probabilities.
 
     Args:
         model: a resolved spec of a transformers language model.
-        spec: windows of the corpus; `released` adds the paper's released convention as a measure of its own.
-        corpus: what `competence.corpora.read_corpus` read.
-        device: where to compute.
-        tokens: of a batch; None finds the budget.
-        progress: told of documents done.
+        spec: windows of the corpus; `released` adds the paper's released convention as another measure.
+        corpus: the corpus, as returned by `competence.corpora.read_corpus`.
+        device: the device.
+        tokens: tokens per batch; None derives the budget from the device.
+        progress: called with the number of documents done.
 
-    Cost: one forward pass a window.
+    Cost: one forward pass per window.
     """
     from platorep.competence.bits import document_bits
     from platorep.extract.batches import Budget, free_memory

@@ -1,4 +1,4 @@
-"""What extraction measured in passing: bits per byte of the captions, and the number of parameters."""
+"""Measures from extraction: bits per byte of the captions, and the number of parameters."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ EXTRACTED = ("bits_per_byte", "bits_per_byte_released", "parameters")
 
 
 def from_features(features: Iterable[FeatureSet]) -> CompetenceTable:
-    """The measures that extraction left in the manifests, one row a (model, measure); models without any have none.
+    """The measures in the manifests of extractions, with one row per model and measure.
 
-    `bits_per_byte` is total bits over total UTF-8 bytes of the captions, every byte scored; lower is better.
+    `bits_per_byte` is total bits over total UTF-8 bytes of the captions, where every byte is scored; lower is better.
     `bits_per_byte_released` is the paper's released convention. `parameters` counts the model's weights.
     """
     rows = []
-    for one in features:
-        spec = one.spec
+    for feature_set in features:
+        spec = feature_set.spec
         for measure in EXTRACTED:
-            value = one.scalars.get(measure)
+            value = feature_set.scalars.get(measure)
             if value is None:
                 continue
             rows.append(
                 {
                     "model": spec.model.name,
-                    "key": one.key,
+                    "key": feature_set.key,
                     "modality": spec.model.modality,
                     "family": spec.model.family,
                     "measure": measure,
                     "value": float(value),
-                    "standard_error": one.scalars.get(f"{measure}_standard_error", math.nan),
+                    "standard_error": feature_set.scalars.get(f"{measure}_standard_error", math.nan),
                     "task": ""
                     if measure == "parameters"
-                    else f"captions of {spec.dataset.name} ({one.n}, {one.digest[:12]})",
+                    else f"captions of {spec.dataset.name} ({feature_set.n}, {feature_set.digest[:12]})",
                     "source": "measured",
                     "provenance": "",
                 }

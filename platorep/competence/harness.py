@@ -1,4 +1,4 @@
-"""Result files of lm-evaluation-harness: 0.4 and later, 0.3 and earlier, and the Open LLM Leaderboard's."""
+"""Reads result files of lm-evaluation-harness (all versions) and of the Open LLM Leaderboard."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from platorep.data.tables import read_text
 
 
 PREFERRED = ("acc_norm", "exact_match,strict-match", "exact_match", "acc", "em", "f1")
-"""Which of a task's figures is the task's score, first match first; the others are measures of their own."""
+"""Metrics in order of preference for the score of a task; other metrics are separate measures."""
 
 MAIN = "main"
-"""The branch of a repository that is meant where no revision is named."""
+"""The default branch of a repository."""
 
 _OTHER_WEIGHTS = (
     "peft",
@@ -33,18 +33,18 @@ _OTHER_WEIGHTS = (
     "gptqmodel",
     "quantization",
 )
-"""Arguments of the harness that load other weights than the repository's own, beside its 8 and 4 bits."""
+"""Arguments of the harness, other than those for 8 and 4 bits, that load other weights than the repository's."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Which weights a model has: the same score belongs to the same weights only.
+    """The weights of a model. Scores only apply to the same weights.
 
     Attributes:
-        id: repository of the Hub, or whatever else the model is called by.
+        id: repository of the Hub, or another name of the model.
         revision: branch, tag or commit.
-        commit: the commit that was loaded, where it is known.
-        variant: what was done to the weights, such as "4bit" or "peft=org/adapter"; empty where nothing was.
+        commit: the loaded commit, if known.
+        variant: modification of the weights, such as "4bit" or "peft=org/adapter"; empty for original weights.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Weights:
     def are_those_of(self, spec: ModelSpec) -> bool:
         """Whether a model of a suite has these weights: same id or name, revision and variant.
 
-        Weights from an asset are not those of the repository that `spec.id` names; such a model goes by its name.
+        Weights from an asset are not those of the repository `spec.id`; such a model is matched by its name.
         """
         theirs = weights_of(spec)
         named = self.id == spec.name or (self.id == spec.id and spec.asset is None)
@@ -79,7 +79,7 @@ def weights_of(spec: ModelSpec) -> Weights:
 
 
 def _same(a: str, b: str) -> bool:
-    """Whether two revisions are one; a commit may be cut short."""
+    """Whether two revisions are equal; commits may be abbreviated."""
     short, long = sorted((a, b), key=len)
     return a == b or (len(short) >= 7 and re.fullmatch("[0-9a-f]+", long) is not None and long.startswith(short))
 
@@ -95,12 +95,12 @@ class Figure:
 
 
 def read_harness(path: Path) -> tuple[Weights, list[Figure]]:
-    """The weights that a result file is of, and all figures in it.
+    """Reads the weights and all figures of a result file.
 
-    The task's score (`PREFERRED`) is the measure named after the task, any other metric is "<task>_<metric>".
+    The score of a task (`PREFERRED`) is the measure named after the task; other metrics are named "<task>_<metric>".
 
     Raises:
-        DataError: no such file, or one that does not say which model it is of.
+        DataError: the file does not exist, or does not state the model.
     """
     try:
         read = json.loads(read_text(path))
@@ -138,7 +138,7 @@ def _figures(key: str, values: dict[str, Any], read: dict[str, Any]) -> Iterator
 
 
 def _weights(read: dict[str, Any]) -> Weights | None:
-    """The model's weights, where the versions of the format have kept them; None where there is no name."""
+    """The weights of the model in any version of the format; None if there is no name."""
     config, general = _mapping(read, "config"), _mapping(read, "config_general")
     arguments = config.get("model_args")
     if isinstance(arguments, str):
@@ -152,7 +152,7 @@ def _weights(read: dict[str, Any]) -> Weights | None:
     commit = config.get("model_sha") or general.get("model_sha") or ""
     variants = [bits for bits in ("8bit", "4bit") if _is_set(arguments.get(f"load_in_{bits}"))]
     if (kind := arguments.get("bnb_4bit_quant_type", "fp4")) != "fp4" and variants == ["4bit"]:
-        variants = [f"4bit {kind}"]  # which rounds to other values than the library's default
+        variants = [f"4bit {kind}"]  # rounds to other values than the default of the library
     variants += [f"{word}={arguments[word]}" for word in _OTHER_WEIGHTS if _is_set(arguments.get(word))]
     return Weights(name, str(revision), str(commit), ", ".join(variants))
 
@@ -162,7 +162,7 @@ def _is_set(value: Any) -> bool:
 
 
 def _task(key: str, read: dict[str, Any]) -> tuple[str, Any]:
-    """Task and number of shots; the leaderboard writes "harness|hellaswag|10"."""
+    """Task and number of shots; keys of the leaderboard have the form "harness|hellaswag|10"."""
     if key.count("|") >= 2:
         _, task, shots = key.split("|")[:3]
         return task, shots if shots.isdecimal() else None
@@ -170,7 +170,7 @@ def _task(key: str, read: dict[str, Any]) -> tuple[str, Any]:
 
 
 def _values(values: dict[str, Any]) -> dict[str, tuple[float, float]]:
-    """Value and standard error by metric; the filter "none" of new files is left out of the name."""
+    """Value and standard error by metric, without the filter "none" of new files."""
     figures = {}
     for name, value in values.items():
         metric, _, kind = name.partition(",")
@@ -188,7 +188,7 @@ def _mapping(read: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def to_number(value: Any) -> float:
-    """The value as a float, NaN where it is none ("N/A", "", null)."""
+    """Converts a value to float; NaN if it is not a number ("N/A", "", null)."""
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

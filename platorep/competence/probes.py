@@ -1,4 +1,4 @@
-"""Linear probes: what a linear classifier reads off stored features of pictures."""
+"""Linear probes: the accuracy of linear classifiers of stored features of pictures."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from platorep.core.samples import Samples
 
 
 VERSION = 1
-"""Raised whenever the numbers change."""
+"""Incremented when the numbers change."""
 
 SAMPLES = 10_000
-"""Most samples to train on, and most to validate on (PRH, App. C.1)."""
+"""Largest numbers of training and validation samples (PRH, App. C.1)."""
 
 SOLVED = 0.8
-"""A task counts as solved from this share of the best model's accuracy (PRH, Fig. 2)."""
+"""Least share of the best model's accuracy for which a task counts as solved (PRH, Fig. 2)."""
 
 GRID = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Inverse strengths of the regularisation (scikit-learn's C) that cross-validation chooses among, for standardised features."""
+"""Candidates for the inverse regularisation strength (scikit-learn's C); the features are standardised."""
 
 FOLDS = 3
 LEAST = 10
-"""Samples that a class must have, both parts together; rarer classes are left out."""
+"""Least number of samples per class in both parts together; rarer classes are left out."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a linear probe reached.
+    """The result of a linear probe.
 
     Attributes:
-        accuracy: share of validation samples classified rightly, in [0, 1].
-        standard_error: binomial, of the validation samples.
-        chance: accuracy of always saying the training samples' commonest class.
-        c: the chosen inverse strength of the regularisation.
-        classes: how many.
-        train: training samples.
-        validation: validation samples.
+        accuracy: share of correctly classified validation samples, in [0, 1].
+        standard_error: binomial standard error over the validation samples.
+        chance: accuracy of always predicting the most frequent class of the training samples.
+        c: the selected inverse regularisation strength.
+        classes: number of classes.
+        train: number of training samples.
+        validation: number of validation samples.
     """
 
     accuracy: float
@@ -55,21 +55,23 @@ class Probe:
 
 
 def probe(x: np.ndarray, y: Sequence[str], x_new: np.ndarray, y_new: Sequence[str], *, seed: int = 0) -> Probe:
-    """Multinomial logistic regression on standardised features, L2-regularised by `FOLDS`-fold cross-validated accuracy.
+    """Multinomial logistic regression on standardised features with an L2 penalty.
 
-    Features are centred and scaled by the training samples' mean and deviation, then rotated to the span of the training
-    samples; that leaves the penalty and so the classifier as it is, and spares fitting more weights than there are samples.
-    The solver is scikit-learn's L-BFGS.
+    The penalty is chosen by the accuracy in `FOLDS`-fold cross-validation.
+
+    Features are standardised by the mean and deviation of the training samples, and then rotated to their span. The
+    rotation does not change the penalty or the classifier, and avoids fitting more weights than samples. The solver is
+    scikit-learn's L-BFGS.
 
     Args:
         x: training features, shape (n, d).
         y: their classes, at least two.
         x_new: validation features, shape (m, d).
         y_new: their classes.
-        seed: of the folds.
+        seed: seed of the folds.
 
     Raises:
-        DataError: fewer than two classes, or a class with fewer samples than there are folds.
+        DataError: there are fewer than two classes, or a class has fewer samples than there are folds.
 
     Cost: (folds * len(GRID) + 1) fits over n samples of min(n, d) features.
     """
@@ -110,7 +112,7 @@ def probe(x: np.ndarray, y: Sequence[str], x_new: np.ndarray, y_new: Sequence[st
 
 
 def standardised(x: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both parts centred and scaled by the first one's mean and standard deviation, float64; constant features become 0."""
+    """Standardises both parts by the mean and deviation of the first, in float64; constant features become 0."""
     x, x_new = x.astype(np.float64), x_new.astype(np.float64)
     mean, scale = x.mean(0), x.std(0)
     live = scale > 1e-12 * (np.abs(mean) + 1)
@@ -119,11 +121,11 @@ def standardised(x: np.ndarray, x_new: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def labels(samples: Samples, rule: str) -> list[str]:
-    """The class of every sample by a task's rule: "category", "part:0" or "factor:size" (see `TaskSpec`).
+    """The class of every sample by the rule of a task: "category", "part:0" or "factor:size" (see `TaskSpec`).
 
     Raises:
-        DataError: the samples have no categories, or one lacks the part or factor.
-        SpecError: it is no rule.
+        DataError: the samples have no categories, or a category lacks the part or factor.
+        SpecError: the rule is invalid.
     """
     kind, _, name = rule.partition(":")
     if samples.categories is None:
@@ -132,22 +134,24 @@ def labels(samples: Samples, rule: str) -> list[str]:
         return list(samples.categories)
     if kind == "part" and name.isdigit():
         parts = [category.split("/") for category in samples.categories]
-        if short := next((one for one in samples.categories if one.count("/") < int(name)), None):
+        if short := next((category for category in samples.categories if category.count("/") < int(name)), None):
             raise DataError(f"label is {rule!r}, but the category {short!r} has fewer parts.")
-        return [one[int(name)] for one in parts]
+        return [category_parts[int(name)] for category_parts in parts]
     if kind == "factor" and name:
-        found = [dict(pair.partition("=")[::2] for pair in category.split(",")) for category in samples.categories]
-        if lacking := next((one for one in found if name not in one), None):
+        factors = [dict(pair.partition("=")[::2] for pair in category.split(",")) for category in samples.categories]
+        if lacking := next((values for values in factors if name not in values), None):
             raise unknown_name("factor of the pictures", name, lacking)
-        return [one[name] for one in found]
+        return [values[name] for values in factors]
     raise SpecError(f"label is {rule!r}; expected category, part:0 (of categories with slashes) or factor:NAME.")
 
 
 def split(classes: Sequence[str], held_out: float, *, seed: int = 0) -> tuple[list[int], list[int]]:
-    """Rows to train on and to validate on: a stratified share `held_out` for validation, classes rarer than `LEAST` left out.
+    """Splits rows into a training set and a stratified validation set.
+
+    The validation set has the share `held_out` of the rows. Classes with fewer than `LEAST` rows are left out.
 
     Raises:
-        SpecError: `held_out` is no share.
+        SpecError: `held_out` is not between 0 and 1.
         DataError: fewer than two classes are left.
     """
     from sklearn.model_selection import train_test_split
@@ -167,7 +171,7 @@ def split(classes: Sequence[str], held_out: float, *, seed: int = 0) -> tuple[li
 def frequent(classes: Sequence[str], least: int = LEAST) -> list[int]:
     """Rows whose class has at least `least` samples, in order."""
     counts = Counter(classes)
-    return [row for row, one in enumerate(classes) if counts[one] >= least]
+    return [row for row, label in enumerate(classes) if counts[label] >= least]
 
 
 def subsample(rows: Sequence[int], seed: int = 0) -> list[int]:
@@ -177,16 +181,17 @@ def subsample(rows: Sequence[int], seed: int = 0) -> list[int]:
 
 
 def share_solved(accuracies: pd.DataFrame, solved: float = SOLVED) -> pd.Series:
-    """Share of tasks that each model solves, in [0, 1]: those where it reaches `solved` times the best model's accuracy.
+    """Share of tasks that each model solves, in [0, 1].
 
-    The best model's share is of the models at hand, as in the paper: leaving one out can change the others' shares.
+    A model solves a task if it reaches `solved` times the accuracy of the best model. As in the paper, "best" refers to
+    the given models, so leaving one out can change the shares of the others.
 
     Args:
-        accuracies: models down, tasks across, no gaps.
-        solved: the share of the best accuracy from which on a task counts.
+        accuracies: models as rows and tasks as columns, without missing values.
+        solved: the least share of the best accuracy for which a task counts as solved.
 
     Raises:
-        DataError: there is a gap.
+        DataError: a value is missing.
     """
     if accuracies.isna().any(axis=None):
         model, task = accuracies.stack(future_stack=True).pipe(lambda s: s.index[s.isna()])[0]

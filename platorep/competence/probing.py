@@ -24,17 +24,18 @@ def probe_accuracy(
     train: tuple[Features, Samples],
     validation: tuple[Features, Samples] | None,
 ) -> CompetenceTable:
-    """One model's accuracy on one task by logistic regression on one layer.
+    """The accuracy of one model on one task, by logistic regression on one layer.
 
     Args:
-        task: how classes are read, and which share of the samples is held out.
+        task: the rule of classes, and the share of samples that is held out.
         layer: last, an index, or depth:0.5.
         train: features and samples of the training pictures.
-        validation: of the validation pictures; None holds out a stratified share of the training pictures.
+        validation: features and samples of the validation pictures; None holds out a stratified share of the training
+            pictures.
 
     Raises:
-        SpecError: `layer` names several layers.
-        DataError: too few samples of a class.
+        SpecError: `layer` selects several layers.
+        DataError: a class has too few samples.
     """
     features, samples = train
     classes = probes.labels(samples, task.label)
@@ -74,11 +75,11 @@ def share_solved(
 ) -> CompetenceTable:
     """The share of tasks that each model solves, `vtab_solved`: as good as the best model, within the test's error.
 
-    Models without every task are named and left out.
+    Models that were not probed on every task are logged and left out.
 
     Args:
         accuracies: rows of `probe_accuracy`.
-        models: of the suite, in its order.
+        models: the models of the suite, in order.
         probe: name of the set of tasks.
         missing: tasks that could not be probed for any model.
     """
@@ -100,7 +101,7 @@ def layer_of(features: Features, layer: str) -> int:
     """Index of the probed layer among the stored ones.
 
     Raises:
-        SpecError: `layer` names several layers.
+        SpecError: `layer` selects several layers.
     """
     from platorep.models.base import parse_layers
 

@@ -1,4 +1,4 @@
-"""Rows of the competence table, and the parts of it that are kept on disk."""
+"""Rows of the competence table, and the parts of it that are stored on disk."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def row(
 
 
 def table(rows: Iterable[dict[str, Any]]) -> CompetenceTable:
-    """The table of some rows; without rows, an empty one."""
+    """Builds a table from rows; empty without rows."""
     return CompetenceTable.from_frame(pd.DataFrame(list(rows), columns=list(COMPETENCE_COLUMNS)))
 
 
@@ -47,17 +47,17 @@ def kept(
     *,
     overwrite: bool = False,
 ) -> CompetenceTable:
-    """A part of the table from disk, or made and written there.
+    """Reads a part of the table from disk, or computes and writes it.
 
-    The model's present name and family take the place of the stored ones, as no key covers them.
+    The current name and family of the model replace the stored ones, because keys do not cover them.
 
     Args:
-        folder: of the parts.
-        name: for people, in the file's name.
-        determines: all that the part depends on, as JSON values.
-        make: called where the part is not there.
-        model: whose part it is.
-        overwrite: make it again in any case.
+        folder: the folder of the parts.
+        name: a readable name, for the file name.
+        determines: everything that the part depends on, as JSON values.
+        make: computes the part if it is not stored.
+        model: the model of the part.
+        overwrite: whether to compute a stored part again.
     """
     path = folder / f"{slug(name)}--{digest(determines)}.parquet"
     if path.is_file() and not overwrite:

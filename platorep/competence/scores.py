@@ -1,4 +1,4 @@
-"""Downstream scores that others measured: published values, lm-evaluation-harness results, and CSV files."""
+"""Downstream scores from other sources: published values, lm-evaluation-harness results, and CSV files."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ log = logging.getLogger(__name__)
 __all__ = ["PREFERRED", "PUBLISHED", "SOURCES", "merged", "published", "read_scores"]
 
 PUBLISHED = Path(__file__).with_name("published.csv")
-"""HellaSwag, GSM8K and more of the paper's language models, by Hub id, each with its protocol and source."""
+"""HellaSwag, GSM8K and other scores of the paper's language models by Hub id, with protocol and source."""
 
 SOURCES = ("measured", "imported", "published")
-"""From the most to the least trusted."""
+"""Sources from the most to the least trusted."""
 
 
 def published(models: Iterable[ModelSpec]) -> CompetenceTable:
-    """What is published of these models: rows marked source=published, each with its protocol and where it is from.
+    """Published scores of models: rows with source=published, and their protocol and origin.
 
-    Models are known by their Hub id. The values are of the main revision's weights as they are: other revisions,
-    quantised copies, and random or noisy weights have none.
+    Models are identified by their Hub id. The values apply to the unmodified weights of the main revision. Other
+    revisions, quantised models, and random or noisy weights have no published scores.
     """
     known = pd.read_csv(PUBLISHED, dtype={"value": float}, keep_default_na=False)
     rows, others = [], []
@@ -50,18 +50,18 @@ def published(models: Iterable[ModelSpec]) -> CompetenceTable:
 
 
 def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
-    """Scores of the suite's models in a file: lm-evaluation-harness JSON, old or new, or CSV.
+    """Reads scores of the models of a suite from lm-evaluation-harness JSON, old or new, or CSV.
 
-    A harness file goes to the models that have its weights: id, revision, quantisation and adapter must agree. A row of
-    a CSV (columns model, measure, value; if you like standard_error, task, provenance) goes to the model of that name
-    in the suite, else to the models whose weights are those of the Hub's id as they are. What no model takes is named.
+    A harness file is assigned to the models with the same weights: id, revision, quantisation and adapter must agree. A
+    row of a CSV file (columns model, measure, value; optionally standard_error, task, provenance) is assigned to the
+    model of that name, else to the models with the unmodified weights of that Hub id. Unassigned scores are logged.
 
     Args:
         path: a .json or .csv file.
-        models: the suite's.
+        models: the models of the suite.
 
     Raises:
-        DataError: a file that is neither, that has scores of no model of the suite, or a value that is not a number.
+        DataError: the file has another format, contains no scores of the suite, or has a value that is not a number.
     """
     if not path.is_file():
         problem = "is not a regular file" if path.exists() else "does not exist"
@@ -94,7 +94,7 @@ def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
 
 
 def _owners(whose: Weights | str, models: Sequence[ModelSpec]) -> list[ModelSpec]:
-    """The models that a score belongs to, given the weights that it is of or what a CSV calls them."""
+    """The models that a score belongs to, given its weights, or the name in a CSV file."""
     if isinstance(whose, str):
         named = [spec for spec in models if spec.name == whose]
         return named or _owners(Weights(whose), models)
@@ -102,14 +102,14 @@ def _owners(whose: Weights | str, models: Sequence[ModelSpec]) -> list[ModelSpec
 
 
 def _stranger(whose: Weights | str, models: Sequence[ModelSpec]) -> str:
-    """What a score is of that no model takes, and which models of the same id there are."""
+    """Describes the weights of an unassigned score, and models with the same id."""
     name = whose if isinstance(whose, str) else whose.id
     kin = ", ".join(f"{spec.name} is {weights_of(spec)}" for spec in models if name in (spec.name, spec.id))
     return f"{whose} (but {kin})" if kin else str(whose)
 
 
 def merged(tables: Iterable[CompetenceTable]) -> CompetenceTable:
-    """All rows of some tables, but of a (model, measure) only those of its most trusted source (`SOURCES`)."""
+    """Merges tables; for each model and measure, only rows of the most trusted source (`SOURCES`) are kept."""
     frame = CompetenceTable.concatenate(tables).frame
     rank = frame.source.map({name: place for place, name in enumerate(SOURCES)}).astype("int64")
     best = rank.groupby([frame.model, frame.measure]).transform("min")

@@ -1,1 +1,1 @@
-"""Specs, store, results, provenance and errors: the types every other room speaks. Loads without torch."""
+"""Specs, store, results, provenance and errors: the types that all subpackages share. Does not import torch."""

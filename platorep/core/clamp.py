@@ -13,11 +13,11 @@ ClipRule = Literal["exact", "approximate", "none"]
 
 @dataclass(frozen=True)
 class Clamp:
-    """A rule for the threshold at which |features| are clamped, taken once a model over all layers together.
+    """A rule for the threshold at which |features| are clamped. One threshold holds for all layers of a model.
 
     Args:
-        rule: "exact" is the quantile of all values; "approximate" the mean over samples of each sample's own quantile,
-            as the PRH's released command line does by default; "none" leaves the features as they are.
+        rule: "exact" takes the quantile of all values. "approximate" averages the quantiles of the samples, as the
+            PRH's released command line does by default. "none" does not clamp.
         quantile: of |features|, in (0, 1).
 
     Raises:
@@ -39,5 +39,5 @@ class Clamp:
 
     @property
     def id(self) -> str:
-        """The rule as tables write it: "exact(0.95)", "none"."""
+        """The rule as written in tables, such as "exact(0.95)" or "none"."""
         return "none" if self.rule == "none" else f"{self.rule}({self.quantile:g})"

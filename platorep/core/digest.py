@@ -1,4 +1,4 @@
-"""The short hash that names what determines a result."""
+"""Short hashes that serve as keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 DIGITS = 12
-"""Hex digits of a key: 48 bits, so that among a million keys two collide with a chance of one in five hundred."""
+"""Hex digits of a key (48 bits): among a million keys, two collide with a probability of one in five hundred."""
 
 
 def digest(value: Any) -> str:

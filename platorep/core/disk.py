@@ -1,4 +1,4 @@
-"""What the file system refuses, said in one sentence: the path, the cause, the remedy."""
+"""Errors of the file system, as one sentence with the path, the cause and the remedy."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ PROBE = 1 << 16
 
 
 def disk_error(error: OSError, path: Path | str | None = None) -> DiskError:
-    """The error in one sentence that names the path, the cause and the remedy.
+    """Describes an error of the file system in one sentence: the path, the cause and the remedy.
 
     Args:
-        error: what the system or a library raised.
+        error: raised by the system or a library.
         path: the file or folder to name; the error's own file name by default.
     """
     path = Path(path if path is not None else error.filename or ".")
@@ -57,7 +57,7 @@ def disk_error(error: OSError, path: Path | str | None = None) -> DiskError:
 def disk_errors(path: Path | str) -> Iterator[None]:
     """Turns every OSError within the block into a `DiskError` that names `path`.
 
-    safetensors raises errors of its own for what the system refuses; they are recognised by the system's error number.
+    safetensors wraps errors of the system in its own type; they are recognised by the system's error number.
     """
     try:
         yield
@@ -72,10 +72,10 @@ def disk_errors(path: Path | str) -> Iterator[None]:
 
 @contextmanager
 def disk_errors_of_the_system(folder: Path | str | None = None) -> Iterator[None]:
-    """Turns an OSError that has a number of the system's into a `DiskError`; others pass.
+    """Turns an OSError with a system error number into a `DiskError`; other errors pass.
 
-    Libraries raise OSError for other things too, without a number: those are no errors of a disk. The error names its own
-    path, or `folder` where it has none.
+    Libraries also raise OSError without a number for errors that do not concern the disk. The message names the path of
+    the error, or `folder` if it has none.
     """
     try:
         yield
@@ -86,10 +86,10 @@ def disk_errors_of_the_system(folder: Path | str | None = None) -> Iterator[None
 
 
 def check_writable(folder: Path | str) -> None:
-    """Makes a folder if need be, and writes and removes a small file in it.
+    """Creates a folder if it does not exist, and checks that a small file can be written in it.
 
     Raises:
-        DiskError: it cannot be made or written; says why and what to do.
+        DiskError: the folder cannot be created or written to.
     """
     probe = Path(folder) / f".probe-{uuid.uuid4().hex[:8]}"
     with disk_errors(folder):
@@ -102,7 +102,7 @@ def check_writable(folder: Path | str) -> None:
 
 
 def _obstacle(path: Path) -> str | None:
-    """What stands on the way to `path`, if a file or a broken link does where a folder is needed."""
+    """Describes a file or broken link on the way to `path` where a folder is needed; None if there is none."""
     for place in (*reversed(path.parents), path):
         try:
             if place.is_symlink() and not place.exists():

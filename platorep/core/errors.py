@@ -1,4 +1,4 @@
-"""Errors that a user can cause, each with what was got, what was expected and how to mend it."""
+"""Errors that a user can cause. Messages state the value, what was expected, and how to fix it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class PlatorepError(Exception):
 
 
 class SpecError(PlatorepError, ValueError):
-    """A spec or a configuration value is not what it must be."""
+    """A spec or a configuration value is invalid."""
 
 
 class UnknownNameError(PlatorepError, KeyError):
@@ -30,14 +30,14 @@ class FeatureError(PlatorepError, ValueError):
 
 
 class NoVariationError(FeatureError):
-    """A layer in which all samples are alike: a property of the data and no fault, but nothing to compare."""
+    """A layer in which all samples are equal. The data are valid, but there is nothing to compare."""
 
 
 class StoreError(PlatorepError, RuntimeError):
     """Stored features or results that are missing, damaged or made from another spec.
 
     Attributes:
-        fault: what is wrong, without the remedy: for those who apply it themselves.
+        fault: the message without the remedy, for callers that apply the remedy themselves.
     """
 
     def __init__(self, fault: str, remedy: str = "") -> None:
@@ -50,20 +50,20 @@ class DiskError(StoreError):
 
 
 class AmbiguousError(StoreError):
-    """Several stored things fit what was asked for."""
+    """Several stored items match a request."""
 
 
 class AssetError(PlatorepError, RuntimeError):
-    """A pinned file that could not be fetched, or whose SHA-256 is not the pinned one."""
+    """A pinned file that could not be fetched, or whose SHA-256 differs from the pinned one."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """The error for a name that is not in `known`, with the nearest names first.
 
     Args:
-        kind: what the name stands for, in the singular: "model", "suite", "metric".
-        name: what the user wrote.
-        known: every name that would have been right.
+        kind: the kind of object, in the singular: "model", "suite", "metric".
+        name: the name that the user wrote.
+        known: all valid names.
     """
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

@@ -1,4 +1,4 @@
-"""Features of one model: what the engines ask of them, and the forms that need no store.
+"""Features of one model: the interface that the engines use, and implementations that need no store.
 
 `core.stored.FeatureSet` reads features from disk. `ArrayFeatures` has them in memory, and `Subset` shows some of the
 samples of other features.
@@ -30,15 +30,15 @@ class Features(Protocol):
 
     @property
     def key(self) -> str:
-        """Names the content: equal keys mean equal features."""
+        """Key of the content: equal keys mean equal features."""
 
     @property
     def dataset(self) -> str:
-        """The dataset's name as tables write it, "<name>--<key>" for stored features."""
+        """The dataset's name as written in tables, "<name>--<key>" for stored features."""
 
     @property
     def content(self) -> str:
-        """Hash of all values, which what is made from them records."""
+        """Hash of all values; results computed from the features record it."""
 
     @property
     def n(self) -> int:
@@ -46,7 +46,7 @@ class Features(Protocol):
 
     @property
     def digest(self) -> str:
-        """Digest of the ordered sample ids: only features of equal digests may be compared."""
+        """Digest of the ordered sample ids: only features with equal digests can be compared."""
 
     @property
     def layers(self) -> Sequence[Layer]:
@@ -54,10 +54,10 @@ class Features(Protocol):
 
     @property
     def spec(self) -> ExtractSpec:
-        """What the features were made from."""
+        """The spec that the features were extracted from."""
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """One layer as float32, shape (n, dim), or the given rows of it; the caller may write into it."""
+        """One layer as float32, shape (n, dim), or the given rows of it. The caller may modify the tensor."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class ArrayFeatures:
 
     Args:
         name: of the model.
-        tensors: one tensor a layer, shape (n, dim); the same n for all.
+        tensors: one tensor per layer, shape (n, dim), with the same n.
         dataset: name of the data.
         modality: of the model.
-        layer_names: one name a layer; layer.0, layer.1, ... by default.
+        layer_names: one name per layer; layer.0, layer.1, ... by default.
     """
 
     name: str
@@ -111,12 +111,12 @@ class ArrayFeatures:
 
 @dataclass(frozen=True)
 class Subset:
-    """Some of the samples of other features, with the same layers.
+    """A subset of the samples of other features, with the same layers.
 
     Args:
         whole: the features of all samples.
-        places: which samples, by ascending place in the whole's order.
-        label: says how they were chosen; part of the dataset's name and of the digest.
+        places: ascending indices of the chosen samples.
+        label: describes the choice; part of the dataset's name and of the digest.
     """
 
     whole: Features
@@ -125,46 +125,46 @@ class Subset:
 
     @property
     def name(self) -> str:
-        """As of the whole."""
+        """That of the whole."""
         return self.whole.name
 
     @property
     def key(self) -> str:
-        """As of the whole: the digest tells the samples apart."""
+        """The key of the whole; the digest distinguishes the samples."""
         return self.whole.key
 
     @property
     def dataset(self) -> str:
-        """The whole's, with the label behind it."""
+        """That of the whole, followed by the label."""
         return f"{self.whole.dataset}[{self.label}]"
 
     @property
     def content(self) -> str:
-        """The whole's, with the label behind it."""
+        """That of the whole, followed by the label."""
         return f"{self.whole.content}[{self.label}]"
 
     @property
     def n(self) -> int:
-        """Number of samples that are left."""
+        """Number of chosen samples."""
         return len(self.places)
 
     @property
     def digest(self) -> str:
-        """The whole's, with the label behind it."""
+        """That of the whole, followed by the label."""
         return f"{self.whole.digest}[{self.label}]"
 
     @property
     def layers(self) -> Sequence[Layer]:
-        """As of the whole."""
+        """That of the whole."""
         return self.whole.layers
 
     @property
     def spec(self) -> ExtractSpec:
-        """As of the whole."""
+        """That of the whole."""
         return self.whole.spec
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """The chosen rows of a layer, or the given ones among them."""
+        """The chosen rows of a layer, or the given rows among them."""
         return self.whole.load(layer, device=device)[self.places[rows or slice(None)]]
 
 

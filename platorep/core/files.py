@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and that say of themselves whether they have changed."""
+"""Files that are written atomically and carry checksums of their content."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ __all__ = [
 ]
 
 CHECKSUM = "checksum"
-"""Field of a JSON record that holds the hash of all the rest."""
+"""Field of a JSON record that holds the hash of all other fields."""
 
 _FACTS, _CODE = b"platorep", b"platorep.checksum"
-"""Keys of a parquet file's metadata: what `write_parquet` was told, and the hash of that and of all values."""
+"""Keys of a parquet file's metadata: the facts given to `write_parquet`, and the hash of the facts and all values."""
 
 _LONGEST = 80
-"""Characters of a slug: two of them, a metric and a key still make a file name."""
+"""Characters of a slug: two slugs, a metric and a key fit into a file name."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Calls `write` with a path of the same name in a temporary folder beside `path`, then renames the file to `path`.
 
-    A reader sees the old file, the new one, or none; never a part of one. Two writers racing leave one of the two
-    whole. What a kill leaves is removed when the folder is next written (`temporary_folder`).
+    A reader sees the old file, the new file or none, never a part of one. Of two concurrent writers, one wins.
+    Leftovers of a killed process are removed when the folder is next written to (`temporary_folder`).
 
     Raises:
         DiskError: the disk is full or read-only, a permission is missing, or a file stands where a folder is needed.
@@ -63,9 +63,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def link_latest(target: Path, link: Path) -> None:
-    """Makes `link` a relative symbolic link to `target`, which lies beside it, in one step; an older link is replaced.
+    """Atomically creates or replaces the relative symbolic link `link` to `target` in the same folder.
 
-    A file system without symbolic links is left without the link.
+    Does nothing on file systems without symbolic links.
     """
     with suppress(OSError), temporary_folder(link.parent) as folder:
         os.symlink(target.name, folder / link.name)
@@ -81,12 +81,12 @@ def sha256_file(path: Path) -> str:
 def slug(name: str) -> str:
     """`name` as one path component: letters, digits, dot, dash and underscore; anything else becomes "-".
 
-    At most 80 characters. Different names may have one slug; a key beside it tells them apart.
+    At most 80 characters. Different names may have the same slug; a key in addition distinguishes them.
     """
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST].strip("-.") or "unnamed"
 
 
-# JSON -------------------------------------------------------------------------------------------------------------------
+# JSON -----------------------------------------------------------------------------------------------------------------
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -96,14 +96,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, kind: type | tuple[type, ...] = dict) -> Any:
-    """JSON of a file of ours.
+    """Reads a JSON file written by this program.
 
     Args:
         path: the file.
-        kind: what its outermost value must be: dict, list, or both.
+        kind: expected type of the outermost value: dict, list, or both.
 
     Raises:
-        StoreError: it is missing, cannot be read, is no JSON, or holds another kind of value; names it.
+        StoreError: the file is missing, unreadable or not JSON, or holds a value of another type.
     """
     try:
         with disk_errors(path):
@@ -115,13 +115,13 @@ def read_json(path: Path, kind: type | tuple[type, ...] = dict) -> Any:
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise damaged(path, str(error) or "nested too deeply") from None
     if not isinstance(value, kind):
-        kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        kinds = " or ".join(expected.__name__ for expected in (kind if isinstance(kind, tuple) else (kind,)))
         raise damaged(path, f"it holds a {type(value).__name__}, expected a {kinds}")
     return value
 
 
 def write_record(path: Path, value: Mapping[str, Any]) -> None:
-    """Writes a JSON object with a checksum of its own."""
+    """Writes a JSON object together with its checksum."""
     write_json(path, {**value, CHECKSUM: _json_hash(value)})
 
 
@@ -130,10 +130,10 @@ def read_record(path: Path, *, checked_since: int | None = None) -> dict[str, An
 
     Args:
         path: the file.
-        checked_since: its field `schema` from which on it must have a checksum; files of earlier versions have none.
+        checked_since: lowest value of the field `schema` that requires a checksum; earlier files have none.
 
     Raises:
-        StoreError: as `read_json`, or the file was changed after it was written.
+        StoreError: as for `read_json`, or the file was changed after it was written.
     """
     value = read_json(path)
     stated, schema = value.pop(CHECKSUM, None), value.get("schema")
@@ -144,26 +144,26 @@ def read_record(path: Path, *, checked_since: int | None = None) -> dict[str, An
 
 
 def damaged(path: Path, why: str) -> StoreError:
-    """The error for a file under `features/` that cannot be used as it is."""
+    """The error for a damaged file under `features/`."""
     return StoreError(f"{path} is damaged ({why}).", "`platorep store repair` removes it, and it is made again.")
 
 
 def _json_hash(value: Mapping[str, Any]) -> str:
-    """Hash of a JSON value, whatever the order of its keys and its layout."""
+    """Hash of a JSON value, independent of the order of keys and the layout."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-# parquet ----------------------------------------------------------------------------------------------------------------
+# parquet --------------------------------------------------------------------------------------------------------------
 
 
 def write_parquet(path: Path, table: pyarrow.Table, facts: Mapping[str, Any] | None = None) -> None:
-    """Writes a table, atomically, with a checksum a page and one over all of its values.
+    """Writes a table atomically, with a checksum per page and one over all values.
 
     Args:
         path: the file.
-        table: what it holds.
-        facts: kept in the file's metadata as JSON, and given back by `table_facts`; what the values were made from, say.
+        table: the table to write.
+        facts: stored as JSON in the file's metadata, for example the inputs of the values; `table_facts` returns them.
     """
     from pyarrow import parquet
 
@@ -174,11 +174,11 @@ def write_parquet(path: Path, table: pyarrow.Table, facts: Mapping[str, Any] | N
 
 
 def read_parquet(path: Path) -> pyarrow.Table:
-    """A table of ours, its pages and its values against their checksums.
+    """Reads a table written by this program and verifies the checksums of its pages and values.
 
     Raises:
         FileNotFoundError: there is no such file.
-        StoreError: it is cut short or changed; names it.
+        StoreError: the file is truncated or was changed.
     """
     import pyarrow
     from pyarrow import parquet
@@ -186,7 +186,7 @@ def read_parquet(path: Path) -> pyarrow.Table:
     try:
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
-            if b"ARROW:schema" not in (file.metadata.metadata or {}):  # each table of ours has it
+            if b"ARROW:schema" not in (file.metadata.metadata or {}):  # present in every table that this program writes
                 raise ValueError("its metadata are lost")
         facts, code = table_facts(table), (table.schema.metadata or {}).get(_CODE)
     except FileNotFoundError:
@@ -212,7 +212,7 @@ def _changed(path: Path, why: str) -> StoreError:
 
 
 def _table_hash(table: pyarrow.Table, facts: Mapping[str, Any]) -> str:
-    """Hash of column names, values and facts: the same for a table and for what parquet gives back of it."""
+    """Hash of column names, values and facts; a table keeps its hash when written to parquet and read back."""
     import xxhash
 
     code = xxhash.xxh3_64(json.dumps(facts, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that what a run has finished is said and recorded before it ends."""
+"""SIGTERM as an exception, so that a run can report and record its finished work before it ends."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GO_ON = "What was finished is kept: run the same command again to go on from the
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was told to end (SIGTERM), by a scheduler, say."""
+    """The process received SIGTERM, for example from a scheduler."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raises `Terminated` within the block when SIGTERM comes.
+    """Raises `Terminated` within the block when the process receives SIGTERM.
 
-    Nothing changes in other threads than the main one, nor where somebody else handles SIGTERM already.
+    Has no effect outside the main thread, or if another handler for SIGTERM is installed.
     """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
@@ -39,7 +39,7 @@ def terminable() -> Iterator[None]:
 
 
 INTERRUPTED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
-"""What a shell expects of a process that a signal ended."""
+"""Exit codes that shells expect of a process ended by these signals."""
 
 
 def exit_code(interrupt: KeyboardInterrupt) -> int:
@@ -48,10 +48,10 @@ def exit_code(interrupt: KeyboardInterrupt) -> int:
 
 
 def end_now(code: int) -> None:
-    """Ends this process at once, with all that was said on the terminal and in the log files.
+    """Ends this process at once, after flushing the terminal and the log files.
 
-    For an interrupted command alone: the interpreter's own end, a last collection of garbage, takes seconds where large
-    libraries are loaded.
+    Only for interrupted commands: the normal shutdown of the interpreter, with its final garbage collection, takes
+    seconds if large libraries are loaded.
     """
     logging.shutdown()
     sys.stdout.flush()

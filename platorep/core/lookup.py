@@ -13,17 +13,17 @@ from platorep.core.stored import FeatureSet
 
 
 def find_features(store: FeatureStore, spec: ExtractSpec, commit_of: CommitOf) -> FeatureSet | None:
-    """The stored features that fit a spec with open fields; None where the model was never extracted on the dataset.
+    """The stored features that match a spec with open fields; None if the model was never extracted on the dataset.
 
     Args:
-        store: where to look.
-        spec: what is asked for; see `platorep.core.matching` for what it may leave open.
-        commit_of: the commit that a spec's branch or tag stands for now, or None where nobody can tell.
+        store: the store to search.
+        spec: the requested features; see `platorep.core.matching` for the fields that it may leave open.
+        commit_of: returns the current commit of a spec's branch or tag, or None if it is unknown.
 
     Raises:
-        AmbiguousError: several extractions fit.
-        StoreError: the model was extracted with other settings only, the extraction is damaged, or the branch that the
-            spec names has moved since it was made.
+        AmbiguousError: several extractions match.
+        StoreError: the model was only extracted with other settings, the extraction is damaged, or the branch of the
+            spec has moved since the extraction.
     """
     sets, damaged = store.named(spec.model.name)
     sets = [features for features in sets if slug(features.spec.dataset.name) == slug(spec.dataset.name)]
@@ -51,11 +51,11 @@ def find_features(store: FeatureStore, spec: ExtractSpec, commit_of: CommitOf) -
 
 
 def find_dataset(store: FeatureStore, dataset: DatasetSpec, commit_of: CommitOf) -> Path:
-    """The folder of the stored dataset that fits a spec with open fields.
+    """The folder of the stored dataset that matches a spec with open fields.
 
     Raises:
-        AmbiguousError: several fit.
-        StoreError: none fits, or the branch that the spec names has moved.
+        AmbiguousError: several datasets match.
+        StoreError: no dataset matches, or the branch of the spec has moved.
     """
     folders = {folder.name: (folder, stored) for folder, stored in store.datasets(dataset.name)}
     matches = matching(dataset, {name: stored for name, (_, stored) in folders.items()}, commit_of)

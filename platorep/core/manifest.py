@@ -1,4 +1,4 @@
-"""The manifest of an extraction: what its folder holds, and whether that can be true."""
+"""The manifest of an extraction: the content of its folder, and checks of its consistency."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from platorep.core.specs import ExtractSpec, _Spec
 MANIFEST = "manifest.json"
 
 SCHEMA = 2
-"""Version of the manifest's layout; 1 had no checksums of layers, shards and the manifest itself."""
+"""Version of the layout of manifests. Version 1 had no checksums of layers, shards and the manifest itself."""
 
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-"""What safetensors calls the dtypes that features are stored in."""
+"""Names in safetensors of the dtypes that features are stored in."""
 
 _SHARD_NAME = re.compile(r"shard-\d+-of-\d+(-rows-\d+-\d+)?\.safetensors")
 
@@ -28,10 +28,10 @@ class Layer(_Spec):
     """One stored layer.
 
     Attributes:
-        name: as the encoder calls it.
+        name: the name that the encoder gives it.
         dim: its width.
-        dtype: as safetensors writes it.
-        hash: of all of its values in row order, whatever the shards; None for features of earlier versions.
+        dtype: its dtype, as named by safetensors.
+        hash: hash of all values in row order, independent of the shards; None for features of earlier versions.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Shard(_Spec):
     """One stored shard: rows [start, stop) of every layer.
 
     Attributes:
-        file: its name.
+        file: name of the file.
         start: first row.
         stop: row after the last.
         bytes: size of the file.
-        sha256: of the file.
-        hashes: one of each layer's values in it, in the order of the layers; empty for shards of earlier versions.
+        sha256: SHA-256 of the file.
+        hashes: hashes of the values of each layer, in the order of the layers; empty for shards of earlier versions.
     """
 
     file: str
@@ -63,7 +63,7 @@ class Shard(_Spec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest(_Spec):
-    """What one extraction holds: schema, key, spec, samples, layers, shards, figures of the model, provenance."""
+    """The content of one extraction: schema, key, spec, samples, layers, shards, figures of the model, provenance."""
 
     schema: int
     key: str
@@ -77,11 +77,11 @@ class Manifest(_Spec):
 
     @property
     def checked(self) -> bool:
-        """Whether the values of its layers have checksums."""
+        """Whether the layers have checksums."""
         return self.schema >= SCHEMA
 
     def contradiction(self) -> str | None:
-        """What in the manifest cannot be true: a key that is not the spec's, gaps between shards, layers without width."""
+        """Describes a contradiction in the manifest: a wrong key, a gap between shards, a layer without width."""
         if self.key != self.spec.key():
             return f"its key is {self.key}, but its spec has the key {self.spec.key()}"
         if not self.layers or len({layer.name for layer in self.layers}) < len(self.layers):
@@ -107,10 +107,10 @@ class Manifest(_Spec):
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, dict[str, Any]]:
-    """The manifest in a folder, and the JSON that it was read from.
+    """Reads the manifest in a folder; returns it with the JSON that it was read from.
 
     Raises:
-        StoreError: there is none, it was changed after it was written, or what it says cannot be true; names the file.
+        StoreError: the manifest is missing, was changed after it was written, or contradicts itself.
     """
     path = folder / MANIFEST
     if not path.is_file():

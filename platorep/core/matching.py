@@ -1,4 +1,4 @@
-"""Which stored features a spec means that is not resolved: what it leaves open, the stored one may fill.
+"""Matches unresolved specs with stored ones: an open field of the spec matches any stored value.
 
 A branch or a tag is compared by the commit that it stands for now. Where nobody can tell, it is compared by name: a
 stored spec remembers the branch or tag that its revision was resolved from (`branch`, which no key covers).
@@ -20,19 +20,19 @@ CommitOf = Callable[[ModelSpec | DatasetSpec], str | None]
 """The commit that a spec's branch or tag stands for now; None where that cannot be told or is not the Hub's."""
 
 OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
-"""Spec fields that are settled when features are made, with the value that leaves them open."""
+"""Spec fields that are resolved before extraction, with the values that leave them open."""
 
 
 def matching(asked: S, candidates: Mapping[str, S], commit_of: CommitOf) -> list[str]:
-    """Names of the candidates that a spec means.
+    """Names of the candidates that match a spec.
 
     Args:
-        asked: as configured, resolved or not.
+        asked: the spec as configured, resolved or not.
         candidates: stored specs by name.
-        commit_of: tells what a branch or tag stands for; called only where a candidate's revision is a commit.
+        commit_of: returns the commit of a branch or tag; only called if a candidate's revision is a commit.
 
     Raises:
-        StoreError: none fits, but some were made from the same branch or tag when it stood for another commit.
+        StoreError: no candidate matches, but some were extracted from an earlier commit of the same branch or tag.
     """
     settled = _settle(asked, list(candidates.values()), commit_of)
     fitting = [name for name, stored in candidates.items() if _fits(_by_name(settled, stored), stored)]
@@ -44,7 +44,7 @@ def matching(asked: S, candidates: Mapping[str, S], commit_of: CommitOf) -> list
 
 
 def _settle(asked: Any, candidates: list[Any], commit_of: CommitOf) -> Any:
-    """The spec with every branch and tag replaced by its commit, where that is known."""
+    """The spec with branches and tags replaced by their commits, if known."""
     if isinstance(asked, ExtractSpec):
         return asked.replace(
             model=_settle(asked.model, [stored.model for stored in candidates], commit_of),
@@ -68,7 +68,7 @@ def _fits(asked: Any, stored: Any) -> bool:
 
 
 def _within(asked: Any, stored: Any) -> bool:
-    """Whether every value that `asked` settles is the stored one."""
+    """Whether every value that `asked` specifies equals the stored one."""
     if isinstance(asked, dict) and isinstance(stored, dict):
         return asked.keys() == stored.keys() and all(
             (name in OPEN and value == OPEN[name]) or _within(value, stored[name]) for name, value in asked.items()
@@ -77,7 +77,7 @@ def _within(asked: Any, stored: Any) -> bool:
 
 
 def _moved(asked: Any, settled: Any, stored: Any) -> str:
-    """The message for a stored spec that only the commit of a branch or tag keeps from fitting."""
+    """The message for a stored spec that differs only in the commit of a branch or tag."""
     if isinstance(asked, ExtractSpec):
         dataset = _is_name(asked.dataset.revision) and settled.dataset.revision != stored.dataset.revision
         part = "dataset" if dataset else "model"
@@ -93,5 +93,5 @@ def _moved(asked: Any, settled: Any, stored: Any) -> str:
 
 
 def _is_name(revision: str | None) -> bool:
-    """Whether a revision is a branch or a tag, and neither open nor a hash of content."""
+    """Whether a revision is a branch or tag, neither open nor a content hash."""
     return revision is not None and re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", revision) is None

@@ -14,47 +14,47 @@ from rich.text import Text
 
 
 Report = Callable[[int, int, str], None]
-"""`report(done, total, what)`: the engines call it; this module shows it."""
+"""`report(done, total, what)`: called by the engines, displayed by this module."""
 
 
 WIDE = 160
-"""Columns of a table that goes to a file or a pipe, which has no width of its own."""
+"""Width of tables that are written to a file or pipe."""
 
 
 def console_for_tables() -> Console:
-    """Standard output, wide enough for a table where it is not a terminal."""
+    """Standard output, with a fixed width if it is not a terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=WIDE)
 
 
 class StderrHandler(logging.StreamHandler):
-    """Log lines to whatever standard error is at the moment, so that they appear above a progress bar and not through it."""
+    """Logs to the current standard error, so that log lines appear above a progress bar."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
 
     @property
     def stream(self):  # type: ignore[override]
-        """The stream of now: a live progress bar puts its own in the place of sys.stderr."""
+        """The current sys.stderr, which a live progress bar replaces."""
         return sys.stderr
 
 
 class LogFile(logging.FileHandler):
-    """A log file that a full or read-only disk cannot turn into an error of its own."""
+    """A log file that ignores errors of a full or read-only disk."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a line where it can be written."""
+        """Writes a line if possible."""
         with suppress(OSError):
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Says nothing: what the disk refuses is said once, by the run that meets it."""
+        """Ignores the error; the run itself reports errors of the disk."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
 
 class _Rate(ProgressColumn):
-    """Steps a second, or seconds a step when it is slow."""
+    """Steps per second, or seconds per step if slow."""
 
     def render(self, task: RichTask) -> Text:
         speed = task.finished_speed or task.speed
@@ -65,10 +65,10 @@ class _Rate(ProgressColumn):
 
 @contextmanager
 def bar(title: str, *, terminal: bool | None = None) -> Iterator[Report]:
-    """A progress bar for one piece of work; yields the callback that moves it.
+    """Shows a progress bar; yields the callback that updates it.
 
     Args:
-        title: what is being done.
+        title: description of the work.
         terminal: whether to draw; by default whether standard error is a terminal.
     """
     shown = sys.stderr.isatty() if terminal is None else terminal

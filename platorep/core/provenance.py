@@ -1,4 +1,4 @@
-"""Where a number came from: versions, source revision, machine, time."""
+"""The origin of a result: versions, source revision, machine, time."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from typing import Any
 
 
 LIBRARIES = (
-    "torch", "torchvision", "transformers", "timm", "open_clip_torch", "datasets", "safetensors", "numpy", "pandas", "pillow", "resvg-py"
+    "torch", "torchvision", "transformers", "timm", "open_clip_torch", "datasets", "safetensors", "numpy", "pandas",
+    "pillow", "resvg-py",
 )  # fmt: skip
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Installed versions of platorep and of the libraries that can change a feature; absent ones are left out."""
-    found = {"python": platform.python_version()}
+    """Installed versions of platorep and of the libraries that features depend on; absent libraries are left out."""
+    installed = {"python": platform.python_version()}
     for name in ("platorep", *LIBRARIES):
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 @cache
 def source_revision() -> str | None:
-    """Commit of the checkout that platorep runs from, with "+dirty" after it; None for an installed wheel."""
+    """Commit of the checkout that platorep runs from, followed by "+dirty" if modified; None for a wheel."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
@@ -45,7 +46,7 @@ def source_revision() -> str | None:
 
 
 def provenance(**more: Any) -> dict[str, Any]:
-    """A JSON-ready record of what made a file: time (UTC), versions, source revision, machine; plus `more`."""
+    """JSON values that record how a file was created: time (UTC), versions, source revision, machine, and `more`."""
     return {
         "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": versions(),

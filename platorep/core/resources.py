@@ -1,4 +1,4 @@
-"""How to compute, never what: device, memory, threads, batches, shards. Nothing here is part of a key."""
+"""Execution settings: device, memory, threads, batches, shards. They are not part of any key."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from platorep.core.errors import SpecError, unknown_name
 
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-"""Decimal units of sizes."""
+"""Decimal units of sizes in bytes."""
 
 MOST_PROCESSES = 1024
-"""Threads and workers at most: more is a slip of the keyboard, and would take the machine down."""
+"""Most threads or workers: larger numbers are typing errors, and would overload the machine."""
 
 MOST_BYTES = 10**18
 
@@ -25,16 +25,16 @@ class Resources:
 
     Attributes:
         device: "auto", "cpu", "cuda", "cuda:1", ….
-        threads: of the CPU; None leaves torch's choice. Reading it changes nothing: see `use_threads`.
-        tokens: budget of a batch, padding included; None finds it from the device.
-        workers: processes that decode pictures; None finds it from the cores, 0 decodes in this process.
-        shard_rows: rows of a stored shard: what a kill can cost, and the smallest piece that goes to another machine.
-        compile: whether the blocks of models are compiled by torch.compile.
-        memory: bytes that features and prepared layers may take together in `align`.
+        threads: number of CPU threads, set by `use_threads`; None keeps torch's default.
+        tokens: token budget of a batch, padding included; None derives it from the device.
+        workers: processes that decode pictures; None derives it from the cores, 0 decodes in this process.
+        shard_rows: rows per stored shard. A killed run loses at most one shard, and machines share work by shards.
+        compile: whether blocks of models are compiled by torch.compile.
+        memory: bytes available for features and prepared layers in `align`.
         shard: (i, m): this run does the i-th of m shares of the work.
 
     Raises:
-        SpecError: a value of another type or outside its range; names it as it is written on the command line.
+        SpecError: a value has the wrong type or is out of range. The message uses the name of the command line.
     """
 
     device: str
@@ -65,8 +65,8 @@ class Resources:
         """Reads the configuration group `compute` and the word `shard`.
 
         Raises:
-            UnknownNameError: a setting that does not exist, with the nearest names.
-            SpecError: one that is missing, or a value outside its range.
+            UnknownNameError: a setting does not exist.
+            SpecError: a setting is missing or out of range.
         """
         known = ("device", "threads", "tokens", "workers", "shard_rows", "compile", "memory")
         for name in compute:
@@ -81,7 +81,7 @@ def parse_bytes(text: str | int) -> int:
     """Bytes of "3GB", "512MB" or a plain number (decimal units).
 
     Raises:
-        SpecError: it is none of them, not positive, or not finite.
+        SpecError: the text has another format, or the size is not positive and finite.
     """
     value, factor = str(text).strip().upper(), 1
     for unit, size in UNITS.items():
@@ -100,7 +100,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     """(i, m) of "i/m", (0, 1) for None.
 
     Raises:
-        SpecError: it is not i/m with 0 <= i < m.
+        SpecError: the text is not i/m with 0 <= i < m.
     """
     if text is None:
         return 0, 1
@@ -114,7 +114,7 @@ def parse_shard(text: str | None) -> tuple[int, int]:
 
 
 def use_threads(threads: int | None) -> None:
-    """Sets the number of threads that torch computes with; None leaves it as it is."""
+    """Sets the number of threads of torch; None does not change it."""
     if threads is not None:
         import torch
 
@@ -122,7 +122,7 @@ def use_threads(threads: int | None) -> None:
 
 
 def _check(name: str, value: Any, least: int, most: int, otherwise: str = "") -> None:
-    """Refuses what is not a whole number in a range; None is allowed where `otherwise` says what it means."""
+    """Checks that a value is an integer in a range. None is allowed if `otherwise` explains it."""
     if value is None and otherwise:
         return
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:

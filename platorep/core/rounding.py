@@ -1,4 +1,4 @@
-"""Arrays that become float32: what cannot, and what rounding takes from the differences between samples."""
+"""Conversion of arrays to float32: unusable arrays, and the loss of precision in the differences between samples."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     import torch
 
 LOSS = 1e-3
-"""The share of the features' spread that rounding to float32 may take without a word."""
+"""Largest rounding error of the conversion to float32 that is accepted, as a share of the features' spread."""
 
 
 def unusable(layer: np.ndarray | torch.Tensor) -> str:
-    """Why an array has no real numbers to score, and how to fix it; empty where it has."""
+    """Explains why an array cannot be scored and how to fix it; empty if it can."""
     numbers = (
         f"dtype {layer.dtype} holds no real numbers; expected floating or whole ones. Convert it first, in the "
         "way that is meant."
     )
     if isinstance(layer, np.ma.MaskedArray):
         return (
-            "got a masked array, whose mask no metric takes into account. Fill it (x.filled(value)), or drop the masked "
-            "samples on both sides."
+            "got a masked array, whose mask no metric takes into account. Fill it (x.filled(value)), or drop the "
+            "masked samples on both sides."
         )
     if isinstance(layer, np.ndarray):
         return "" if layer.dtype.kind in "fiu" else numbers
@@ -41,10 +41,11 @@ def unusable(layer: np.ndarray | torch.Tensor) -> str:
 
 
 def rounding_loss(values: np.ndarray) -> float:
-    """Standard deviation of the error of rounding to float32 over that of the values, both pooled over columns.
+    """Ratio of the standard deviations of the float32 rounding error and of the values, both pooled over columns.
 
-    Pooled, not the median of the columns: one column that loses its differences may be all that tells samples apart,
-    and a column that is small beside the others moves no score. 0 for values that are constant or not finite.
+    The deviations are pooled, rather than a median over columns, because a single column may carry all differences
+    between samples, while a column that is small compared with the others does not change scores. The ratio is 0 for
+    values that are constant or not finite.
 
     Args:
         values: shape (n, d), real.
@@ -57,12 +58,12 @@ def rounding_loss(values: np.ndarray) -> float:
         return 0.0
     error = (wide - single).astype(np.float64)
     spread = (wide - wide[:1]).astype(np.float64)
-    size = np.abs(spread).max()  # the squares of what is tiny would vanish
+    size = np.abs(spread).max()  # squares of tiny values would underflow
     return float(np.sqrt((error / size).var(axis=0).sum() / (spread / size).var(axis=0).sum())) if size else 0.0
 
 
 def rounding_words(loss: float) -> str:
-    """What a message about float32 goes on with where features lose `loss` of their spread, and what to do."""
+    """The part of a message that states the loss of spread by float32 and the remedy."""
     return (
         f"rounding to it takes {loss:.2g} of their spread (standard deviations over all columns): an offset is too "
         "large beside the differences of samples. Centre them first, x - x.mean(0), in their own dtype."

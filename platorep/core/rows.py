@@ -1,4 +1,4 @@
-"""What the rows of an extraction are: which captions and which pictures of which sample belong to each."""
+"""The rows of an extraction: the sample, captions and pictures that belong to each."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Row(NamedTuple):
 
 
 def rows_of(spec: ExtractSpec, samples: Samples) -> list[Row]:
-    """The rows that a spec makes of a dataset's samples, in order: the same rows for language and for vision.
+    """The rows of a spec for the samples of a dataset, in order. Language and vision have the same rows.
 
-    With `caption="all"` or `picture="all"` and `combine="multiply_items"` there is one row for each caption, picture, or
-    pair of both; otherwise one row for each sample.
+    With `caption="all"` or `picture="all"` and `combine="multiply_items"` there is one row for each caption, picture,
+    or pair of both; otherwise one row for each sample.
 
     Raises:
         SpecError: `caption` or `picture` is neither "first" nor "all" nor an index.
@@ -43,9 +43,10 @@ def rows_of(spec: ExtractSpec, samples: Samples) -> list[Row]:
 
 
 def row_samples(spec: ExtractSpec, samples: Samples) -> Samples:
-    """Ids and captions of the rows: the dataset's own samples where nothing multiplies them.
+    """Ids and captions of the rows. Without multiplied items, these are the samples of the dataset.
 
-    Captions that multiply give ids "ID#0", "ID#1", …, pictures "ID#.0", "ID#.1", …, and both together "ID#caption.picture".
+    Multiplied captions get the ids "ID#0", "ID#1", …, multiplied pictures "ID#.0", "ID#.1", …, and pairs of both
+    "ID#caption.picture".
     """
     captions, pictures = (spec.combine == "multiply_items" and which == "all" for which in (spec.caption, spec.picture))
     if not (captions or pictures):
@@ -68,7 +69,7 @@ def row_samples(spec: ExtractSpec, samples: Samples) -> Samples:
 
 
 def _groups(spec: ExtractSpec, field: str, count: int, sample: str) -> list[list[int]]:
-    """Which of a sample's `count` captions or pictures make a row together: one list for each row."""
+    """Groups the `count` captions or pictures of a sample into rows; returns one list of indices per row."""
     which = getattr(spec, field)
     if which == "all":
         return [[j] for j in range(count)] if spec.combine == "multiply_items" else [list(range(count))]

@@ -1,4 +1,4 @@
-"""The samples of a dataset: ids in order, captions and categories; what pairs features of different models."""
+"""The samples of a dataset: ids in order, captions and categories. They pair the features of different models."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from platorep.core.specs import DatasetSpec
 SAMPLES = "samples.json"
 
 SCHEMA = 2
-"""Version of the file of samples; 1 had no checksum."""
+"""Version of the file of samples. Version 1 had no checksum."""
 
 
 def ids_digest(ids: Sequence[str]) -> str:
-    """SHA-256 over the ordered sample ids, each by length and UTF-8 bytes, so that no two lists collide."""
+    """SHA-256 over the ordered sample ids; each contributes its length and UTF-8 bytes, so different lists differ."""
     digest = hashlib.sha256()
     for sample in ids:
         raw = sample.encode()
@@ -30,10 +30,10 @@ def ids_digest(ids: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The ordered samples of a dataset, without the pictures: what `align` needs of a dataset.
+    """The ordered samples of a dataset without the pictures, as needed by `align`.
 
-    `captions` holds one list of captions an item, `categories` one label an item or None, `dropped` one
-    {"id", "reason"} for every sample left out, `pictures` how many pictures each item has, or None where it is one.
+    `captions` holds one list of captions per sample, `categories` one label per sample or None, and `dropped` one
+    {"id", "reason"} for every omitted sample. `pictures` holds the numbers of pictures, or None if all are one.
     """
 
     ids: list[str]
@@ -44,12 +44,12 @@ class Samples:
 
     @property
     def digest(self) -> str:
-        """Digest of the ordered ids; features may be compared only where it is equal."""
+        """Digest of the ordered ids; only features with equal digests can be compared."""
         return ids_digest(self.ids)
 
 
 def write_samples(folder: Path, dataset: DatasetSpec, samples: Samples) -> Path:
-    """Writes a dataset's samples once.
+    """Writes the samples of a dataset if they are not stored yet.
 
     Raises:
         StoreError: the folder holds other samples, or a damaged file.
@@ -69,10 +69,10 @@ def write_samples(folder: Path, dataset: DatasetSpec, samples: Samples) -> Path:
 
 
 def read_samples(folder: Path) -> Samples:
-    """The samples of a dataset's folder.
+    """Reads the samples in a dataset's folder.
 
     Raises:
-        StoreError: the file is missing, is not JSON, was changed, or its ids do not have the digest that it states.
+        StoreError: the file is missing, not JSON or changed, or its ids do not match the stated digest.
     """
     path = folder / SAMPLES
     values = read_record(path, checked_since=SCHEMA)
@@ -92,7 +92,7 @@ def read_samples(folder: Path) -> Samples:
 
 
 def read_dataset(folder: Path) -> DatasetSpec:
-    """The spec of a dataset's folder.
+    """Reads the spec in a dataset's folder.
 
     Raises:
         StoreError: its file of samples is missing or damaged.
@@ -105,7 +105,7 @@ def read_dataset(folder: Path) -> DatasetSpec:
 
 
 def _fault(samples: Samples) -> str | None:
-    """What is not of the type that it should be, in a file that may have been edited."""
+    """Describes a value of the wrong type in a file that may have been edited; None if there is none."""
 
     def is_list(value: Any, kind: type, length: int | None = None) -> bool:
         return (

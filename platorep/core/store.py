@@ -1,13 +1,13 @@
-"""Features on disk: safetensors shards, and a manifest written last whose presence means complete.
+"""Features on disk: safetensors shards, and a manifest that is written last and marks them as complete.
 
-    <root>/<dataset>--<key>/samples.json                        ids, captions, categories, what was dropped
-    <root>/<dataset>--<key>/<model>--<key>/shard-00000-of-00008-rows-0-256.safetensors      one tensor a layer
+    <root>/<dataset>--<key>/samples.json                        ids, captions, categories, dropped samples
+    <root>/<dataset>--<key>/<model>--<key>/shard-00000-of-00008-rows-0-256.safetensors      one tensor per layer
     <root>/<dataset>--<key>/<model>--<key>/manifest.json
-    <root>/<dataset>--<key>/.<model>--<key>.new/                what will replace them (overwrite=true)
+    <root>/<dataset>--<key>/.<model>--<key>.new/                their replacement (overwrite=true)
 
-Nothing here pickles. Every file is written to a temporary name and renamed, so that a kill at any moment loses at most
-the shard in flight, and two writers of the same shard do no harm. Shards, layers, manifests and samples have checksums:
-a layer is checked when it is read. Torch is imported only where tensors are touched.
+Nothing is pickled. Every file is written under a temporary name and then renamed, so a killed process loses at most the
+current shard, and concurrent writers of the same shard do no harm. Shards, layers, manifests and samples have
+checksums; a layer is checked when it is read. Torch is only imported by functions that use tensors.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Damaged(NamedTuple):
 
     Attributes:
         path: its folder.
-        error: what is wrong with it.
+        error: describes the damage.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class Damaged(NamedTuple):
 
 
 class FeatureStore:
-    """The folder that holds every extraction, addressed by spec. Each is opened once, and again when its files change."""
+    """The folder that holds every extraction, addressed by spec. An extraction is opened again if its files change."""
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
@@ -60,7 +60,7 @@ class FeatureStore:
         return self.dataset_dir(spec.dataset) / f"{slug(spec.model.name)}--{spec.key()}"
 
     def has(self, spec: ExtractSpec) -> bool:
-        """Whether the extraction was finished; `open` says whether it is whole."""
+        """Whether the extraction was finished. `open` checks whether it is intact."""
         settle(self.dir(spec))
         return (self.dir(spec) / MANIFEST).is_file()
 
@@ -68,7 +68,7 @@ class FeatureStore:
         """The complete features of `spec`.
 
         Raises:
-            StoreError: they are not there, or what is there is damaged or was made from another spec.
+            StoreError: the features are missing, damaged or were extracted with another spec.
         """
         settle(self.dir(spec))
         features = self._open(self.dir(spec))
@@ -76,11 +76,11 @@ class FeatureStore:
         return features
 
     def scan(self, pattern: str = "*") -> tuple[list[FeatureSet], list[Damaged]]:
-        """Every finished extraction that a pattern names, in the order of folders: those that open, and the damaged ones.
+        """Finished extractions that match a pattern, in the order of their folders: those that open, and damaged ones.
 
         Args:
-            pattern: a model's name or folder, or DATASET/MODEL of either; `*`, `?` and `[...]` match, and a name that holds
-                such characters matches itself.
+            pattern: a model's name or folder, or DATASET/MODEL with names or folders. `*`, `?` and `[...]` are
+                wildcards; a name that contains such characters also matches itself.
         """
         sets, broken = self._opened_of(self._folders())
         return (
@@ -89,10 +89,10 @@ class FeatureStore:
         )
 
     def find(self, pattern: str = "*") -> list[FeatureSet]:
-        """Every complete extraction that a pattern names; see `scan`.
+        """Complete extractions that match a pattern; see `scan`.
 
         Raises:
-            StoreError: some of them are damaged; names all of those.
+            StoreError: some of them are damaged; the message names all of these.
         """
         sets, broken = self.scan(pattern)
         if broken:
@@ -100,9 +100,9 @@ class FeatureStore:
         return sets
 
     def named(self, model: str) -> tuple[list[FeatureSet], list[Damaged]]:
-        """What is stored of models with that name: complete extractions, and damaged ones that may be of them.
+        """Extractions of models with that name: complete ones, and damaged ones that may belong to such a model.
 
-        Names are compared by their slug, which is in the folder's name, whatever characters they have.
+        Names are compared by their slugs, which are part of the names of folders.
         """
         return self._opened_of([folder for folder in self._folders() if _prefix(folder) == slug(model)])
 
@@ -121,15 +121,15 @@ class FeatureStore:
             remove_temporary(folder)
 
     def write_samples(self, dataset: DatasetSpec, samples: Samples) -> Path:
-        """Writes a dataset's samples once; a second, different list under the same key is refused."""
+        """Writes the samples of a dataset once; raises if other samples are stored under the same key."""
         return write_samples(self.dataset_dir(dataset), dataset, samples)
 
     def read_samples(self, folder: Path) -> Samples:
-        """The samples of a dataset's folder; raises StoreError where the file is missing or damaged."""
+        """Reads the samples in a dataset's folder; raises StoreError if the file is missing or damaged."""
         return read_samples(folder)
 
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
-        """The samples that an earlier run stored for a resolved dataset, whatever it is called; None where there are none.
+        """The samples that an earlier run stored for a resolved dataset under any name; None if there are none.
 
         Raises:
             StoreError: their file is damaged.
@@ -163,7 +163,7 @@ class FeatureStore:
         return sets, broken
 
     def _open(self, folder: Path) -> FeatureSet:
-        """The features in a folder, from memory where no file of theirs has changed since they were opened."""
+        """The features in a folder; reused from memory if no file has changed since they were opened."""
         known = self._opened.get(folder)
         if known is None or known[0] != known[1].stamps():
             features = FeatureSet(folder)
@@ -175,16 +175,16 @@ def all_damaged(broken: list[Damaged]) -> str:
     """One line for each damaged extraction."""
     if len(broken) == 1:
         return str(broken[0].error)
-    return f"{len(broken)} extractions are damaged:\n" + "\n".join(f"  {one.error}" for one in broken)
+    return f"{len(broken)} extractions are damaged:\n" + "\n".join(f"  {damage.error}" for damage in broken)
 
 
 def replacement(folder: Path) -> Path:
-    """Where the features that will replace those in `folder` are made."""
+    """The folder in which the replacement of the features in `folder` is written."""
     return folder.with_name(f".{folder.name}.new")
 
 
 def settle(folder: Path) -> None:
-    """Ends a replacement that a kill left between its two renames: what is complete takes the empty place."""
+    """Completes a replacement that was killed between its two renames."""
     fresh = replacement(folder)
     if not folder.exists() and (fresh / MANIFEST).is_file():
         with suppress(OSError):  # another process was faster, or the disk is read-only
@@ -192,10 +192,10 @@ def settle(folder: Path) -> None:
 
 
 def replace(folder: Path) -> None:
-    """Puts the complete features of `replacement(folder)` in the place of those in `folder`.
+    """Replaces the features in `folder` by the complete features in `replacement(folder)`.
 
-    The old ones are set aside by one rename and the new ones take their place by another; a kill between the two is
-    mended by whoever looks next (`settle`).
+    One rename moves the old features aside, and another moves the new ones into place. If the process is killed between
+    the two, the next access completes the replacement (`settle`).
     """
     fresh, old = _neighbours(folder)
     with disk_errors(folder):
@@ -209,22 +209,22 @@ def replace(folder: Path) -> None:
         except OSError:
             if folder.exists():
                 raise
-            os.rename(old, folder)  # another process was faster: what was set aside was the new one
+            os.rename(old, folder)  # another process was faster: the new features were moved aside
         shutil.rmtree(old, ignore_errors=True)
 
 
 def _neighbours(folder: Path) -> tuple[Path, Path]:
-    """Where features wait before and after a replacement."""
+    """Folders of the new features before, and of the old features during a replacement."""
     return replacement(folder), folder.with_name(f".{folder.name}.old")
 
 
 def _prefix(folder: Path) -> str:
-    """The slug of the model's or dataset's name in a folder's name, which a key follows."""
+    """The slug of a model or dataset in the name of a folder, without the key that follows it."""
     return folder.name.rpartition("--")[0]
 
 
 def _is_named(folder: Path, pattern: str, spec: ExtractSpec | None = None) -> bool:
-    """Whether a pattern names an extraction, by its folders and, where its manifest can be read, by its names."""
+    """Whether a pattern matches an extraction, by its folders or, if its manifest is readable, by its names."""
     dataset = folder.parent
     models = [folder.name, _prefix(folder), *([spec.model.name] if spec is not None else [])]
     datasets = [dataset.name, _prefix(dataset), *([spec.dataset.name] if spec is not None else [])]

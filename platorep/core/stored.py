@@ -1,4 +1,4 @@
-"""The stored features of one model: opened by their manifest, read a layer at a time, checked as they are read."""
+"""The stored features of one model: opened by the manifest, read layer by layer, and checked when read."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Stamp = tuple[int, int, int]
 """Time of the last change, inode and size of a file."""
 
 NAMED = 5
-"""How many damaged shards an error names."""
+"""Largest number of damaged shards that an error names."""
 
 
 class FeatureSet:
-    """One complete extraction: opens by manifest, reads a layer at a time.
+    """One complete extraction, opened by its manifest and read layer by layer.
 
-    Opening reads the manifest and the header of every shard, and checks that they fit each other. The values of a layer
-    are checked against their checksums the first time that they are read; features that an earlier version stored have
-    none, and a warning says so once.
+    Opening reads the manifest and the headers of all shards, and checks that they agree. The checksums of a layer are
+    verified when its values are first read. Features stored by an earlier version have no checksums, which is logged
+    once as a warning.
 
     Raises:
-        StoreError: the manifest is missing or damaged, or a shard is missing, has another size than the manifest says, or
-            holds other rows, layers or features; names all such shards.
+        StoreError: the manifest is missing or damaged, a shard is missing, or the size, rows, layers or features of a
+            shard do not match the manifest. The message names these shards.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,7 +52,7 @@ class FeatureSet:
 
     @property
     def spec(self) -> ExtractSpec:
-        """The spec that the features were made from."""
+        """The spec that the features were extracted from."""
         return self.parsed.spec
 
     @property
@@ -77,7 +77,7 @@ class FeatureSet:
 
     @property
     def dataset(self) -> str:
-        """The dataset's folder in the store, "<name>--<key>", as tables write it."""
+        """The dataset's folder in the store, "<name>--<key>", as written in tables."""
         return self.path.parent.name
 
     @property
@@ -92,15 +92,15 @@ class FeatureSet:
 
     @property
     def scalars(self) -> dict[str, Any]:
-        """Figures of the model measured on the way: parameters, bits_per_byte and the like."""
+        """Figures of the model measured during extraction, such as parameters and bits_per_byte."""
         return self.parsed.scalars
 
     @cached_property
     def content(self) -> str:
-        """Hash of all stored values: what is made from features records it, and is made again when they are others.
+        """Hash of all stored values. Results record it, and are computed again if it changes.
 
-        It does not depend on how the rows are cut into shards. Features of earlier versions have the hash of their
-        shards' SHA-256 instead.
+        It does not depend on the division into shards. For features of earlier versions, it is the hash of the SHA-256
+        of their shards.
         """
         parts = [[layer.name, layer.dtype, layer.hash] for layer in self.layers]
         if not self.parsed.checked:
@@ -108,11 +108,11 @@ class FeatureSet:
         return hashlib.sha256(json.dumps([self.digest, parts]).encode()).hexdigest()[:16]
 
     def stamps(self) -> list[Stamp | None]:
-        """Of the manifest and the shards: equal as long as nobody writes to them."""
+        """Stamps of the manifest and the shards; equal as long as the files are not written to."""
         return [_stamp(self.path / name) for name in (MANIFEST, *(shard.file for shard in self.shards))]
 
     def check_spec(self, spec: ExtractSpec) -> None:
-        """Refuses features that were made from another spec, and names the fields that differ."""
+        """Raises if the features were extracted from another spec, and names the fields that differ."""
         if self.key != spec.key():
             differ = ", ".join(_differences(self.manifest["spec"], spec.to_dict())) or "the spec version"
             raise StoreError(
@@ -124,7 +124,7 @@ class FeatureSet:
         """One layer as float32, shape (n, dim), or the given rows of it.
 
         Raises:
-            StoreError: its values are not those that were written; names the shard.
+            StoreError: the values were changed after they were written.
 
         Cost: reads that layer's bytes in the shards that hold the rows, and hashes them the first time.
         """
@@ -147,7 +147,7 @@ class FeatureSet:
         return moved[0] if len(moved) == 1 else torch.cat(moved)
 
     def _values(self, shard: Shard, index: int, rows: slice) -> torch.Tensor:
-        """Rows of one layer in one shard, as stored; checked unless the file was checked and has not changed since."""
+        """Rows of one layer in one shard, as stored; verified unless the file is unchanged since the last check."""
         layer, path = self.layers[index], self.path / shard.file
         with open_shard(path) as file:
             stamp = _stamp(path)
@@ -166,8 +166,9 @@ class FeatureSet:
         if not self._warned:
             self._warned = True
             log.warning(
-                "%s on %s was stored by an earlier version without checksums of its layers: damage cannot be noticed as "
-                "they are read. `platorep store verify` checks its files; overwrite=true stores it anew with checksums.",
+                "%s on %s was stored by an earlier version without checksums of its layers: damage cannot be noticed "
+                "as they are read. `platorep store verify` checks its files; overwrite=true stores it anew with "
+                "checksums.",
                 self.name,
                 self.spec.dataset.name,
             )
@@ -184,7 +185,7 @@ class FeatureSet:
 
 
 def shard_fault(folder: Path, manifest: Manifest, shard: Shard) -> str | None:
-    """How a shard's size or header differs from what the manifest says of it, in one sentence; None where they agree."""
+    """Describes how the size or header of a shard differs from the manifest; None if they agree."""
     path = folder / shard.file
     size = path.stat().st_size if path.is_file() else None
     if size != shard.bytes:
@@ -213,7 +214,7 @@ def shard_fault(folder: Path, manifest: Manifest, shard: Shard) -> str | None:
 
 
 def _stamp(path: Path) -> Stamp | None:
-    """What changes when a file is written or replaced; None where there is none."""
+    """Values that change when a file is written or replaced; None if the file does not exist."""
     try:
         state = os.stat(path)
     except OSError:

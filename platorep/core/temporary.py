@@ -1,4 +1,4 @@
-"""Temporary folders whose names say who writes in them, so that those of killed processes can be told and removed."""
+"""Temporary folders whose names identify the writing process, so that leftovers of killed processes can be removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DAY = 24 * 3600
 _NAME = re.compile(r"\.tmp-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}")
 
 _EARLIER = re.compile(r"\..*\.tmp|\.tmp[A-Za-z0-9_]{4,}|\.tmp-\d+-[0-9a-f]{8}")
-"""Names of earlier versions' temporary files, and of safetensors' own, which do not say on which machine they were made."""
+"""Names of temporary files of earlier versions and of safetensors, which do not identify the machine."""
 
 _in_use: set[Path] = set()
 
@@ -30,10 +30,10 @@ _tidied: set[tuple[int, Path]] = set()
 
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """An empty folder inside `parent`, removed at the end with all that is in it.
+    """Creates an empty folder inside `parent`, which is removed at the end with its content.
 
-    What is made in it can be renamed to a place beside it. The first one in `parent` also removes what killed processes
-    left there (`remove_temporary`).
+    Files in it can be renamed into `parent`. The first call for a `parent` also removes the leftovers of killed
+    processes (`remove_temporary`).
     """
     parent.mkdir(parents=True, exist_ok=True)
     place = (os.getpid(), parent.absolute())
@@ -51,10 +51,10 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Removes the temporary files and folders in `folder` that nobody writes to any more.
+    """Removes temporary files and folders in `folder` whose writers have ended.
 
-    A folder whose writer runs on this machine stays, and so does one of another machine, or of an earlier version, that is
-    younger than a day. What cannot be removed stays without an error.
+    Folders whose writers run on this machine are kept, and so are folders of other machines or earlier versions that
+    are less than a day old. Failures to remove a folder are ignored.
     """
     with suppress(OSError):
         for path in list(folder.iterdir()):
@@ -83,14 +83,14 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # another user's process, or no number of a process
+    except (OSError, OverflowError):  # another user's process, or not a process number
         return True
     return True
 
 
 @cache
 def _machine() -> str:
-    """Eight digits for this host and process namespace: in another one, the same number is another process."""
+    """Eight digits for this host and process namespace, within which process numbers are unique."""
     with suppress(OSError):
         return _digits(f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}")
     return _digits(socket.gethostname())

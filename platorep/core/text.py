@@ -1,4 +1,4 @@
-"""Text from elsewhere (file names, ids, captions, words of libraries), made fit for terminals, logs and files."""
+"""Prepares external text (file names, ids, captions, library messages) for terminals, logs and files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from platorep.core.errors import DataError
 
 
 _HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, line separators, marks that change the direction of writing, halves of surrogate pairs."""
+"""Control characters, line separators, marks of writing direction, and halves of surrogate pairs."""
 
 _ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-fA-F]+>")
 
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r" ?<[^<>]* at 0x[0-9a-fA-F]+>")
 def visible(text: str) -> str:
     r"""The text on one line, with control characters and broken Unicode written as backslash escapes.
 
-    A terminal would obey such characters and UTF-8 cannot hold some of them. All other text is returned unchanged.
+    Terminals interpret such characters, and UTF-8 cannot encode some of them. All other text is returned unchanged.
 
     Example:
         >>> visible("a\x1b[2Jb")
@@ -41,20 +41,20 @@ def is_unicode(text: str) -> bool:
 
 
 def cause(error: BaseException, limit: int = 120) -> str:
-    """What a library's error says, the same on every run and machine: its first line, without addresses in memory."""
+    """The first line of an error without memory addresses, so that it is the same on every run and machine."""
     lines = str(error).strip().splitlines()
     return visible(_ADDRESS.sub("", lines[0])[:limit].strip()) if lines else ""
 
 
 def cell_text(value: Any, what: str) -> str | None:
-    """The text that a cell of a table stands for as an id or a category; None where the cell is missing or blank.
+    """Converts a table cell to the text of an id or category; None if the cell is missing or blank.
 
-    Text is kept, bytes are read as UTF-8, and a whole number has no decimal point whatever its type: 1, 1.0 and "1" are
-    the same id, in whichever files they occur.
+    Text is kept, bytes are decoded as UTF-8, and whole numbers of any type are written without a decimal point: 1, 1.0
+    and "1" are the same id in all files.
 
     Args:
-        value: of a cell, as the file's reader gives it.
-        what: the word for it in errors: "id", "category".
+        value: the value of the cell, as returned by the reader of the file.
+        what: its name in errors: "id", "category".
 
     Raises:
         DataError: a list, a mapping or another object; text or bytes that are not valid Unicode or have a zero byte; a

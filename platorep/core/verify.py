@@ -1,4 +1,4 @@
-"""Reading every byte of what is stored, and saying all that is wrong with it."""
+"""Verification of stored features: reads every byte and reports all faults."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from platorep.core.stored import shard_fault
 
 
 class Fault(NamedTuple):
-    """Something that is not as it was written.
+    """A difference between a file and its state when written.
 
     Attributes:
         path: the file.
-        text: what is wrong with it, in a sentence that names it.
+        text: describes the fault in a sentence that names the file.
     """
 
     path: Path
@@ -31,13 +31,13 @@ class Fault(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What reading every byte of one extraction showed.
+    """The result of reading every byte of one extraction.
 
     Attributes:
         path: its folder.
-        faults: all that is wrong; empty where it is whole.
-        notes: what cannot be checked, because an earlier version stored no checksum of it.
-        bytes: how many were read.
+        faults: all faults; empty if the extraction is intact.
+        notes: checks that are impossible because an earlier version stored no checksums.
+        bytes: number of bytes read.
     """
 
     path: Path
@@ -47,10 +47,10 @@ class Verified(NamedTuple):
 
 
 def verify_store(store: FeatureStore, pattern: str = "*") -> Iterator[Verified]:
-    """Reads every byte of the extractions that a pattern names, damaged ones included, and goes on after each.
+    """Reads every byte of the extractions that match a pattern, including damaged ones.
 
     Args:
-        store: where they are.
+        store: the store.
         pattern: as in `FeatureStore.scan`.
     """
     known: dict[Path, Samples | StoreError] = {}
@@ -66,11 +66,11 @@ def verify_store(store: FeatureStore, pattern: str = "*") -> Iterator[Verified]:
 def verify(folder: Path, samples: Samples | StoreError) -> Verified:
     """Compares one extraction with its manifest, its folder's name and its dataset's samples.
 
-    The key is computed anew from the spec, layers and rows are read from every shard's header, every file is hashed.
+    Computes the key from the spec again, reads layers and rows from the headers of all shards, and hashes every file.
 
     Args:
-        folder: of the extraction.
-        samples: of its dataset, or why they cannot be read.
+        folder: the folder of the extraction.
+        samples: the samples of its dataset, or the error of reading them.
 
     Cost: reads every byte, SHA-256 on all cores.
     """
@@ -105,7 +105,7 @@ def _shard_fault(folder: Path, manifest: Manifest, shard: Shard) -> str | None:
 
 
 def _misplaced(folder: Path, manifest: Manifest) -> Iterator[Fault]:
-    """Keys of the spec that are not those in the folders' names."""
+    """Keys of the spec that differ from the names of the folders."""
     for place, key in ((folder, manifest.key), (folder.parent, manifest.spec.dataset.key())):
         if place.name.rpartition("--")[2] != key:
             yield Fault(
@@ -129,7 +129,7 @@ def _other_samples(folder: Path, manifest: Manifest, samples: Samples) -> Iterat
 
 
 def _shards_alone(folder: Path) -> tuple[list[Fault], int]:
-    """Shards that are damaged by their own headers, where there is no manifest to ask, and the bytes read."""
+    """Checks shards by their own headers, if there is no manifest; returns faults and the number of bytes read."""
     faults, size = [], 0
     for path in sorted(folder.glob("shard-*.safetensors")):
         size += path.stat().st_size
@@ -144,6 +144,6 @@ def _shards_alone(folder: Path) -> tuple[list[Fault], int]:
 
 
 def _named(store: FeatureStore, pattern: str) -> list[Path]:
-    """Folders of the extractions that a pattern names, whole or not."""
+    """Folders of the extractions that match a pattern, intact or not."""
     sets, broken = store.scan(pattern)
-    return sorted([features.path for features in sets] + [one.path for one in broken])
+    return sorted([features.path for features in sets] + [damaged.path for damaged in broken])

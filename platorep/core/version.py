@@ -1,3 +1,3 @@
-"""The version of the package; in a module of its own, so that every layer can import it without importing the API."""
+"""The version of the package; a separate module, so that every layer can import it without importing the API."""
 
 __version__ = "0.1.0"

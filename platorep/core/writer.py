@@ -1,6 +1,6 @@
-"""Writing features: shard by shard, each whole or not at all, and the manifest last.
+"""Writes features shard by shard, each atomically, and the manifest last.
 
-Torch is imported only where tensors are touched.
+Torch is only imported by functions that use tensors.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 
 
 def shard_bounds(n: int, rows: int) -> list[tuple[int, int]]:
-    """Row ranges of the shards of `n` samples with at most `rows` rows each: fixed by n and rows alone."""
+    """Row ranges of shards with at most `rows` rows each; determined by `n` and `rows`."""
     return [(start, min(start + rows, n)) for start in range(0, n, rows)]
 
 
 class FeatureWriter:
-    """Writes one extraction shard by shard; what is already there is kept.
+    """Writes one extraction shard by shard, keeping existing shards.
 
     Args:
-        store: where to write.
-        spec: what is extracted.
+        store: the store to write to.
+        spec: the spec of the extraction.
         samples: the ordered rows of the extraction.
-        shard_rows: rows a shard, at least 1. Their names hold their rows: a restart with another number starts again, and
-            two writers with different numbers do not touch each other's shards.
-        renew: whether what is complete already is to be made again: beside it, and put in its place by `finish`.
+        shard_rows: rows per shard, at least 1. Names of shards contain their rows, so a restart with another number
+            begins again, and writers with different numbers do not touch each other's shards.
+        renew: whether to extract complete features again. The new ones are written beside the old ones, which `finish`
+            replaces.
     """
 
     def __init__(
@@ -53,11 +54,11 @@ class FeatureWriter:
         remove_temporary(self.path)
 
     def absent(self) -> list[int]:
-        """Indices of the shards that are not there, or are of other features. Cost: reads every shard's header."""
+        """Indices of shards that do not exist or belong to other features. Cost: reads the header of every shard."""
         return [index for index in range(len(self.bounds)) if not self._is_ours(index)]
 
     def missing(self, indices: Sequence[int] | None = None) -> list[int]:
-        """Those of the shards, by default of all, that are absent or damaged. Cost: reads every byte that is there."""
+        """Indices among `indices` (default: all) of absent or damaged shards. Cost: reads every existing byte."""
         indices = range(len(self.bounds)) if indices is None else indices
         return [index for index in indices if not self._is_ours(index) or self._is_changed(index)]
 
@@ -72,7 +73,7 @@ class FeatureWriter:
             scalars: per-sample figures of these rows (such as bits of each caption), kept beside the features.
 
         Raises:
-            FeatureError: no layers, a value that is not finite, with layer and sample id, or a wrong number of rows.
+            FeatureError: there are no layers, a value is not finite, or the number of rows is wrong.
             DiskError: the shard cannot be written.
         """
         import torch
@@ -88,17 +89,17 @@ class FeatureWriter:
         )
 
     def finish(self, scalars: Mapping[str, Any], **more: Any) -> Path:
-        """Writes the manifest, and so declares the extraction complete; removes shards that are not part of it.
+        """Writes the manifest, which marks the extraction as complete; removes shards that are not part of it.
 
-        Where another writer has finished the same features meanwhile, theirs stay, and this writer's shards go if they are
-        cut otherwise.
+        If another writer has finished the same features in the meantime, those are kept, and the shards of this writer
+        are removed if their bounds differ.
 
         Args:
-            scalars: figures of the model: parameters, bits_per_byte, ….
-            more: what else provenance should hold: device, dtype, seconds.
+            scalars: figures of the model, such as parameters and bits_per_byte.
+            more: further provenance, such as device, dtype and seconds.
 
         Raises:
-            StoreError: a shard is missing or damaged, or shards have different layers; names them all.
+            StoreError: shards are missing or damaged, or have different layers; the message names all of them.
 
         Cost: reads every byte.
         """
@@ -117,22 +118,22 @@ class FeatureWriter:
         return self.final
 
     def discard(self) -> None:
-        """Removes this writer's shards where the features were finished by another, whose shards are cut otherwise."""
+        """Removes this writer's shards if another writer finished the features with other shard bounds."""
         if (others := self._of_others()) is not None:
             self._tidy({shard.file for shard in others.shards})
 
     def sample_scalars(self) -> dict[str, list[float]]:
-        """The per-sample figures of all shards, in dataset order; for figures of the model that sum over samples."""
+        """The per-sample figures of all shards in dataset order, from which figures of the model are computed."""
         figures: dict[str, list[float]] = {}
         for index in range(len(self.bounds)):
             with open_shard(self._file(index)) as file:
-                for name in file.keys():  # noqa: SIM118 - a safetensors handle is no mapping
+                for name in file.keys():  # noqa: SIM118 - a safetensors handle is not a mapping
                     if name.startswith("sample."):
                         figures.setdefault(name.removeprefix("sample."), []).extend(file.get_tensor(name).tolist())
         return figures
 
     def _stored(self, name: str, values: torch.Tensor, rows: tuple[int, int]) -> torch.Tensor:
-        """One layer's values as they go to the disk."""
+        """The values of one layer as they are stored."""
         import torch
 
         (start, stop), model = rows, self.spec.model.name
@@ -153,7 +154,7 @@ class FeatureWriter:
         return stored
 
     def _manifest(self, scalars: Mapping[str, Any], more: Mapping[str, Any]) -> Manifest:
-        """The manifest of the shards as they are on disk, each read in full and checked against its own header."""
+        """The manifest of the shards on disk, each of which is read in full and checked against its header."""
         import xxhash
 
         if damaged := [self._file(i).name for i in range(len(self.bounds)) if self._is_changed(i)]:
@@ -193,7 +194,7 @@ class FeatureWriter:
         )
 
     def _of_others(self) -> FeatureSet | None:
-        """The features in this folder, if another writer finished them with shards that are cut otherwise."""
+        """The features in this folder, if another writer finished them with other shard bounds."""
         try:
             features = FeatureSet(self.path)
         except StoreError:
@@ -201,7 +202,7 @@ class FeatureWriter:
         return None if [(shard.start, shard.stop) for shard in features.shards] == self.bounds else features
 
     def _tidy(self, kept: set[str]) -> None:
-        """Removes the shards that no manifest lists, and what kills left."""
+        """Removes shards that are not in the manifest, and leftovers of killed processes."""
         with disk_errors(self.path):
             for path in self.path.glob("shard-*.safetensors"):
                 if path.name not in kept:
@@ -213,7 +214,7 @@ class FeatureWriter:
         return self.path / f"shard-{index:05d}-of-{len(self.bounds):05d}-rows-{start}-{stop}.safetensors"
 
     def _is_ours(self, index: int) -> bool:
-        """Whether the shard is there and says that it holds these rows of these features."""
+        """Whether the shard exists and its header states these rows of these features."""
         if not self._file(index).is_file():
             return False
         try:
@@ -228,7 +229,7 @@ class FeatureWriter:
         )
 
     def _is_changed(self, index: int) -> bool:
-        """Whether a shard's values are not those that were written, by the checksums in its header."""
+        """Whether the values of a shard differ from the checksums in its header."""
         path = self._file(index)
         try:
             return bool(changed_tensors(path, read_header(path).hashes))

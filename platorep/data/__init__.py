@@ -1,4 +1,4 @@
-"""Paired datasets: pictures and captions of the same things, with ids, checked once and the same for every model."""
+"""Paired datasets: pictures and captions of the same objects, with ids, checked once for all models."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Captions made worse on purpose, by a recorded and seeded amount: cut, shuffled, replaced, or given to other pictures.
+"""Deliberate, recorded and seeded degradation of captions: cut, shuffled, replaced, or swapped between pictures.
 
-`DatasetSpec.options["captions"]` is a mapping of these words, applied in this order, each to every caption of an item:
+`DatasetSpec.options["captions"]` is a mapping of these options, which are applied in this order to every caption:
 
-    replace: 0.5   share of the words that give way to words drawn from all captions of the dataset
-    shuffle: true  words in a random order
-    words: 5       the first words only
-    permute: 0.25  share of the items whose captions go to another item
-    seed: 0        of all of them
+    replace: 0.5   share of the words that are replaced by words drawn from all captions of the dataset
+    shuffle: true  shuffles the words
+    words: 5       keeps only the first words
+    permute: 0.25  share of the items whose captions are swapped with other items
+    seed: 0        seed of all draws
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ DEFAULTS: dict[str, Any] = {"replace": 0.0, "shuffle": False, "words": None, "pe
 
 
 def transform(ids: Sequence[str], captions: list[list[str]], options: Mapping[str, Any]) -> list[list[str]]:
-    """The captions of a dataset as `options` leaves them, in the order of the ids.
+    """Applies `options` to the captions of a dataset.
 
-    The draws for an item depend on the seed and its id only, so that a smaller dataset has the same captions;
-    replacements come from the words of the captions given, and so does the partner of a permuted item.
+    The draws for an item only depend on the seed and its id. Replacement words and the partners of permuted items are
+    drawn from the given captions.
 
     Args:
-        ids: of the items.
-        captions: one list an item.
-        options: see the module.
+        ids: ids of the items.
+        captions: one list per item.
+        options: see the module docstring.
 
     Raises:
-        UnknownNameError: an option that does not exist.
-        SpecError: a value outside its range.
+        UnknownNameError: an option does not exist.
+        SpecError: a value is out of range.
     """
     chosen = DEFAULTS | _checked(options)
-    vocabulary = [word for own in captions for caption in own for word in caption.split()]
-    made = [
-        [_words(caption, chosen, vocabulary, f"{one}#{i}") for i, caption in enumerate(own)]
-        for one, own in zip(ids, captions, strict=True)
+    vocabulary = [word for item_captions in captions for caption in item_captions for word in caption.split()]
+    changed = [
+        [_words(caption, chosen, vocabulary, f"{item}#{i}") for i, caption in enumerate(item_captions)]
+        for item, item_captions in zip(ids, captions, strict=True)
     ]
-    return [made[i] for i in mismatched(len(made), chosen["permute"], chosen["seed"])]
+    return [changed[i] for i in mismatched(len(changed), chosen["permute"], chosen["seed"])]
 
 
 def mismatched(n: int, share: float, seed: int) -> np.ndarray:
-    """Which item's caption each item gets when a share of the pairs is broken: a permutation of n, int64.
+    """A permutation of n, int64, that assigns captions to items and mismatches a share of the pairs.
 
-    round(share * n) items in a seeded order pass their captions round in one cycle, so that each of them gets a wrong
-    one; the others keep theirs. A larger share breaks the pairs of a smaller one and more. A single item cannot be
-    mismatched: where rounding gives 1, nothing is.
+    round(share * n) items in a seeded order exchange their captions in one cycle, so each of them gets a wrong caption.
+    A larger share mismatches all pairs of a smaller one. A single item cannot be mismatched: if rounding gives 1, the
+    result is the identity.
 
     Raises:
-        SpecError: a share outside [0, 1].
+        SpecError: the share is outside [0, 1].
     """
     if not 0 <= share <= 1:
         raise SpecError(f"share of mismatched pairs is {share!r}; expected a number in [0, 1].")
@@ -89,7 +89,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _words(caption: str, chosen: Mapping[str, Any], vocabulary: Sequence[str], name: str) -> str:
-    """One caption with words replaced, shuffled and cut; untouched, spaces and all, where none of it is asked for."""
+    """One caption with words replaced, shuffled and cut; unchanged, including spaces, if none of these is requested."""
     if not (chosen["replace"] or chosen["shuffle"] or chosen["words"]):
         return caption
     words = caption.split()

@@ -1,4 +1,4 @@
-"""Handwritten digits of scikit-learn (UCI ML hand-written digits): 8 x 8 pixels that come with the library."""
+"""Handwritten digits of 8 x 8 pixels that come with scikit-learn (UCI ML hand-written digits)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     found = load_digits()
     grey = (found.images * (255 / 16)).round().astype("uint8")
     revision = hashlib.sha256(grey.tobytes() + bytes(found.target.tolist())).hexdigest()[:12]
-    made = [
+    digit_pairs = [
         Pair(f"{i:04d}", [f"The handwritten digit {digit}."], str(digit), [partial(_enlarged, pixels.tobytes())])
         for i, (pixels, digit) in enumerate(zip(grey, found.target, strict=True))
     ]
-    return pin(spec, revision, "scikit-learn's digits changed: leave dataset.revision open."), made
+    return pin(spec, revision, "scikit-learn's digits changed: leave dataset.revision open."), digit_pairs
 
 
 def _enlarged(pixels: bytes) -> Image.Image:

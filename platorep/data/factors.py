@@ -1,6 +1,6 @@
-"""Drawn pictures with known, independent factors: what a probe finds is the factor and nothing else.
+"""Drawn pictures with known, independent factors, so that probes measure single factors.
 
-An arrow of one colour, size, orientation and position, and a number of dots, on a grainy ground.
+Each shows an arrow with a colour, size, orientation and position, and a number of dots, on a grainy background.
 """
 
 from __future__ import annotations
@@ -31,32 +31,31 @@ FACTORS: dict[str, tuple[str, ...]] = {
 COUNT = 10_000
 SIDE = 96
 RADII = (0.09, 0.125, 0.16, 0.2)
-"""Half the arrow's length by size, as a share of the picture's side."""
+"""Half the length of the arrow by size, as a share of the side of the picture."""
 
 VERSION = "1"
-"""Raised whenever the drawings change."""
+"""Incremented when the drawings change."""
 
 
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
-    """10,000 pictures; the category names all factors.
+    """10,000 pictures, whose category states all factors.
 
     For example "count=3,position=upper left,orientation=north,size=tiny,colour=red".
 
     `options.seed` (default 0) draws the factors, the grain and the jitter.
     """
     check_switches(spec, options=["seed"])
-    found = []
+    factor_pairs = []
     for i in range(COUNT):
         seed = f"{spec.options.get('seed', 0)}:{i}"
         chance = random.Random(f"factors {seed}")
-        own = {name: chance.choice(values) for name, values in FACTORS.items()}
-        dots = f"{own['count']} dot{'s' if own['count'] != '1' else ''}"
-        caption = (
-            f"A {own['size']} {own['colour']} arrow in the {own['position']} points {own['orientation']}, with {dots}."
-        )
-        category = ",".join(f"{name}={value}" for name, value in own.items())
-        found.append(Pair(f"{i:05d}", [caption], category, [partial(draw, seed=seed, **own)]))
-    return pin(spec, VERSION, "Leave dataset.revision open."), found
+        drawn = {name: chance.choice(values) for name, values in FACTORS.items()}
+        dots = f"{drawn['count']} dot{'s' if drawn['count'] != '1' else ''}"
+        arrow = f"{drawn['size']} {drawn['colour']} arrow in the {drawn['position']}"
+        caption = f"A {arrow} points {drawn['orientation']}, with {dots}."
+        category = ",".join(f"{name}={value}" for name, value in drawn.items())
+        factor_pairs.append(Pair(f"{i:05d}", [caption], category, [partial(draw, seed=seed, **drawn)]))
+    return pin(spec, VERSION, "Leave dataset.revision open."), factor_pairs
 
 
 def draw(*, count: str, position: str, orientation: str, size: str, colour: str, seed: str) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Layers of features in files of other programs: .npy, .npz, .safetensors, .parquet and .pt, and our own exports.
+"""Reads features from files of other programs (.npy, .npz, .safetensors, .parquet, .pt) and from exports.
 
 Nothing in a file is executed: pickled objects in NumPy files are refused, and .pt files go through PyTorch's restricted
 loader, which builds tensors and plain containers only.
@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 Array = np.ndarray | torch.Tensor
 
 Contents = tuple[dict[str, Array], list[Any] | None]
-"""Layers by name, in depth order, and the sample ids where the file holds them."""
+"""Layers by name in depth order, and the sample ids, if the file has any."""
 
 _HEADER = "platorep"
-"""Key of a .safetensors' metadata under which we note the order of its layers and, in an export, the ids, as JSON."""
+"""Key in .safetensors metadata of the order of layers and, in exports, the ids, as JSON."""
 
 _NO_PLAIN_ARRAYS = (
     "damaged, or holds Python objects: pickled objects are not read. Save arrays of numbers, and ids as texts."
@@ -47,20 +47,21 @@ _NO_PLAIN_TENSORS = (
 
 
 def read_features(path: Path) -> Contents:
-    """The layers in a file and its sample ids, if it has any, as the file holds them.
+    """Reads the layers of a file, and its sample ids, if it has any.
 
-    The order is the file's own, that of writing. A .safetensors keeps no order: there it is the
-    order that our exports note, or that of the names, with numbers inside of them as numbers (`depth_order`).
+    Layers have the order of the file. A .safetensors file has no order: its layers have the order that exports record,
+    or else that of their names, in which numbers are compared as numbers (`depth_order`).
 
     Raises:
-        FeatureError: damaged, another format than the ending says, or something other than arrays of numbers.
-        DataError: a .parquet that cannot be read.
+        FeatureError: the file is damaged, has another format than its suffix, or holds something other than arrays of
+            numbers.
+        DataError: a .parquet file cannot be read.
     """
     try:
         layers, ids = READERS[path.suffix.lower()](path)
     except PlatorepError:
         raise
-    except Exception as error:  # the formats' libraries raise nearly every built-in error on damaged files
+    except Exception as error:  # the libraries raise nearly every built-in error for damaged files
         raise FeatureError(
             f"{path} is damaged, or not a {path.suffix.lower()} file ({type(error).__name__}: {cause(error)}). Save it "
             "again."
@@ -71,7 +72,7 @@ def read_features(path: Path) -> Contents:
 
 
 def write_features(path: Path, layers: Mapping[str, torch.Tensor], ids: Sequence[str]) -> None:
-    """Writes layers and sample ids, so that `read_features` gives them back in this order, as .safetensors or .npz."""
+    """Writes layers and sample ids as .safetensors or .npz, such that `read_features` returns them in this order."""
     from safetensors.torch import save_file
 
     def write(temporary: Path) -> None:
@@ -87,10 +88,10 @@ def write_features(path: Path, layers: Mapping[str, torch.Tensor], ids: Sequence
 
 
 def depth_order(names: Sequence[str]) -> list[str]:
-    """Names of layers from the first to the last, as far as names tell: "layer.2" before "layer.10".
+    """Sorts names of layers by depth, as far as names show it: "layer.2" before "layer.10".
 
-    Numbers inside names are compared as numbers, and what begins with "embed" comes before everything else, as the
-    input of the first block does.
+    Numbers in names are compared as numbers. Names that begin with "embed" come first, because embeddings are the input
+    of the first block.
     """
 
     def place(name: str) -> list[Any]:
@@ -101,7 +102,7 @@ def depth_order(names: Sequence[str]) -> list[str]:
 
 
 def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """What `numpy.savez` writes, which takes names as arguments and so no array named "file"."""
+    """Like `numpy.savez`, which takes names as arguments and therefore cannot write an array named "file"."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -116,7 +117,7 @@ def _npy(path: Path) -> Contents:
             )
     try:
         return {"layer": np.load(path, allow_pickle=False)}, None
-    except Exception as error:  # of many kinds on damaged files, and numpy's words advise loading what may run code
+    except Exception as error:  # many types for damaged files, and numpy's message suggests loading that may run code
         raise FeatureError(f"{path} is {_NO_PLAIN_ARRAYS}") from error
 
 
@@ -177,7 +178,7 @@ def _parquet(path: Path) -> Contents:
 
 
 def _number_column(column: pyarrow.ChunkedArray, where: str) -> np.ndarray:
-    """A column of numbers, a missing one being NaN."""
+    """A column of numbers; missing values become NaN."""
     import pyarrow
 
     if pyarrow.types.is_dictionary(column.type):
@@ -191,7 +192,7 @@ def _number_column(column: pyarrow.ChunkedArray, where: str) -> np.ndarray:
 
 
 def _list_column(column: pyarrow.ChunkedArray, where: str) -> np.ndarray:
-    """A column of lists of one length, shape (n, d)."""
+    """A column of lists of equal length, shape (n, d)."""
     from pyarrow import compute
 
     if not _is_number(column.type.value_type):
@@ -212,7 +213,7 @@ def _is_number(kind: pyarrow.DataType) -> bool:
 def _pt(path: Path) -> Contents:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds on damaged files, and torch's words advise loading what may run code
+    except Exception as error:  # many types for damaged files, and torch's message suggests loading that may run code
         raise FeatureError(f"{path} {_NO_PLAIN_TENSORS}.") from error
     if isinstance(content, torch.Tensor):
         content = {"layer": content}
@@ -236,11 +237,11 @@ _EXPECTED = "expected a tensor, a list of tensors, or a dict of tensors (and ids
 
 
 def _flat(ids: np.ndarray, path: Path) -> list[Any]:
-    """Ids in a row, of an array that may be one column or one row of a table."""
+    """Flattens ids from an array that may be one column or one row of a table."""
     if ids.size not in ids.shape and ids.size > 1:
         raise DataError(f"{path}: ids have the shape {ids.shape}; expected one id a sample, ({ids.size},).")
     return list(ids.ravel())
 
 
 READERS = {".npy": _npy, ".npz": _npz, ".safetensors": _safetensors, ".parquet": _parquet, ".pt": _pt}
-"""Ending -> function from a path to its contents."""
+"""Suffix -> function from a path to its contents."""

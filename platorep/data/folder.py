@@ -1,9 +1,9 @@
-"""A folder of pictures with a table of captions, as the Hub's imagefolder convention has it.
+"""A folder of pictures with a table of captions, following the Hub's imagefolder convention.
 
 cats/metadata.csv        file_name,text        or metadata.jsonl, metadata.parquet
 cats/001.jpg             or cats/train/metadata.csv and cats/train/001.jpg
 
-Several pictures of one thing: {"file_names": ["001.jpg", "002.jpg"], "text": "a cat"} in a .jsonl or .parquet.
+Several pictures of one object: {"file_names": ["001.jpg", "002.jpg"], "text": "a cat"} in a .jsonl or .parquet.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
-    """All rows of the folder's metadata table, in its order.
+    """All rows of the folder's metadata table, in the order of the table.
 
-    A pair's id is its first file's name below the folder; its captions are one text or, in .jsonl and .parquet, a list,
-    and so are its pictures: `file_name` or `file_names`, whichever column there is. The revision is the content hash
-    of the folder, so that changed pictures or captions never meet old features. `options.max_pixels` is the largest
-    size of a picture.
+    The id of a pair is the name of its first file below the folder. Captions are a text or, in .jsonl and .parquet, a
+    list of texts, and so are the pictures in the column `file_name` or `file_names`. The revision is the content hash
+    of the folder, so changed pictures or captions are never combined with old features. `options.max_pixels` is the
+    largest size of a picture.
     """
     check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:
@@ -55,7 +55,7 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
 
 
 def _pairs(spec: DatasetSpec, root: Path, table: Table) -> tuple[list[Pair], set[str]]:
-    """The pairs of the table, and the files that it names."""
+    """The pairs of the table, and the files that it lists."""
     image, text, category, name = _columns(spec, root, table)
     read = partial(read_picture, max_pixels=pixel_limit(spec.options))
     labels = table.cells(category) if category else [None] * table.rows
@@ -73,7 +73,7 @@ def _pairs(spec: DatasetSpec, root: Path, table: Table) -> tuple[list[Pair], set
 
 
 def _columns(spec: DatasetSpec, root: Path, table: Table) -> tuple[str, str, str | None, str]:
-    """The columns of pictures, captions, categories (if there is one) and ids."""
+    """The columns of pictures, captions, categories (if any) and ids."""
     if {"file_name", "file_names"} <= {*table.names} and "image" not in spec.columns:
         raise DataError(
             f"{root}: the metadata has both file_name and file_names. Remove one column, or set columns.image."
@@ -86,7 +86,7 @@ def _columns(spec: DatasetSpec, root: Path, table: Table) -> tuple[str, str, str
 
 
 def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
-    """The folder of the metadata table (the given one, or its split's) and the table."""
+    """The folder of the metadata table (the given folder, or that of the split) and the table."""
     places = [root, root / spec.split]
     paths = [place / name for place in places for name in TABLES if (place / name).is_file()]
     if not paths:
@@ -114,10 +114,10 @@ def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
 
 
 def _file(root: Path, file: Any, row: str) -> str:
-    """A cell's file name, with the slashes of this system.
+    """The file name in a cell, with the separators of this system.
 
     Raises:
-        DataError: it is not text, is a list that is written out, or leads out of the folder.
+        DataError: the cell is not text, is a list written as text, or leads out of the folder.
     """
     if not isinstance(file, str):
         raise DataError(
@@ -146,10 +146,10 @@ def _exists(path: Path) -> bool:
 
 
 def _outside(root: Path, file: str) -> bool:
-    """Whether the name leads out of the folder; where no such file can be, reading it says why."""
+    """Whether the name leads out of the folder; False if such a file cannot exist, as reading it gives the reason."""
     try:
         return not (root / file).resolve().is_relative_to(root.resolve())
-    except (OSError, ValueError, RuntimeError):  # too long a name, a zero byte, a link to itself
+    except (OSError, ValueError, RuntimeError):  # the name is too long, has a zero byte, or is a link to itself
         return False
 
 
@@ -169,7 +169,7 @@ def _warn_of_unlisted(root: Path, listed: set[str]) -> None:
 
 
 def _outputs(root: Path, listed: set[str]) -> list[Path]:
-    """Folders that this program writes to (dataset.id=. puts one there): every run would change the revision."""
+    """Output folders of this program, such as with dataset.id=., which would change the revision in every run."""
     marks = ("features/*--*/samples.json", "runs/*/*/.hydra", "runs/*/*/*/.hydra")
     folders = {path for mark in marks for path in root.glob(f"*/{mark}")}
     outputs = sorted({root / path.relative_to(root).parts[0] for path in folders})

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
-    """All rows of a split, in its order.
+    """All rows of a split, in the order of the split.
 
-    A pair's id is its row number, or what `columns.id` names. Columns are `image` and `text` unless `columns` says
-    otherwise; a cell may hold one caption or a list of them, and one picture or a list of them. `options.max_pixels` is
-    the largest size of a picture.
+    The id of a pair is its row number, or the value of the column `columns.id`. The default columns are `image` and
+    `text`. A cell may hold one caption or a list of captions, and one picture or a list of pictures.
+    `options.max_pixels` is the largest size of a picture.
     """
     check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:
@@ -54,10 +54,10 @@ def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
     ids = _cells(spec, rows, "id")
     categories = _cells(spec, rows, "category")
     try:
-        # bytes, not pictures: decoding is ours, so that one damaged picture is named and does not stop the rest. A column of
-        # lists is written anew into the library's cache for that, once
+        # bytes instead of pictures, which are decoded later, so that a damaged picture is reported and does not stop
+        # the others. For a column of lists, the library therefore writes a copy into its cache once
         pictures = rows.select_columns([image]).cast_column(image, _undecoded(rows.features[image]))
-    except (TypeError, ValueError, NotImplementedError) as error:  # pyarrow's errors are of these kinds
+    except (TypeError, ValueError, NotImplementedError) as error:  # base classes of pyarrow's errors
         raise DataError(
             f"column {image!r} of dataset {spec.id} holds no pictures but {rows.features[image]}. Set columns.image."
         ) from error
@@ -76,7 +76,7 @@ def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
 
 
 def _undecoded(feature: Any) -> Any:
-    """The feature of undecoded pictures: a list of them where the column holds lists."""
+    """The feature of undecoded pictures, or of lists of them if the column holds lists."""
     import datasets
 
     one = datasets.Image(decode=False)
@@ -84,7 +84,7 @@ def _undecoded(feature: Any) -> Any:
 
 
 def _counts(pictures: datasets.Dataset, column: str) -> list[int]:
-    """How many pictures each row has: the lengths of its lists, for which no picture's bytes are read."""
+    """Numbers of pictures per row, from the lengths of lists, without reading the bytes of pictures."""
     from pyarrow import compute
 
     if not hasattr(pictures.features[column], "feature"):
@@ -93,7 +93,7 @@ def _counts(pictures: datasets.Dataset, column: str) -> list[int]:
 
 
 def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
-    """The captions; of a column of class labels or whole numbers their names, so that datasets of labelled pictures can be had."""
+    """The captions. Class labels and whole numbers become their names, which makes labelled pictures usable."""
     cells, feature = rows.select_columns([name])[:][name], rows.features[name]
     if hasattr(feature, "int2str"):
         return _class_names(feature, cells)
@@ -105,7 +105,7 @@ def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
 
 
 def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | None:
-    """A column that need not be there, with class labels as their names."""
+    """An optional column, with class labels converted to names."""
     if word not in spec.columns:
         return None
     name = column_of(spec, word, rows.column_names, word)
@@ -114,7 +114,7 @@ def _cells(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[Any] | 
 
 
 def _class_names(feature: datasets.ClassLabel, cells: list[int | None]) -> list[str | None]:
-    """The names of class labels; None for a missing one, as which -1 counts: test splits are published with it."""
+    """The names of class labels; None for missing labels, including -1, which published test splits use."""
     return [None if cell is None or cell == -1 else feature.int2str(cell) for cell in cells]
 
 

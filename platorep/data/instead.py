@@ -1,4 +1,4 @@
-"""Which pairs a run takes where those it asks for cannot be had on this machine."""
+"""Replaces pairs that are not available on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from platorep.data.pair import Report
 log = logging.getLogger(__name__)
 
 DIGESTS = {"stamps": stamps.digest}
-"""By source, the hash that `AssetSpec.contents` states, where it is not that of the files."""
+"""The function that computes the hash in `AssetSpec.contents`, for sources that do not hash the files."""
 
 
 def pairs_at_hand(
@@ -26,20 +26,20 @@ def pairs_at_hand(
     fetching: bool,
     progress: Report | None = None,
 ) -> DatasetSpec:
-    """The dataset itself, or the one that its `instead` names: settled once, before anything is made of it.
+    """Returns the dataset, or its replacement `instead`; called once, before the dataset is used.
 
-    What a run has stored decides first, so that every stage of it takes the same pairs. Otherwise the dataset is
-    fetched, and where every way to it is closed, one line says why and what is taken.
+    If the run has stored samples of either, that one is returned, so that all stages use the same pairs. Otherwise the
+    dataset is fetched. If no source is available, the reason and the replacement are logged.
 
     Args:
-        spec: the dataset that is asked for.
-        named: the dataset of a name, from the configuration.
-        stored: whether samples of a dataset are in the run's store.
-        fetching: whether the command may fetch pairs; one that only reads takes what is stored.
-        progress: told of downloads.
+        spec: the requested dataset.
+        named: returns the dataset of a name in the configuration.
+        stored: returns whether samples of a dataset are in the store of the run.
+        fetching: whether the command may fetch pairs; otherwise, only stored pairs are used.
+        progress: called during downloads.
 
     Returns:
-        `spec`, or the replacement with the n and the order that `spec` asks for.
+        `spec`, or the replacement with the n and the order of `spec`.
     """
     if spec.instead is None or stored(spec):
         return spec

@@ -1,4 +1,4 @@
-"""`open_dataset`: pairs in a fixed order, checked, with what was left out named."""
+"""`open_dataset`: checked pairs in a fixed order, with a list of omitted samples."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ SOURCES: dict[str, Callable[[DatasetSpec, Report | None], tuple[DatasetSpec, Seq
     "digits": digits.pairs,
     "factors": factors.pairs,
 }
-"""Each source gives the spec with its revision settled, and all of its pairs in an order of its own."""
+"""Sources: each returns the spec with its revision resolved, and all of its pairs in a fixed order."""
 
 NAMED = 5
-"""How many bad samples an error message names."""
+"""Largest number of bad samples that an error message lists."""
 
 
 @dataclass(frozen=True)
 class PairedDataset:
-    """Pictures and captions in a fixed order; can be sent to the workers of a DataLoader.
+    """Pictures and captions in a fixed order. Can be pickled for the workers of a DataLoader.
 
-    `spec` has its revision settled, and its key names the features made from it. `samples` has the ids, captions and
-    categories in order, and what was left out. `loaders` has one list of pictures a sample.
+    `spec` has a resolved revision, and its key identifies the features of the dataset. `samples` has the ordered ids,
+    captions and categories, and the omitted samples. `loaders` has one list of pictures per sample.
     """
 
     spec: DatasetSpec
@@ -54,10 +54,10 @@ class PairedDataset:
         return len(self.samples.ids)
 
     def picture(self, index: int, number: int = 0) -> Image.Image:
-        """A picture of one sample, the first unless `number` says which, 8-bit RGB, decoded on each call.
+        """Decodes a picture of one sample, by default the first, to 8-bit RGB.
 
         Raises:
-            DataError: it could be read when the dataset was checked, and cannot be now.
+            DataError: the picture was readable when the dataset was checked, but is not any more.
         """
         try:
             return self.loaders[index][number]()
@@ -73,30 +73,30 @@ def open_dataset(
 ) -> PairedDataset:
     """Fetches, orders, selects and checks a dataset.
 
-    The order is the source's own, or with `order_seed` the order of SHA-256 of seed and id: it is the same on every
-    machine, a smaller `n` is a prefix of a larger, and a pair keeps its place when others come or go. Bad samples are
-    those without an id, with an empty caption, with text that is not valid Unicode or with an unreadable picture, those
-    whose pictures all equal an earlier sample's pixel by pixel, and where a category column is chosen those without a
-    category. With `on_bad_sample="drop"` the next pairs in order take their place, so that n remains n.
+    The order is that of the source or, with `order_seed`, that of the SHA-256 of seed and id. It is the same on every
+    machine, the order of a smaller `n` is a prefix of that of a larger, and adding or removing pairs does not reorder
+    the others. A sample is bad if it has no id, an empty caption, text that is not valid Unicode or an unreadable
+    picture, if all of its pictures equal those of an earlier sample pixel by pixel, or if a category column is chosen
+    and it has no category. With `on_bad_sample="drop"`, the next pairs in order replace bad samples.
 
     Args:
-        spec: what to open; its revision may be open.
-        known: given the spec with its revision settled, the samples that an earlier opening wrote, or None. They spare
-            the check, which decodes every picture.
-        progress: told of downloads in megabytes, and of pictures checked.
+        spec: the dataset; its revision may be open.
+        known: given the spec with its resolved revision, returns the samples stored by an earlier call, or None. Known
+            samples are not checked again; the check decodes every picture.
+        progress: called with downloaded megabytes, and with the number of checked pictures.
 
     Raises:
-        DataError: bad samples under `on_bad_sample="error"`, fewer than n (or 2) good ones, ids that occur twice, or a
-            source that no longer has the known samples.
-        AssetError: the data cannot be fetched or is not the pinned one.
-        UnknownNameError: no such config, split, column or option.
-        SpecError: n below 2, or a source without what it needs.
+        DataError: there are bad samples and `on_bad_sample="error"`, fewer than n (or 2) good samples, or duplicate
+            ids, or the source no longer has the known samples.
+        AssetError: the data cannot be fetched or differ from the pinned data.
+        UnknownNameError: a config, split, column or option does not exist.
+        SpecError: n is below 2, or the source lacks a required setting.
     """
     if spec.n is not None and spec.n < 2:
         raise SpecError(f"dataset {spec.name!r}: n is {spec.n}; alignment needs at least 2 samples.")
     spec, pairs = _from_source(spec, progress)
     counts = Counter(pair.id for pair in pairs if pair.fault is None)
-    if twice := [one for one, count in counts.items() if count > 1]:
+    if twice := [name for name, count in counts.items() if count > 1]:
         raise DataError(
             f"dataset {spec.name!r}: {len(twice)} ids occur more than once, first {twice[:NAMED]}. Choose an id column "
             "without repeats."
@@ -112,7 +112,7 @@ def open_dataset(
         dropped=dropped,
         pictures=[len(pair.pictures) for pair in kept] if any(len(pair.pictures) > 1 for pair in kept) else None,
     )
-    repeated = len(kept) - len({tuple(own) for own in samples.captions})
+    repeated = len(kept) - len({tuple(captions) for captions in samples.captions})
     log.info(
         "%s: %d pairs, %d dropped, %d with a caption that an earlier pair has",
         spec.name,
@@ -124,7 +124,7 @@ def open_dataset(
 
 
 def _categories(spec: DatasetSpec, kept: Sequence[Pair]) -> list[str] | None:
-    """The categories of the samples; None where not all have one, because a missing category is not a class."""
+    """The categories of the samples; None unless all have one, because a missing category is not a class."""
     labels = [pair.category for pair in kept if pair.category is not None]
     if len(labels) == len(kept):
         return labels
@@ -142,7 +142,7 @@ def _categories(spec: DatasetSpec, kept: Sequence[Pair]) -> list[str] | None:
 
 
 def _known(spec: DatasetSpec, known: Callable[[DatasetSpec], Samples | None]) -> Samples | None:
-    """Stored samples of the spec, or those of the same pairs with their captions untouched, transformed now."""
+    """Stored samples of the spec; or those of the same pairs with original captions, with captions transformed now."""
     samples = known(spec)
     if samples is None and OPTION in spec.options:
         samples = known(spec.replace(options={name: value for name, value in spec.options.items() if name != OPTION}))
@@ -152,30 +152,30 @@ def _known(spec: DatasetSpec, known: Callable[[DatasetSpec], Samples | None]) ->
 
 
 def settled(spec: DatasetSpec) -> DatasetSpec:
-    """The spec with the revision that its source has now; no sample is checked.
+    """The spec with the current revision of its source. Does not check samples.
 
     Raises:
-        AssetError, DataError: the source cannot be had.
+        AssetError, DataError: the source is not available.
     """
     return _from_source(spec, None)[0]
 
 
 def _from_source(spec: DatasetSpec, progress: Report | None) -> tuple[DatasetSpec, Sequence[Pair]]:
-    """What the source has. What becomes of captions is no option of any source; what they say is checked before."""
-    own = {name: value for name, value in spec.options.items() if name != OPTION}
-    found, pairs = SOURCES[spec.source](spec.replace(options=own), progress)
-    return found.replace(options=spec.options), pairs
+    """The pairs of the source. The option of captions is checked first and is not passed to the source."""
+    source_options = {name: value for name, value in spec.options.items() if name != OPTION}
+    resolved, pairs = SOURCES[spec.source](spec.replace(options=source_options), progress)
+    return resolved.replace(options=spec.options), pairs
 
 
 def _with_known(spec: DatasetSpec, pairs: Sequence[Pair], samples: Samples) -> PairedDataset:
     by_id = {pair.id: pair.pictures for pair in pairs}
-    if missing := [one for one in samples.ids if one not in by_id]:
+    if missing := [name for name in samples.ids if name not in by_id]:
         raise DataError(
             f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first "
             f"{missing[:NAMED]}, under the same revision. Restore the source, or remove the dataset's folder under "
             "features/ and start again."
         )
-    return PairedDataset(spec, samples, [by_id[one] for one in samples.ids])
+    return PairedDataset(spec, samples, [by_id[name] for name in samples.ids])
 
 
 def _ordered(spec: DatasetSpec, pairs: Sequence[Pair]) -> list[Pair]:
@@ -185,7 +185,7 @@ def _ordered(spec: DatasetSpec, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tuple[list[Pair], list[dict[str, str]]]:
-    """The first n good pairs, and the bad ones met on the way with their reasons."""
+    """The first n good pairs, and the bad ones before them with reasons."""
     wanted = len(pairs) if spec.n is None else spec.n
     if len(pairs) < max(wanted, 2):
         raise DataError(
@@ -225,7 +225,7 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
 
 
 def _examine(pair: Pair) -> tuple[bytes, str | None]:
-    """Digest of the pictures' pixels, and what is wrong with the pair, if anything is."""
+    """Digest of the pixels of the pictures, and the fault of the pair, or None."""
     if pair.fault is not None:
         return b"", pair.fault
     if not pair.captions:
@@ -252,8 +252,8 @@ def _examine(pair: Pair) -> tuple[bytes, str | None]:
 
 
 def _summary(dropped: list[dict[str, str]], total: int) -> str:
-    kinds = Counter(one["reason"].split(" (")[0].split(" '")[0] for one in dropped)
+    kinds = Counter(sample["reason"].split(" (")[0].split(" '")[0] for sample in dropped)
     counts = "; ".join(f"{count} x {kind}" for kind, count in kinds.most_common())
-    named = "; ".join(f"{visible(one['id'])}: {visible(one['reason'])}" for one in dropped[:NAMED])
+    named = "; ".join(f"{visible(sample['id'])}: {visible(sample['reason'])}" for sample in dropped[:NAMED])
     more = f"; and {len(dropped) - NAMED} more" if len(dropped) > NAMED else ""
     return f"{len(dropped)} of {total} samples are bad ({counts}): {named}{more}."

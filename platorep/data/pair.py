@@ -1,4 +1,4 @@
-"""One pair of a source, before it is checked, and what sources share."""
+"""One unchecked pair of a source, and functions shared by sources."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from platorep.core.text import cell_text, visible
 
 
 Report = Callable[[int, int | None, str], None]
-"""`report(done, total, what)`: told of progress."""
+"""`report(done, total, what)`: reports progress."""
 
 WORDS = ("image", "text", "category", "id")
-"""Our words for a dataset's columns: the keys that `DatasetSpec.columns` may have."""
+"""Roles of columns: the keys that `DatasetSpec.columns` may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Pictures of one thing and its captions as the source has them, not checked yet.
+    """Pictures of one object and its captions, unchecked.
 
-    Each of `pictures` decodes one, can be sent to another process, and raises DataError with the reason when it cannot.
-    `fault` says what makes the sample bad whatever its pictures and captions; its id is then a name for messages only.
+    Each element of `pictures` is a picklable function that decodes a picture, or raises DataError with the reason.
+    If `fault` is set, the sample is bad whatever its pictures and captions, and the id is only a name for messages.
     """
 
     id: str
@@ -38,14 +38,14 @@ class Pair:
 def labelled(
     row: str, name: Any, category: Any, captions: list[Any], pictures: Sequence[Callable[[], Image.Image]], needed: bool
 ) -> Pair:
-    """The pair of a row, its id and category as text; faulty without an id, or without a category that is needed.
+    """Builds the pair of a row, with id and category as text. It is faulty if the id or a needed category is missing.
 
     Args:
-        row: what the row is called where it has no id, such as "row 3".
+        row: name of the row if it has no id, such as "row 3".
         name: the cell of its id.
-        category: the cell of its category, None where there is none.
-        captions: of the pair.
-        pictures: of the pair.
+        category: the cell of its category, or None.
+        captions: captions of the pair.
+        pictures: pictures of the pair.
         needed: whether a row without a category is faulty.
     """
     try:
@@ -60,7 +60,7 @@ def labelled(
 
 
 def several(value: Any) -> list[Any]:
-    """The captions, or the names of pictures, in a cell: a text is one, a list is several, nothing is none."""
+    """Converts a cell of captions or names of pictures to a list: a text is one element, None is an empty list."""
     if value is None or (isinstance(value, float) and value != value):
         return []
     if isinstance(value, str):
@@ -71,10 +71,10 @@ def several(value: Any) -> list[Any]:
 
 
 def column_of(spec: DatasetSpec, word: str, columns: Iterable[str], default: str) -> str:
-    """The dataset's column for one of our words.
+    """The column of the dataset that has a given role.
 
     Raises:
-        UnknownNameError: the dataset has no such column; the message gives the nearest.
+        UnknownNameError: the dataset has no such column.
     """
     name = spec.columns.get(word, default)
     columns = list(columns)
@@ -86,10 +86,10 @@ def column_of(spec: DatasetSpec, word: str, columns: Iterable[str], default: str
 
 
 def check_switches(spec: DatasetSpec, *, options: Iterable[str] = (), columns: Iterable[str] = ()) -> None:
-    """Refuses options and columns that the source does not know.
+    """Checks that the source supports all options and columns of the spec.
 
     Raises:
-        UnknownNameError: there is one.
+        UnknownNameError: an option or column is not supported.
     """
     for kind, got, known in (("option", spec.options, options), ("column word", spec.columns, columns)):
         for name in got:
@@ -98,10 +98,10 @@ def check_switches(spec: DatasetSpec, *, options: Iterable[str] = (), columns: I
 
 
 def pin(spec: DatasetSpec, revision: str, help_text: str) -> DatasetSpec:
-    """The spec with its revision settled; one that was pinned already must be the same.
+    """The spec with its resolved revision, which must equal a pinned one.
 
     Raises:
-        DataError: the content is not the pinned one.
+        DataError: the content differs from the pinned revision.
     """
     if spec.revision is not None and spec.revision != revision:
         raise DataError(
@@ -112,7 +112,7 @@ def pin(spec: DatasetSpec, revision: str, help_text: str) -> DatasetSpec:
 
 
 def only_assets(spec: DatasetSpec, count: int, what: str) -> None:
-    """Refuses a spec with another number of assets than the source reads."""
+    """Checks that a spec has as many assets as the source reads."""
     if len(spec.assets) != count:
         raise SpecError(
             f"dataset source {spec.source!r} reads {count} asset(s) ({what}); got {len(spec.assets)}. "

@@ -1,4 +1,4 @@
-"""Files and bytes to RGB pictures: one rule for transparency, orientation, drawings and what counts as unreadable."""
+"""Decodes files and bytes to RGB pictures, with the same rules for transparency, orientation and faults everywhere."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from platorep.data import drawings
 
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".svg")
-"""Endings of the files that count as pictures in a folder."""
+"""Suffixes of picture files in a folder."""
 
 MAX_PIXELS = 2**27
-"""Pixels that a picture may have unless `options.max_pixels` says otherwise: half a gigabyte once it is decoded."""
+"""Default of `options.max_pixels`, the largest size of a picture: half a gigabyte when decoded."""
 
 PILLOW_PIXELS = 2 * 89_478_485
-"""Pixels above which Pillow itself refuses a picture as a decompression bomb: the largest `max_pixels`."""
+"""Largest `max_pixels`: Pillow rejects larger pictures as decompression bombs."""
 
 OPTION = "max_pixels"
 
@@ -36,7 +36,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each orientation of the EXIF standard."""
+"""The inverse transposition of each EXIF orientation."""
 
 _HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
@@ -46,7 +46,7 @@ def pixel_limit(options: Mapping[str, Any]) -> int:
     """`max_pixels` of a dataset's options, or the default.
 
     Raises:
-        SpecError: it is not a whole number from 1 to `PILLOW_PIXELS`.
+        SpecError: the value is not a whole number from 1 to `PILLOW_PIXELS`.
     """
     limit = options.get(OPTION, MAX_PIXELS)
     if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= PILLOW_PIXELS:
@@ -55,7 +55,7 @@ def pixel_limit(options: Mapping[str, Any]) -> int:
 
 
 def read_picture(path: Path, *, square: bool = False, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """The picture in a file, as `decode_picture` makes it; `square` pads it with white to a centred square.
+    """Reads the picture in a file by `decode_picture`; `square` pads it with white to a square, centred.
 
     Raises:
         DataError: the file is missing, is not a regular file or is not a readable picture.
@@ -74,14 +74,15 @@ def read_picture(path: Path, *, square: bool = False, max_pixels: int = MAX_PIXE
 
 
 def decode_picture(raw: bytes, *, drawing: bool = False, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Bytes of a picture (of an SVG if `drawing`) as 8-bit RGB: upright, transparency on white, the first frame.
+    """Decodes the first frame of a picture (SVG if `drawing`) to 8-bit RGB, upright, with transparency on white.
 
-    Every format that Pillow decodes is read, except PostScript, which needs a program to be run; HEIC needs the extra
-    `platorep[heic]`. Colour profiles are not applied. Colours of 16 bits a channel lose their lower 8; grey ones are
-    refused, because what they hold (depth, X-rays) seldom fills 16 bits.
+    All formats that Pillow decodes are supported, except PostScript, which requires running a program. HEIC needs the
+    extra `platorep[heic]`. Colour profiles are not applied. Colours with 16 bits per channel lose their lower 8 bits.
+    Grey pictures with 16 bits are rejected, because their data (depth, X-rays) seldom use the full range.
 
     Raises:
-        DataError: empty, damaged, cut off, more than `max_pixels` pixels, or grey with more than 8 bits.
+        DataError: the picture is empty, damaged or truncated, has more than `max_pixels` pixels, or is grey with more
+            than 8 bits.
     """
     if not raw:
         raise DataError("picture is empty")
@@ -101,12 +102,12 @@ def decode_picture(raw: bytes, *, drawing: bool = False, max_pixels: int = MAX_P
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(f"more than {PILLOW_PIXELS}", max_pixels) from error
-    except Exception as error:  # decoders raise nearly every built-in error on damaged files
+    except Exception as error:  # decoders raise nearly every built-in error for damaged files
         raise DataError(f"picture is unreadable ({type(error).__name__}: {cause(error)})") from error
 
 
 def pad_to_square(image: Image.Image) -> Image.Image:
-    """The picture in the centre of a white square as wide as its longer side."""
+    """Pads a picture with white to a square with its longer side, centred."""
     side = max(image.size)
     if image.size == (side, side):
         return image
@@ -116,12 +117,10 @@ def pad_to_square(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The picture as its EXIF orientation says. Only that tag is read: others may break the standard and do no harm."""
+    """Applies the EXIF orientation. Only that tag is read, so invalid values of other tags do no harm."""
     try:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION))
-    except (
-        Exception
-    ):  # as many kinds of damage as in pixels; without a readable orientation the pixels stay as they are
+    except Exception:  # raised for damaged tags; without a readable orientation, the pixels are unchanged
         return image
     return image if turn is None else image.transpose(turn)
 

@@ -1,11 +1,11 @@
-"""A dataset repository of the Hub as a local folder, which the `datasets` library opens without asking the Hub.
+"""Dataset repositories of the Hub as local folders, which the `datasets` library opens without the Hub.
 
 That library's own way to the Hub takes what it finds in its cache when the Hub does not answer, be it of another
 commit, and checks no hash. So the folder is made here, of files that were fetched and checked:
 
-    <cache>/datasets/<name>-<commit>/    links to the files that were wanted so far, and empty files for all others
+    <cache>/datasets/<name>-<commit>/    links to the files requested so far, and empty files in place of all others
 
-The library chooses the files of a config and a split by their names, for which empty ones do.
+Empty files suffice because the library selects the files of a config and split by their names.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CARDS = ("README.md", "dataset_infos.json", ".huggingface.yaml", ".gitattributes")
-"""What the library reads before it knows which files it wants, and a file that every repository has."""
+"""Files that the library reads before it selects data files, and a file that every repository has."""
 
 
 def load(repo: str, commit: str, config: str | None, split: str) -> datasets.Dataset:
-    """The rows of a split of a dataset repository at a commit, fetched if they are not here yet.
+    """The rows of a split of a dataset repository at a commit, fetched if necessary.
 
     All splits of the config are fetched, because the library prepares them together.
 
     Raises:
-        AssetError: files cannot be had.
-        SpecError: several configs and none chosen, or a repository that has no data at this commit.
-        UnknownNameError: no such config or split.
-        DataError: files that are not what their names say.
+        AssetError: files cannot be fetched.
+        SpecError: there are several configs and none is chosen, or the repository has no data at this commit.
+        UnknownNameError: the config or split does not exist.
+        DataError: files have another format than their names state.
     """
     folder, names = _folder(repo, commit)
     try:
         builder = _builder(repo, commit, folder, config)
-    except zipfile.BadZipFile:  # the library looks into archives to tell what they hold
+    except zipfile.BadZipFile:  # the library opens archives to determine their content
         _fetch(repo, commit, folder, [name for name in names if name.endswith(".zip")])
         builder = _builder(repo, commit, folder, config)
     _fetch(repo, commit, folder, [name for files in _files(builder, folder).values() for name in files])
@@ -56,10 +56,10 @@ def load(repo: str, commit: str, config: str | None, split: str) -> datasets.Dat
 
 
 def stream(repo: str, commit: str, config: str | None, split: str) -> Iterator[dict[str, Any]]:
-    """The rows of a split in order, each file fetched when its turn comes: of a large corpus only the first ones.
+    """The rows of a split in order. Files are fetched one by one, so only the first files of a large corpus are needed.
 
     Raises:
-        AssetError, SpecError, UnknownNameError, DataError: as `load`; those of a file when its turn comes.
+        AssetError, SpecError, UnknownNameError, DataError: as for `load`; for each file when it is reached.
     """
     folder, _ = _folder(repo, commit)
     builder = _builder(repo, commit, folder, config)
@@ -67,10 +67,10 @@ def stream(repo: str, commit: str, config: str | None, split: str) -> Iterator[d
 
 
 def stream_local(folder: Path, config: str | None, split: str) -> Iterator[dict[str, Any]]:
-    """The rows of a split of a local folder in order, without a prepared copy of all of them.
+    """The rows of a split of a local folder in order, without preparing a copy of all rows.
 
     Raises:
-        AssetError, SpecError, UnknownNameError, DataError: as `load`.
+        AssetError, SpecError, UnknownNameError, DataError: as for `load`.
     """
     import datasets
 
@@ -98,11 +98,11 @@ def _stream(
 
 
 def local(folder: Path, digest: str) -> Path:
-    """A local folder as the library is to see it: without the notes beside tar files, which it would take for the data.
+    """A local folder without the notes beside tar files, which the library would treat as data.
 
     Args:
         folder: in one of the Hub's formats.
-        digest: of its content; names the folder of links that is made where there are notes.
+        digest: hash of its content; names the folder of links that is created if there are notes.
     """
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     kept = _without_notes(names)
@@ -118,14 +118,14 @@ def read(folder: Path, config: str | None, split: str, name: str) -> datasets.Da
     """The rows of a split of a local folder in one of the Hub's formats.
 
     Args:
-        folder: where the files are.
-        config: None for the only one, or the default.
+        folder: the folder.
+        config: None for the only or default config.
         split: its name, or part of it, as in "train[:100]".
-        name: of the dataset, for messages.
+        name: name of the dataset in messages.
 
     Raises:
         AssetError: there are no files, or the disk is full.
-        SpecError, UnknownNameError, DataError: as `load`.
+        SpecError, UnknownNameError, DataError: as for `load`.
     """
     import datasets
 
@@ -136,7 +136,7 @@ def read(folder: Path, config: str | None, split: str, name: str) -> datasets.Da
 
 
 def _folder(repo: str, commit: str) -> tuple[Path, list[str]]:
-    """The folder of a repository at a commit, with its card and a place for every data file, and the names of these."""
+    """The folder of a repository at a commit, with its card and empty data files, and the names of these."""
     folder = cache_dir() / "datasets" / f"{slug(repo)}-{commit[:12]}"
     _fetch(repo, commit, folder, CARDS)
     names = _without_notes([name for name in listing(repo, commit, repo_type="dataset") if _is_data(name)])
@@ -146,13 +146,13 @@ def _folder(repo: str, commit: str) -> tuple[Path, list[str]]:
 
 
 def _without_notes(names: list[str]) -> list[str]:
-    """The names without text files where there are tar files: nshards.txt and the like are notes on these."""
+    """The names; without text files if there are tar files, because nshards.txt and the like describe these."""
     tars = any(name.endswith(".tar") for name in names)
     return [name for name in names if not (tars and name.endswith(".txt"))]
 
 
 def _builder(repo: str, commit: str, folder: Path, config: str | None) -> datasets.DatasetBuilder:
-    """What the library makes of the names of the files."""
+    """The library's builder, which selects files by name."""
     import datasets
 
     try:
@@ -162,7 +162,7 @@ def _builder(repo: str, commit: str, folder: Path, config: str | None) -> datase
 
 
 def _files(builder: datasets.DatasetBuilder, folder: Path) -> dict[str, list[str]]:
-    """The names of a config's files by split, in the library's order."""
+    """Names of the files of a config by split, in the order of the library."""
     return {
         str(split): [Path(path).relative_to(folder.resolve()).as_posix() for path in paths]
         for split, paths in (builder.config.data_files or {}).items()
@@ -170,7 +170,7 @@ def _files(builder: datasets.DatasetBuilder, folder: Path) -> dict[str, list[str
 
 
 def _explained(act: Callable[[], T], folder: Path, config: str | None, split: str | None, name: str) -> T:
-    """What `act` returns; what the library raises in it becomes a sentence."""
+    """Returns the result of `act`; errors of the library are converted to messages."""
     import datasets
 
     try:
@@ -209,7 +209,7 @@ def _explained(act: Callable[[], T], folder: Path, config: str | None, split: st
 
 
 def _splits(folder: Path, config: str | None) -> list[str]:
-    """The names of a config's splits; none where the library cannot tell."""
+    """Names of the splits of a config; empty if the library cannot determine them."""
     import datasets
 
     try:
@@ -219,7 +219,7 @@ def _splits(folder: Path, config: str | None) -> list[str]:
 
 
 def _without_data(repo: str, commit: str, error: AssetError) -> PlatorepError:
-    """The error for a repository in which the library finds no data files."""
+    """The error for a repository without data files."""
     programs = [name for name in listing(repo, commit, repo_type="dataset") if name.endswith(".py")]
     if programs:
         return SpecError(
@@ -233,12 +233,12 @@ def _without_data(repo: str, commit: str, error: AssetError) -> PlatorepError:
 
 
 def _is_data(name: str) -> bool:
-    """Whether a file may be data: no card, no program, nothing of git's."""
+    """Whether a file may hold data: not a card, a program or a file of git."""
     return name not in CARDS and not name.endswith(".py") and not name.rpartition("/")[2].startswith(".git")
 
 
 def _fetch(repo: str, commit: str, folder: Path, names: Iterable[str]) -> None:
-    """Fetches files and puts links to them into the folder."""
+    """Fetches files and links them into the folder."""
     names = list(names)
     source = snapshot(repo, commit, names, repo_type="dataset") if names else folder
     for name in names:
@@ -247,14 +247,14 @@ def _fetch(repo: str, commit: str, folder: Path, names: Iterable[str]) -> None:
 
 
 def _place(path: Path, target: Path | None = None) -> None:
-    """Puts a link where an empty file was; without a target an empty file, where nothing or a dead link is."""
+    """Replaces an empty file by a link to `target`; without a target, creates an empty file if none exists."""
     if path.exists() if target is None else (path.is_symlink() and Path(os.readlink(path)) == target):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
     if target is None:
         temporary.touch()
-        os.utime(temporary, (0, 0))  # the library knows what it prepared by times, which must not differ
+        os.utime(temporary, (0, 0))  # the library identifies prepared data by times, which must not change
     else:
         temporary.symlink_to(target)
     os.replace(temporary, path)

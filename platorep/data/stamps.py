@@ -1,8 +1,8 @@
-"""Tux Paint's stamps: photographs and drawings of single things, each with one line of English.
+"""Tux Paint's stamps: photographs and drawings of single objects, each with one line of English.
 
-The pictures and their texts come from the Debian package tuxpaint-stamps-default, or from Tux Paint's own release of
-them. `symbols/` is left out: its letters and digits would match by shape. Where a stamp is there both as PNG and as
-SVG, the PNG is taken; mirrored and flipped variants have no text of their own and are not samples.
+The pictures and texts come from the Debian package tuxpaint-stamps-default, or from Tux Paint's release of the stamps.
+`symbols/` is left out, because letters and digits would match by shape. If a stamp exists as PNG and as SVG, the PNG is
+used. Mirrored and flipped variants have no text and are not samples.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from platorep.data.pictures import decode_picture, read_picture
 log = logging.getLogger(__name__)
 
 FOLDERS = ("usr/share/tuxpaint/stamps", "*/stamps")
-"""Where the stamps are, in the package and in the release."""
+"""Folders of the stamps in the package and in the release."""
 
 LEFT_OUT = "symbols"
 
@@ -31,15 +31,15 @@ LEFT_OUT = "symbols"
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
     """All stamps with a text, by path.
 
-    A pair's id is its path without ending ("animals/birds/lark"), its category the path's folder, its caption the
-    text's first line (later lines are translations), its picture on a white square. The revision names the content: of
-    the version that the asset pins the package's SHA-256, of another accepted one the hash of its pairs.
+    The id of a pair is its path without suffix ("animals/birds/lark"), its category is the folder, and its caption is
+    the first line of the text (later lines are translations). The picture is padded to a white square. The revision is
+    the SHA-256 of the package for the pinned version, and the hash of the pairs for other accepted versions.
     """
     check_switches(spec)
     only_assets(spec, 1, "the Debian package")
     asset = spec.assets[0]
     own, own_revision = next(iter(asset.contents), None), (asset.sha256 or "")[:12]
-    if own is not None and spec.revision == own_revision:  # no other version will do
+    if own is not None and spec.revision == own_revision:  # no other version is accepted
         asset = asset.replace(contents={own: asset.contents[own]})
     folder = fetch(asset, progress=progress, digest=digest)
     version = origin(folder).version
@@ -62,7 +62,7 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
 def digest(folder: Path) -> str:
     """SHA-256 over the pairs of an unpacked package or release: names, captions, and pixels (of drawings, bytes).
 
-    Recompression, time stamps and translations, in which package and release differ, leave it as it is.
+    It does not depend on compression, time stamps and translations, in which package and release differ.
     """
     whole = hashlib.sha256()
     try:

@@ -1,7 +1,8 @@
-"""Summaries of captions to a given number of words by an instruction-tuned language model: the data of the PRH's Figure 9.
+"""Summaries of captions with a given number of words, written by an instruction-tuned language model.
 
-The result is a folder dataset: pictures, and a metadata.parquet whose columns words_5, words_10, ... hold the summaries
-beside the original caption in `text`. `dataset=folder dataset.id=FOLDER dataset.columns.text=words_10` extracts it.
+They are the data of Figure 9 of the PRH. The result is a folder dataset: pictures and a metadata.parquet. Its columns
+words_5, words_10, ... hold the summaries, and `text` holds the original caption. The options
+`dataset=folder dataset.id=FOLDER dataset.columns.text=words_10` extract it.
 """
 
 from __future__ import annotations
@@ -25,19 +26,20 @@ from platorep.core.specs import ModelSpec
 log = logging.getLogger(__name__)
 
 INSTRUCTION = (
-    "You are given a full-text description of an image. You should summarize it into about {words} words, being sure to include as "
-    "much salient visual information as possible given the {words} word constraint, especially information from the start of the "
-    "original description. The new description should apply for the original image. Respond with only the summary, in one line."
+    "You are given a full-text description of an image. You should summarize it into about {words} words, being sure "
+    "to include as much salient visual information as possible given the {words} word constraint, especially "
+    "information from the start of the original description. The new description should apply for the original "
+    "image. Respond with only the summary, in one line."
 )
 """The system prompt that the PRH prints in its Appendix E; the user's turn is the original caption."""
 
 TOKENS_A_WORD = 4
-"""New tokens allowed for each word that is asked for, and SLACK more: a summary that is longer is cut there."""
+"""New tokens per requested word, to which SLACK is added; longer summaries are cut."""
 SLACK = 16
 
 
 class Pairs(Protocol):
-    """What summarising needs of a dataset."""
+    """The part of a dataset that summarising uses."""
 
     spec: Any
     samples: Samples
@@ -48,10 +50,10 @@ class Pairs(Protocol):
 
 @dataclass(frozen=True)
 class Decoding:
-    """How summaries are generated; recorded beside them.
+    """Settings of the generation, recorded with the summaries.
 
-    `temperature=0` is greedy and does not use the seed; else tokens are drawn, seeded anew for each batch. Batches are
-    fixed by their size and the items' order, so that a run that was stopped and started again gives the same text.
+    `temperature=0` decodes greedily without the seed. Otherwise, tokens are sampled with a new seed for each batch.
+    Batches are determined by their size and the order of items, so a resumed run gives the same text.
     """
 
     batch: int = 8
@@ -61,7 +63,8 @@ class Decoding:
     def __post_init__(self) -> None:
         if self.batch < 1 or self.temperature < 0:
             raise SpecError(
-                f"captions: batch is {self.batch} and temperature {self.temperature}; expected at least 1 and at least 0."
+                f"captions: batch is {self.batch} and temperature {self.temperature}; "
+                "expected at least 1 and at least 0."
             )
 
 
@@ -77,23 +80,23 @@ def summarise(
 ) -> Path:
     """Writes a folder dataset with a summary of every first caption at every length.
 
-    Each batch of summaries is a file under `parts/`; a run that was stopped makes only those that are missing.
+    Each batch of summaries is a file under `parts/`; a resumed run only generates missing batches.
 
     Args:
-        spec: a resolved causal language model; its chat template is used where its tokenizer has one.
+        spec: a resolved causal language model; the chat template of its tokenizer is used, if any.
         pairs: an opened dataset.
-        words: lengths to ask for.
-        folder: where to; made if it is not there.
-        decoding: how.
-        device: where to compute.
+        words: requested lengths.
+        folder: the folder to write to, created if necessary.
+        decoding: settings of the generation.
+        device: the device.
         progress: called after each batch.
 
     Returns:
         `folder`.
 
     Raises:
-        SpecError: a length below 1, or a model that does not generate.
-        StoreError: the folder was made with another model, dataset, prompt or decoding.
+        SpecError: a length is below 1, or the model does not generate text.
+        StoreError: the folder was written with another model, dataset, prompt or decoding.
     """
     if not words or min(words) < 1:
         raise SpecError(f"captions.words is {list(words)}; expected lengths of at least 1.")
@@ -141,10 +144,10 @@ def summarise(
 
 
 def _stored_recipe(folder: Path) -> dict[str, Any] | None:
-    """What the summaries in a folder were made with; None where there are none yet.
+    """The settings of the summaries in a folder; None if there are none yet.
 
     Raises:
-        StoreError: its file is damaged.
+        StoreError: the file of settings is damaged.
     """
     path = folder / "recipe.json"
     try:
@@ -154,7 +157,7 @@ def _stored_recipe(folder: Path) -> dict[str, Any] | None:
 
 
 def _summaries(path: Path) -> list[str]:
-    """The summaries of one batch; none where they are still to be made, or have to be made again as their file is damaged."""
+    """The stored summaries of one batch; empty if their file is missing or damaged."""
     if not path.is_file():
         return []
     try:
@@ -167,7 +170,7 @@ def _summaries(path: Path) -> list[str]:
 
 
 def first_line(text: str) -> str:
-    """What a model answered, without blank lines around it, what follows its first line, and quotation marks around all of it."""
+    """The first non-blank line of a model's answer, without enclosing quotation marks."""
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     for mark, close in (('"', '"'), ("“", "”"), ("'", "'")):
         inner = line[1:-1]
@@ -177,7 +180,7 @@ def first_line(text: str) -> str:
 
 
 def _pictures(pairs: Pairs, folder: Path) -> pd.DataFrame:
-    """Writes the pictures that are not there yet, without loss; the metadata's columns of them."""
+    """Writes missing pictures without loss; returns their columns of the metadata."""
     rows = []
     for index, one in enumerate(pairs.samples.ids):
         path = folder / "pictures" / f"{index:06d}.png"

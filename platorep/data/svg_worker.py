@@ -1,8 +1,8 @@
-"""Renders drawings in a process of its own; run as a script by `platorep.data.drawings`, which survives its crash.
+"""Renders drawings in a separate process; a script run by `platorep.data.drawings`, which survives its crashes.
 
-For each request (8 bytes of length, the drawing) it answers with a byte of status (1 fine, 0 not), 8 bytes of length
-and the PNG, or what is wrong in words. Only the standard library and the renderer are imported, so that it starts at
-once.
+It answers each request (8 bytes of length, the drawing) with a byte of status (1 success, 0 failure), 8 bytes of
+length, and the PNG or an error message. It only imports the standard library and the renderer, so that it starts
+quickly.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from xml.etree import ElementTree
 
 
 MEMORY = 4 << 30
-"""Bytes of address space that a drawing may take, the renderer's own included."""
+"""Limit of the address space in bytes, including that of the renderer."""
 
 SECONDS = 60
-"""Seconds of processor time that a drawing may take; real time would depend on what else the machine does."""
+"""Limit of the processor time per drawing in seconds; real time would depend on the load of the machine."""
 
 STACK = 256 << 20
-"""Bytes of stack: the renderer recurses into groups and what they refer to, up to a limit that fits in here."""
+"""Bytes of stack: enough for the largest depth to which the renderer recurses into groups and references."""
 
 
 def render(raw: bytes, side: int) -> bytes:
-    """A PNG of the drawing, fitted into a square of `side` pixels and not stretched."""
+    """Renders a drawing to PNG, scaled to fit into a square of `side` pixels without distortion."""
     import resvg_py
 
     return bytes(
@@ -38,7 +38,7 @@ def render(raw: bytes, side: int) -> bytes:
 
 
 def without_references(raw: bytes) -> str:
-    """The drawing without pictures from other files, which a browser would not load either."""
+    """The drawing without pictures from other files, which browsers do not load either."""
     root, changed = ElementTree.fromstring(raw), False
     for element in root.iter():
         if str(element.tag).rpartition("}")[2].lower() in ("image", "feimage"):
@@ -51,7 +51,7 @@ def without_references(raw: bytes) -> str:
                 changed = True
     try:
         return ElementTree.tostring(root, encoding="unicode") if changed else raw.decode()
-    except UnicodeDecodeError:  # in the encoding that its first line names
+    except UnicodeDecodeError:  # in the encoding that its first line states
         return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -71,7 +71,7 @@ def serve(side: int) -> None:
 
 
 def bounded() -> None:
-    """Limits the memory of this process, as far as the system lets it, and leaves no core file behind."""
+    """Limits the memory of this process as far as the system allows, and disables core files."""
     for limit, size in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, MEMORY)):
         with contextlib.suppress(ValueError, OSError):  # macOS has no limit on address space
             hard = resource.getrlimit(limit)[1]

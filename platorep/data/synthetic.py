@@ -1,4 +1,4 @@
-"""Drawn shapes with captions that name them: pairs for tests, made in memory on any machine."""
+"""Drawn shapes with captions that describe them: pairs for tests, generated in memory."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PLACES = {
 }  # fmt: skip
 COUNT = len(SHAPES) * len(COLOURS) * len(SIZES) * len(PLACES)
 STRIDE = 187
-"""Coprime to COUNT: steps of it visit every combination once, and neighbours in order share little."""
+"""Coprime to COUNT: steps of this size visit every combination once, and adjacent pairs have little in common."""
 
 SIDE = 64
 VERSION = "1"
-"""Raised whenever the drawings change."""
+"""Incremented when the drawings change."""
 
 
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
@@ -37,21 +37,20 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     `options.seed` (default 0) draws the grain of the background and the shapes' jitter.
     """
     check_switches(spec, options=["seed"])
-    found = []
+    shape_pairs = []
     for i in range(COUNT):
         rest, shape = divmod(i * STRIDE % COUNT, len(SHAPES))
         rest, colour = divmod(rest, len(COLOURS))
         place, size = divmod(rest, len(SIZES))
-        words = (list(SIZES)[size], list(COLOURS)[colour], SHAPES[shape], list(PLACES)[place])
-        caption = "A {} {} {} in the {}.".format(*words)
-        found.append(
-            Pair(f"{i:04d}", [caption], words[2], [partial(draw, *words, f"{spec.options.get('seed', 0)}:{i}")])
-        )
-    return pin(spec, VERSION, "Leave dataset.revision open."), found
+        attributes = (list(SIZES)[size], list(COLOURS)[colour], SHAPES[shape], list(PLACES)[place])
+        caption = "A {} {} {} in the {}.".format(*attributes)
+        seed = f"{spec.options.get('seed', 0)}:{i}"
+        shape_pairs.append(Pair(f"{i:04d}", [caption], attributes[2], [partial(draw, *attributes, seed)]))
+    return pin(spec, VERSION, "Leave dataset.revision open."), shape_pairs
 
 
 def draw(size: str, colour: str, shape: str, place: str, seed: str) -> Image.Image:
-    """One shape on a light, grainy ground: 64 x 64 RGB; the same arguments give the same pixels."""
+    """Draws a shape on a light, grainy background, 64 x 64 RGB; equal arguments give equal pixels."""
     chance = random.Random(seed)
     grain = Image.frombytes("L", (SIDE, SIDE), chance.randbytes(SIDE * SIDE))
     image = grain.point([225 + value * 30 // 255 for value in range(256)]).convert("RGB")

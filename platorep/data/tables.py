@@ -1,4 +1,4 @@
-"""Tables that people write (CSV, JSON lines, parquet), read as they stand: nothing is guessed."""
+"""Reads tables (CSV, JSON lines, parquet) without guessing types or formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 DELIMITERS = (",", ";", "\t")
-"""What may separate the cells of a CSV file: the first of these that the header has."""
+"""Separators of the cells of a CSV file: the first of these in the header is used."""
 
 _LINE = 'Each line must be an object, {"file_name": "001.jpg", "text": "a cat"}.'
 
@@ -30,10 +30,10 @@ class Table:
     """The columns of a table.
 
     Attributes:
-        names: of the columns that have one.
-        rows: their number.
-        cells: gives the cells of a column, None where one is missing.
-        lines: where in the file each row ends; empty for a parquet.
+        names: names of the named columns.
+        rows: number of rows.
+        cells: returns the cells of a column, with None for missing cells.
+        lines: line of the file at which each row ends; empty for parquet.
     """
 
     names: list[str]
@@ -43,13 +43,14 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """The table in a .csv, .jsonl or .parquet file.
+    """Reads a .csv, .jsonl or .parquet file.
 
-    Cells of a CSV file are text, an empty one being empty text; cells of the others are what the file says. A table
+    Cells of a CSV file are text, which may be empty; cells of the other formats have the types in the file. A table
     without rows has no columns either.
 
     Raises:
-        DataError: damaged, not UTF-8, two columns of one name, a CSV row that has more or fewer cells than the header.
+        DataError: the file is damaged or not UTF-8, two columns have the same name, or a CSV row has more or fewer
+            cells than the header.
     """
     try:
         if not path.stat().st_size:
@@ -60,10 +61,10 @@ def read_table(path: Path) -> Table:
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, without a byte-order mark.
+    """Reads the text of a UTF-8 file, without a byte-order mark.
 
     Raises:
-        DataError: it is not UTF-8; says where, or which encoding it seems to be.
+        DataError: the file is not UTF-8; the message states the place, or the likely encoding.
     """
     raw = path.read_bytes()
     try:
@@ -76,7 +77,7 @@ def read_text(path: Path) -> str:
 
 
 def _table(names: list[str], rows: dict[int, dict[str, Any]]) -> Table:
-    """The table of rows by line."""
+    """A table from rows by line."""
     return Table(names if rows else [], len(rows), lambda name: [row.get(name) for row in rows.values()], list(rows))
 
 
@@ -91,7 +92,7 @@ def _csv(path: Path) -> Table:
     _check_names(path, header)
     rows = {}
     for line, cells in records:
-        # a comma behind the last cell, as spreadsheets write it
+        # spreadsheets may write a comma after the last cell
         surplus = cells[len(header) :]
         if len(cells) < len(header) or any(surplus):
             raise DataError(
@@ -105,7 +106,7 @@ def _csv(path: Path) -> Table:
 
 
 def _records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line (of its end) and cells of each record that is not blank."""
+    """The last line and the cells of each record that is not blank."""
     text = read_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = next((character for character in DELIMITERS if character in first), ",")
@@ -129,9 +130,9 @@ def _lines(path: Path) -> Table:
         where = f"{visible(str(path))}, line {number}"
         try:
             row = json.loads(line, object_pairs_hook=_object)
-        except json.JSONDecodeError as error:  # which counts lines within this one
+        except json.JSONDecodeError as error:  # whose line number counts within this line
             raise DataError(f"{where} is not JSON ({error.msg}, column {error.colno}). {_LINE}") from error
-        except (ValueError, RecursionError) as error:  # names that occur twice, numbers of too many digits, nesting
+        except (ValueError, RecursionError) as error:  # duplicate names, numbers with too many digits, deep nesting
             raise DataError(f"{where} cannot be read: {cause(error)}. {_LINE}") from error
         if not isinstance(row, dict):
             raise DataError(f"{where} is {row!r:.40}. {_LINE}")
@@ -154,10 +155,10 @@ def _parquet(path: Path) -> Table:
 
 
 def read_arrow(path: Path) -> pyarrow.Table:
-    """The whole of one parquet file; nothing is added from the names of the folders above it.
+    """Reads one parquet file completely, without columns from the names of parent folders.
 
     Raises:
-        DataError: it is damaged, or not a parquet file.
+        DataError: the file is damaged or not parquet.
     """
     import pyarrow
     from pyarrow import parquet

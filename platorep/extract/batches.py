@@ -1,4 +1,4 @@
-"""Batches by tokens: packed to a budget, halved when memory runs out, and fed by worker processes where they are pictures."""
+"""Batches packed to a budget of tokens and halved when memory runs out; worker processes decode pictures."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from platorep.models.base import Encoded
 log = logging.getLogger(__name__)
 
 CPU_TOKENS = 1024
-"""Tokens a batch on a CPU (five pictures of 224 pixels): larger ones leave the cache and lose a quarter of the speed."""
+"""Tokens per batch on a CPU (five pictures of 224 pixels). Larger batches exceed the cache and are a quarter slower."""
 
 GPU_TOKENS = 65536
-"""Most tokens a batch on a GPU: larger ones no longer gain speed."""
+"""Largest number of tokens per batch on a GPU; larger batches are not faster."""
 
 ENOUGH_TOKENS = 512
-"""Tokens from which on a batch keeps the device busy, and need not be filled with texts of another length."""
+"""Least number of tokens that keeps the device busy, so that no texts of other lengths are added to the batch."""
 
 BYTES_A_TOKEN = 1 << 20
-"""Working memory allowed a token when a GPU's budget is guessed; generous for every model that fits at all."""
+"""Working memory per token when the budget of a GPU is estimated; sufficient for all models that fit."""
 
 
 @dataclass
 class Budget:
-    """How many tokens, padding included, one batch may have. Falls when memory runs out and stays there."""
+    """Largest number of tokens per batch, padding included. Reduced permanently when memory runs out."""
 
     tokens: int
     halvings: int = 0
 
     @classmethod
     def find(cls, tokens: int | None, device: torch.device) -> Budget:
-        """The given budget, or the device's: a constant on a CPU, a power of two by free memory on a GPU."""
+        """The given budget, or that of the device: constant on a CPU, a power of two by free memory on a GPU."""
         if tokens is not None:
             return cls(tokens)
         if device.type != "cuda":
@@ -49,17 +49,17 @@ class Budget:
         return cls(min(GPU_TOKENS, 1 << max(10, int(free).bit_length() - 1)))
 
     def halve(self, below: int) -> None:
-        """After `below` tokens did not fit: at most half of them from now on."""
+        """Limits the budget to half of `below` tokens, which did not fit."""
         self.tokens = max(1, below // 2)
         self.halvings += 1
 
 
 def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices packed into batches of at most `budget` tokens, padding included; longest first.
+    """Packs indices into batches of at most `budget` tokens, padding included, the longest first.
 
-    Sorted by length, and a batch ends early, once it has `ENOUGH_TOKENS`, where lengths fall below nine tenths of its
-    longest: padding costs as much as text. The largest batches come first, so that memory runs out early or never. A text
-    longer than the budget is a batch of its own. The result depends on the arguments only.
+    Indices are sorted by length. Because padding costs as much as text, a batch with `ENOUGH_TOKENS` ends before the
+    first text that is shorter than nine tenths of its longest. The largest batches come first, so that memory runs out
+    early or never. A text that is longer than the budget has its own batch. The result only depends on the arguments.
     """
     batches: list[list[int]] = []
     longest = 0
@@ -76,16 +76,16 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
 def encode_within(
     encode: Callable[[Any], Encoded], batch: Any, tokens_each: int, budget: Budget
 ) -> Iterator[tuple[slice, Encoded]]:
-    """Encodes a batch in parts that fit the budget; out of memory halves the budget and goes on.
+    """Encodes a batch in parts that fit into the budget, which is halved when memory runs out.
 
     Args:
-        encode: takes a part of the batch.
-        batch: anything with a length that can be sliced.
+        encode: encodes a part of the batch.
+        batch: any sliceable sequence.
         tokens_each: tokens of its longest item.
-        budget: lowered in place when memory runs out.
+        budget: reduced in place when memory runs out.
 
     Yields:
-        Every part's place in the batch, and its result.
+        The position of each part in the batch, and its result.
 
     Raises:
         FeatureError: a single item does not fit.
@@ -105,7 +105,7 @@ def encode_within(
                     "Use a smaller dtype, max_tokens, or another device."
                 ) from error
             made = None
-        if made is None:  # outside the handler, whose traceback holds on to the failed batch's memory
+        if made is None:  # outside the handler, whose traceback keeps the memory of the failed batch
             budget.halve(size * tokens_each)
             log.warning("out of memory: batches of at most %d tokens from now on", budget.tokens)
             free_memory()
@@ -123,14 +123,14 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def free_memory() -> None:
-    """Gives back what is no longer referenced, to the GPU too."""
+    """Releases memory that is no longer referenced, including that of the GPU."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
 class _Pictures(Dataset):
-    """Decoded and transformed pictures; a failure travels as its message, so that it arrives without a worker's traceback."""
+    """Decodes and transforms pictures. A failure is returned as its message, without the traceback of the worker."""
 
     def __init__(self, dataset: Any, transform: Callable[[Any], torch.Tensor]) -> None:
         self.dataset, self.transform = dataset, transform
@@ -157,14 +157,14 @@ def picture_batches(
     *,
     pinned: bool,
 ) -> Iterator[torch.Tensor]:
-    """The pictures of every batch, decoded and transformed by worker processes, in order.
+    """Yields the pictures of every batch in order, decoded and transformed by worker processes.
 
     Args:
-        dataset: `picture(i, j)` gives picture j of sample i, 8-bit RGB.
-        transform: from a picture to a tensor.
+        dataset: `picture(i, j)` returns picture j of sample i, 8-bit RGB.
+        transform: converts a picture to a tensor.
         batches: the pictures of each batch, as (sample, number).
-        workers: processes; 0 decodes here.
-        pinned: whether to put batches into page-locked memory, from which a GPU copies while it computes.
+        workers: number of processes; 0 decodes in this process.
+        pinned: whether to use page-locked memory, from which a GPU copies while it computes.
 
     Raises:
         DataError: a picture cannot be read.
@@ -184,6 +184,6 @@ def picture_batches(
 
 
 def default_workers(device: torch.device) -> int:
-    """Processes that decode pictures: half the cores beside a computing CPU, up to 16 beside a GPU."""
+    """Default number of processes that decode pictures: half of the cores if the CPU computes, up to 16 with a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // 2) if device.type == "cpu" else min(16, cores)

@@ -35,7 +35,7 @@ Report = Callable[[int, int, str], None]
 
 
 class Pairs(Protocol):
-    """What extraction needs of a dataset."""
+    """The part of a dataset that extraction uses."""
 
     @property
     def samples(self) -> Samples: ...
@@ -56,38 +56,38 @@ def extract(
     loaded: Callable[[], object] | None = None,
     progress: Report | None = None,
 ) -> Path:
-    """Makes the features of one model on one dataset, or the part of them that is missing or damaged.
+    """Extracts the features of one model on one dataset, or the missing and damaged part of them.
 
-    Shards are fixed by the number of rows and `shard_rows`, batches by the shard and the token budget, so that a run
-    that was killed and started again writes the same bytes on a CPU, and so do several runs that share the shards.
-    Only those who find all shards written, by whomever, write the manifest.
+    Shards are determined by the number of rows and `shard_rows`, and batches by the shard and the token budget. On a
+    CPU, a resumed run, or several runs that share the shards, therefore write the same bytes. A run only writes the
+    manifest if all shards are complete.
 
     Args:
-        spec: what to extract; its model and dataset resolved.
+        spec: the spec, with resolved model and dataset.
         dataset: the pairs.
-        store: where to.
-        resources: device, token budget, workers, rows a shard, this run's share of the shards, and whether the model's
-            blocks are compiled (the same features to rounding, sooner on a GPU).
-        bits: whether to measure bits per byte where the model can.
-        renew: whether to make again what is complete: beside it, and put in its place at the end.
-        loaded: called once the model is on its device: the time to read what comes next from the disk.
-        progress: called with rows done, rows to do, and the model's name.
+        store: the store to write to.
+        resources: device, token budget, workers, rows per shard, this run's share of the shards, and whether blocks of
+            the model are compiled (which is faster on a GPU, and changes features only by rounding).
+        bits: whether to measure bits per byte if the model supports it.
+        renew: whether to extract complete features again. The new ones replace the old ones at the end.
+        loaded: called when the model is on its device, so that the next model can be read from the disk.
+        progress: called with rows done, rows to do, and the name of the model.
 
     Returns:
-        The folder of the features. Without a manifest in it, other runs' shards are still missing.
+        The folder of the features. It has no manifest while shards of other runs are missing.
 
     Raises:
-        DataError: a caption or a picture that cannot be used.
-        FeatureError: features that are not finite, or an item that does not fit into memory.
-        SpecError, AssetError: a model that cannot be loaded, or nothing that can compile it.
-        DiskError: what cannot be written.
+        DataError: a caption or picture cannot be used.
+        FeatureError: features are not finite, or an item does not fit into memory.
+        SpecError, AssetError: the model cannot be loaded or compiled.
+        DiskError: files cannot be written.
 
-    Cost: the model's forward passes; memory: the model, one batch and one shard's features.
+    Cost: forward passes of the model. Memory: the model, one batch, and the features of one shard.
     """
     if renew and resources.shard != (0, 1):
         raise SpecError(
-            f"overwrite=true replaces whole extractions and cannot be shared out (shard={'/'.join(map(str, resources.shard))}). "
-            "Remove them first with `platorep store rm`."
+            "overwrite=true replaces whole extractions and cannot be shared out "
+            f"(shard={'/'.join(map(str, resources.shard))}). Remove them first with `platorep store rm`."
         )
     if not renew and is_whole(store, spec):
         return store.dir(spec)
@@ -97,7 +97,7 @@ def extract(
 
 
 def is_whole(store: FeatureStore, spec: ExtractSpec) -> bool:
-    """Whether an extraction is complete and can be opened; what is wrong with one that cannot is logged."""
+    """Whether an extraction is complete and can be opened; otherwise, damage is logged."""
     if not store.has(spec):
         return False
     try:
@@ -118,7 +118,7 @@ def write_missing(
     loaded: Callable[[], object] | None = None,
     progress: Report | None = None,
 ) -> Path:
-    """Makes this run's shards that are absent or damaged, and the manifest once all are there; see `extract`."""
+    """Writes absent and damaged shards of this run, and the manifest if all shards are complete; see `extract`."""
     spec, (share, shares) = writer.spec, resources.shard
     missing = writer.missing(range(share, len(writer.bounds), shares))
     if not missing and writer.absent():
@@ -140,7 +140,7 @@ def write_missing(
             else:
                 workers = default_workers(device) if resources.workers is None else resources.workers
                 shards = _picture_shards(encoder, dataset, items, bounds, budget, workers, device)
-            with closing(shards):  # ends its workers at once where it is interrupted
+            with closing(shards):  # ends the workers at once if interrupted
                 counted = _write_all(writer, missing, encoder.layers, shards, clock, progress)
         facts = dict(encoder.facts)
     except KeyboardInterrupt:
@@ -176,7 +176,7 @@ def _write_all(
     clock: _Clock,
     progress: Report | None,
 ) -> int:
-    """Writes the shards as they come; how many tokens or pictures they took."""
+    """Writes shards as they arrive; returns the number of their tokens or pictures."""
     todo, done, counted = sum(stop - start for start, stop in (writer.bounds[i] for i in indices)), 0, 0
     for index, (features, scalars, count) in zip(indices, shards, strict=True):
         with clock("writing"):
@@ -188,34 +188,34 @@ def _write_all(
 
 
 Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
-"""A shard's layers, its per-sample figures, and how many tokens or pictures it took."""
+"""Layers, per-sample figures, and number of tokens or pictures of a shard."""
 
 
 def _text_shards(
     encoder: TextEncoder, spec: ExtractSpec, items: Items, bounds: Sequence[tuple[int, int]], budget: Budget, bits: bool
 ) -> Iterator[Made]:
-    encoder.fit([text.text for own in items.texts for text in own])
+    encoder.fit([text.text for row_texts in items.texts for text in row_texts])
     rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits)
     for start, stop in bounds:
-        own, rows = _distinct(items.texts[start:stop])
-        tokens = encoder.tokenize(own, rules)
+        texts, rows = _distinct(items.texts[start:stop])
+        tokens = encoder.tokenize(texts, rules)
 
         def parts(tokens: list[Any] = tokens) -> Iterator[tuple[list[int], Encoded]]:
-            for batch in pack([len(one) for one in tokens], budget.tokens):
+            for batch in pack([len(text) for text in tokens], budget.tokens):
                 longest = len(tokens[batch[0]])
                 for part, encoded in encode_within(encoder.encode, [tokens[i] for i in batch], longest, budget):
                     yield batch[part], encoded
 
-        layers, scalars = _gather(on_host(parts()), rows, len(own))
+        layers, scalars = _gather(on_host(parts()), rows, len(texts))
         scalars |= {
-            "tokens": [float(len(one)) for one in tokens],
-            "truncated": [float(one.truncated) for one in tokens],
+            "tokens": [float(len(text)) for text in tokens],
+            "truncated": [float(text.truncated) for text in tokens],
         }
         if "bits" in scalars:
-            scalars["bytes"] = [float(one.bytes) for one in tokens]
-        if any(len(row) > 1 for row in rows) or len(own) < len(rows):
+            scalars["bytes"] = [float(text.bytes) for text in tokens]
+        if any(len(row) > 1 for row in rows) or len(texts) < len(rows):
             scalars = {name: [sum(values[i] for i in row) for row in rows] for name, values in scalars.items()}
-        yield layers, scalars, sum(len(one) for one in tokens)
+        yield layers, scalars, sum(len(text) for text in tokens)
 
 
 def _picture_shards(
@@ -229,10 +229,10 @@ def _picture_shards(
 ) -> Iterator[Made]:
     size = max(1, budget.tokens // encoder.tokens_each)
     shards = [_distinct(items.pictures[start:stop]) for start, stop in bounds]
-    batches = [[own[low : low + size] for low in range(0, len(own), size)] for own, _ in shards]
+    batches = [[distinct[low : low + size] for low in range(0, len(distinct), size)] for distinct, _ in shards]
     every = [batch for some in batches for batch in some]
     with closing(picture_batches(dataset, encoder.transform, every, workers, pinned=device.type == "cuda")) as pictures:
-        for (own, rows), some in zip(shards, batches, strict=True):
+        for (distinct, rows), some in zip(shards, batches, strict=True):
 
             def parts(some: list[list[tuple[int, int]]] = some) -> Iterator[tuple[list[int], Encoded]]:
                 done = 0
@@ -242,29 +242,29 @@ def _picture_shards(
                         yield places[part], encoded
                     done += len(batch)
 
-            layers, _ = _gather(on_host(parts()), rows, len(own))
-            yield layers, {}, len(own)
+            layers, _ = _gather(on_host(parts()), rows, len(distinct))
+            yield layers, {}, len(distinct)
 
 
 def _distinct(rows: Sequence[list[Any]]) -> tuple[list[Any], list[list[int]]]:
-    """What several rows consist of, each thing once in order of appearance, and for every row the places of its own."""
-    place = {one: i for i, one in enumerate(dict.fromkeys(one for row in rows for one in row))}
-    return list(place), [[place[one] for one in row] for row in rows]
+    """Unique items of several rows in order of appearance, and for every row the indices of its items."""
+    place = {item: i for i, item in enumerate(dict.fromkeys(item for row in rows for item in row))}
+    return list(place), [[place[item] for item in row] for row in rows]
 
 
 def _gather(
     parts: Iterator[tuple[list[int], Encoded]], rows: list[list[int]], count: int
 ) -> tuple[list[torch.Tensor], dict[str, list[float]]]:
-    """Layers of (rows, width), each row the mean over what it consists of, and figures of all `count` things that were encoded.
+    """Averages the features of the items of each row; returns layers (rows, width) and figures of all `count` items.
 
-    Rows are summed as parts come, so that many pictures a row need no more memory than one.
+    The items are summed as they arrive, so many pictures per row need no more memory than one.
     """
     layers: list[torch.Tensor] = []
     scalars: dict[str, torch.Tensor] = {}
-    within: list[list[int]] = [[] for _ in range(count)]  # of each thing, the rows that it is part of
+    within: list[list[int]] = [[] for _ in range(count)]  # the rows that contain each item
     for i, row in enumerate(rows):
-        for one in row:
-            within[one].append(i)
+        for item in row:
+            within[item].append(i)
     share = torch.tensor([[len(row)] for row in rows])
     summed = bool((share > 1).any())
     for places, encoded in parts:
@@ -292,21 +292,21 @@ def _gather(
 
 
 def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:
-    """Figures of the model from those of its samples.
+    """Computes figures of the model from those of its samples.
 
-    `bits_per_byte` is total bits over total UTF-8 bytes, every token scored, with the standard error of a ratio of sums over
-    samples. `bits_per_byte_released` is what the paper's released code does: the mean over samples of each one's ratio,
-    where the first token is not scored unless the tokenizer puts a start token before it.
+    `bits_per_byte` is total bits over total UTF-8 bytes, where every token is scored, with the standard error of a
+    ratio of sums over samples. `bits_per_byte_released` follows the paper's released code: the mean over samples of
+    their ratios, where the first token is only scored if the tokenizer adds a start token.
     """
     made: dict[str, float | int] = {}
     if "truncated" in scalars:
         made["truncated"] = int(sum(scalars["truncated"]))
     if "bits" in scalars:
-        found = {
+        figures = {
             "bits_per_byte": ratio_of_sums(scalars["bits"], scalars["bytes"]),
             "bits_per_byte_released": mean_of_ratios(scalars["bits_released"], scalars["bytes"]),
         }
-        for name, (value, error) in found.items():
+        for name, (value, error) in figures.items():
             made[name] = value
             if math.isfinite(error):
                 made[f"{name}_standard_error"] = error
@@ -314,7 +314,7 @@ def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:
 
 
 class _Clock:
-    """Seconds by kind of work, where inner work is not counted to the outer; and the device's peak memory."""
+    """Seconds by kind of work, without the time of nested work; and the peak memory of the device."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -341,7 +341,7 @@ class _Clock:
         )
 
     def peak_memory(self) -> int:
-        """Bytes at the peak: allocated on the GPU, or resident in this process since it started."""
+        """Peak bytes allocated on the GPU, or resident in this process since its start."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

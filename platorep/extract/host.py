@@ -1,4 +1,4 @@
-"""From the device to the host: one copy a batch, while the next one is computed."""
+"""Copies results from the device to the host, with one copy per batch, while the next batch is computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from platorep.models.base import Encoded
 
 
 def on_host(made: Iterable[tuple[Any, Encoded]]) -> Iterator[tuple[Any, Encoded]]:
-    """Passes batches on with their tensors on the host, one batch late, so that a GPU never waits for a copy."""
+    """Yields batches with tensors on the host, delayed by one batch, so that a GPU does not wait for copies."""
     waiting = None
     for place, encoded in made:
         coming = _Copy(place, encoded)
@@ -23,7 +23,7 @@ def on_host(made: Iterable[tuple[Any, Encoded]]) -> Iterator[tuple[Any, Encoded]
 
 
 class _Copy:
-    """All features and figures of one batch on their way, side by side in one tensor."""
+    """A pending copy of all features and figures of one batch, concatenated in one tensor."""
 
     def __init__(self, place: Any, encoded: Encoded) -> None:
         self.place, self.encoded, self.event = place, encoded, None

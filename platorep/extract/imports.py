@@ -1,4 +1,4 @@
-"""Features made elsewhere, brought into the store: diffusion models, audio, proteins, brains join the same matrix."""
+"""Imports external features, such as those of diffusion models, audio, proteins or brains, into the store."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from platorep.data.tables import read_text
 log = logging.getLogger(__name__)
 
 MASKED = 1e20
-"""What `numpy.ma.MaskedArray.filled` puts in the place of a masked value, unless another is given."""
+"""The default of `numpy.ma.MaskedArray.filled` for masked values."""
 
 
 def store_import(
@@ -40,28 +40,28 @@ def store_import(
     ids: Sequence[str] | Path | str | None = None,
     shard_rows: int = 4096,
 ) -> FeatureSet:
-    """Writes the layers of one file into the store, as features of a model whose revision is the file's content hash.
+    """Imports the layers of one file as features of a model whose revision is the content hash of the file.
 
-    Rows are put into the dataset's order by their ids; a dataset that the store does not know yet is made of them.
+    Rows are sorted by their ids into the order of the dataset. A dataset that is not in the store is created from them.
 
     Args:
         path: .npy, .npz, .safetensors, .parquet or .pt (read with weights only). Arrays of shape (n, d) are layers, in
-            the order of `platorep.data.feature_files.read_features`; one of shape (n, layers, d) is several. Parquet: a
-            column "id", and either list columns (a layer each) or number columns (together one layer).
-        store: where to.
-        dataset: which samples the rows are.
-        name: the model's name.
-        modality: such as "language", "vision", "audio", "brain".
+            the order of `platorep.data.feature_files.read_features`; an array of shape (n, layers, d) has several
+            layers. Parquet: a column "id", and either list columns (one layer each) or number columns (one layer).
+        store: the store to write to.
+        dataset: the dataset of the rows.
+        name: name of the model.
+        modality: the modality, such as "language", "vision", "audio" or "brain".
         family: models of one family are not independent; see `platorep.stats`.
-        ids: sample ids in row order, or a file of them (.json list, or one a line). Not needed where the file holds
-            them: an "ids" array in .npz, the "id" column in .parquet, "ids" in a .pt, the ids of an export.
-        shard_rows: rows of one shard.
+        ids: sample ids in row order, or a file of them (.json list, or one per line). Not needed if the file contains
+            them: as an array "ids" in .npz, the column "id" in .parquet, "ids" in .pt, or as the ids of an export.
+        shard_rows: rows per shard.
 
     Raises:
-        SpecError: a kind of file that is not read.
-        DataError: ids that are missing, doubled, or not the dataset's.
-        FeatureError: a file that cannot be read, no layers, layers that do not fit, values that are not finite, too
-            large for float32, or lose more than a thousandth of their spread in it.
+        SpecError: the file format is not supported.
+        DataError: ids are missing, duplicate, or not those of the dataset.
+        FeatureError: the file cannot be read, has no layers or layers of different lengths, or has values that are not
+            finite, are too large for float32, or lose more than a thousandth of their spread in float32.
     """
     path = Path(path)
     if broken := [word for word in (name, modality, family) if not is_unicode(word)]:
@@ -70,7 +70,7 @@ def store_import(
     samples, order = _placed(store, dataset, rows, path)
     layers = {name: _single(values, f"{path}, {visible(name)}", rows) for name, values in arrays.items()}
     log.info("%s: layers in the order %s", visible(str(path)), list(layers))
-    file_name = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # names need not be text
+    file_name = path.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # may not be text
     spec = ExtractSpec(
         model=ModelSpec(
             name=name, modality=modality, source="imported", id=file_name, revision=sha256_file(path), family=family
@@ -86,7 +86,7 @@ def store_import(
 
 
 def _contents(path: Path, ids: Sequence[Any] | Path | str | None) -> tuple[dict[str, Array], list[str]]:
-    """The layers of a file, each of shape (n, d), and the n sample ids: those given, or the file's own."""
+    """The layers of a file, each of shape (n, d), and the n sample ids, given or from the file."""
     if path.suffix.lower() not in READERS:
         raise SpecError(f"{path}: features are imported from {', '.join(READERS)}; got {path.suffix or 'no suffix'!r}.")
     if not path.is_file():
@@ -106,7 +106,7 @@ def _contents(path: Path, ids: Sequence[Any] | Path | str | None) -> tuple[dict[
 
 
 def _placed(store: FeatureStore, dataset: DatasetSpec, rows: list[str], path: Path) -> tuple[Samples, torch.Tensor]:
-    """The dataset's samples, and for each the row of the file that is it."""
+    """The samples of the dataset, and the row of the file for each."""
     place = {sample: i for i, sample in enumerate(rows)}
     if len(place) != len(rows):
         twice = next(sample for i, sample in enumerate(rows) if place[sample] != i)
@@ -125,7 +125,7 @@ def _placed(store: FeatureStore, dataset: DatasetSpec, rows: list[str], path: Pa
 
 
 def _unstacked(layers: dict[str, Array], path: Path) -> dict[str, Array]:
-    """Layers of shape (n, d), all of as many rows; an array of shape (n, layers, d) taken apart."""
+    """Layers of shape (n, d) with equal n; arrays of shape (n, layers, d) are split."""
     flat: dict[str, Array] = {}
     for name, values in layers.items():
         if why := unusable(values):
@@ -150,7 +150,7 @@ def _unstacked(layers: dict[str, Array], path: Path) -> dict[str, Array]:
 
 
 def _ids(ids: Sequence[Any] | Path | str) -> list[Any]:
-    """Ids as they were given: a list, a file of one a line, or a .json list."""
+    """Reads ids: a list, a file with one per line, or a .json list."""
     if not isinstance(ids, (str, Path)):
         return list(ids)
     path = Path(ids)
@@ -171,7 +171,7 @@ def _ids(ids: Sequence[Any] | Path | str) -> list[Any]:
 
 
 def _texts(ids: Iterable[Any], path: Path) -> list[str]:
-    """Ids as text, each of them."""
+    """Converts ids to text."""
     texts = []
     for i, cell in enumerate(ids, 1):
         try:
@@ -188,7 +188,7 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
     """A layer as float32, shape (n, d).
 
     Raises:
-        FeatureError: a value that is not finite or that float32 cannot hold, or differences of samples that it loses.
+        FeatureError: a value is not finite or exceeds float32, or differences between samples are lost in float32.
     """
     if isinstance(values, torch.Tensor):
         short = values.is_floating_point() and values.dtype != torch.float64
@@ -208,7 +208,7 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
             "NumPy. Fill it with another (x.filled(value)), or leave these samples out here and in the dataset."
         )
     with np.errstate(over="ignore"):
-        single = np.require(values, np.float32, ["C", "W"])  # a parquet's columns may not be written to
+        single = np.require(values, np.float32, ["C", "W"])  # columns of parquet are read-only
     if not np.isfinite(single).all():
         raise FeatureError(
             f"{where}: values up to {np.abs(values).max():.2g} are too large for float32. Scale the layer."

@@ -1,4 +1,4 @@
-"""What is encoded for each row of an extraction: its texts and its pictures."""
+"""The texts and pictures that are encoded for each row of an extraction."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Items:
     """The rows of an extraction, in order.
 
     Attributes:
-        samples: ids and captions of the rows; the dataset's own, unless captions or pictures multiply the items.
-        texts: for every row the texts whose features are averaged; one, unless `combine="mean_features"`.
-        pictures: for every row the pictures whose features are averaged, each as (sample, number among its pictures).
+        samples: ids and captions of the rows; those of the dataset, unless captions or pictures multiply the items.
+        texts: for every row, the texts whose features are averaged; one, unless `combine="mean_features"`.
+        pictures: for every row, the pictures whose features are averaged, as (sample, index of the picture).
     """
 
     samples: Samples
@@ -27,15 +27,16 @@ class Items:
 
 
 def items_of(spec: ExtractSpec, samples: Samples) -> Items:
-    """The rows that a spec makes of a dataset's samples: the same rows for every model, whichever modality it reads.
+    """The rows of a spec for the samples of a dataset, which are the same for all models of any modality.
 
-    With `caption="all"` or `picture="all"`, `combine` says what becomes of several: "mean_features" averages their
-    features, "concatenate_text" joins captions by a space into one text, and "multiply_items" makes one row of each
-    (`core.rows`), where what repeats is computed once a shard. These move an alignment score in different directions,
-    so they are part of the key.
+    With `caption="all"` or `picture="all"`, `combine` combines several captions or pictures: "mean_features" averages
+    their features, "concatenate_text" joins captions by a space into one text, and "multiply_items" creates one row for
+    each (`core.rows`), where repeated items are computed once per shard. These options change alignment scores in
+    different directions, so they are part of the key.
 
     Raises:
-        SpecError: `caption` or `picture` is neither "first" nor "all" nor an index, or pictures are to be joined as texts.
+        SpecError: `caption` or `picture` is neither "first" nor "all" nor an index, or pictures are to be joined as
+            texts.
         DataError: a sample has no caption or no picture with that index.
     """
     if spec.picture == "all" and spec.combine == "concatenate_text" and max(samples.pictures or [1], default=1) > 1:

@@ -1,4 +1,4 @@
-"""Making damaged features again: only the shards that are damaged, from the spec that their manifest holds."""
+"""Repairs damaged features: extracts damaged shards again from the spec in the manifest."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 
 class Repair(NamedTuple):
-    """What became of one extraction.
+    """The result of the repair of one extraction.
 
     Attributes:
         path: its folder.
-        whole: whether it is whole now.
-        text: what was done, or what is left to do.
+        whole: whether it is intact now.
+        text: what was done, or remains to be done.
     """
 
     path: Path
@@ -44,17 +44,17 @@ def repair(
     *,
     progress: Callable[[Path], Report] | None = None,
 ) -> Iterator[Repair]:
-    """Verifies the extractions that a pattern names, and makes again what is damaged; goes on after each.
+    """Verifies the extractions that match a pattern, and repairs damaged ones.
 
-    Damaged shards are made again by their model, from the spec in the manifest. A damaged file of samples is made again
-    from the dataset. A damaged manifest is removed: `extract` with the words of the first time writes it anew from the
-    shards that are whole.
+    Damaged shards are extracted again with the spec in the manifest. A damaged file of samples is written again from
+    the dataset. A damaged manifest is removed: `extract` with the original arguments writes it again from the intact
+    shards.
 
     Args:
-        store: where they are.
-        resources: how to compute; the rows of a shard stay as they are.
+        store: the store.
+        resources: execution settings; the number of rows per shard is kept.
         pattern: as in `FeatureStore.scan`.
-        progress: called with an extraction's folder; gives the function that is told of its rows.
+        progress: called with the folder of an extraction; returns the callback for its rows.
     """
     for result in verify_store(store, pattern):
         if not result.faults:
@@ -98,7 +98,7 @@ def _repair(
 
 
 def _known(folder: Path) -> Samples | None:
-    """The dataset's samples; None where their file is damaged or missing, which then is removed and made again."""
+    """The samples of the dataset; None if their file is missing or damaged, in which case it is removed."""
     try:
         return read_samples(folder)
     except StoreError:

@@ -26,15 +26,15 @@ log = logging.getLogger(__name__)
 ENDINGS = {".safetensors", ".bin", ".pth", ".pt", ".gguf", ".npy"}
 
 SHARE = 0.5
-"""Of the host's free memory, how much may be read ahead: more would push out its own beginning, or what others need."""
+"""Share of the host's free memory used for reading ahead; more would evict the first files or other data."""
 
 AT_ONCE = 16 << 20
 
 
 def read_ahead(spec: ModelSpec) -> Thread:
-    """Starts to fetch and read a resolved model's weights; `join` the thread before the model is loaded.
+    """Starts a thread that fetches and reads the weights of a resolved model; `join` it before loading the model.
 
-    What goes wrong here is not reported: the model meets it again in its turn, as its own failure.
+    Errors are not reported here, because they occur again when the model is loaded.
     """
     thread = Thread(target=_read_ahead, args=(spec,), name="read-ahead", daemon=True)
     thread.start()
@@ -59,10 +59,10 @@ def _read_ahead(spec: ModelSpec) -> None:
 
 
 def weight_files(spec: ModelSpec) -> list[Path]:
-    """The files that hold a resolved model's weights, fetched if they are not here yet; none where it has none to read.
+    """The weight files of a resolved model, fetched if necessary; empty if it has no weights to read.
 
     Raises:
-        AssetError: they cannot be fetched.
+        AssetError: the files cannot be fetched.
     """
     if spec.asset is not None:
         path = cache_dir() / "dequantized" / str(spec.revision)[:16]
@@ -78,7 +78,7 @@ def weight_files(spec: ModelSpec) -> list[Path]:
 
 
 def _read(files: Sequence[Path]) -> None:
-    """Reads every byte and keeps none: the system does, as long as there is room. Other threads run meanwhile."""
+    """Reads every byte without keeping it, so that the page cache of the system does. Does not block other threads."""
     buffer = bytearray(AT_ONCE)
     for path in files:
         with open(path, "rb", buffering=0) as file:

@@ -1,4 +1,4 @@
-"""Which class of the transformers library a checkpoint needs, and which part of the model reads text."""
+"""The class of the transformers library for a checkpoint, and the part of the model that reads text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from platorep.core.errors import SpecError
 
 
 DECODERS = ("ForCausalLM", "LMHeadModel")
-"""How the names of decoders with a language model's head end, whoever wrote them."""
+"""Suffixes of class names of decoders with the head of a language model."""
 
 
 def auto_class(config: Any) -> Any:
-    """The automatic class of transformers that loads what features are made of.
+    """The automatic class of transformers that loads the part of a model that computes features.
 
-    Decoders are loaded with their head, and models of several parts as a whole, because the checkpoint names its tensors
-    after the whole; of T5's kind the encoder alone.
+    Decoders are loaded with their head, and models with several parts as a whole, because the names of tensors in the
+    checkpoint refer to the whole model. Of models like T5, only the encoder is loaded.
 
     Args:
         config: the checkpoint's config.
@@ -48,7 +48,7 @@ def auto_class(config: Any) -> Any:
 
 
 def _decoder(model: Any) -> nn.Module:
-    """The innermost model below a head; some classes have a layer called "decoder", or a decoder with a head of its own."""
+    """The innermost model below a head. Some classes call a layer "decoder", or have a decoder with its own head."""
     from transformers import PreTrainedModel
 
     found = model.get_decoder()
@@ -62,12 +62,12 @@ def _is_integer(value: Any) -> bool:
 
 
 def reported_states(output: Any) -> list[torch.Tensor]:
-    """The hidden states of an output; of a state that is a tuple, the first."""
+    """The hidden states of an output; of a state that is a tuple, the first element."""
     return [state[0] if isinstance(state, tuple) else state for state in getattr(output, "hidden_states", None) or ()]
 
 
 def last_states(output: Any) -> torch.Tensor:
-    """What a head is put on."""
+    """The states that a head is applied to."""
     final = getattr(output, "last_hidden_state", None)
     return reported_states(output)[-1] if final is None else final
 
@@ -80,8 +80,8 @@ class TextPart:
         body: from token ids to hidden states.
         head: from the last states to logits; None where the model gives no probabilities.
         whole: the model around both; the body itself where there is no head.
-        label: what the body is of the model: "model", "encoder" or "language model".
-        config: the body's settings.
+        label: the role of the body: "model", "encoder" or "language model".
+        config: the config of the body.
     """
 
     body: nn.Module
@@ -101,8 +101,8 @@ class TextPart:
         label = "model" if config is model.config else "language model"
         if head is None and label != "model" and model.can_generate():
             raise SpecError(
-                f"{type(model).__name__} does not say where the head of its language model is, so that its text part cannot "
-                "be told from the rest. Give a causal language model or a text encoder."
+                f"{type(model).__name__} does not say where the head of its language model is, so that its text part "
+                "cannot be told from the rest. Give a causal language model or a text encoder."
             )
         body = _decoder(model) if head is not None or label != "model" else model
         return cls(body, head, body if head is None else model, label, config)
@@ -125,7 +125,7 @@ class TextPart:
             ) from None
 
     def ordinary_ids(self, tokenizer: Any) -> list[int]:
-        """Token ids that stand for text: neither the tokenizer's special tokens nor any that the config gives a meaning."""
+        """Ids of ordinary tokens: neither special tokens of the tokenizer nor ids that the config mentions."""
         rows = self.vocabulary()
         settings = {**getattr(self.whole, "config", self.config).to_dict(), **self.config.to_dict()}
         named = [value for key, value in settings.items() if key.endswith(("token_id", "token_index"))]
@@ -135,7 +135,7 @@ class TextPart:
 
     @property
     def takes_mask(self) -> bool:
-        """Whether the body can be told which tokens are padding."""
+        """Whether the body accepts an attention mask."""
         return "attention_mask" in inspect.signature(self.body.forward).parameters
 
     def run(self, ids: torch.Tensor, mask: torch.Tensor | None = None, *, states: bool = False) -> Any:
@@ -143,8 +143,8 @@ class TextPart:
 
         Args:
             ids: token ids, (batch, tokens).
-            mask: 1 where a token is no padding, else 0.
-            states: whether the output's `hidden_states` are wanted.
+            mask: 0 for padding, 1 for other tokens.
+            states: whether the output must have `hidden_states`.
         """
         options: dict[str, Any] = {"output_hidden_states": True} if states else {}
         accepted = inspect.signature(self.body.forward).parameters
@@ -159,9 +159,9 @@ class TextPart:
         return reported_states(self.run(ids, mask, states=True))
 
     def logits(self, states: torch.Tensor, kind: type) -> torch.Tensor:
-        """The model's own logits of last states, float32: what the model around the body makes of them.
+        """The float32 logits that the whole model computes from the last states of the body.
 
-        Scaling, capping and further layers before the head are the model's, whatever they are.
+        They include any scaling, capping and further layers before the head.
 
         Args:
             states: (positions, width).
@@ -171,7 +171,7 @@ class TextPart:
             (positions, vocabulary).
         """
         answer = kind(last_hidden_state=states[None])
-        before = vars(self.body).get("forward")  # accelerate's, where it moves weights or inputs
+        before = vars(self.body).get("forward")  # set by accelerate, if it moves weights or inputs
         self.body.forward = lambda *_, **__: answer
         try:
             ids = torch.zeros(1, len(states), dtype=torch.long, device=states.device)
@@ -182,7 +182,7 @@ class TextPart:
                 self.body.forward = before
 
     def run_whole(self, ids: torch.Tensor) -> Any:
-        """The output of the model that has the head, with its hidden states; the body's where there is no head."""
+        """The output of the model with its head and hidden states; the output of the body if there is no head."""
         if self.head is None:
             return self.run(ids, states=True)
         return self.whole(input_ids=ids, output_hidden_states=True, use_cache=False)

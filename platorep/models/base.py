@@ -1,4 +1,4 @@
-"""What an encoder is: the one thing that the rest of the program knows of a model."""
+"""The interface of encoders, through which the rest of the program uses models."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Encoded(NamedTuple):
-    """One batch through a model.
+    """The result of one batch.
 
     Attributes:
-        features: one tensor a kept layer, in depth order, shape (batch, width of the layer), float32, on the device.
-        scalars: figures of every item, shape (batch,), float32, such as the bits that a caption costs.
+        features: one tensor per kept layer, in depth order, shape (batch, width of the layer), float32, on the device.
+        scalars: figures per item, shape (batch,), float32, such as the bits of a caption.
     """
 
     features: list[torch.Tensor]
@@ -30,7 +30,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text to encode, and which of its characters are the caption: all of them, unless a prompt surrounds it."""
+    """A text to encode and the range of the caption in it, which is the whole text without a prompt."""
 
     text: str
     start: int
@@ -38,20 +38,20 @@ class Text:
 
     @classmethod
     def of(cls, caption: str, prompt: str | None = None) -> Text:
-        """The caption alone, or in the place of {caption} in a prompt."""
+        """The caption alone, or inserted into a prompt in place of {caption}."""
         before, after = prompt.split("{caption}") if prompt is not None else ("", "")
         return cls(f"{before}{caption}{after}", len(before), len(before) + len(caption))
 
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A text as an encoder takes it.
+    """A tokenised text.
 
     Attributes:
         ids: token ids, special tokens included.
-        pooled: for every token, whether it takes part in pooling.
-        scored: for every token, whether its bits count; empty where the model gives no probabilities.
-        bytes: UTF-8 bytes of the caption, as far as it was kept.
+        pooled: for every token, whether it is pooled.
+        scored: for every token, whether its bits count; empty if the model gives no probabilities.
+        bytes: UTF-8 bytes of the kept part of the caption.
         truncated: whether the text was longer than allowed.
     """
 
@@ -67,7 +67,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """What an extraction says of its texts: which tokens are pooled, and what becomes of overlong ones."""
+    """Rules of an extraction for texts: which tokens are pooled, and how overlong texts are handled."""
 
     span: str = "all"
     max_tokens: int | None = None
@@ -76,11 +76,11 @@ class TextRules:
 
 
 class Encoder(Protocol):
-    """A model that turns a batch into pooled features of its layers.
+    """A model that computes pooled features of its layers for a batch.
 
     Attributes:
         spec: the resolved spec.
-        all_layers: names of every layer in depth order.
+        all_layers: names of all layers in depth order.
         layers: names of the layers that `encode` returns.
         facts: figures for the manifest: parameters, start token, ….
     """
@@ -93,7 +93,7 @@ class Encoder(Protocol):
     def layers(self) -> tuple[str, ...]: ...
 
     def select(self, layers: str) -> None:
-        """Keeps the layers that `ExtractSpec.layers` names, and no others."""
+        """Keeps only the layers that `ExtractSpec.layers` selects."""
         ...
 
     def encode(self, batch: Any) -> Encoded:
@@ -105,11 +105,11 @@ class TextEncoder(Encoder, Protocol):
     """An encoder of captions."""
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Sees all texts of the dataset once, before any is tokenised; only TF-IDF learns from them."""
+        """Called with all texts of the dataset before tokenisation; only TF-IDF learns from them."""
         ...
 
     def tokenize(self, texts: Sequence[Text], rules: TextRules) -> list[Tokens]:
-        """The texts as token ids; in the main process, a shard at a time."""
+        """Tokenises texts; called in the main process for one shard at a time."""
         ...
 
 
@@ -117,8 +117,8 @@ class PictureEncoder(Encoder, Protocol):
     """An encoder of pictures.
 
     Attributes:
-        tokens_each: what one picture counts in a batch's budget.
-        transform: from a picture to the model's input, shape (3, height, width); runs in worker processes.
+        tokens_each: number of tokens that one picture uses of the budget.
+        transform: converts a picture to the model's input, shape (3, height, width), in worker processes.
     """
 
     tokens_each: int
@@ -127,7 +127,7 @@ class PictureEncoder(Encoder, Protocol):
 
 @dataclass
 class Layers:
-    """The layers of a model, and which of them are kept; the part that all encoders share."""
+    """The layers of a model and the kept ones among them; the base class of encoders."""
 
     all_layers: tuple[str, ...]
     kept: tuple[int, ...] = ()
@@ -142,20 +142,20 @@ class Layers:
         return tuple(self.all_layers[i] for i in self.kept)
 
     def select(self, layers: str) -> None:
-        """Keeps the layers that `layers` names (see `parse_layers`)."""
+        """Keeps the layers that `layers` selects (see `parse_layers`)."""
         self.kept = parse_layers(layers, len(self.all_layers))
 
 
 def parse_layers(text: str, count: int) -> tuple[int, ...]:
-    """Indices, ascending and each once, that `ExtractSpec.layers` names among `count` layers.
+    """Parses `ExtractSpec.layers` to ascending, unique indices among `count` layers.
 
     Args:
         text: "all"; "last"; indices such as "0,3,-1"; or relative depths such as "depth:0.25,0.5,1.0", where depth
-            is index / (count - 1) and the nearest layer is taken, the lower one at a tie.
-        count: how many layers the model has.
+            is index / (count - 1) and the nearest layer is selected, the lower one in case of a tie.
+        count: number of layers of the model.
 
     Raises:
-        SpecError: it is none of these, or an index or depth does not exist.
+        SpecError: the text has another format, or an index or depth does not exist.
     """
     if text == "all":
         return tuple(range(count))
@@ -179,10 +179,10 @@ def parse_layers(text: str, count: int) -> tuple[int, ...]:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device that `compute.device` names; "auto" is the first GPU, else Apple's, else the CPU.
+    """The device for `compute.device`; "auto" selects the first GPU, else that of Apple, else the CPU.
 
     Raises:
-        SpecError: the device does not exist here.
+        SpecError: the device is not available.
     """
     if name == "auto":
         accelerator = torch.accelerator.current_accelerator(check_available=True)
@@ -198,10 +198,10 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def native_dtype(device: torch.device) -> str:
-    """What dtype="auto" means on a device: bfloat16 where GPUs multiply it natively, else float32."""
+    """The dtype for dtype="auto": bfloat16 on GPUs with native support, else float32."""
     return "bfloat16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
 
 
 def is_lexical(spec: ModelSpec) -> bool:
-    """Whether features are sparse word weights, whose few large values are the signal: not to be clamped."""
+    """Whether features are sparse word weights, which must not be clamped because large values are the signal."""
     return spec.source == "tfidf"

@@ -1,4 +1,4 @@
-"""Whether a class token goes through a vision model, seen in its outputs before any of its weights are fetched."""
+"""Determines whether a vision model has a class token from its outputs, before weights are fetched."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from platorep.core.specs import ModelSpec
 
 
 def has_class_token(spec: ModelSpec) -> bool:
-    """Whether every layer of a vision model has a class token, which `pool="auto"` then takes.
+    """Whether every layer of a vision model has a class token, which `pool="auto"` then uses.
 
-    The architecture alone is built: on the meta device for timm and open_clip, where shapes tell; with one block and
-    random weights for transformers, where values do.
+    Only the architecture is built: on the meta device for timm and open_clip, where shapes suffice, and with one block
+    and random weights for transformers, where values are needed.
 
     Args:
         spec: a spec whose revision is resolved.
 
     Raises:
-        SpecError: the architecture takes no pictures, or does not show its layers.
-        UnknownNameError: an architecture that does not exist.
-        AssetError: the model's config cannot be had.
+        SpecError: the architecture takes no pictures, or does not report its layers.
+        UnknownNameError: the architecture does not exist.
+        AssetError: the model's config cannot be fetched.
     """
     if spec.source == "timm":
         from timm.data import resolve_model_data_config

@@ -1,4 +1,4 @@
-"""The two towers of open_clip's models, each an encoder of its own: every block's output before the final norm."""
+"""The towers of open_clip models as separate encoders. Layers are the outputs of blocks before the final norm."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class ClipTextEncoder(Layers):
-    """The text tower: the text's own tokens, at the tower's fixed context length.
+    """The text tower at its fixed context length; only tokens of the text are pooled.
 
     Args:
         spec: the resolved spec.
         tower: `model.text` of open_clip.
-        tokenizer: open_clip's, called with a list of texts.
-        device: where inputs go.
+        tokenizer: open_clip's tokenizer, called with a list of texts.
+        device: the device of inputs.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class ClipTextEncoder(Layers):
         """Token ids at the full context length; tokens up to the end of the text are pooled.
 
         Raises:
-            SpecError: `rules` ask for what this tokenizer cannot do.
-            DataError: a text is too long where `rules.overlong` is "error".
+            SpecError: the tokenizer does not support `rules`.
+            DataError: a text is too long and `rules.overlong` is "error".
         """
         if rules.span == "caption" or rules.max_tokens is not None:
             raise SpecError(
@@ -64,7 +64,7 @@ class ClipTextEncoder(Layers):
         tokens = []
         for text in texts:
             ids = self.tokenizer([text.text])[0]
-            # One more place in the context tells whether the text fills it or overflows it.
+            # One more position in the context shows whether the text fills it or overflows it.
             longer = self.tokenizer([text.text], context_length=len(ids) + 1)[0]
             pooled = self._own_tokens(ids)
             truncated = sum(self._own_tokens(longer)) > sum(pooled)
@@ -82,7 +82,7 @@ class ClipTextEncoder(Layers):
 
         def pool(hidden: torch.Tensor) -> torch.Tensor:
             states = hidden if self.batch_first else hidden.transpose(0, 1)
-            # CoCa puts a token of its own behind the text
+            # CoCa appends a token to the text
             return pool_tokens(states[:, : mask.shape[1]], mask, self.pool)
 
         modules = {self.all_layers[i]: self.blocks[i] for i in self.kept}
@@ -92,7 +92,7 @@ class ClipTextEncoder(Layers):
 
     @torch.inference_mode()
     def check(self) -> None:
-        """Compares the features of two texts with those that open_clip's own intermediate states give.
+        """Compares the features of two texts with those from the intermediate states that open_clip returns.
 
         Raises:
             SpecError: they differ.
@@ -113,19 +113,19 @@ class ClipTextEncoder(Layers):
         return ids, torch.tensor([tokens.pooled for tokens in batch]).to(self.device, non_blocking=True)
 
     def _own_tokens(self, ids: torch.Tensor) -> list[bool]:
-        """Which tokens belong to the text: up to the highest id where the tower pools there, else all but padding.
+        """Which tokens belong to the text: those up to the highest id, if the tower pools there, else all but padding.
 
-        CLIP's own tokenizer pads with the id of the exclamation mark, so that padding is told by its place there.
+        CLIP's tokenizer pads with the id of the exclamation mark, so padding is identified by its position.
         """
         if getattr(self.tower, "pool_type", None) == "argmax":
             last = int(ids.argmax())
             return [i <= last for i in range(len(ids))]
-        own = (ids != self.padding).tolist()
-        return own if any(own) else [i == 0 for i in range(len(ids))]
+        is_text = (ids != self.padding).tolist()
+        return is_text if any(is_text) else [i == 0 for i in range(len(ids))]
 
 
 class ClipPictureEncoder(PictureNetwork):
-    """The picture tower of open_clip's own kinds, transformer or ResNet; one that timm makes is a `TimmEncoder`."""
+    """A picture tower implemented by open_clip, transformer or ResNet; towers from timm are `TimmEncoder`s."""
 
     REPORT = "open_clip's forward_intermediates"
 
@@ -166,13 +166,13 @@ class ClipPictureEncoder(PictureNetwork):
 
 @torch.inference_mode()
 def intermediates(tower: Any, pictures: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
-    """Maps (batch, channels, height, width) of every layer of a picture tower, and its class tokens if it has any."""
+    """Maps (batch, channels, height, width) of every layer of a picture tower, and its class tokens, if any."""
     outputs = tower.forward_intermediates(pictures, intermediates_only=True, output_extra_tokens=True)
     return outputs["image_intermediates"], outputs.get("image_intermediates_prefix")
 
 
 def picture_tower(spec: ModelSpec, model: Any, device: torch.device) -> ClipPictureEncoder | TimmEncoder:
-    """The encoder of an open_clip model's picture tower, with open_clip's own evaluation transform."""
+    """The encoder of an open_clip model's picture tower, with the evaluation transform of open_clip."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
     transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
@@ -183,10 +183,10 @@ def picture_tower(spec: ModelSpec, model: Any, device: torch.device) -> ClipPict
 
 
 def tower_has_class_token(config: Mapping[str, Any]) -> bool:
-    """Whether a class token goes through every layer of the picture tower that an open_clip config describes.
+    """Whether every layer of the picture tower of an open_clip config has a class token.
 
     Args:
-        config: `model_cfg` of an open_clip config; its text tower is not built.
+        config: `model_cfg` of an open_clip config. The text tower is not built.
     """
     import open_clip
 

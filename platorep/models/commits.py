@@ -1,4 +1,4 @@
-"""Which commit a branch or a tag stands for."""
+"""Commits of branches and tags."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from platorep.models.resolving import hub_id
 
 
 def commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
-    """The commit that a spec's branch or tag stands for now, by the Hub or its cache; None where neither tells."""
+    """The current commit of a spec's branch or tag, from the Hub or its cache; None if neither knows it."""
     if isinstance(spec, DatasetSpec):
         on_hub = spec.source == "hub" and not Path(spec.id).expanduser().is_dir()
         return known_commit(spec.id, spec.revision, repo_type="dataset") if on_hub else None

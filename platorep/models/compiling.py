@@ -1,4 +1,4 @@
-"""torch.compile, block by block: one block's code serves all of a model's, and pooling stays outside of it."""
+"""torch.compile for single blocks: all blocks of a model share the compiled code, which does not include pooling."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from platorep.models.base import Encoder
 def compiled_blocks(encoder: Encoder, device: torch.device) -> Iterator[bool]:
     """Compiles every block's forward pass for any batch and length; yields whether the encoder has blocks to compile.
 
-    Only the forward pass inside a module's call is compiled, so that hooks run around it as they always do. When the block
-    ends, what was compiled is forgotten, and the model with it.
+    Only `forward` is compiled, not the call of the module, so hooks run as usual. The compiled code, and its reference
+    to the model, are released when the context ends.
 
     Raises:
-        SpecError: there is no compiler for what torch.compile writes.
+        SpecError: the compiler that torch.compile needs is not installed.
 
-    Cost: some seconds to a minute before the first batch; worth it from many thousand samples on.
+    Cost: a few seconds to a minute before the first batch; worthwhile for many thousands of samples.
     """
     blocks = getattr(encoder, "blocks", None)
     if blocks is None:
         yield False
         return
     _check_compiler(device)
-    before = [vars(block).get("forward") for block in blocks]  # accelerate's, where it moves weights or inputs
+    before = [vars(block).get("forward") for block in blocks]  # set by accelerate, if it moves weights or inputs
     try:
         for block in blocks:
             block.forward = torch.compile(block.forward, dynamic=True)
@@ -46,7 +46,7 @@ def compiled_blocks(encoder: Encoder, device: torch.device) -> Iterator[bool]:
 
 
 def _check_compiler(device: torch.device) -> None:
-    """Refuses to begin where torch.compile would stop at its first batch."""
+    """Raises in advance if torch.compile would fail at the first batch."""
     if device.type == "cuda":
         names = [os.environ.get("CC", ""), "gcc", "clang"]
     else:

@@ -1,4 +1,4 @@
-"""Competence taken away on purpose, by a recorded and seeded amount: noise on the weights, or detail out of the picture."""
+"""Deliberate, recorded and seeded degradation of a model: noise on the weights, or less detail in the picture."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def add_weight_noise(model: nn.Module, scale: float, seed: int) -> None:
     """Adds Gaussian noise to every weight matrix in place: W + scale * std(W) * N(0, 1).
 
-    A matrix is a parameter with two or more dimensions; biases and norms' gains are left alone, and tied weights
-    get the noise once. The draw depends on `seed` and the order of the parameters only, is made on the CPU in float32
-    whatever the device, and is the same for every `scale`, so that a ladder of scales walks along one direction.
+    Matrices are parameters with two or more dimensions. Biases and gains of norms are not changed, and tied weights get
+    the noise once. The draw only depends on `seed` and the order of parameters. It is made on the CPU in float32 for
+    every device, and is the same for every `scale`, so increasing scales move the weights along one direction.
     """
     generator = torch.Generator().manual_seed(seed)
     for weight in model.parameters():
@@ -29,7 +29,7 @@ def add_weight_noise(model: nn.Module, scale: float, seed: int) -> None:
 
 
 def reduce_picture(picture: Image, size: int) -> Image:
-    """The picture with its shorter side reduced to `size` pixels (bicubic, antialiased); a smaller one stays as it is."""
+    """Reduces the shorter side to `size` pixels (bicubic, antialiased); a smaller picture is returned unchanged."""
     from PIL.Image import Resampling
 
     short = min(picture.size)

@@ -1,4 +1,4 @@
-"""Removing a model's downloaded weights after use, for suites that are larger than the disk."""
+"""Removes the downloaded weights of a model after use, for suites that are larger than the disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 
 def evict(spec: ModelSpec) -> None:
-    """Removes what was fetched for a resolved spec: its files in our cache, or its revision in the Hub's cache.
+    """Removes the fetched files of a resolved spec: an asset in the cache, or a revision in the Hub's cache.
 
-    Local paths are the user's own and stay. What is not there is no error.
+    Local paths belong to the user and are kept. Missing files are ignored.
     """
     if spec.asset is not None:
         _evict_asset(spec.asset, str(spec.revision))

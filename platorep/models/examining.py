@@ -1,4 +1,4 @@
-"""What can be told of a model before anything of it is fetched: where its weights are, how large, what is missing."""
+"""Examines a model before anything is fetched: location and size of its weights, and missing files."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ TOKENIZERS = (
     ("tokenizer.json",), ("tokenizer.model",), ("spm.model",), ("spiece.model",), ("sentencepiece.bpe.model",),
     ("vocab.json", "merges.txt"), ("vocab.txt",), ("tekken.json",),
 )  # fmt: skip
-"""Files of which each group is a tokenizer."""
+"""Groups of files, each of which is a complete tokenizer."""
 
 SENTENCEPIECE = ("sentencepiece", "google.protobuf")
-"""What reads a tokenizer that comes as a .model file only."""
+"""Packages that read a tokenizer that only has a .model file."""
 
 
 @dataclass
 class ModelFacts:
-    """What is known of one model without fetching it.
+    """Facts about one model, without fetching it.
 
     Attributes:
-        name: of the model.
+        name: name of the model.
         id: the repository or architecture.
         weights_from: "hub: REPOSITORY", a packaged asset, or "none needed".
         found: yes | no | gated | unknown | here (its files are on this machine) | stored (its features are).
         revision: commit or hash of the weights.
-        parameters: how many numbers; `estimated` says which of these are not the repository's own word.
-        disk: bytes to fetch, or of the files that are here.
-        estimated: disk is computed from the number of parameters.
-        tokenizer: the file it comes as; "" where a model has none to read.
-        token: "" | needed | granted | perhaps: whether the Hub wants a token of an account that accepted the terms;
-            "perhaps" where that could not be asked, and the suite does not say.
-        note: what is missing or unusual, and what to do.
+        parameters: number of parameters.
+        disk: bytes to fetch, or bytes of the local files.
+        estimated: whether `disk` is computed from the number of parameters.
+        tokenizer: the files of the tokenizer; "" if the model has none.
+        token: "" | needed | granted | perhaps: whether the Hub requires the token of an account that accepted the
+            terms; "perhaps" if neither the Hub nor the suite states it.
+        note: what is missing or unusual, and the remedy.
     """
 
     name: str
@@ -61,11 +61,11 @@ class ModelFacts:
 
 
 def examine_model(spec: ModelSpec, *, reachable: bool) -> ModelFacts:
-    """Looks for a model where `extract` would: nothing is fetched, nothing of it is run, nothing is raised.
+    """Looks for a model in the same places as `extract`. Fetches and runs nothing, and raises no errors.
 
     Args:
         spec: the model as configured.
-        reachable: whether the Hub can be asked; where it cannot, its cache on this machine is.
+        reachable: whether the Hub can be reached; otherwise, its cache on this machine is examined.
     """
     facts = ModelFacts(spec.name, spec.id, "none needed", "unknown", spec.revision)
     folder = Path(spec.id).expanduser()
@@ -86,7 +86,7 @@ def examine_model(spec: ModelSpec, *, reachable: bool) -> ModelFacts:
 
 
 def _examine_asset(asset: AssetSpec, facts: ModelFacts) -> None:
-    """A packaged asset: the files that are here, or the way that would be taken to it."""
+    """A packaged asset: the local files, or the source that would be used."""
     facts.revision = asset.sha256
     path = Path(asset.id).expanduser() if asset.source == "path" else cached(asset)
     files = [] if path is None or not path.exists() else [path] if path.is_file() else list(path.rglob("*"))
@@ -110,7 +110,7 @@ def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
     """A repository of the Hub, or of its cache on this machine."""
     try:
         repo, rows = _place(spec)
-    except PlatorepError as error:  # timm or open_clip names none for these weights
+    except PlatorepError as error:  # timm or open_clip has no repository for these weights
         facts.found, facts.weights_from, facts.note = "no", "nowhere", str(error).removeprefix(f"{spec.name}: ")
         return
     facts.weights_from = f"hub: {repo}"
@@ -120,7 +120,7 @@ def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
     facts.parameters = seen.parameters
     if seen.gated:
         facts.token = "granted" if seen.found == "yes" else "needed"
-    elif seen.gated is None:  # the Hub did not tell: what was published
+    elif seen.gated is None:  # the Hub did not answer: use the published value
         facts.token = {"gated": "needed", "unknown": "perhaps", "open": ""}[spec.access]
     if not reachable and here is None:
         facts.note = "nothing of it is in the Hub's cache"
@@ -147,7 +147,7 @@ def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
 
 
 def _place(spec: ModelSpec) -> tuple[str, list[tuple[str, ...]]]:
-    """The repository of a model's weights, and the names that they may have: the first row that is there is taken."""
+    """The repository of a model's weights, and rows of possible file names, of which the first existing row is used."""
     if spec.asset is not None:  # a Hub asset: owner/name@revision
         return spec.asset.id.partition("@")[0], [spec.asset.members] if spec.asset.members else list(WEIGHT_FILES)
     if spec.source in ("timm", "open_clip") and spec.weights == "pretrained":
@@ -157,7 +157,7 @@ def _place(spec: ModelSpec) -> tuple[str, list[tuple[str, ...]]]:
 
 
 def _wanted(rows: list[tuple[str, ...]], names: Iterable[str]) -> list[str]:
-    """The weight files that would be fetched; patterns mean the top of the repository, copies lie in folders below."""
+    """The weight files to fetch. Patterns only match the top folder; subfolders hold copies."""
     names = list(names)
     for patterns in rows:
         if fitting := [name for name in names for pattern in patterns if _fits(name, pattern)]:
@@ -170,7 +170,7 @@ def _fits(name: str, pattern: str) -> bool:
 
 
 def _problems(spec: ModelSpec, rows: list[tuple[str, ...]], seen: Repository, wanted: list[str]) -> list[str]:
-    """What would keep these files from being loaded."""
+    """Problems that would prevent these files from being loaded."""
     problems = []
     if spec.weights == "pretrained" and not wanted:
         kinds = sorted({Path(name).suffix for name in seen.sizes} - {"", ".md", ".txt", ".json"})
@@ -193,7 +193,7 @@ def _is_known(kind: str) -> bool:
 
 
 def _tokenizer(names: Iterable[str]) -> tuple[str, list[str]]:
-    """The files of a tokenizer, and what is missing to read it."""
+    """The files of a tokenizer, and packages that are missing to read it."""
     names = set(names)
     if any(name.endswith(".gguf") for name in names) and "config.json" not in names:
         return "in the GGUF file", []
@@ -217,7 +217,7 @@ def _has(package: str) -> bool:
 
 
 def _numbers(file: Path) -> int:
-    """How many numbers a weight file holds, by its header alone; 0 for any other file."""
+    """The number of parameters in a weight file, read from its header; 0 for other files."""
     if file.suffix == ".safetensors":
         from safetensors import safe_open
 
@@ -235,7 +235,7 @@ def _numbers(file: Path) -> int:
 
 
 def _timm_parameters(name: str) -> int | None:
-    """Parameters of a timm architecture; None where timm has none of that name."""
+    """Parameters of a timm architecture; None if timm does not know it."""
     import timm
     import torch
 
@@ -247,7 +247,7 @@ def _timm_parameters(name: str) -> int | None:
 
 
 def timm_patches(spec: ModelSpec) -> int | None:
-    """Patches of a picture at a timm model's own size, as its name and its registry say; None where they do not."""
+    """Patches of a picture at the input size of a timm model, by its name and registry; None if these do not tell."""
     import timm
 
     named = re.search(r"patch(\d+)", spec.id)

@@ -1,4 +1,4 @@
-"""What the transformers library raises while it reads a model's files, as sentences."""
+"""Converts errors of the transformers library while it reads a model's files to messages."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from platorep.core.specs import ModelSpec
 
 @contextmanager
 def explained(spec: ModelSpec, what: str, folder: Path) -> Iterator[None]:
-    """Turns what is raised inside into a sentence; a lack of memory and our own errors pass through.
+    """Converts errors in the block to messages; out-of-memory errors and PlatorepErrors pass.
 
     Args:
         spec: the model.
-        what: what is read: "config", "tokenizer", "weights".
-        folder: where the files are.
+        what: the files that are read: "config", "tokenizer", "weights".
+        folder: the folder of the files.
 
     Raises:
-        SpecError: code that is not run, or an architecture or a tokenizer that transformers cannot make of the files.
-        AssetError: damaged files, or weights that are more than tensors.
+        SpecError: the files require code that is not run, or transformers cannot read the architecture or tokenizer.
+        AssetError: files are damaged, or weights contain more than tensors.
     """
     try:
         yield
@@ -40,7 +40,8 @@ def explained(spec: ModelSpec, what: str, folder: Path) -> Iterator[None]:
             ) from error
         if files := damaged_files(folder):
             raise AssetError(
-                f"{spec.name}: {files[0]} is damaged ({reason}). Delete that file; one from the Hub is then fetched again."
+                f"{spec.name}: {files[0]} is damaged ({reason}). Delete that file; "
+                "one from the Hub is then fetched again."
             ) from error
         if type(error).__name__ == "UnpicklingError" or "weights_only" in text:
             raise AssetError(
@@ -56,7 +57,7 @@ def explained(spec: ModelSpec, what: str, folder: Path) -> Iterator[None]:
 
 
 def damaged_files(folder: Path) -> list[Path]:
-    """The JSON and safetensors files of a folder that cannot be read, in order of their names."""
+    """The unreadable JSON and safetensors files of a folder, sorted by name."""
     from safetensors import SafetensorError, safe_open
 
     damaged = []

@@ -14,35 +14,35 @@ from platorep.core.specs import ModelSpec
 
 
 SMALL_FILES = ("*.json", "*.model", "*.txt", "*.jinja", "*.spm", "*.codes", "*.bpe", "*.tiktoken", "*.vocab", "*.py")
-"""What a repository holds beside its weights: configs, tokenizers, and code, which runs only where a spec allows it."""
+"""Files other than weights: configs, tokenizers, and code, which is only run if a spec allows it."""
 
 WEIGHT_FILES = (
     ("model.safetensors", "model-*-of-*.safetensors"),
     ("pytorch_model.bin", "pytorch_model-*-of-*.bin"),
 )
-"""Names of the files that hold weights; those of the first row that is there are taken."""
+"""Names of weight files; those of the first existing row are used."""
 
 
 def small_files(spec: ModelSpec) -> Path:
-    """The folder of a resolved model's repository at its commit, with everything but its weights.
+    """The folder of a resolved model's repository at its commit, with all files except the weights.
 
     Raises:
-        AssetError: the files cannot be had, or are damaged.
+        AssetError: the files cannot be fetched, or are damaged.
     """
     return snapshot(spec.id, str(spec.revision), SMALL_FILES)
 
 
 def weights(spec: ModelSpec, part: str = "") -> list[Path]:
-    """The files of a resolved model's weights, beside its other files.
+    """The weight files of a resolved model, in the folder of its other files.
 
     Args:
         spec: the model.
-        part: the folder within the repository in which they are.
+        part: the subfolder of the repository that contains them.
 
     Raises:
-        AssetError: there are none by a name that transformers reads; or as `small_files`.
+        AssetError: there are no files with a name that transformers reads; or as for `small_files`.
     """
-    small_files(spec)  # with them comes the list of what there is
+    small_files(spec)  # which also fetches the list of all files
     for names in WEIGHT_FILES:
         patterns = [f"{part}/{name}".lstrip("/") for name in names]
         folder = snapshot(spec.id, str(spec.revision), patterns)

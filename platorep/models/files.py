@@ -1,4 +1,4 @@
-"""Files of a model that lie on this machine, and architectures without their weights."""
+"""Local files of models, and architectures without weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def fetched(asset: AssetSpec) -> Path:
 
 
 def find(path: Path, *patterns: str) -> Path:
-    """The file under a fetched asset that fits the first pattern that any file fits; of several the least deep."""
+    """The file of a fetched asset that matches the first pattern with a match; of several, the least deeply nested."""
     files = (
         [path]
         if path.is_file()
@@ -45,5 +45,6 @@ def timm_architecture(spec: ModelSpec) -> Any:
         return timm.create_model(name, pretrained=False)
     except RuntimeError as error:
         raise SpecError(
-            f"{spec.name}: timm does not know {name!r} ({error}). Known tags: {', '.join(timm.list_pretrained(name.split('.')[0] + '*'))}."
+            f"{spec.name}: timm does not know {name!r} ({error}). "
+            f"Known tags: {', '.join(timm.list_pretrained(name.split('.')[0] + '*'))}."
         ) from error

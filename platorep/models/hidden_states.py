@@ -1,8 +1,8 @@
-"""What the hidden states of a vision model of the transformers library are: found in its outputs, whatever its class.
+"""Determines the layout of hidden states of vision models of the transformers library from their outputs.
 
 The library reports states of every layer (`output_hidden_states`), as tokens or maps, with or without the final norm on
-the last one. The modules that put them out, the tokens that are no patches and the class token among them are found by
-running the model on noise: no list of architectures, and no attribute but the name of the class token's parameter.
+the last one. The modules that return them, the tokens that are not patches, and the class token among these are found
+by running the model on noise. This requires no list of architectures, and only the name of the class token's parameter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from platorep.core.errors import SpecError
 
 
 CLASS_TOKEN = re.compile(r"(^|\.)(cls|class)_(token|embedding)s?$")
-"""Names of the parameter that is a class token: what tells it from registers."""
+"""Parameter names of class tokens, which distinguish them from registers."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Layer:
     Attributes:
         name: its name in the features.
         state: its index in `hidden_states`.
-        block: the module whose output it is; None where no module puts it out.
-        norm: the final norm, where the library reports the layer after it; the layer itself is what goes in.
+        block: the module whose output it is; None if no module returns it.
+        norm: the final norm, if the library reports the layer after the norm; the layer is the input of the norm.
         tokens: number of tokens, or None for a map.
-        others: places of the tokens that are no patches.
+        others: indices of the tokens that are not patches.
     """
 
     name: str
@@ -46,12 +46,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class StateLayout:
-    """The layers of a vision model, and how their outputs are read.
+    """The layers of a vision model, and the format of their outputs.
 
     Attributes:
         layers: in depth order, without the embedding.
-        class_token: the place of a class token that goes through every layer; None where there is none.
-        channels_last: whether maps are (batch, height, width, width of the map).
+        class_token: the index of a class token that is in every layer; None if there is none.
+        channels_last: whether maps have the shape (batch, height, width, channels).
     """
 
     layers: tuple[Layer, ...]
@@ -60,10 +60,10 @@ class StateLayout:
 
 
 def hidden_states(tower: nn.Module, pictures: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """What a vision model reports of its layers.
+    """The hidden states that a vision model reports.
 
     Raises:
-        SpecError: it reports none, or something else than one tensor a layer.
+        SpecError: the model does not report one tensor per layer.
     """
     output = tower(pixel_values=pictures, output_hidden_states=True, return_dict=True)
     states = getattr(output, "hidden_states", None)
@@ -83,9 +83,9 @@ def state_layout(tower: nn.Module, pictures: torch.Tensor) -> StateLayout:
         pictures: two different pictures of noise, (2, 3, height, width).
 
     Raises:
-        SpecError: it reports no hidden states, or states that are neither a grid of tokens nor a map.
+        SpecError: the model reports no hidden states, or states that are neither a grid of tokens nor a map.
 
-    Cost: two runs of both pictures, and a third where there are tokens that are no patches.
+    Cost: two runs with both pictures, and a third if there are tokens that are not patches.
     """
     states = hidden_states(tower, pictures)
     watched = _watch(tower, pictures, states)
@@ -103,14 +103,14 @@ def state_layout(tower: nn.Module, pictures: torch.Tensor) -> StateLayout:
 
 @dataclass
 class _Watched:
-    """What was seen of a model's modules in one run.
+    """Observations of a model's modules in one run.
 
     Attributes:
-        matches: for every state, the names of the modules that put it out, in the order in which they ran.
-        constants: for every member of a list of modules, the places of its input's tokens that are the same for both
+        matches: for every state, the names of the modules that return it, in the order of their runs.
+        constants: for every member of a list of modules, the indices of its input tokens that are equal for both
             pictures.
-        outputs: for every such member, its output, where that has the shape of the last state.
-        norm_inputs: inputs of the modules that put out the last state.
+        outputs: for every such member, its output, if it has the shape of the last state.
+        norm_inputs: inputs of the modules that return the last state.
     """
 
     matches: list[list[str]]
@@ -169,12 +169,12 @@ def _is_member(name: str) -> bool:
 
 
 def _constant_tokens(tokens: torch.Tensor) -> tuple[int, ...]:
-    """Places of the tokens (2, tokens, width) that do not depend on the picture."""
+    """Indices of the tokens (2, tokens, width) that do not depend on the picture."""
     return tuple((tokens[0] == tokens[1]).all(-1).nonzero().flatten().tolist())
 
 
 def _layers(tower: nn.Module, states: Sequence[torch.Tensor], watched: _Watched) -> tuple[Layer, ...]:
-    """The layers: all states but the embedding, each with the outermost member of a list that puts it out."""
+    """The layers: all states except the embedding, each with the outermost list member that returns it."""
     names, last = [], ""
     for matches in watched.matches:
         order = {name: place for place, name in enumerate(matches)}
@@ -184,7 +184,7 @@ def _layers(tower: nn.Module, states: Sequence[torch.Tensor], watched: _Watched)
     norm = None
     if not names[-1] and (through := _before_norm(watched)):
         norm, names[-1] = through
-        if names[-1] in names[:-1]:  # the last block's output is reported twice, before the norm and after it
+        if names[-1] in names[:-1]:  # the output of the last block is reported twice, before and after the norm
             states, names, norm = states[:-1], names[:-1], None
     first = 0 if names[0] and _pattern(names[0]) == _pattern(names[min(1, len(names) - 1)]) else 1
     if not all(names[first:]):
@@ -210,7 +210,7 @@ def _layers(tower: nn.Module, states: Sequence[torch.Tensor], watched: _Watched)
 
 
 def _before_norm(watched: _Watched) -> tuple[str, str] | None:
-    """The norm that puts out the last state and the member of a list whose output goes into it, by name."""
+    """Names of the norm that returns the last state, and of the list member whose output is its input."""
     for norm, inputs in watched.norm_inputs.items():
         for name, output in sorted(watched.outputs.items(), key=lambda item: item[0].count(".")):
             if torch.equal(output, inputs):
@@ -223,7 +223,7 @@ def _pattern(name: str) -> str:
 
 
 def _channels_last(states: Sequence[torch.Tensor], pictures: torch.Tensor) -> bool:
-    """Whether maps have their channels last: the two axes of space have the proportions of the picture."""
+    """Whether maps have their channels last, which the proportions of the picture show."""
     height, width = pictures.shape[2:]
     maps = [state.shape for state in states if state.ndim == 4]
     for _, a, b, c in maps:
@@ -238,7 +238,7 @@ def _channels_last(states: Sequence[torch.Tensor], pictures: torch.Tensor) -> bo
 def _class_token(
     tower: nn.Module, pictures: torch.Tensor, layers: Sequence[Layer], states: Sequence[torch.Tensor]
 ) -> int | None:
-    """The one token that moves where the parameter named a class token is changed, if it goes through every layer."""
+    """Index of the token that depends on the parameter of the class token, if it is in every layer; else None."""
     common = set.intersection(*(set(layer.others) for layer in layers))
     same = len({layer.tokens for layer in layers}) == 1
     named = [parameter for name, parameter in tower.named_parameters() if CLASS_TOKEN.search(name)]

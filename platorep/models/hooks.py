@@ -1,4 +1,4 @@
-"""Pooled outputs of modules, taken while the model runs and gone when the block ends."""
+"""Pools outputs of modules by hooks while the model runs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def pooled_outputs(
     *,
     inputs: frozenset[str] = frozenset(),
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Pools what modules put out (or take in) at once, so that no list of full hidden states is ever held.
+    """Pools outputs (or inputs) of modules immediately, so that full hidden states are not collected.
 
     Args:
-        modules: by name, the modules to watch.
-        pool: from a module's output, its first tensor where it is a tuple, to what is kept.
-        inputs: names of those whose first input is pooled instead of the output.
+        modules: modules by name.
+        pool: converts the output of a module (its first tensor, if it is a tuple) to the kept value.
+        inputs: names of modules whose first input is pooled instead of the output.
 
     Yields:
-        A dict that fills while the model runs; hooks are removed when the block ends, also by an error.
+        A dict that is filled while the model runs. Hooks are removed at the end, also after an error.
     """
     found: dict[str, torch.Tensor] = {}
     handles = []

@@ -1,8 +1,8 @@
 """Language models and text encoders of the transformers library: tokens in, pooled hidden states out.
 
-Hidden states are those that the model itself reports: the embedding output, every block's output, and the last block's
-after the final norm where there is one (its name then ends in ".norm"). Texts are padded on the right whatever the
-tokenizer would do: a causal model cannot see what comes after, so that it needs no mask, and all others get one.
+Hidden states are those that the model reports: the embedding output and the output of every block, where the last one
+follows the final norm, if there is one (its name then ends in ".norm"). Texts are always padded on the right. A causal
+model does not attend to later tokens and needs no mask; all other models get one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from platorep.models.probing import examine, repeatable
 log = logging.getLogger(__name__)
 
 LOGITS_AT_ONCE = 1 << 25
-"""Elements of the largest block of logits that is ever held: 128 MB in float32."""
+"""Largest number of logits in memory at a time: 128 MB in float32."""
 
 COMPANY = {
     "equal": "padding changes a text's states, so that only texts of one length share a batch",
@@ -38,18 +38,18 @@ COMPANY = {
 class LanguageEncoder(Layers):
     """A causal language model or a text encoder.
 
-    What the model does is found out by running it on short texts (`probing.examine`): where its hidden states come from,
-    whether it is causal, which texts may share a batch, and how many tokens it has positions for.
+    Running the model on short texts (`probing.examine`) determines which modules return its hidden states, whether it
+    is causal, which texts can share a batch, and the number of positions.
 
     Args:
         spec: the resolved spec.
-        model: the model, on its device, in evaluation mode; a causal one with output embeddings is scored in bits too.
+        model: the model, on its device, in evaluation mode; bits are measured for causal models with output embeddings.
         tokenizer: its fast tokenizer.
-        device: where inputs go.
-        headless: whether the checkpoint has no output embeddings, so that no bits can be measured.
+        device: the device of inputs.
+        headless: whether the checkpoint has no output embeddings, so that bits cannot be measured.
 
     Raises:
-        SpecError: its hidden states cannot be had from text alone.
+        SpecError: the model does not compute hidden states from text alone.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class LanguageEncoder(Layers):
         """Nothing to learn."""
 
     def tokenize(self, texts: Sequence[Text], rules: TextRules) -> list[Tokens]:
-        """Token ids of texts, with special tokens where the tokenizer adds them.
+        """Tokenises texts, including the special tokens that the tokenizer adds.
 
         Raises:
-            DataError: a text without tokens, or one that is too long where `rules.overlong` is "error".
+            DataError: a text has no tokens, or is too long and `rules.overlong` is "error".
         """
         limit = self.limit(rules.max_tokens)
-        made = [self._tokens(text, encoded, rules) for text, encoded in zip(texts, self._ids(texts), strict=True)]
-        for i, tokens in enumerate(made):
+        tokenised = [self._tokens(text, encoded, rules) for text, encoded in zip(texts, self._ids(texts), strict=True)]
+        for i, tokens in enumerate(tokenised):
             if limit is not None and len(tokens) > limit:
                 if rules.overlong == "error":
                     raise DataError(
@@ -97,14 +97,15 @@ class LanguageEncoder(Layers):
                         f"the model takes {limit}. Set overlong=truncate, or shorten it."
                     )
                 cut = self._ids([texts[i]], truncation=True, max_length=limit)[0]
-                made[i] = self._tokens(texts[i], cut, rules, truncated=True)
-        return made
+                tokenised[i] = self._tokens(texts[i], cut, rules, truncated=True)
+        return tokenised
 
     def encode(self, batch: Sequence[Tokens]) -> Encoded:
-        """Pooled states of the kept layers, and the bits of every text where the model gives probabilities.
+        """Pooled states of the kept layers, and the bits of every text if the model gives probabilities.
 
-        Memory: one layer's states (all layers' where `blocks` is None) and `LOGITS_AT_ONCE` logits beside the model's own
-        working space.
+        Memory: the states of one layer (of all layers if `blocks` is None) and `LOGITS_AT_ONCE` logits, in addition to
+            the
+        memory of the model itself.
         """
         wanted = self.scores and any(tokens.scored for tokens in batch)
         groups = self._groups(batch)
@@ -117,17 +118,17 @@ class LanguageEncoder(Layers):
         return Encoded(features, scalars)
 
     def limit(self, max_tokens: int | None) -> int | None:
-        """Most tokens a text may have: the least of the given number and what the model and its tokenizer take."""
+        """Largest number of tokens per text: the least of the given number and the limits of model and tokenizer."""
         try:
             stated = getattr(self.part.config, "max_position_embeddings", None)
-        except NotImplementedError:  # how some configs say that there is no limit
+        except NotImplementedError:  # some configs raise this if there is no limit
             stated = None
         known = [max_tokens, stated, self.nature.positions, self.tokenizer.model_max_length]
         positive = [int(n) for n in known if n is not None and 0 < n < 1 << 40]
         return min(positive, default=None)
 
     def _groups(self, batch: Sequence[Tokens]) -> list[list[int]]:
-        """Places of the texts that may be computed together, in one list each."""
+        """Groups of indices of texts that can be computed together."""
         if self.nature.company == "padded":
             return [list(range(len(batch)))]
         if self.nature.company == "alone":
@@ -144,8 +145,8 @@ class LanguageEncoder(Layers):
             if hidden.shape[:2] != pooled.shape:
                 raise SpecError(
                     f"{self.spec.name}: {type(self.body).__name__} makes states of shape {tuple(hidden.shape)} of "
-                    f"{len(ids)} texts of {ids.shape[1]} tokens, so that they cannot be pooled over the texts' own tokens. "
-                    "Shorten the texts (max_tokens), or choose another model."
+                    f"{len(ids)} texts of {ids.shape[1]} tokens, so that they cannot be pooled over the texts' own "
+                    "tokens. Shorten the texts (max_tokens), or choose another model."
                 )
             return pool_tokens(hidden, pooled.to(hidden.device), self.pool).to(self.device)
 
@@ -173,7 +174,7 @@ class LanguageEncoder(Layers):
 
     def _ids(self, texts: Sequence[Text], **more: Any) -> list[dict[str, Any]]:
         self.tokenizer.truncation_side = "right"
-        made = self.tokenizer(
+        encoding = self.tokenizer(
             [t.text for t in texts],
             return_offsets_mapping=True,
             return_special_tokens_mask=True,
@@ -182,7 +183,7 @@ class LanguageEncoder(Layers):
             **more,
         )
         names = ("input_ids", "special_tokens_mask", "offset_mapping")
-        return [dict(zip(names, row, strict=True)) for row in zip(*(made[name] for name in names), strict=True)]
+        return [dict(zip(names, row, strict=True)) for row in zip(*(encoding[name] for name in names), strict=True)]
 
     def _tokens(self, text: Text, encoded: dict[str, Any], rules: TextRules, *, truncated: bool = False) -> Tokens:
         ids = encoded["input_ids"]
@@ -193,12 +194,14 @@ class LanguageEncoder(Layers):
             )
         prompted = (text.start, text.stop) != (0, len(text.text))
         inside = [
-            own and (not prompted or (begin < text.stop and end > text.start))
-            for own, (begin, end) in zip(real, encoded["offset_mapping"], strict=True)
+            is_real and (not prompted or (begin < text.stop and end > text.start))
+            for is_real, (begin, end) in zip(real, encoded["offset_mapping"], strict=True)
         ]
         stop = text.stop
         if truncated:
-            stop = min(stop, max(end for own, (_, end) in zip(real, encoded["offset_mapping"], strict=True) if own))
+            stop = min(
+                stop, max(end for is_real, (_, end) in zip(real, encoded["offset_mapping"], strict=True) if is_real)
+            )
         if not any(inside):
             raise DataError(
                 f"{self.spec.name}: no token of the caption is left in {_short(text.text)!r}. Raise max_tokens."
@@ -223,15 +226,15 @@ class LanguageEncoder(Layers):
         if (highest := int(ids.max())) >= self.rows:
             raise DataError(
                 f"{self.spec.name}: its tokenizer gives the token {self.tokenizer.convert_ids_to_tokens(highest)!r} "
-                f"(id {highest}), but the model has only {self.rows} embeddings. Give the tokenizer that it was trained "
-                "with, or leave out the texts that hold this token."
+                f"(id {highest}), but the model has only {self.rows} embeddings. Give the tokenizer that it was "
+                "trained with, or leave out the texts that hold this token."
             )
         return tuple(t.to(self.device, non_blocking=True) for t in (ids, mask, pooled))  # type: ignore[return-value]
 
     def _bits(self, batch: Sequence[Tokens], ids: torch.Tensor, final: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Bits of every text's scored tokens, with the first one given the start token, and without it."""
+        """Bits of the scored tokens of every text, with and without the first token, which is given the start token."""
         width = ids.shape[1]
-        scored = [(row, at) for row, tokens in enumerate(batch) for at, own in enumerate(tokens.scored) if own]
+        scored = [(row, at) for row, tokens in enumerate(batch) for at, counts in enumerate(tokens.scored) if counts]
         later = [(row, at) for row, at in scored if at > 0]
         bits = torch.zeros(len(batch), device=self.device)
         if later:
@@ -243,8 +246,8 @@ class LanguageEncoder(Layers):
             for low in range(0, len(later), step):
                 part = slice(low, low + step)
                 logits = self._logits(states[(places[part] - 1).to(states.device)]).to(self.device)
-                own = logits.gather(1, targets[part, None]).squeeze(1)
-                bits.index_add_(0, rows[part], (logits.logsumexp(1) - own) / math.log(2))
+                target_logits = logits.gather(1, targets[part, None]).squeeze(1)
+                bits.index_add_(0, rows[part], (logits.logsumexp(1) - target_logits) / math.log(2))
         first = torch.zeros(len(batch), device=self.device)
         if heads := [row for row, at in scored if at == 0]:
             at = torch.tensor(heads, device=self.device)
@@ -256,7 +259,7 @@ class LanguageEncoder(Layers):
         return self.part.logits(states, self.nature.output)
 
     def _can_score(self, headless: bool) -> bool:
-        """Whether bits can be measured; otherwise says why not."""
+        """Whether bits can be measured; otherwise logs the reason."""
         if not self.causal:
             reason = "its attention is not causal, so that it predicts no next token"
         elif headless:
@@ -271,7 +274,7 @@ class LanguageEncoder(Layers):
 
     @torch.inference_mode()
     def _logits_agree(self) -> bool:
-        """Whether logits made of the last states are those that the model gave itself."""
+        """Whether logits computed from the last states equal the logits of the model."""
         wanted = self.nature.logits[0].float()
         try:
             computed = self._logits(self.nature.final[0])
@@ -279,12 +282,12 @@ class LanguageEncoder(Layers):
             return False
         if computed.shape != wanted.shape:
             return False
-        size = wanted.nan_to_num(0, 0, 0).abs().max().item()  # what is not finite is found when features are written
+        size = wanted.nan_to_num(0, 0, 0).abs().max().item()  # non-finite values are found when features are written
         return torch.allclose(computed.to(wanted.device), wanted, rtol=0.02, atol=0.02 * size + 1e-6, equal_nan=True)
 
     @torch.inference_mode()
     def _first_token(self) -> torch.Tensor:
-        """Log probabilities of a text's first token: given the start token, or uniform where the tokenizer has none."""
+        """Log probabilities of the first token: given the start token, or uniform if the tokenizer has none."""
         if self.start is None:
             width = self.nature.logits.shape[-1]
             return torch.full((width,), -math.log(width), device=self.device)
@@ -293,7 +296,7 @@ class LanguageEncoder(Layers):
 
 
 def _start_token(tokenizer: Any, rows: int) -> tuple[int | None, str]:
-    """What comes before a text: the tokenizer's BOS, else its EOS (as in GPT-2), else nothing."""
+    """The token before a text: the tokenizer's BOS, else its EOS (as in GPT-2), else none."""
     for kind in ("bos", "eos"):
         token = getattr(tokenizer, f"{kind}_token_id")
         if token is not None and token < rows:

@@ -1,4 +1,4 @@
-"""Baselines that know words but no grammar: static word vectors and TF-IDF."""
+"""Baselines that use words but no grammar: static word vectors and TF-IDF."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ WORD = re.compile(r"\w+(?:['’]\w+)?", re.UNICODE)
 
 
 class StaticEncoder(Layers):
-    """The mean of the words' vectors.
+    """The mean of word vectors.
 
-    A caption without one known word gets the mean of all vectors, which is what GloVe's authors use for an unknown word; how
-    many there are is logged and recorded.
+    A caption without known words gets the mean of all vectors, which the authors of GloVe use for unknown words. The
+    number of such captions is logged and recorded.
 
     Args:
         spec: the resolved spec.
-        vectors: (words, width), may be memory-mapped.
-        index: row of every word, lower case.
-        device: where features are made.
+        vectors: word vectors, shape (words, width); may be memory-mapped.
+        index: row of every lower-case word.
+        device: the device of features.
     """
 
     def __init__(self, spec: ModelSpec, vectors: np.ndarray, index: dict[str, int], device: torch.device) -> None:
@@ -39,14 +39,14 @@ class StaticEncoder(Layers):
         self.facts |= {"parameters": int(vectors.size)}
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Counts the captions of which no word is known."""
+        """Counts the captions without known words."""
         strange = [text for text in texts if not self._rows(text)]
         self.facts["captions_without_known_word"] = len(strange)
         if strange:
             log.warning("%s: %d captions have no known word, such as %r.", self.spec.name, len(strange), strange[0])
 
     def tokenize(self, texts: Sequence[Text], rules: TextRules) -> list[Tokens]:
-        """Rows of the known words of every text; those of the caption alone where `rules.span` says so."""
+        """Rows of the known words of every text, or only of its caption, depending on `rules.span`."""
         return [Tokens(ids=self._rows(t.text[t.start : t.stop] if rules.span == "caption" else t.text)) for t in texts]
 
     def encode(self, batch: Sequence[Tokens]) -> Encoded:
@@ -64,9 +64,9 @@ class StaticEncoder(Layers):
 
 
 class TfidfEncoder(Layers):
-    """TF-IDF weights of the words (scikit-learn's, fitted on the dataset's own captions).
+    """TF-IDF weights of words, computed by scikit-learn and fitted on the captions of the dataset.
 
-    Width is the number of distinct words. The few large values are the signal: features of this source are not clamped.
+    The width is the number of distinct words. Features are not clamped, because the few large values are the signal.
     """
 
     def __init__(self, spec: ModelSpec, device: torch.device) -> None:
@@ -81,23 +81,23 @@ class TfidfEncoder(Layers):
         """Learns the vocabulary and the document frequencies.
 
         Raises:
-            DataError: a text has no word, so that its vector would be zero.
+            DataError: a text has no words, so its vector would be zero.
         """
         if strange := [text for text in texts if not re.search(r"\w", text)]:
             raise DataError(
-                f"{self.spec.name}: {len(strange)} captions have no word, such as {strange[0]!r}; their TF-IDF would be zero. "
-                "Drop them, or leave this model out."
+                f"{self.spec.name}: {len(strange)} captions have no word, such as {strange[0]!r}; their TF-IDF would "
+                "be zero. Drop them, or leave this model out."
             )
         self.model.fit(texts)
         self.facts |= {"parameters": len(self.model.vocabulary_)}
 
     def tokenize(self, texts: Sequence[Text], rules: TextRules) -> list[Tokens]:
-        """Places in the list of texts seen so far: scikit-learn splits into words itself."""
+        """Indices in the list of texts so far, because scikit-learn splits texts into words itself."""
         low = len(self.texts)
         self.texts += [t.text[t.start : t.stop] if rules.span == "caption" else t.text for t in texts]
         return [Tokens(ids=(low + i,)) for i in range(len(texts))]
 
     def encode(self, batch: Sequence[Tokens]) -> Encoded:
-        """Weights, (batch, distinct words), each row of length 1."""
+        """Weights, shape (batch, distinct words), with rows of length 1."""
         weights = self.model.transform([self.texts[tokens.ids[0]] for tokens in batch])
         return Encoded([torch.from_numpy(weights.toarray()).float().to(self.device)], {})

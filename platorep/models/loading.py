@@ -1,4 +1,4 @@
-"""From a resolved spec to an encoder with its weights, on its device."""
+"""Loads the encoder of a resolved spec."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def load(spec: ModelSpec, device: torch.device) -> Encoder:
     """The encoder of a resolved spec, on its device, in evaluation mode.
 
     Raises:
-        SpecError: the weights do not fit the architecture, or the architecture is of no known kind.
-        AssetError: the weights cannot be had.
+        SpecError: the weights do not match the architecture, or the architecture is not supported.
+        AssetError: the weights cannot be fetched.
     """
     return _LOADERS[spec.source](spec, device)
 
@@ -44,7 +44,7 @@ def _load_clip(spec: ModelSpec, device: torch.device) -> Encoder:
     return load_clip(spec, device)
 
 
-# words and pixels -------------------------------------------------------------------------------------------------------
+# words and pixels -----------------------------------------------------------------------------------------------------
 
 
 def _load_static(spec: ModelSpec, device: torch.device) -> Encoder:
@@ -55,7 +55,8 @@ def _load_static(spec: ModelSpec, device: torch.device) -> Encoder:
 
     if spec.asset is None:
         raise SpecError(
-            f"{spec.name}: static word vectors need an asset with one .npy (words x width) and one .parquet (words in order)."
+            f"{spec.name}: static word vectors need an asset with one .npy (words x width) "
+            "and one .parquet (words in order)."
         )
     path = fetched(spec.asset)
     vectors = np.load(find(path, "*.npy"), mmap_mode="r", allow_pickle=False)

@@ -1,4 +1,4 @@
-"""From a resolved spec to an encoder of pictures, or of an open_clip model's texts, with its weights on its device."""
+"""Loads encoders of pictures, and of texts of open_clip models."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def load_timm(spec: ModelSpec, device: torch.device) -> Encoder:
     """The encoder of a timm model.
 
     Raises:
-        SpecError: the weights do not fit the architecture, or its layers cannot be read.
-        AssetError: the weights cannot be had.
+        SpecError: the weights do not match the architecture, or its layers cannot be read.
+        AssetError: the weights cannot be fetched.
     """
     from timm.data import create_transform, resolve_model_data_config
 
@@ -59,11 +59,11 @@ def _timm_model(spec: ModelSpec) -> nn.Module:
 
 
 def timm_from_file(spec: ModelSpec, file: Path) -> nn.Module:
-    """A timm model with the weights of a file, through timm's own conversion of older names and shapes.
+    """A timm model with the weights of a file, after timm's conversion of older names and shapes.
 
     Raises:
-        SpecError: the file lacks a tensor that features need, which timm passes over in silence for some architectures;
-            holds one that the architecture has not; or holds one of another shape.
+        SpecError: the file lacks a tensor that features need (which timm ignores for some architectures), or has an
+            unknown tensor, or one of another shape.
     """
     import timm
     from timm.data import resolve_model_data_config
@@ -88,10 +88,10 @@ def timm_from_file(spec: ModelSpec, file: Path) -> nn.Module:
 
 @contextmanager
 def _missing_keys() -> Iterator[list[str]]:
-    """Collects the names of the tensors that checkpoints lack while a library loads them, and lets it go on.
+    """Collects names of missing tensors while a library loads checkpoints, and lets it continue.
 
-    timm builds, converts and loads in one call, where neither its filter nor what was missing can be asked for, so that
-    `load_state_dict` itself has to tell.
+    timm builds the model, converts the checkpoint and loads it in one call that does not report missing tensors, so
+    `load_state_dict` is replaced meanwhile.
     """
     missing: list[str] = []
     original = nn.Module.load_state_dict
@@ -111,7 +111,7 @@ def _missing_keys() -> Iterator[list[str]]:
 
 
 def misfit(name: str, file: Path, error: Exception) -> str:
-    """The message for a file whose tensors do not fit, from what a library says of it."""
+    """The message for a file whose tensors do not match, from the error of a library."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = " ".join(lines[1:3] if len(lines) > 1 else lines)[:300]
     return (
@@ -131,7 +131,7 @@ def _state_dict(file: Path, name: str) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def _without_pickles(name: str, file: Path) -> Iterator[None]:
-    """Turns torch's refusal to unpickle anything but tensors into a sentence."""
+    """Converts the error of torch for pickled objects other than tensors to a message."""
     try:
         yield
     except Exception as error:
@@ -147,12 +147,12 @@ def renamed(state: dict[str, torch.Tensor], want: dict[str, torch.Tensor], name:
     """A state dict of the same network under other module names, renamed by order.
 
     Args:
-        state: what a file holds.
-        want: the state dict of the architecture that it goes into.
-        name: the model, for the message.
+        state: the state dict in a file.
+        want: the state dict of the architecture.
+        name: name of the model in messages.
 
     Raises:
-        SpecError: number of tensors, a shape, or the last part of a name (weight, bias, running_mean, …) differs.
+        SpecError: the number of tensors, a shape, or the last part of a name (weight, bias, running_mean, …) differs.
     """
     if state.keys() == want.keys():
         state = {key: state[key] for key in want}
@@ -177,8 +177,8 @@ def load_clip(spec: ModelSpec, device: torch.device) -> Encoder:
     """The encoder of one tower of an open_clip model.
 
     Raises:
-        SpecError: the weights do not fit the architecture, or the tower's layers cannot be read.
-        AssetError: the weights cannot be had.
+        SpecError: the weights do not match the architecture, or the layers of the tower cannot be read.
+        AssetError: the weights cannot be fetched.
     """
     import open_clip
 
@@ -206,7 +206,7 @@ def load_clip(spec: ModelSpec, device: torch.device) -> Encoder:
 
 
 def _clip_source(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
-    """What `open_clip.create_model` is called with: a folder, or an architecture of its own and a file of weights."""
+    """Arguments of `open_clip.create_model`: a folder, or an architecture of open_clip and a file of weights."""
     import open_clip
 
     if spec.asset is not None:
@@ -236,10 +236,10 @@ def _clip_source(spec: ModelSpec) -> tuple[str, dict[str, Any]]:
 
 
 def clip_config(spec: ModelSpec) -> dict[str, Any]:
-    """`model_cfg` of an open_clip model, from its folder, open_clip's own list or the Hub.
+    """`model_cfg` of an open_clip model, from its folder, the list of open_clip, or the Hub.
 
     Raises:
-        AssetError: the Hub cannot be reached, or the folder or repository holds no such config.
+        AssetError: the Hub cannot be reached, or the folder or repository has no such config.
     """
     import open_clip
 

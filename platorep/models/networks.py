@@ -1,4 +1,4 @@
-"""Networks over pictures: layers read by hooks, and checked once a load against what the network's library reports."""
+"""Networks over pictures. Layers are read by hooks and compared with the library's report once after loading."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATCH = 16
-"""Side of the square of pixels that counts as one token when pictures are packed into batches."""
+"""Side in pixels of the square that counts as one token when pictures are packed into batches."""
 
 AGREEMENT = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 2e-2}
-"""Largest difference, as a share of a feature's length, between two ways to read the same states."""
+"""Largest difference between two readings of the same states, as a share of the length of features."""
 
 INVARIANCE = {torch.float32: 1e-2, torch.float16: 0.1, torch.bfloat16: 0.1}
-"""Largest difference, as a share of a feature's length, that a batch of another size may make by rounding."""
+"""Largest difference by rounding between batches of different sizes, as a share of the length of features."""
 
 
 @dataclass(frozen=True)
 class PictureInput:
-    """What a network takes: the transform from a picture to its input, and the input's height and width."""
+    """The input of a network: the transform from a picture, and its height and width."""
 
     transform: Callable[[Image], torch.Tensor]
     size: tuple[int, int]
 
 
 class PictureNetwork(Layers):
-    """A network over pictures, one pooled vector a layer.
+    """A network over pictures, with one pooled vector per layer.
 
-    A subclass says how the network runs (`run`), what a layer's output becomes (`pool_output`), and what the library
-    itself reports of the layers (`reported`). Hooks on `blocks` pool outputs while the network runs, so that no list of
-    full states is held; where they disagree with the report, the report is read instead.
+    Subclasses implement the forward pass (`run`), the pooling of outputs (`pool_output`), and the layers that the
+    library reports (`reported`). Hooks on `blocks` pool outputs while the network runs, so full states are not
+    collected. If they disagree with the report, the report is used instead.
 
     Args:
         spec: the resolved spec.
         model: the network, on its device, in evaluation mode.
         names: names of the layers in depth order.
-        blocks: one module a layer whose output is the layer; None where only the library's report has the layers.
-        inputs: what the network takes.
-        device: where inputs go.
+        blocks: one module per layer, whose output is the layer; None if only the library's report has the layers.
+        inputs: the input of the network.
+        device: the device of inputs.
     """
 
     REPORT = "the library's report"
-    """What `reported` reads, for the manifest."""
+    """The source of `reported`, for the manifest."""
 
     pool: str
 
@@ -82,15 +82,15 @@ class PictureNetwork(Layers):
         }
 
     def run(self, pictures: torch.Tensor) -> Any:
-        """The forward pass, as far as the last block needs it."""
+        """Runs the forward pass up to the last block."""
         raise NotImplementedError
 
     def pool_output(self, output: torch.Tensor) -> torch.Tensor:
-        """One vector a picture, (batch, width) in float32, from a block's output."""
+        """Pools the output of a block to float32 vectors, shape (batch, width)."""
         raise NotImplementedError
 
     def reported(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """Pooled vectors of the kept layers, from what the library itself reports of them."""
+        """Pooled vectors of the kept layers, from the report of the library."""
         raise NotImplementedError
 
     @torch.inference_mode()
@@ -108,12 +108,12 @@ class PictureNetwork(Layers):
 
     @torch.inference_mode()
     def check(self) -> None:
-        """Compares the ways to read the layers on two noise pictures; to be called once, when the weights are in place.
+        """Compares hooks and report on two noise pictures. Called once after the weights are loaded.
 
         Raises:
-            SpecError: a picture's features change with the pictures beside it in a batch.
+            SpecError: the features of a picture depend on the other pictures in its batch.
 
-        Cost: five pictures through the network.
+        Cost: forward passes of five pictures.
         """
         pictures = noise_pictures(self.size).to(self.device, self.dtype)
         features = reported = self.reported(pictures)
@@ -129,29 +129,29 @@ class PictureNetwork(Layers):
             if (moved := difference(one, two[:1])) > INVARIANCE[self.dtype]:
                 raise SpecError(
                     f"{self.spec.name}: a picture's features in {name} differ by {moved:.0%} of their length when "
-                    "another picture is beside it. They depend on the batch or on chance (as in a masked autoencoder), so "
-                    "that the model cannot be used here. Take an architecture whose layers are deterministic."
+                    "another picture is beside it. They depend on the batch or on chance (as in a masked autoencoder), "
+                    "so that the model cannot be used here. Take an architecture whose layers are deterministic."
                 )
 
     def _hooks_agree(self, pictures: torch.Tensor, reported: Sequence[torch.Tensor]) -> bool:
-        """Whether pooled outputs of the blocks are what the library reports."""
+        """Whether pooled outputs of the blocks equal the report of the library."""
         try:
             hooked = self.hooked(pictures)
-        except Exception as error:  # whatever pooling raises on outputs of another kind than it expects
+        except Exception as error:  # pooling may raise any error for unexpected outputs
             log.debug("%s: its blocks cannot be pooled: %s", self.spec.name, error)
             return False
         return all(difference(a, b) <= AGREEMENT[self.dtype] for a, b in zip(hooked, reported, strict=True))
 
 
 def noise_pictures(size: tuple[int, int], count: int = 2) -> torch.Tensor:
-    """Pictures of standard normal noise, (count, 3, height, width): the same at every call, and no two alike."""
+    """Different pictures of standard normal noise, shape (count, 3, height, width); the same at every call."""
     return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
 def difference(a: torch.Tensor, b: torch.Tensor) -> float:
     """Largest distance between rows of two matrices, as a share of the row's length in `b`; infinite for other shapes.
 
-    Rows that are not finite count as equal where both are not: those are reported when features are written.
+    Rows that are non-finite in both matrices count as equal; they are reported when features are written.
     """
     if a.shape != b.shape:
         return float("inf")

@@ -1,4 +1,4 @@
-"""From the states of many tokens or places to one vector, in float32."""
+"""Pools the states of tokens or positions to one float32 vector."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from platorep.core.errors import SpecError
 
 
 def pool_tokens(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Tensor:
-    """One vector an item from its tokens.
+    """Pools the tokens of each item to one vector.
 
     Args:
         hidden: (batch, tokens, width), any float dtype.
-        mask: (batch, tokens), true where a token takes part; at least one a row.
-        how: "mean", "max", "last" (the last token that takes part) or "cls" (the first one).
+        mask: (batch, tokens), true for pooled tokens; at least one per row.
+        how: "mean", "max", "last" (the last pooled token) or "cls" (the first one).
 
     Returns:
-        (batch, width) in float32; sums are accumulated in float32 whatever the dtype of `hidden`.
+        Float32 vectors, shape (batch, width). Sums are accumulated in float32 for every dtype of `hidden`.
     """
     hidden = hidden.float()
     if how == "mean":
@@ -31,9 +31,9 @@ def pool_tokens(hidden: torch.Tensor, mask: torch.Tensor, how: str) -> torch.Ten
 
 
 def pool_patches(hidden: torch.Tensor, prefix: int, how: str) -> torch.Tensor:
-    """One vector a picture from a transformer's tokens (batch, tokens, width), of which the first `prefix` are no patches.
+    """Pools the tokens of a vision transformer, shape (batch, tokens, width), into one float32 vector per picture.
 
-    "cls" takes token 0; "mean" and "max" go over the patches alone. Float32 out.
+    The first `prefix` tokens are not patches. "cls" takes token 0; "mean" and "max" pool the patches only.
     """
     if how == "cls":
         return hidden[:, 0].float()
@@ -42,16 +42,16 @@ def pool_patches(hidden: torch.Tensor, prefix: int, how: str) -> torch.Tensor:
 
 
 def pool_space(maps: torch.Tensor, how: str) -> torch.Tensor:
-    """One vector a picture from feature maps (batch, width, height, width of the map): mean or maximum over space, in float32."""
+    """Pools feature maps (batch, channels, height, width) over space by mean or maximum into float32 vectors."""
     flat = maps.flatten(2).float()
     return flat.mean(2) if how == "mean" else flat.amax(2)
 
 
 def picture_pool(pool: str, has_class_token: bool, name: str) -> str:
-    """What `pool` means for a vision model: "auto" is the class token where there is one, else the mean.
+    """Resolves `pool` for a vision model: "auto" is the class token if there is one, else the mean.
 
     Raises:
-        SpecError: the model has no such thing.
+        SpecError: the model does not support the pool.
     """
     if pool == "auto":
         return "cls" if has_class_token else "mean"

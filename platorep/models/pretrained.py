@@ -1,4 +1,4 @@
-"""Models of the transformers library from their files: tokenizer first, then weights, and every failure as a sentence."""
+"""Loads models of the transformers library: tokenizer first, then weights, with a message for every failure."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 
 Features = Callable[[Any], tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]]
-"""From a model to the module that makes features, and a function that runs it on any input and returns them."""
+"""Given a model, returns the module that computes features, and a function that computes features of any input."""
 
 
 @contextmanager
 def without_bars() -> Iterator[None]:
-    """Silences transformers' progress bars: our own show what is going on, and only on a terminal."""
+    """Disables the progress bars of transformers, because this program shows progress, and only on terminals."""
     from transformers.utils import logging as theirs
 
     shown = theirs.is_progress_bar_enabled()
@@ -50,11 +50,11 @@ def without_bars() -> Iterator[None]:
 
 @without_bars()
 def load_language(spec: ModelSpec, device: torch.device) -> Encoder:
-    """The encoder of a language model: config and tokenizer first, because weights can take hours to come.
+    """The encoder of a language model. Config and tokenizer are read first, because weights can take hours to fetch.
 
     Raises:
-        SpecError: an architecture, a tokenizer or a checkpoint that is of no use here; the message says why.
-        AssetError: files that are missing, cannot be had or are damaged.
+        SpecError: the architecture, tokenizer or checkpoint cannot be used; the message states the reason.
+        AssetError: files are missing, damaged, or cannot be fetched.
     """
     from transformers import AutoConfig, AutoTokenizer
 
@@ -93,7 +93,7 @@ def load_language(spec: ModelSpec, device: torch.device) -> Encoder:
     spread = sorted({str(at) for at in getattr(model, "hf_device_map", {}).values()})
     if len(spread) > 1 or "disk" in spread:
         encoder.facts["spread_over"] = spread
-    if spec.quantize or "disk" in spread:  # packed weights count as half, and tied ones on disk twice
+    if spec.quantize or "disk" in spread:  # packed weights count half, and tied weights on disk count twice
         encoder.facts["parameters"] = sum(p.numel() for p in TextPart.of(shape()).modules().parameters())
     return encoder
 
@@ -106,22 +106,23 @@ def open_pretrained(
     features: Features,
     **settings: Any,
 ) -> tuple[Any, frozenset[str]]:
-    """A model with all weights that features need, in evaluation mode, in the spec's dtype.
+    """Loads a model with all weights that features need, in evaluation mode and the dtype of the spec.
 
     Args:
         auto: an automatic class of transformers, or a class of models.
-        folder: where the files are.
-        config: its config.
+        folder: the folder of the files.
+        config: the config of the model.
         spec: the resolved spec.
-        features: of the model, the module that makes features and how to run it (see `check_weights`).
-        settings: passed on to `from_pretrained`.
+        features: returns the module of the model that computes features, and a function that runs it (see
+            `check_weights`).
+        settings: arguments of `from_pretrained`.
 
     Returns:
-        The model, and the names of tensors that the checkpoint lacks and no feature needs.
+        The model, and the names of missing tensors that no feature needs.
 
     Raises:
-        SpecError: the checkpoint does not fit the architecture.
-        AssetError: weights that are missing, damaged or no plain tensors.
+        SpecError: the checkpoint does not match the architecture.
+        AssetError: weights are missing, damaged or not plain tensors.
     """
     with explained(spec, "weights", folder):
         model, info = auto.from_pretrained(
@@ -146,7 +147,7 @@ def _text_features(device: torch.device) -> Features:
 
 
 def _folder(spec: ModelSpec) -> Path:
-    """The folder of a model's files: all of an asset's; of a Hub repository at a commit those that are no weights."""
+    """The folder of a model's files: all files of an asset, or the files of a Hub repository except weights."""
     if spec.asset is None:
         return fetching.small_files(spec)
     path = fetched(spec.asset)
@@ -154,12 +155,12 @@ def _folder(spec: ModelSpec) -> Path:
         folder = find(path, "config.json").parent
     except AssetError:
         return _dequantized(find(path, "*.gguf"), spec)
-    # old repositories of sentence-transformers keep the transformer in a folder of its own
+    # old repositories of sentence-transformers keep the transformer in a subfolder
     return folder.parent if (folder.parent / "modules.json").is_file() else folder
 
 
 def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
-    """A float32 copy of a GGUF model in the cache, made once and checked at every use: making it takes tens of seconds."""
+    """A cached float32 copy of a GGUF model, checked at every use; the conversion takes tens of seconds."""
     return derived(f"dequantized/{str(spec.revision)[:16]}", partial(_dequantize, gguf, spec))
 
 
@@ -178,7 +179,7 @@ def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
     single = spec.replace(dtype="float32")
     features = _text_features(torch.device("cpu"))
     model, _ = open_pretrained(AutoModelForCausalLM, gguf.parent, config, single, features, **source, **settings)
-    # A model that remembers its quantiser refuses to be saved: the plain float weights go into a plain model.
+    # A model with a quantiser cannot be saved, so the float weights are copied into a plain model.
     values = {key: value for key, value in model.config.to_dict().items() if key != "quantization_config"}
     config = type(model.config).from_dict(values)
     config.architectures = [type(model).__name__]
@@ -189,13 +190,13 @@ def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
 
 
 def _shape(auto: Any, config: Any, trust_remote_code: bool) -> Any:
-    """The architecture without weights, for their number."""
+    """The architecture without weights, for counting parameters."""
     with torch.device("meta"):
         return auto.from_config(config, trust_remote_code=trust_remote_code)
 
 
 def _placement(spec: ModelSpec, shape: Callable[[], Any], device: torch.device) -> Any:
-    """The whole model on one device where it fits, else spread over all devices, the host and the disk ("auto")."""
+    """One device if the model fits there, else "auto", which distributes it over all devices, the host and the disk."""
     if device.type != "cuda":
         return {"": device}
     bytes_each = {"8bit": 1.0, "4bit": 0.5, None: getattr(torch, spec.dtype).itemsize}[spec.quantize]
@@ -204,10 +205,10 @@ def _placement(spec: ModelSpec, shape: Callable[[], Any], device: torch.device) 
 
 
 def _quantized(spec: ModelSpec) -> dict[str, Any]:
-    """What tells `from_pretrained` to quantise, by the bitsandbytes library.
+    """Arguments of `from_pretrained` for quantisation by bitsandbytes.
 
     Raises:
-        SpecError: that library is not installed.
+        SpecError: bitsandbytes is not installed.
     """
     if spec.quantize is None:
         return {}
@@ -215,7 +216,7 @@ def _quantized(spec: ModelSpec) -> dict[str, Any]:
         raise SpecError(f"{spec.name}: quantize={spec.quantize} needs bitsandbytes: pip install 'platorep[quant]'.")
     from transformers import BitsAndBytesConfig
 
-    # without a word about it, 4-bit weights would be multiplied in float32 whatever the model's dtype
+    # by default, 4-bit weights would be multiplied in float32 for every dtype of the model
     if spec.quantize == "4bit":
         return {
             "quantization_config": BitsAndBytesConfig(

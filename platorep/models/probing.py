@@ -1,7 +1,8 @@
-"""What a language model does with a short text: found out by running it, not read off its name.
+"""Determines how a language model works by running it on short texts, whatever its name.
 
-A class name does not say whether attention is causal, whether padding leaks into a text, or which modules put out the
-hidden states. Two texts of a few random tokens tell: one begins like the other, has another token at its end, and goes on.
+A class name does not say whether attention is causal, whether padding affects a text, or which modules return the
+hidden states. Two texts of a few random tokens show it: the longer one begins like the shorter one but differs in the
+token at the end of the shorter one.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from platorep.models.architectures import TextPart, last_states, reported_states
 
 
 SHORT, LONG = 8, 12
-"""Tokens of the two texts."""
+"""Numbers of tokens of the two texts."""
 
 Company = Literal["padded", "equal", "alone"]
-"""Which texts may share a batch: any, those of one length, or none."""
+"""Texts that can share a batch: all, those of equal length, or none."""
 
 
 @dataclass(frozen=True)
 class Nature:
-    """What a model was found to do.
+    """Properties of a model that were found by running it.
 
     Attributes:
-        states: how many hidden states it reports: the embedding output, and one a block.
-        blocks: the modules that put them out; None where no list of modules does, so that the model has to report them.
-        normed: whether the last state is the final norm's output and not the last block's.
-        causal: whether a token's states stay as they are when later tokens change.
-        company: which texts may share a batch without changing each other's states.
-        positions: most tokens that its position table has places for; None where it has no such table.
+        states: number of reported hidden states: the embedding output, and one per block.
+        blocks: the modules that return them; None if no list of modules does, so that the model has to report them.
+        normed: whether the last state is the output of the final norm instead of the last block.
+        causal: whether the states of a token do not depend on later tokens.
+        company: texts that can share a batch without changing each other's states.
+        positions: size of the table of positions; None if the model has no such table.
         ids: the short text, (1, tokens).
         final: the last states of the short text, (1, tokens, width).
         output: the class of the body's output.
@@ -55,7 +56,7 @@ class Nature:
     logits: torch.Tensor | None
 
     def names(self) -> tuple[str, ...]:
-        """Names of the layers: "embedding", "block.0", …, or "state.0", … where no blocks are known to make them."""
+        """Names of the layers: "embedding", "block.0", …, or "state.0", … if `blocks` is None."""
         if self.blocks is None:
             return tuple(f"state.{i}" for i in range(self.states))
         last = self.states - 2
@@ -72,14 +73,14 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
 
     Args:
         part: the model.
-        ordinary: at least two token ids that stand for text; special ones can have a meaning to a model.
-        pad: the id that fills batches up.
-        device: where inputs go.
-        name: the model, for messages.
+        ordinary: at least two ids of ordinary tokens, because models may treat special tokens differently.
+        pad: id of the padding token.
+        device: the device of inputs.
+        name: name of the model in messages.
 
     Raises:
-        SpecError: the model does not run on token ids alone, does not report hidden states, changes the number of tokens
-            on the way, or gives other states each time.
+        SpecError: the model does not run on token ids alone, does not report hidden states, changes the number of
+            tokens, or gives different states each time.
 
     Cost: three to five forward passes over at most 24 tokens.
     """
@@ -105,17 +106,17 @@ def examine(part: TextPart, ordinary: Sequence[int], pad: int, device: torch.dev
 
 @contextmanager
 def repeatable(device: torch.device, name: str) -> Iterator[None]:
-    """Refuses what is computed inside if random numbers were drawn for it, as hashing attention does for long texts.
+    """Raises if the block draws random numbers, as hashing attention does for long texts.
 
     Raises:
-        SpecError: the state of a generator of random numbers changed.
+        SpecError: the state of a random number generator changed.
     """
     before = _random_states(device)
     yield
     if not all(torch.equal(a, b) for a, b in zip(before, _random_states(device), strict=True)):
         raise SpecError(
-            f"{name}: the model draws random numbers while it reads texts of this length, so that its features would not be "
-            "repeatable. Shorten the texts (max_tokens), or choose another model."
+            f"{name}: the model draws random numbers while it reads texts of this length, so that its features would "
+            "not be repeatable. Shorten the texts (max_tokens), or choose another model."
         )
 
 
@@ -124,7 +125,7 @@ def _random_states(device: torch.device) -> list[torch.Tensor]:
 
 
 def _texts(ordinary: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """A text, and one that begins like it, differs in the last token of the first, and goes on."""
+    """A short text, and a longer text that begins with the same tokens except the last one."""
     random = torch.Generator().manual_seed(0)
     order = torch.randperm(len(ordinary), generator=random)[:LONG]
     long = torch.tensor(list(ordinary))[order.repeat(LONG)[:LONG]]
@@ -135,7 +136,7 @@ def _texts(ordinary: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
 
 @contextmanager
 def _explained(part: TextPart, name: str) -> Iterator[None]:
-    """Turns whatever a model stops at into a sentence, apart from a lack of memory."""
+    """Converts errors of a model to messages, except out-of-memory errors."""
     try:
         yield
     except (PlatorepError, torch.OutOfMemoryError):
@@ -156,13 +157,13 @@ def _check_states(states: Sequence[torch.Tensor], part: TextPart, name: str) -> 
         )
     if wrong := [tuple(state.shape) for state in states if state.shape[:-1] != (1, SHORT)]:
         raise SpecError(
-            f"{name}: {kind} makes states of shape {wrong[0]} of a text of {SHORT} tokens; expected (1, {SHORT}, width). "
-            "Layers without one vector a token cannot be pooled over a text's tokens."
+            f"{name}: {kind} makes states of shape {wrong[0]} of a text of {SHORT} tokens; expected (1, {SHORT}, "
+            "width). Layers without one vector a token cannot be pooled over a text's tokens."
         )
 
 
 class _PositionTables(TorchFunctionMode):
-    """Notes how many places are left in every embedding table that is read at positions one after the other."""
+    """Records the remaining size of every embedding table that is indexed by consecutive positions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -179,12 +180,12 @@ class _PositionTables(TorchFunctionMode):
 
 
 Watched = list[tuple[nn.ModuleList, dict[int, torch.Tensor]]]
-"""Lists of modules, each with the first module's input at 0 and the outputs from 1 on."""
+"""States by list of modules: the input of the first module at index 0, and the outputs from index 1."""
 
 
 @contextmanager
 def _watched(body: nn.Module, count: int) -> Iterator[Watched]:
-    """Copies what goes into and comes out of all lists of `count` modules."""
+    """Copies inputs and outputs of all lists of `count` modules."""
     lists = [module for module in body.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
     seen: Watched = [(modules, {}) for modules in lists]
     handles = []
@@ -211,7 +212,7 @@ def _watched(body: nn.Module, count: int) -> Iterator[Watched]:
 def _find_blocks(
     watched: Watched, states: Sequence[torch.Tensor], final: torch.Tensor
 ) -> tuple[nn.ModuleList | None, bool]:
-    """The list of modules that puts out exactly the hidden states, and whether a norm follows the last."""
+    """The list of modules whose outputs are the hidden states, and whether a norm follows the last one."""
 
     def equal(a: torch.Tensor | None, b: torch.Tensor) -> bool:
         return a is not None and a.shape == b.shape and torch.equal(a.to(b.device), b)
@@ -232,7 +233,7 @@ def _find_blocks(
 def _company(
     part: TextPart, states: Sequence[torch.Tensor], short: torch.Tensor, long: torch.Tensor, pad: int, name: str
 ) -> tuple[bool, Company]:
-    """Whether states are causal, and which texts may share a batch; a model with a head is first tried without a mask."""
+    """Whether states are causal, and which texts can share a batch. A model with a head is first run without a mask."""
     ids = torch.full((3, LONG), pad, device=short.device)
     mask = torch.ones_like(ids)
     ids[:1, :SHORT], ids[1:] = short, long
@@ -251,27 +252,27 @@ def _company(
 
 
 def _check_attention(batch: Sequence[torch.Tensor], part: TextPart, name: str) -> None:
-    """Refuses a model in which no token sees the one before it: attention without its kernel can put out zeros."""
+    """Raises if no token depends on the previous one, because attention without its kernel may return zeros."""
     if batch[0].shape[:2] != (3, LONG):
         return
     moved = [not torch.equal(state[1, -2], state[2, -2]) for state in batch]
     if any(moved) and all(torch.equal(state[1, -1], state[2, -1]) for state in batch):
         device = part.body.device if hasattr(part.body, "device") else "this device"
         raise SpecError(
-            f"{name}: in {type(part.body).__name__} no token sees any other on {device}: its attention does nothing there. "
-            "It may need a GPU, or a kernel that is not installed."
+            f"{name}: in {type(part.body).__name__} no token sees any other on {device}: its attention does nothing "
+            "there. It may need a GPU, or a kernel that is not installed."
         )
 
 
 def _tolerance(part: TextPart) -> float:
-    """How far states of one text may be apart because of rounding alone, as a share of a token's length."""
+    """Largest difference between states of the same text by rounding, as a share of the length of a token."""
     quantized = getattr(part.whole, "is_quantized", False)
     dtype = next(p.dtype for p in part.body.parameters() if p.is_floating_point())
     return 1e-4 if dtype == torch.float32 and not quantized else 0.2
 
 
 def _close(a: Sequence[torch.Tensor], b: Sequence[torch.Tensor], tolerance: float) -> bool:
-    """Whether all tokens of all layers are within the tolerance; what is not finite is left to the check of features."""
+    """Whether all tokens of all layers agree within the tolerance; the check of features handles non-finite values."""
     for x, y in zip(a, b, strict=True):
         if x.shape != y.shape:
             return False

@@ -1,4 +1,4 @@
-"""Where on the Hub the weights of timm's and open_clip's models lie, by those libraries' own registries."""
+"""Hub repositories of the weights of timm and open_clip models, by the registries of these libraries."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from platorep.core.specs import ModelSpec
 
 
 class Repository(NamedTuple):
-    """A Hub repository and what is wanted of it.
+    """A Hub repository and the files to fetch.
 
     Attributes:
         id: owner/name.
-        weights: names of weight files, the preferred first.
-        others: names or patterns of whatever else is needed.
+        weights: names of weight files in order of preference.
+        others: names or patterns of other required files.
     """
 
     id: str
@@ -33,7 +33,7 @@ def repository(spec: ModelSpec) -> Repository:
     """The repository that holds a timm or open_clip model's weights.
 
     Raises:
-        SpecError: the library names none for these weights, or does not know them.
+        SpecError: the library does not know these weights, or has no repository for them.
     """
     return timm_repository(spec) if spec.source == "timm" else clip_repository(spec)
 
@@ -42,7 +42,7 @@ def timm_repository(spec: ModelSpec) -> Repository:
     """The repository of a timm model; an id without a tag means timm's default weights.
 
     Raises:
-        SpecError: timm does not know these weights, or names no repository for them.
+        SpecError: timm does not know these weights, or has no repository for them.
     """
     config = timm_config(spec)
     if not config.hf_hub_id:
@@ -55,10 +55,10 @@ def timm_repository(spec: ModelSpec) -> Repository:
 
 
 def timm_config(spec: ModelSpec) -> Any:
-    """What timm knows of the weights that an id names.
+    """The entry of timm for the weights of an id.
 
     Raises:
-        SpecError: timm does not know them.
+        SpecError: timm does not know the weights.
     """
     import timm
 
@@ -74,10 +74,10 @@ def timm_config(spec: ModelSpec) -> Any:
 
 
 def clip_repository(spec: ModelSpec) -> Repository:
-    """The repository of an open_clip model: of ARCHITECTURE/TAG as open_clip knows it, else the id itself.
+    """The repository of an open_clip model: that of ARCHITECTURE/TAG in open_clip, else the id itself.
 
     Raises:
-        SpecError: the tag is not known for that architecture, is missing, or has no repository.
+        SpecError: the tag is missing, unknown for the architecture, or has no repository.
     """
     import open_clip
 
@@ -101,7 +101,7 @@ def clip_repository(spec: ModelSpec) -> Repository:
 
 
 def _alternatives(named: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
-    """The file that a registry names, what holds the same in safetensors first; else the usual ones."""
+    """The file in a registry, preceded by its safetensors version; without an entry, the usual files."""
     if not named:
         return usual
     for known in (TIMM_WEIGHTS, CLIP_WEIGHTS):
@@ -112,10 +112,10 @@ def _alternatives(named: str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def fetched_weights(at: Repository, revision: str) -> Path:
-    """The weight file of a repository at a commit, with the other files beside it: the first of the names that exists.
+    """The first existing weight file of a repository at a commit, with the other files in its folder.
 
     Raises:
-        AssetError: the repository holds none of them, or cannot be reached.
+        AssetError: the repository has none of them, or cannot be reached.
     """
     for name in at.weights:
         file = snapshot(at.id, revision, (name, *at.others)) / name

@@ -1,4 +1,4 @@
-"""What exactly a model spec means: settled before any key is computed."""
+"""Resolves model specs before keys are computed."""
 
 from __future__ import annotations
 
@@ -15,22 +15,20 @@ from platorep.models.repositories import repository
 
 
 def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
-    """The spec with everything settled that its key covers: done before any key is computed.
+    """Resolves all fields that the key of a spec covers. Called before any key is computed.
 
-    `revision` becomes the Hub's commit, the asset's SHA-256, or the SHA-256 over a local path's files; for an
-    architecture that is only initialised at random, its library's version. An `id` that is a local folder is taken from
-    there. `dtype="auto"` becomes the device's, and `pool="auto"` what it means for this model.
+    `revision` becomes the commit of the Hub, the SHA-256 of the asset, or the SHA-256 over the files of a local path.
+    For random weights, it becomes the version of the library. An `id` may be a local folder. `dtype="auto"` becomes the
+    dtype of the device, and `pool="auto"` becomes the pool of the model.
 
     Raises:
-        SpecError: settings that exclude each other, or a modality that the source does not have.
-        UnknownNameError: an architecture that does not exist.
-        AssetError: the Hub does not have the model or revision, or cannot be reached and the model is not in its cache.
+        SpecError: settings exclude each other, or the source does not support the modality.
+        UnknownNameError: the architecture does not exist.
+        AssetError: the Hub does not have the model or revision, or cannot be reached and the model is not cached.
     """
     _check(spec)
     if spec.asset is None and spec.source in ("transformers", "open_clip") and Path(spec.id).expanduser().is_dir():
-        spec = spec.replace(
-            asset=AssetSpec(source="path", id=spec.id)
-        )  # a checkpoint's folder in the place of a Hub id
+        spec = spec.replace(asset=AssetSpec(source="path", id=spec.id))  # a local checkpoint instead of a Hub id
     dtype = native_dtype(device) if spec.dtype == "auto" else spec.dtype
     if spec.source in ("static", "tfidf", "pixels"):
         dtype = "float32"
@@ -43,8 +41,8 @@ def resolve(spec: ModelSpec, device: torch.device) -> ModelSpec:
 
 def _check(spec: ModelSpec) -> None:
     modalities = {
-        "transformers": ("language", "vision"), "static": ("language",), "tfidf": ("language",), "timm": ("vision",), "pixels": ("vision",),
-        "open_clip": ("language", "vision"),
+        "transformers": ("language", "vision"), "static": ("language",), "tfidf": ("language",), "timm": ("vision",),
+        "pixels": ("vision",), "open_clip": ("language", "vision"),
     }  # fmt: skip
     if spec.source not in modalities:
         raise SpecError(
@@ -52,13 +50,15 @@ def _check(spec: ModelSpec) -> None:
         )
     if spec.modality not in modalities[spec.source]:
         raise SpecError(
-            f"{spec.name}: modality is {spec.modality!r}; source={spec.source} has {' and '.join(modalities[spec.source])}."
+            f"{spec.name}: modality is {spec.modality!r}; "
+            f"source={spec.source} has {' and '.join(modalities[spec.source])}."
         )
     if spec.weight_noise < 0:
         raise SpecError(f"{spec.name}: weight_noise is {spec.weight_noise}; expected 0 or more.")
     if spec.weight_noise and (spec.quantize or spec.source in ("static", "tfidf", "pixels")):
         raise SpecError(
-            f"{spec.name}: weight_noise needs weights of a network in full precision; leave out weight_noise or quantize."
+            f"{spec.name}: weight_noise needs weights of a network in full precision; "
+            "leave out weight_noise or quantize."
         )
     if spec.input_size is not None and (spec.modality != "vision" or spec.input_size < 1):
         raise SpecError(
@@ -66,7 +66,8 @@ def _check(spec: ModelSpec) -> None:
         )
     if spec.quantize and (spec.source, spec.modality) != ("transformers", "language"):
         raise SpecError(
-            f"{spec.name}: quantize works for source=transformers only, and for language; got {spec.source}, {spec.modality}."
+            f"{spec.name}: quantize works for source=transformers only, and for language; "
+            f"got {spec.source}, {spec.modality}."
         )
     if spec.quantize and spec.weights == "random":
         raise SpecError(f"{spec.name}: quantize takes pretrained weights; leave out quantize or weights=random.")

@@ -1,4 +1,4 @@
-"""What a repository of the sentence-transformers library adds to its model, and how much of it features follow."""
+"""Reads how sentence-transformers repositories compute embeddings, and describes differences to features."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from platorep.core.specs import ModelSpec
 
 
 POOLS = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
-"""What sentence-transformers calls a pool, and what we do."""
+"""Names of pools in sentence-transformers and here."""
 
 
 @dataclass(frozen=True)
 class SentenceRules:
-    """How a repository makes one vector of a text's last states.
+    """How a repository computes the embedding of a text from the last states.
 
     Attributes:
-        transformer: the folder of the transformer within the repository; "" for the repository itself.
-        pool: how tokens are pooled, in sentence-transformers' words; "" where the repository is of another kind.
-        layers: what is applied to the pooled vector, such as "Dense 768 to 256".
-        prompts: texts that belong before a caption, by name.
-        default_prompt: the one that is put there unasked; "" for none.
+        transformer: the subfolder of the transformer; "" for the repository itself.
+        pool: the pool in sentence-transformers' terms; "" for other repositories.
+        layers: layers applied to the pooled vector, such as "Dense 768 to 256".
+        prompts: prefixes of captions by name.
+        default_prompt: the prefix that is used by default; "" for none.
     """
 
     transformer: str = ""
@@ -34,28 +34,28 @@ class SentenceRules:
     default_prompt: str = ""
 
     def differences(self, spec: ModelSpec) -> str:
-        """One sentence on what the repository's own embedding has and features have not; "" where that is nothing."""
-        words = []
+        """Describes how the embedding of the repository differs from features; "" if it does not."""
+        differences = []
         if self.pool and POOLS.get(self.pool) != spec.pool:
             ours = POOLS.get(self.pool)
             advice = f"models.{spec.name}.pool={ours}" if ours else "there is no such pool here"
-            words.append(f"pools by {self.pool}, features by {spec.pool} ({advice})")
+            differences.append(f"pools by {self.pool}, features by {spec.pool} ({advice})")
         if self.layers:
-            words.append(f"goes through {', '.join(self.layers)}, which no feature does")
+            differences.append(f"goes through {', '.join(self.layers)}, which no feature does")
         named = dict(self.prompts)
         if self.default_prompt in named:
             text = named[self.default_prompt]
-            words.append(f"puts {text!r} before a text (prompt='{text}{{caption}}')")
+            differences.append(f"puts {text!r} before a text (prompt='{text}{{caption}}')")
         elif named:
-            words.append(f"knows prompts, such as {next(iter(named.values()))!r} (prompt='…{{caption}}')")
-        return f"its own sentence embedding {'; '.join(words)}." if words else ""
+            differences.append(f"knows prompts, such as {next(iter(named.values()))!r} (prompt='…{{caption}}')")
+        return f"its own sentence embedding {'; '.join(differences)}." if differences else ""
 
 
 def sentence_rules(folder: Path) -> SentenceRules:
-    """Reads modules.json and what it names; empty rules where there is none.
+    """Reads modules.json and the files that it refers to; returns empty rules if it does not exist.
 
     Raises:
-        AssetError: a file that is no JSON.
+        AssetError: a file is not JSON.
     """
     if not (folder / "modules.json").is_file():
         return SentenceRules()
@@ -70,7 +70,7 @@ def sentence_rules(folder: Path) -> SentenceRules:
         elif kind == "Dense":
             sizes = _read(config)
             layers.append(f"Dense {sizes['in_features']} to {sizes['out_features']}")
-        elif kind != "Normalize":  # neighbours by cosine do not see a vector's length
+        elif kind != "Normalize":  # cosine neighbours do not depend on the length of vectors
             layers.append(kind)
     settings = folder / "config_sentence_transformers.json"
     settings = _read(settings) if settings.is_file() else {}
@@ -79,7 +79,7 @@ def sentence_rules(folder: Path) -> SentenceRules:
 
 
 def _pool(config: dict[str, Any]) -> str:
-    """The pool that a Pooling module's config names; several are concatenated."""
+    """The pool in the config of a Pooling module; several pools are concatenated."""
     if isinstance(mode := config.get("pooling_mode"), str):
         return mode
     modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]

@@ -1,4 +1,4 @@
-"""Vision models in the format of the transformers library: any that takes pictures of one size and reports states."""
+"""Vision models in the format of the transformers library that take pictures of one size and report states."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
 
 class TransformersPictureEncoder(PictureNetwork):
-    """A vision model of the transformers library, or the vision tower of a model of several modalities.
+    """A vision model of the transformers library, or the vision tower of a multimodal model.
 
-    Every block or stage is pooled before the final norm, as in timm and open_clip; the embedding is no layer.
+    Every block or stage is pooled before the final norm, as in timm and open_clip. The embedding is not a layer.
 
     Args:
         spec: the resolved spec.
         tower: the part that takes pictures, on its device, in evaluation mode.
-        inputs: the repository's image processor, and the size that it gives.
-        device: where inputs go.
+        inputs: the repository's image processor, and the size of its outputs.
+        device: the device of inputs.
 
     Raises:
-        SpecError: its layers cannot be told, or it has no such pool.
+        SpecError: the layers cannot be determined, or the model does not support the pool.
     """
 
     REPORT = "transformers' output_hidden_states"
@@ -88,7 +88,7 @@ class TransformersPictureEncoder(PictureNetwork):
 
 
 class RepositoryTransform:
-    """A repository's own image processor as a transform, from one picture to (3, height, width)."""
+    """The image processor of a repository as a transform from one picture to shape (3, height, width)."""
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
@@ -102,8 +102,8 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
     """The encoder of a vision model in transformers' format: image processor first, then weights.
 
     Raises:
-        SpecError: the model takes no pictures of one size, does not show its layers, or lacks weights that they need.
-        AssetError: the model's files cannot be had, or are damaged.
+        SpecError: the model does not take pictures of one size, does not report its layers, or lacks weights.
+        AssetError: the model's files are damaged or cannot be fetched.
     """
     from transformers import AutoModel
 
@@ -135,18 +135,18 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
 
 
 def architecture_has_class_token(spec: ModelSpec) -> bool:
-    """Whether a class token goes through every layer, seen in the outputs of the architecture with one block.
+    """Whether every layer has a class token, by the outputs of the architecture with one block.
 
     Raises:
-        SpecError: as `load_transformers_vision`.
-        AssetError: the model's config cannot be had.
+        SpecError: as for `load_transformers_vision`.
+        AssetError: the model's config cannot be fetched.
     """
     pictures = noise_pictures(picture_input(spec).size)
     config = _config(spec)
     with _about(spec), torch.inference_mode():
         try:
             return _architecture_layout(spec, _shallow(config), pictures).class_token is not None
-        except Exception:  # an architecture whose depth is written in several places
+        except Exception:  # the config states the depth in several fields
             return _architecture_layout(spec, config, pictures).class_token is not None
 
 
@@ -158,10 +158,10 @@ def _architecture_layout(spec: ModelSpec, config: Any, pictures: torch.Tensor) -
 
 
 def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[torch.Tensor, ...]]:
-    """The outermost part of a model that takes pictures alone and reports its states, and those states.
+    """The outermost part of a model that takes only pictures and reports its states, and those states.
 
     Raises:
-        SpecError: there is none.
+        SpecError: the model has no such part.
     """
     from transformers import PreTrainedModel
 
@@ -174,7 +174,7 @@ def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[
                 raise
             except SpecError as error:
                 first = first or error
-            except Exception as error:  # a model of several modalities asks for the others in its own words
+            except Exception as error:  # multimodal models raise different errors for missing modalities
                 reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
                 first = first or SpecError(
                     f"transformers' {type(module).__name__} does not run on pictures alone ({reason}). Take a model "
@@ -184,10 +184,10 @@ def picture_tower(model: Any, pictures: torch.Tensor) -> tuple[nn.Module, tuple[
 
 
 def picture_input(spec: ModelSpec) -> PictureInput:
-    """The repository's image processor, and the size of input that it gives.
+    """The repository's image processor, and the size of its outputs.
 
     Raises:
-        SpecError: there is none, or it does not give one tensor of one size for every picture.
+        SpecError: there is no image processor, or it does not return one tensor of fixed size per picture.
     """
     from PIL import Image
     from transformers import AutoImageProcessor
@@ -207,7 +207,7 @@ def picture_input(spec: ModelSpec) -> PictureInput:
 
 
 def _folder(spec: ModelSpec) -> Path:
-    """The folder of a model's files: of a Hub repository at a commit those that are no weights."""
+    """The folder of a model's files; weights of Hub repositories are not included."""
     if spec.asset is None:
         return fetching.small_files(spec)
     return find(fetched(spec.asset), "config.json").parent
@@ -222,7 +222,7 @@ def _config(spec: ModelSpec) -> Any:
 
 
 def _shallow(config: Any) -> Any:
-    """The config of the same architecture with one block in every part."""
+    """A config of the same architecture with one block per part."""
     config = copy.deepcopy(config)
     for part in (config, *(getattr(config, name, None) for name in getattr(config, "sub_configs", ()))):
         if isinstance(getattr(part, "num_hidden_layers", None), int):
@@ -232,13 +232,13 @@ def _shallow(config: Any) -> Any:
 
 @contextmanager
 def _about(spec: ModelSpec) -> Iterator[None]:
-    """Puts the model's name before what is said of it, and a sentence in the place of what running it raises."""
+    """Prefixes messages with the name of the model, and converts other errors to messages."""
     try:
         yield
     except SpecError as error:
         raise error if str(error).startswith(spec.name) else SpecError(f"{spec.name}: {error}") from error
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # a model that is made for other inputs raises nearly every built-in error
+    except Exception as error:  # a model for other inputs raises nearly every built-in error
         reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:300]}"
         raise SpecError(f"{spec.name}: {spec.id!r} does not run as a vision model ({reason}).") from error

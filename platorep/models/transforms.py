@@ -1,4 +1,4 @@
-"""From a picture to a network's input, at a cost that does not depend on the picture's shape."""
+"""Converts a picture to the input of a network, at a cost that does not depend on the shape of the picture."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 THIN = 16
-"""Longer over shorter side from which a picture counts as thin: far beyond photographs and panoramas."""
+"""Least ratio of the sides of a thin picture, far beyond those of photographs and panoramas."""
 
 
 @dataclass(frozen=True)
 class PictureTransform:
-    """How a picture becomes an input; small, so that it can be sent to worker processes.
+    """The transform from a picture to an input. It is small, because it is sent to worker processes.
 
     Attributes:
-        to_input: the model's own evaluation transform.
-        reduce_to: shorter side, in pixels, that pictures are reduced to before it; None leaves them alone.
+        to_input: the evaluation transform of the model.
+        reduce_to: pixels of the shorter side to which pictures are reduced first; None does not reduce them.
         cut_ends: whether the ends of thin pictures are cut off first (see `picture_transform`).
     """
 
@@ -37,7 +37,7 @@ class PictureTransform:
         """The model's input, (3, height, width).
 
         Raises:
-            DataError: the model's transform cannot take a picture of this shape.
+            DataError: the transform does not support a picture of this shape.
         """
         picture = picture.convert("RGB")
         if self.cut_ends:
@@ -54,17 +54,17 @@ class PictureTransform:
 
 
 def picture_transform(to_input: Callable[[Image], torch.Tensor], reduce_to: int | None) -> PictureTransform:
-    """The transform of a model, with the ends of thin pictures cut off where the model never sees them.
+    """The transform of a model, which cuts off the ends of thin pictures if the model does not use them.
 
-    A transform that scales the shorter side to the input's size and then takes the middle makes 5,120,000 x 256 pixels
-    of a picture of 20,000 x 1. Whether a transform takes the middle is found by showing it two thin pictures that
-    differ at their ends only; one that shrinks the whole picture into its input (squashed or padded) never needs such a cut.
+    A transform that scales the shorter side to the input size and then crops the middle would produce 5,120,000 x 256
+    pixels from a picture of 20,000 x 1. Two thin pictures that differ only at their ends show whether a transform takes
+    the middle. A transform that shrinks the whole picture (squashed or padded) never needs such a cut.
     """
     return PictureTransform(to_input, reduce_to, cut_ends=not any(_sees_ends(to_input, upright) for upright in (0, 1)))
 
 
 def _sees_ends(to_input: Callable[[Image], torch.Tensor], upright: int) -> bool:
-    """Whether the input changes with those parts of a thin picture that `without_ends` would cut off."""
+    """Whether the input depends on the parts of a thin picture that `without_ends` would cut off."""
     from PIL import Image
 
     height = 8
@@ -77,9 +77,9 @@ def _sees_ends(to_input: Callable[[Image], torch.Tensor], upright: int) -> bool:
 
 
 def without_ends(picture: Image) -> Image:
-    """The middle of a thin picture, `THIN` times as long as wide; any other picture as it is.
+    """The middle of a thin picture, `THIN` times as long as wide; other pictures are returned unchanged.
 
-    An odd pixel more is kept where it takes one to keep the centre in its place.
+    One more pixel is kept if the centre would move otherwise.
     """
     width, height = picture.size
     long, kept = max(width, height), THIN * min(width, height)
@@ -91,7 +91,7 @@ def without_ends(picture: Image) -> Image:
 
 
 def small_pixels(picture: Image, side: int = 16) -> torch.Tensor:
-    """A picture's pixels after bicubic reduction of the whole of it, shape (3, side, side), values in [0, 1]."""
+    """The pixels of a picture after bicubic reduction, shape (3, side, side), values in [0, 1]."""
     from PIL.Image import Resampling
     from torchvision.transforms.functional import to_tensor
 

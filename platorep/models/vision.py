@@ -1,4 +1,4 @@
-"""Pictures in, pooled block outputs out: timm's models, and 16 x 16 pixels as a baseline."""
+"""Encoders of pictures: timm models, and 16 x 16 pixels as a baseline."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 
 class TokenLayout(NamedTuple):
-    """Where a timm model's layers have tokens that are no patches, as seen in its outputs.
+    """Positions of tokens that are not patches in the layers of a timm model, determined from its outputs.
 
     Attributes:
-        has_class_token: whether a class token goes through every layer, as token 0.
-        prefix: tokens before the patches in the outputs of the blocks; None where those are not the layers' tokens.
+        has_class_token: whether token 0 of every layer is a class token.
+        prefix: number of tokens before the patches in the outputs of blocks; None if these are not the tokens of
+            layers.
     """
 
     has_class_token: bool
@@ -34,20 +35,20 @@ class TokenLayout(NamedTuple):
 
 
 class TimmEncoder(PictureNetwork):
-    """A timm model: every block of a transformer, every stage of a network that changes resolution.
+    """A timm model. Layers are the blocks of a transformer, or the stages of a network that changes resolution.
 
-    Transformers whose blocks keep one width are pooled inside hooks, before the final norm; all others go through
-    timm's `forward_intermediates`, which brings their maps into one layout.
+    Transformers whose blocks keep the width are pooled in hooks, before the final norm. All others use timm's
+    `forward_intermediates`, which returns maps in a common layout.
 
     Args:
         spec: the resolved spec.
         model: the model, on its device, in evaluation mode.
-        transform: from a picture to the model's input.
+        transform: converts a picture to the model's input.
         size: height and width of the input.
-        device: where inputs go.
+        device: the device of inputs.
 
     Raises:
-        SpecError: timm does not report this architecture's layers, or it has no such pool.
+        SpecError: timm does not report the layers of this architecture, or the model does not support the pool.
     """
 
     REPORT = "timm's forward_intermediates"
@@ -93,7 +94,7 @@ class TimmEncoder(PictureNetwork):
 
 
 class PixelEncoder(Layers):
-    """The picture itself, reduced to 16 x 16 RGB values in [0, 1]: a baseline without any understanding."""
+    """The picture reduced to 16 x 16 RGB values in [0, 1], as a baseline."""
 
     tokens_each = 16
 
@@ -110,10 +111,11 @@ class PixelEncoder(Layers):
 
 @torch.inference_mode()
 def token_layout(model: Any, size: tuple[int, int]) -> TokenLayout:
-    """The layout of a timm model's tokens, from the shapes of what it puts out for one picture.
+    """The layout of the tokens of a timm model, from the shapes of its outputs for one picture.
 
-    A class token counts where timm reports prefix tokens of every layer: an attribute alone also names one that joins
-    the patches later on (CaiT, XCiT, ConViT) or within a stage (PiT, VOLO). Works on the meta device.
+    A class token counts if timm reports prefix tokens of every layer. The attribute alone does not suffice, because the
+    class token may join the patches in a later block (CaiT, XCiT, ConViT) or a stage (PiT, VOLO). Works on the meta
+    device.
 
     Args:
         model: the model, in evaluation mode.
@@ -155,13 +157,13 @@ def _shape(output: Any) -> torch.Size:
 
 
 def names_class_token(model: Any) -> bool:
-    """Whether the first of a timm model's prefix tokens is a class token, and not a register."""
+    """Whether the first prefix token of a timm model is a class token instead of a register."""
     stated = getattr(model, "has_class_token", None)
     return stated if stated is not None else getattr(model, "cls_token", None) is not None
 
 
 def isotropic_blocks(model: Any) -> nn.Module | None:
-    """The blocks of a transformer whose tokens keep their number and width, or None for any other network."""
+    """The blocks of a transformer with a constant number and width of tokens; None for other networks."""
     blocks = getattr(model, "blocks", None)
     return (
         blocks

@@ -1,4 +1,4 @@
-"""Whether a checkpoint fills the architecture that it was loaded into: what is missing would be drawn at random."""
+"""Checks that a checkpoint provides all weights of its architecture; missing ones would be random."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from platorep.core.errors import SpecError
 
 
 NUMBERED = re.compile(r"(.*?)\.(\d+)\.(.*)")
-"""A tensor of one of several blocks: where the blocks are, the block's number, and the rest of the name."""
+"""Name of a tensor of a block: the path of the blocks, the number of the block, and the rest."""
 
 
 def check_weights(
@@ -24,23 +24,23 @@ def check_weights(
     features: Callable[[], Iterable[torch.Tensor]],
     name: str,
 ) -> frozenset[str]:
-    """Refuses a checkpoint that lacks a tensor which features are made of, or holds one that the architecture leaves out.
+    """Raises if a checkpoint lacks a tensor that features depend on, or has one that the architecture leaves out.
 
-    A missing tensor is needed if it belongs to one of the numbered blocks of the part that makes features, or if the
-    features depend on it: then it has a gradient. Heads and poolers usually have none.
+    A missing tensor is needed if it belongs to a numbered block of the part that computes features, or if the features
+    depend on it, so that it has a gradient. Heads and poolers usually have no gradient.
 
     Args:
-        model: what `from_pretrained` made, with `output_loading_info=True` and `ignore_mismatched_sizes=True`.
-        info: the loading information that came with it: missing, unexpected and mismatched names.
-        part: the module in it that makes features; the model itself, if it has no other parts.
-        features: runs the model on any input and returns what features are made of; called only where tensors are missing.
-        name: the model, for messages.
+        model: returned by `from_pretrained` with `output_loading_info=True` and `ignore_mismatched_sizes=True`.
+        info: the loading information: missing, unexpected and mismatched names.
+        part: the module that computes features; the model itself if it has no other parts.
+        features: computes features of any input; only called if tensors are missing.
+        name: name of the model in messages.
 
     Returns:
         Names of the missing tensors that no feature needs.
 
     Raises:
-        SpecError: the checkpoint does not fit; the message names the tensors.
+        SpecError: the checkpoint does not match; the message lists the tensors.
     """
     if mismatched := sorted(tuple(entry) for entry in info["mismatched_keys"]):
         key, stored, expected = mismatched[0]
@@ -64,7 +64,7 @@ def check_weights(
 
 
 def seeded(seed: int, make: Callable[[], Any]) -> Any:
-    """What `make` builds under a seed, on the CPU in float32, without touching the global generator."""
+    """Calls `make` with a seed, on the CPU in float32, without changing the global generator."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return make()
@@ -81,7 +81,7 @@ def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
 def _reached(
     tensors: Mapping[str, torch.Tensor], keys: Iterable[str], features: Callable[[], Iterable[torch.Tensor]]
 ) -> set[str]:
-    """Which of the tensors the features depend on."""
+    """The tensors that features depend on."""
     asked = {key: tensors[key] for key in keys if key in tensors and tensors[key].is_floating_point()}
     buffers = {key: tensor for key, tensor in asked.items() if not isinstance(tensor, nn.Parameter)}
     reached = _spoiling(buffers, features)
@@ -107,9 +107,9 @@ def _reached(
 
 @torch.no_grad()
 def _spoiling(buffers: Mapping[str, torch.Tensor], features: Callable[[], Iterable[torch.Tensor]]) -> set[str]:
-    """All of the buffers, if the features are no longer finite once these hold NaN; else none.
+    """All buffers if features are not finite after the buffers are set to NaN, else none.
 
-    Running means and variances of batch norms have no gradient.
+    Gradients cannot be used for buffers such as the running statistics of batch norms.
     """
     if not buffers:
         return set()
@@ -125,7 +125,7 @@ def _spoiling(buffers: Mapping[str, torch.Tensor], features: Callable[[], Iterab
 
 
 def _explanation(model: nn.Module, needed: Collection[str], unread: Collection[str]) -> str:
-    """Why tensors may be missing, and what to do about it."""
+    """Explains why tensors may be missing, with a remedy."""
     key = sorted(needed)[0]
     if named := [other for other in sorted(unread) if other.endswith(f".{key}")]:
         prefix = named[0].removesuffix(key)
@@ -150,17 +150,17 @@ def _numbers(keys: Iterable[str], path: str) -> set[int]:
 
 
 def _check_unread(model: nn.Module, unread: Collection[str], name: str) -> None:
-    """Refuses what shows that the config does not describe the checkpoint: further blocks, or biases that it leaves out.
+    """Raises if the config does not describe the checkpoint, which then has more blocks, or biases that it leaves out.
 
-    Other tensors that nothing reads are common and harmless: heads, and buffers of older versions.
+    Other unused tensors are common and harmless, such as heads and buffers of older versions.
     """
     modules = dict(model.named_modules())
     for key in sorted(unread):
         path, _, last = key.rpartition(".")
         if last == "bias" and path in modules and getattr(modules[path], "bias", 0) is None:
             raise SpecError(
-                f"{name}: the checkpoint holds {key}, but by config.json {path} has no bias: features would leave it out. "
-                "Take the config that belongs to the checkpoint."
+                f"{name}: the checkpoint holds {key}, but by config.json {path} has no bias: features would leave it "
+                "out. Take the config that belongs to the checkpoint."
             )
     names: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for key in model.state_dict():

@@ -1,6 +1,6 @@
 """Time and memory of `align` at the shape of the paper's Figure 3, against the bare products and pair by pair.
 
-    python scripts/bench/align.py                                  # 12 x 17 models, n = 1,024: 9 GB of features, minutes
+    python scripts/bench/align.py  # 12 x 17 models, n = 1,024: 9 GB of features, minutes
     python scripts/bench/align.py --n-language-models 3 --n-vision-models 4
 
 Every ratio is of times from one run on one machine.
@@ -55,7 +55,7 @@ VISION = [
     (40, 1536),
 ]
 VISION += [(12, 768), (24, 1024), (32, 1280), (12, 768), (24, 1024), (32, 1280)]
-"""(layers, width) of the paper's 12 language models, hidden states and embedding output, and of its 17 vision models' blocks."""
+"""(layers, width) of the paper's 12 language models (hidden states and embeddings) and 17 vision models (blocks)."""
 
 
 def spec(name: str, modality: str, n: int) -> ExtractSpec:
@@ -115,7 +115,8 @@ def main() -> None:
     args = parser.parse_args()
     shapes = {"language": LANGUAGE[: args.n_language_models], "vision": VISION[: args.n_vision_models]}
     print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {args.device}"
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"{args.device}"
     )
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -145,7 +146,8 @@ def main() -> None:
         prepared = next((at for at, label in steps if " x " in label), steps[-1][0]) - started
         a, b = (sum(layers for layers, _ in shapes[side]) for side in shapes)
         print(
-            f"{a} x {b} layers, {len(table.frame):,} scores by {', '.join(m.id for m in metrics)}: best {table.frame.score.max():.3f}"
+            f"{a} x {b} layers, {len(table.frame):,} scores by {', '.join(m.id for m in metrics)}: "
+            f"best {table.frame.score.max():.3f}"
         )
         print(
             f"align            {took:8.1f} s   of it {prepared:.1f} s until the first part; peak memory {peak:.1f} GB"
@@ -171,7 +173,8 @@ def main() -> None:
             total += best_of(2, lambda p=p, q=q: straightforward(p, q, k))
         naive = total / args.pairs * a * b
         print(
-            f"pair by pair     {naive:8.1f} s   ({total / args.pairs:.3f} s each of {args.pairs}): {naive / took:,.0f} times align"
+            f"pair by pair     {naive:8.1f} s   ({total / args.pairs:.3f} s each of {args.pairs}): "
+            f"{naive / took:,.0f} times align"
         )
 
 

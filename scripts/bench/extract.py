@@ -81,8 +81,9 @@ class Pictures:
 def llama(size: str, device: torch.device) -> LanguageEncoder:
     hidden, inner, layers, heads, groups, vocabulary = SIZES[size]
     config = LlamaConfig(
-        hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads, num_key_value_heads=groups,
-        vocab_size=vocabulary, tie_word_embeddings=size != "7b", max_position_embeddings=2048, dtype=native_dtype(device),
+        hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=groups, vocab_size=vocabulary, tie_word_embeddings=size != "7b",
+        max_position_embeddings=2048, dtype=native_dtype(device),
     )  # fmt: skip
     dtype = getattr(torch, native_dtype(device))
     with torch.device(device):
@@ -203,8 +204,10 @@ def bench_captions(args, device: torch.device) -> dict:
         "model": encoder.spec.name, "n": args.n, "tokens": tokens, "padded": padded,
         "seconds": best | {"plain": plain},
         "tokens_per_second": {name: tokens / t for name, t in (best | {"plain": plain}).items()},
-        "features_to_bare": best["features"] / best["bare"], "plain_to_features_and_bits": plain / best["features_and_bits"],
-        "peak_memory_gb": memory, "model_gb": sum(p.numel() * p.element_size() for p in encoder.model.parameters()) / 1e9,
+        "features_to_bare": best["features"] / best["bare"],
+        "plain_to_features_and_bits": plain / best["features_and_bits"],
+        "peak_memory_gb": memory,
+        "model_gb": sum(p.numel() * p.element_size() for p in encoder.model.parameters()) / 1e9,
         "share_of_matrix_throughput": 2 * weights * tokens / best["features"] / matrix_flops(device),
     }  # fmt: skip
 
@@ -235,7 +238,8 @@ def bench_pictures(args, device: torch.device) -> dict:
     return {
         "model": args.model, "n": args.n, "batch": len(batch), "seconds": best,
         "pictures_per_second": {k: args.n / t for k, t in best.items()},
-        "platorep_to_bare": best["platorep"] / best["bare"], "decode_ms_a_picture": decode * 1e3, "peak_memory_gb": peak_memory(device),
+        "platorep_to_bare": best["platorep"] / best["bare"], "decode_ms_a_picture": decode * 1e3,
+        "peak_memory_gb": peak_memory(device),
     }  # fmt: skip
 
 

@@ -3,8 +3,9 @@
     python scripts/bench/neighbours.py --n 100000 --d 768              # needs the extra: pip install platorep[faiss]
     python scripts/bench/neighbours.py --n 1000000 --d 1024 --device cuda
 
-Every ratio is of times from one run on one machine. Half of the bare products are timed before the neighbours, half after,
-so that a change of the machine's speed meets both; the bare products and FAISS may be timed on a share of the query rows.
+Every ratio is of times from one run on one machine. Half of the bare products are timed before the neighbours, half
+after, so that a change of the machine's speed meets both; the bare products and FAISS may be timed on a share of the
+query rows.
 """
 
 from __future__ import annotations
@@ -54,10 +55,12 @@ def main() -> None:
     ).to(device)
     rows = min(args.rows or args.n, args.n)
     print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, {device}"
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"{device}"
     )
     print(
-        f"n = {args.n:,}, d = {args.d}, k = {args.k}, tiles of {TILES[x.device.type][0]}; {rows:,} query rows of the others timed"
+        f"n = {args.n:,}, d = {args.d}, k = {args.k}, tiles of {TILES[x.device.type][0]}; "
+        f"{rows:,} query rows of the others timed"
     )
 
     features = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -87,7 +90,8 @@ def main() -> None:
     if "faiss flat" in times:
         ratio = times["faiss flat"] / times["neighbours"]
         print(
-            f"neighbours are {ratio:.1f} times as fast as faiss {faiss.__version__}; {shared / (rows * args.k):.5f} of them are in both"
+            f"neighbours are {ratio:.1f} times as fast as faiss {faiss.__version__}; "
+            f"{shared / (rows * args.k):.5f} of them are in both"
         )
     if device == "cpu":
         print(f"memory beyond features: {peak / 1e6:.2f} GB")

@@ -1,10 +1,10 @@
-"""Do the tests reject as often, and the intervals cover as often, as they say? Simulations; results in docs/statistics.md.
+"""Simulates the rejection rates of tests and the coverage of intervals; the results are in docs/statistics.md.
 
     python scripts/bench/statistics.py --part tests
 
-Parts: tests, trends, neighbours, galleries, kernels, families, speed. Each takes a few minutes on 2 cores, prints its table and
-replaces the block of that name in docs/statistics.md. Every repetition has a seed of its own, so results do not depend on the number
-of workers.
+Parts: tests, trends, neighbours, galleries, kernels, families, speed. Each takes a few minutes on 2 cores, prints its
+table and replaces the block of that name in docs/statistics.md. Every repetition has a seed of its own, so results do
+not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ WIDTH = 50
 
 
 def views(rng: np.random.Generator, world: tuple, count: int) -> list[np.ndarray]:
-    """Three models' features of fresh samples; the models, random maps of the latent, are the same in every repetition."""
+    """Features of fresh samples from three models: random maps of the latent, the same in every repetition."""
     _, _, d, noise, shift = world
     maps = np.random.default_rng(7)
     latent = rng.normal(size=(count, d))
@@ -179,7 +179,7 @@ QUERIES, GALLERIES = 256, (256, 1024, 4096)
 
 
 def gallery_interval(job: tuple[str, int, int]) -> tuple[float, float, bool]:
-    """Score and standard error of queries in a gallery, and whether the interval holds the mean over 4,000 fresh queries in it."""
+    """Score and standard error of gallery queries, and whether the interval covers the mean of 4,000 fresh ones."""
     name, size, seed = job
     world = WORLDS[name]
     k, rng = world[1], np.random.default_rng([6, list(WORLDS).index(name), size, seed])
@@ -312,7 +312,7 @@ def families_table(repetitions: int, workers: int) -> pd.DataFrame:
 
 
 def speed_table() -> pd.DataFrame:
-    """1,000 relabellings of two models of 33 and 24 layers, n = 1,024, k = 10; neighbouring layers share most neighbours."""
+    """1,000 relabellings of models with 33 and 24 layers, n = 1,024, k = 10; adjacent layers share most neighbours."""
     rng = np.random.default_rng(0)
     n, k, table = 1024, 10, []
     for label, keep in (("alike layers", 0.95), ("layers that share nothing", 0.0)):

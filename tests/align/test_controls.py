@@ -1,4 +1,4 @@
-"""Shuffled pairs: nothing moves at 0 %, the choice's own null is reached at 100 %, and each level equals shuffled features."""
+"""Shuffled pairs: no change at 0 %, the null of the choice at 100 %, and each level equals shuffled features."""
 
 from __future__ import annotations
 

@@ -228,7 +228,8 @@ def test_the_name_of_a_part_holds_all_that_determines_it(pairs):
 
     words = {"sizes": (40, 70, 120), "queries": 32, "ks": (5,), "share": 0.1, "seed": 1}
     changes = [
-        {"sizes": (40, 120)}, {"queries": 33}, {"ks": (6,)}, {"ks": (5, 6)}, {"share": 0.2}, {"share": None}, {"seed": 2},
+        {"sizes": (40, 120)}, {"queries": 33}, {"ks": (6,)}, {"ks": (5, 6)}, {"share": 0.2}, {"share": None},
+        {"seed": 2},
         {"similarity": "euclidean"}, {"search": "faiss"},
     ]  # fmt: skip
     others = [name(Design(**words | change)) for change in changes]

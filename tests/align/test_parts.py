@@ -34,7 +34,7 @@ def models(model):
 
 @pytest.fixture
 def scored(models, tmp_path):
-    """The models' scores under tmp_path/parts; gives the function that scores, and the table and bytes of the first time."""
+    """Scores the models under tmp_path/parts; returns the scoring function and the first table and bytes."""
 
     def score(**more):
         return align(models[:2], models[2:], METRICS, out_dir=tmp_path / "parts", **more).frame

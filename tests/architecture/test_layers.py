@@ -25,7 +25,7 @@ LAYERS = [
     {"cli"},
     {"__main__"},
 ]
-"""Rooms of the package from the ground up, "" for platorep/__init__.py: a room may import its own layer and those below."""
+"""Subpackages from the bottom up ("" is platorep/__init__.py); each may import its own layer and those below."""
 
 LEVEL = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

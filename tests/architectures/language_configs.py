@@ -60,13 +60,16 @@ OWN: dict[str, dict[str, Any]] = {
     "neomme": {"head_dim": 16},
     "prophetnet": {"num_hidden_layers": DEFAULT},
     "reformer": {
-        "is_decoder": True, "axial_pos_embds_dim": (16, 16), "axial_pos_shape": (8, 12), "attn_layers": ["local", "lsh"],
+        "is_decoder": True, "axial_pos_embds_dim": (16, 16), "axial_pos_shape": (8, 12),
+        "attn_layers": ["local", "lsh"],
         "attention_head_size": 8, "feed_forward_size": 48, "num_hidden_layers": DEFAULT, "num_buckets": 4,
     },
     "xlnet": {"max_position_embeddings": DEFAULT},
     "xlstm": {"v_head_dim": DEFAULT},
     "youtu": LATENT | {"pad_token_id": None},  # transformers sets the row of the padding to zero as it loads
-    "zamba": {"num_hidden_layers": 6, "attn_layer_period": 3, "attn_layer_offset": 2, "mamba_d_state": 8, "mamba_dt_rank": 4},
+    "zamba": {
+        "num_hidden_layers": 6, "attn_layer_period": 3, "attn_layer_offset": 2, "mamba_d_state": 8, "mamba_dt_rank": 4,
+    },
     "zamba2": {"num_hidden_layers": 3, "layers_block_type": ["mamba", "hybrid", "mamba"], "hybrid_layer_ids": [1]},
     "zaya": {"num_experts_per_tok": 1},
     "qwen2_vl": _rotary(1, 1, 2),

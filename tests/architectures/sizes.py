@@ -1,4 +1,4 @@
-"""Configs of transformers' architectures made small: the same code paths with thousands of weights instead of billions."""
+"""Small configs of transformers' architectures: the same code paths with thousands of weights instead of billions."""
 
 from __future__ import annotations
 

@@ -15,8 +15,10 @@ DOCS = Path(__file__).parents[2] / "docs" / "models"
 COLUMNS = """\
 Small networks with random weights, built from the architecture's own code, are run by platorep and by the library.
 *Pool* is what `pool: auto` becomes: the class token where one goes through every layer, else the mean over patches or
-over space. *Read from* says whether hooks on the blocks give the layers, or what the library itself reports. *Difference
-to the library* compares features with the library's own states, pooled by a few lines of plain code; *difference by batch*
+over space. *Read from* says whether hooks on the blocks give the layers, or what the library itself \
+reports. *Difference
+to the library* compares features with the library's own states, pooled by a few lines of \
+plain code; *difference by batch*
 compares a picture (or text) alone with the same one in a batch of three. Both are shares of a feature's length;
 "none" is below {exact} and {rounding}. The same comparison runs once whenever a model is loaded.
 
@@ -41,7 +43,8 @@ TRANSFORMERS = """\
 # Vision models of transformers
 
 `source: transformers`, `modality: vision`. The model's own image processor prepares the pictures. Nothing here depends
-on a list of architectures: the modules that put out the hidden states, the tokens that are no patches and the class token
+on a list of architectures: the modules that put out the hidden states, the tokens that are \
+no patches and the class token
 among them are found in the outputs, so that other models work as well. The features are those of the blocks, before the
 final norm; the embedding is no layer. With {version}.
 

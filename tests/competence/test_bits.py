@@ -37,7 +37,7 @@ def measure(encoder, texts=TEXTS, *, context=24, stride=12, tokens=64, **more):
 
 
 def direct(encoder, text: str, context: int, stride: int, prefix: list[int]) -> float:
-    """Bits of one text: one window at a time, one token at a time, the model's own logits, nothing padded or batched."""
+    """Bits of one text from the model's own logits, one window and one token at a time, without padding or batches."""
     ids = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
     done = bits = low = 0
     while done < len(ids):

@@ -1,4 +1,4 @@
-"""Files are there whole or not at all; what kills leave is removed, and what the disk refuses is said in one sentence."""
+"""Files are written whole or not at all; leftovers of killed processes are removed; disk errors are one sentence."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hidden(folder):
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
 
-# temporary folders ------------------------------------------------------------------------------------------------------
+# temporary folders ----------------------------------------------------------------------------------------------------
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -128,7 +128,7 @@ def test_other_hidden_files_stay(tmp_path):
     assert len(hidden(tmp_path)) == 5
 
 
-# the disk ---------------------------------------------------------------------------------------------------------------
+# the disk -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_an_error_without_a_path_names_the_error_s_own():
     assert str(disk_error(OSError(errno.EACCES, "no", "/somewhere/x"))).startswith("/somewhere/x: permission denied")
 
 
-# JSON -------------------------------------------------------------------------------------------------------------------
+# JSON -----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_record_that_was_changed_is_named_and_its_layout_does_not_matter(tmp_path):
@@ -233,7 +233,7 @@ def test_a_slug_is_one_short_path_component(name, expected):
     assert slug(slug(name)) == slug(name)
 
 
-# parquet ----------------------------------------------------------------------------------------------------------------
+# parquet --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from platorep.core.resources import Resources, parse_bytes, parse_shard, use_thr
 
 
 COMPUTE = {
-    "device": "cpu", "threads": None, "tokens": None, "workers": None, "shard_rows": 256, "compile": False, "memory": "3GB"
+    "device": "cpu", "threads": None, "tokens": None, "workers": None, "shard_rows": 256, "compile": False,
+    "memory": "3GB",
 }  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from platorep.results.tables import ALIGNMENT_COLUMNS, COMPETENCE_COLUMNS, Align
 
 
 def table(count: int = 200) -> CompetenceTable:
-    rows = {name: [0.5 + i / count for i in range(count)] if kind == "float64" else [f"{name} {i}" for i in range(count)]
+    rows = {
+        name: [0.5 + i / count for i in range(count)] if kind == "float64" else [f"{name} {i}" for i in range(count)]
             for name, kind in COMPETENCE_COLUMNS.items()}  # fmt: skip
     return CompetenceTable.from_frame(pd.DataFrame(rows))
 
@@ -61,7 +62,7 @@ def test_a_missing_table_and_one_of_another_kind_are_named(tmp_path):
         CompetenceTable.load([tmp_path / "text.parquet"])
 
 
-# models by name and key -------------------------------------------------------------------------------------------------
+# models by name and key -----------------------------------------------------------------------------------------------
 
 
 def alignment(*models: tuple[str, str, float]) -> AlignmentTable:

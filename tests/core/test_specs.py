@@ -76,7 +76,7 @@ def test_key_of_an_extraction_covers_its_model_and_its_dataset():
 
 
 def test_key_is_the_same_whether_a_later_field_is_unknown_or_at_its_default():
-    """A field that came after features had been stored leaves their keys alone; the golden keys above hold the keys themselves."""
+    """A field added after features were stored does not change their keys; the golden keys above state the keys."""
     plain = EXAMPLES["plain"]
     assert "picture" not in plain.identity()
     assert plain.replace(picture="all").identity()["picture"] == "all"

@@ -1,4 +1,4 @@
-"""`store verify` reads every byte, names all that is damaged, and goes on; stores of earlier versions open and say what they lack."""
+"""`store verify` reads every byte and names all damage; stores of earlier versions open and say what they lack."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def faults(store, pattern="*"):
     return {result.path.name: [fault.text for fault in result.faults] for result in verify_store(store, pattern)}
 
 
-# verify -----------------------------------------------------------------------------------------------------------------
+# verify ---------------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_rows_that_captions_multiply_are_verified_by_their_own_ids(store, featur
     assert list(faults(store).values()) == [[]]
 
 
-# replacement ------------------------------------------------------------------------------------------------------------
+# replacement ----------------------------------------------------------------------------------------------------------
 
 
 def test_what_replaces_features_is_made_beside_them_and_takes_their_place_at_the_end(store, samples, features):
@@ -247,7 +247,7 @@ def test_any_damage_is_found_or_changes_no_value(store, samples, features, seed)
         assert (figures, ids) == ({"parameters": 7}, samples)
 
 
-# earlier versions -------------------------------------------------------------------------------------------------------
+# earlier versions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

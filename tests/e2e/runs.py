@@ -27,7 +27,7 @@ def run(cfg: dict) -> None:
 
 
 def run_and_kill(cfg: dict, after: float) -> bool:
-    """Runs in a forked child, kills it with SIGKILL after so many seconds; returns whether it ended by itself before."""
+    """Runs in a forked child and sends SIGKILL after a number of seconds; returns whether the child ended before."""
     child = os.fork()
     if child == 0:
         try:

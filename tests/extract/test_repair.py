@@ -153,7 +153,7 @@ def complete_on(store, samples, spec):
     writer.finish({})
 
 
-# overwriting ------------------------------------------------------------------------------------------------------------
+# overwriting ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_extraction_is_replaced_only_by_a_whole_one(job, stored, monkeypatch):
@@ -186,7 +186,7 @@ def test_a_replacement_cannot_be_shared_out(job, stored):
         extract(spec, pairs, stored[0], resources(shard=(0, 2)), renew=True)
 
 
-# rows a shard -----------------------------------------------------------------------------------------------------------
+# rows a shard ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(8))

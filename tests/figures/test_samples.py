@@ -1,4 +1,4 @@
-"""Every figure on its sample: as the baseline image that was looked at, no label clipped, no two labels on each other."""
+"""Every figure on its sample equals the reviewed baseline image; no label is clipped or overlaps another."""
 
 from __future__ import annotations
 

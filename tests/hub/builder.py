@@ -72,7 +72,8 @@ def small(architecture: str, config: Any, seed: int = 0) -> torch.nn.Module:
 
 def llama_config(vocabulary: int, layers: int = 2, width: int = 32, **more: Any) -> Any:
     return transformers.LlamaConfig(
-        vocab_size=vocabulary, hidden_size=width, intermediate_size=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         max_position_embeddings=64, bos_token_id=1, eos_token_id=2, **more,
     )  # fmt: skip
 
@@ -143,7 +144,8 @@ def opt(layers: int = 2, seed: int = 0, *, projected: bool = False) -> Files:
     state = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in state["merges"]]
     config = transformers.OPTConfig(
-        vocab_size=len(tokenizer), hidden_size=32, ffn_dim=48, num_hidden_layers=layers, num_attention_heads=4,
+        vocab_size=len(tokenizer), hidden_size=32, ffn_dim=48, num_hidden_layers=layers,
+        num_attention_heads=4,
         max_position_embeddings=64, word_embed_proj_dim=16 if projected else 32, do_layer_norm_before=not projected,
         bos_token_id=2, eos_token_id=2, pad_token_id=1,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Repositories of the suites modern_language and modern_vision, laid out like the real ones, with tiny weights.
 
-Which files lie beside the weights is general knowledge of these repositories (Mistral's consolidated copies are in their
-listings); the tensors' names are those that transformers saves.
+Which files lie beside the weights is general knowledge of these repositories (Mistral's consolidated copies are in
+their listings); the tensors' names are those that transformers saves.
 """
 
 from __future__ import annotations

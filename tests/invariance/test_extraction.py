@@ -1,4 +1,4 @@
-"""How an extraction is run changes nothing in what it gives: byte for byte where batches are the same, else within rounding."""
+"""The result does not depend on how an extraction is run: equal bytes for equal batches, else within rounding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep over models and shards gives the same store whatever starts its jobs; a failing job is named and stops no other.
+"""A sweep over models and shards gives the same store with every launcher; a failing job is named and stops no other.
 
 Minutes of process starts: scripts/test_launchers.sh runs these.
 """

@@ -1,4 +1,4 @@
-"""What the tests of kernel, CCA and distance metrics share: features, transformations, and scoring from raw features."""
+"""Shared by the tests of kernel, CCA and distance metrics: features, transformations, scoring of raw features."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def related(seed: int, n: int = 40, width_x: int = 12, width_y: int = 17) -> tup
 
 @st.composite
 def layers(draw: st.DrawFn, least: int = 4, narrowest: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pairs of layers of few samples: any width, float32 or bfloat16, some with a constant column, a duplicated row or a far mean."""
+    """Pairs of layers with few samples, float32 or bfloat16; some with a constant column, equal rows or an offset."""
     n = draw(st.integers(least, least + 20))
     seed = draw(st.integers(0, 10_000))
     dtype = draw(st.sampled_from([torch.float32, torch.bfloat16]))

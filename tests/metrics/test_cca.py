@@ -31,7 +31,7 @@ SLOW = {"svcca": reference.svcca, "pwcca": reference.pwcca, "procrustes": refere
 
 
 def released(x: torch.Tensor, y: torch.Tensor, *, seed: int | None) -> float:
-    """The released recipe: z-scored features, singular vectors (a randomised SVD with a seed, an exact one without), iterative CCA."""
+    """The released recipe: z-scored features, singular vectors (randomised SVD if a seed is given), iterative CCA."""
 
     def vectors(z: torch.Tensor) -> np.ndarray:
         z = z / torch.linalg.vector_norm(z, dim=1, keepdim=True)
@@ -49,7 +49,8 @@ def released(x: torch.Tensor, y: torch.Tensor, *, seed: int | None) -> float:
 @cases
 def test_svcca_lies_within_three_spreads_of_the_released_mean(name, rule):
     """The released code's randomised SVD scores lower where singular values lie close, by up to 3 of its standard
-    deviations. The spread of 8 seeds is itself uncertain by a quarter: pairs that it puts farther off are looked at with 40."""
+    deviations. The spread of 8 seeds is itself uncertain by a quarter: pairs that it puts farther off are looked at
+    with 40."""
     g = golden(name, rule)
     ours = score_all(SVCCA(), g.xs, g.ys).numpy()
     off = np.abs(ours - g.scores["svcca_mean_of_8"])

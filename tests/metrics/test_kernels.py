@@ -51,8 +51,8 @@ def released_unbiased(x: torch.Tensor, y: torch.Tensor, stabiliser: float) -> fl
 
 @cases
 def test_unbiased_equals_the_released_scores_less_their_stabiliser_and_their_rounding(name, rule):
-    """The released code adds 1e-6 to a denominator that may be 6e-4, and cancels in float32: its scores are reproduced so,
-    and ours are what the same formula gives in float64 without that constant."""
+    """The released code adds 1e-6 to a denominator that may be 6e-4, and cancels in float32: its scores are reproduced
+    that way, and ours equal the same formula in float64 without that constant."""
     g = golden(name, rule)
     ours = score_all(CKA(), g.xs, g.ys)
     for (i, x), (j, y) in itertools.product(enumerate(g.xs), enumerate(g.ys)):
@@ -133,7 +133,7 @@ def test_a_layer_with_itself_scores_one(metric):
 
 
 def test_linear_cka_keeps_its_digits_far_from_the_origin():
-    """One common direction thousands of times the variation: the Gram matrix's float32 leaves nothing of it, centred rows do."""
+    """A common direction thousands of times the variation: a float32 Gram matrix loses it, centred rows do not."""
     x, y = related(5)
     far = x + 3000 * normal(9, x.shape[1])
     expected = reference.cka(numpy(far), numpy(y))

@@ -1,4 +1,4 @@
-"""Offsets and scales: what a metric declares not to see, it does not see, as long as float32 holds the features at all."""
+"""Offsets and scales: declared invariances hold as long as float32 can represent the features."""
 
 from __future__ import annotations
 

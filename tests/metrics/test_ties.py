@@ -1,4 +1,4 @@
-"""Neighbours under ties: the drawn order against one written anew, chance for unrelated layers, and what stays as it was."""
+"""Neighbours under ties: a reference for the drawn order, chance for unrelated layers, and unchanged results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights read ahead: the files that a load opens, at the time when another model computes, with no effect on any result."""
+"""Weights are read ahead: the files that a load opens, while another model computes, without effect on results."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_nothing_is_read_ahead_of_a_model_that_has_no_work_here(suite, monkeypat
 
 
 def test_reading_ahead_touches_nothing_that_belongs_to_the_whole_process(tmp_path, monkeypatch):
-    """No random number of torch, and not its default dtype: a model that computes meanwhile uses both. A load takes both."""
+    """Reading ahead uses neither torch's generator nor its default dtype, as computing may; a load uses both."""
     specs = [resolve(one, CPU) for one in (small_models.bert(tmp_path / "bert"), small_models.picture())]
     taken = []
     monkeypatch.setattr(torch, "manual_seed", lambda seed: taken.append("generator"))
@@ -174,7 +174,7 @@ def test_results_are_the_same_bytes(suite, tmp_path, monkeypatch):
 
 
 def test_what_fails_ahead_is_the_failure_of_its_own_model_alone(suite, monkeypatch):
-    """bert's weights vanish after it was resolved: reading them ahead fails beside llama, which is none of llama's business."""
+    """bert's weights vanish after it was resolved: reading them ahead fails, and llama, which runs, is unaffected."""
     cfg = suite("a")
     real = ahead.weight_files
     failures = []

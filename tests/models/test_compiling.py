@@ -22,7 +22,7 @@ TEXTS = ["A Sumatran tiger.", "x", "An adjustable wrench, of steel.", "red"]
 
 @pytest.fixture
 def traced(monkeypatch):
-    """torch.compile without a compiler: everything up to it is as ever, and the graphs it would be given are counted."""
+    """torch.compile without a compiler: all steps before it run as usual, and the captured graphs are counted."""
     graphs = []
 
     def count(graph, _inputs):

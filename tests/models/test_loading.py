@@ -1,4 +1,4 @@
-"""Where weights go and how they are rounded: what is asked of the libraries, and models that do not fit on one device."""
+"""Placement and rounding of weights: arguments passed to the libraries, and models larger than one device."""
 
 from __future__ import annotations
 

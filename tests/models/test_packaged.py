@@ -1,4 +1,4 @@
-"""The models of the offline suite from the package registries: loaded by their configuration, and knowing what they should."""
+"""Models of the offline suite from package registries load by their configuration and know what they should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a checkpoint's files to an encoder: the right part of it, the tokenizer first, and every failure as a sentence."""
+"""From the files of a checkpoint to an encoder: the right part, the tokenizer first, a message for every failure."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def check(spec, reading):
     return encoder, got
 
 
-# parts ------------------------------------------------------------------------------------------------------------------
+# parts ----------------------------------------------------------------------------------------------------------------
 
 
 def gemma3():
@@ -122,7 +122,7 @@ def test_text_tower_of_a_dual_encoder_is_read(tmp_path):
     assert encoder.facts["part"] == "the language model of CLIPModel"
 
 
-# files ------------------------------------------------------------------------------------------------------------------
+# files ----------------------------------------------------------------------------------------------------------------
 
 
 def test_tokenizer_is_read_before_weights_are_fetched(tmp_path, monkeypatch):

@@ -61,8 +61,8 @@ def test_differences_are_named_with_what_to_set(tmp_path):
     repository(tmp_path / "bert", {"": None, "1_Pooling": pooling, "2_Dense": DENSE, "3_Normalize": None}, prompts)
     encoder = load(resolve(spec, CPU), CPU)
     assert encoder.facts["sentence_embedding"] == (
-        "its own sentence embedding pools by cls, features by mean (models.bert.pool=cls); goes through Dense 32 to 16, "
-        "which no feature does; puts 'query: ' before a text (prompt='query: {caption}')."
+        "its own sentence embedding pools by cls, features by mean (models.bert.pool=cls); goes through Dense 32 to "
+        "16, which no feature does; puts 'query: ' before a text (prompt='query: {caption}')."
     )
     assert "pools by" not in load(resolve(spec.replace(pool="cls"), CPU), CPU).facts["sentence_embedding"]
 

@@ -1,4 +1,4 @@
-"""Checkpoints that do not fill their architecture are refused with the tensor's name; features need no heads or poolers."""
+"""Incomplete checkpoints are refused with the name of the tensor; features need no heads or poolers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def encoded(spec):
         ),
         (
             lambda s: s | {"model.layers.0.self_attn.q_proj.bias": torch.ones(32)},
-            r"holds model.layers.0.self_attn.q_proj.bias, but by config.json model.layers.0.self_attn.q_proj has no bias",
+            r"holds model.layers.0.self_attn.q_proj.bias, "
+            r"but by config.json model.layers.0.self_attn.q_proj has no bias",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""What neighbour metrics declare of themselves, consumed: bounds, symmetry, each invariance, and each absence of one."""
+"""Declarations of neighbour metrics are tested: bounds, symmetry, each invariance, and each absence of one."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def make_run(
     models: int = 2,
     kind: str = "cross",
 ) -> Run:
-    """`models` language and as many vision models that see a shared latent, compared across (kind "cross") or all; k = 5."""
+    """`models` language and as many vision models of a shared latent, compared across (kind "cross") or all; k = 5."""
     chance = torch.Generator().manual_seed(7)
     latent = torch.randn(n, 5, generator=chance)
     captions = [

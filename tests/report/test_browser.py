@@ -15,7 +15,8 @@ from tests.report.conftest import HOSTILE, N, make_run
 pytestmark = pytest.mark.browser
 
 FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--window-size=1280,900",
 )  # fmt: skip
 
@@ -114,7 +115,8 @@ def test_hostile_captions_are_shown_and_not_run(page):
 
 def test_no_other_script_can_run(page):
     page.execute_script(
-        "const s = document.createElement('script'); s.textContent = \"document.title = 'broken in'\"; document.body.append(s)"
+        "const s = document.createElement('script'); "
+        "s.textContent = \"document.title = 'broken in'\"; document.body.append(s)"
     )
     assert page.title != "broken in"
 
@@ -269,7 +271,8 @@ def test_tab_reaches_every_part_in_the_order_of_the_page_and_the_focus_shows(pag
             break  # past the last one
         where = js(
             page,
-            "document.activeElement.closest('section[id]')?.id ?? document.activeElement.closest('nav, header')?.tagName",
+            "document.activeElement.closest('section[id]')?.id ?? "
+            "document.activeElement.closest('nav, header')?.tagName",
         )
         outline = js(
             page,

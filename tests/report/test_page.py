@@ -1,4 +1,4 @@
-"""The page as a file: what it holds, that nothing in the data can become markup, that it is small and always the same."""
+"""The page as a file: its contents, no data as markup, a small size, and the same bytes every time."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduce")
     spec = llama(folder / "small", family="llama", upstream="made here", licence="none needed")
     models = {name: spec.replace(name=name, **more) for name, more in
-              {"small": {}, "small_noise20": {"weight_noise": 0.2}, "small_noise80": {"weight_noise": 0.8}}.items()}  # fmt: skip
+              {"small": {}, "small_noise20": {"weight_noise": 0.2},
+               "small_noise80": {"weight_noise": 0.8}}.items()}  # fmt: skip
     return folder / "outputs", {
         name: {k: v for k, v in one.to_dict().items() if k != "name"} for name, one in models.items()
     }

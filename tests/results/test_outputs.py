@@ -1,4 +1,4 @@
-"""Results read back: runs with their overrides, scores, features, samples; and each configuration in a place of its own."""
+"""Results are read back: runs with overrides, scores, features, samples; each configuration has its own folder."""
 
 import io
 

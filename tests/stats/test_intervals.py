@@ -69,7 +69,7 @@ def test_linearised_variance_equals_a_dense_evaluation_of_the_formula():
 
 
 def test_standard_errors_against_the_spread_over_fresh_samples():
-    """The linearised error is the spread over draws of all samples; the query bootstrap's is smaller, the jackknife's larger."""
+    """The linearised error equals the spread over draws of all samples; query bootstrap: smaller, jackknife: larger."""
     rng = np.random.default_rng(0)
     maps = [rng.normal(size=(4, 12)) for _ in range(2)]
     scores, errors = [], []

@@ -39,7 +39,7 @@ def neighbours(world):
 
 
 def naive_scores(x: torch.Tensor, y: torch.Tensor, order: np.ndarray) -> np.ndarray:
-    """Mutual k-NN of each layer pair with sample i of x beside sample order[i] of y, by sets, graphs rebuilt one index at a time."""
+    """Mutual k-NN of each layer pair, with sample i of x paired with sample order[i] of y, by sets, index by index."""
     place = np.argsort(order)
     out = np.zeros((len(x), len(y)))
     for i, gx in enumerate(x.tolist()):

@@ -9,7 +9,7 @@ from platorep.metrics.base import Geometry
 
 
 def layers(rng: np.random.Generator, latent: np.ndarray, count: int, noise: float, width: int = 12) -> list[Geometry]:
-    """Layers that each see the latent through a random map of their own, under noise; noise = inf sees nothing of it."""
+    """Layers that are independent random maps of the latent plus noise; noise = inf hides the latent."""
     n, d = latent.shape
     keep = 0.0 if np.isinf(noise) else 1.0
     scale = 1.0 if np.isinf(noise) else noise
