@@ -1,4 +1,4 @@
-"""For features that are already in hand: numpy arrays or torch tensors in, scores out. No files, no configuration."""
+"""Scores of features in memory: NumPy arrays or torch tensors in, scores out. No files, no configuration."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def score(
 
     Raises:
         UnknownNameError: no such metric or parameter, with the nearest names.
-        SpecError: a metric, parameter, quantile or device that is none; parameters given twice.
+        SpecError: the metric, a parameter, the quantile or the device is invalid, or parameters are given twice.
         DataError: different numbers of samples.
-        FeatureError: the metric is undefined for these features: n too small, all samples alike, too few columns, values
-            that are not finite or too large for float32, a zero row under cosine; or arrays that hold no real numbers or
-            none at hand (boolean, masked, sparse, quantised, meta).
+        FeatureError: the metric is undefined for these features: n too small, all samples alike, too few columns,
+            values that are not finite or too large for float32, a zero row under cosine; or arrays that hold no real
+            numbers or none at hand (boolean, masked, sparse, quantised, meta).
 
     Warns:
         UserWarning: rounding to float32 takes more than a thousandth of the features' spread; or the last neighbour of
@@ -139,8 +139,8 @@ def compare(
         device: where products are made.
 
     Returns:
-        `table.frame` has a row a layer pair; `table.best()` the best of each pair of models, `table.matrix()` the models' matrix.
-        Layers for which a metric is undefined have no score and say why; a warning names them.
+        `table.frame` has a row a layer pair; `table.best()` the best of each pair of models, `table.matrix()` the
+        models' matrix. Layers for which a metric is undefined have no score and say why; a warning names them.
     """
     features = _models(models, device, quantile)
     table = align(
@@ -175,8 +175,8 @@ def significance(
     Args:
         models: as in `compare`.
         metrics: as in `compare`.
-        select: "max" over all layer pairs and concatenations; "heldout", chosen on one half of the samples and scored on
-            the other; "last"; "depth:0.5".
+        select: "max" over all layer pairs and concatenations; "heldout", chosen on one half of the samples and scored
+            on the other; "last"; "depth:0.5".
         permutations: relabellings of the samples, shared by all pairs of models and metrics; p is at least
             1 / (permutations + 1).
         seed: of the relabellings and halves.
@@ -186,8 +186,8 @@ def significance(
         device: where products are made.
 
     Returns:
-        `table.frame` has a row for each pair of models and metric: layers, score, 95 % interval, mean and central 95 % of
-        the null of the choice, p, p corrected for all pairs, and the share of tied samples.
+        `table.frame` has a row for each pair of models and metric: layers, score, 95 % interval, mean and central 95 %
+        of the null of the choice, p, p corrected for all pairs, and the share of tied samples.
     """
     features = _models(models, device, quantile)
     pairs = list(itertools.combinations(features, 2))
@@ -211,7 +211,8 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
     """The models of a mapping, checked; warns of lost digits on behalf of the caller's caller."""
     if not isinstance(models, Mapping):
         raise SpecError(
-            f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: {{'a': x, 'b': y}}."
+            f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: "
+            "{'a': x, 'b': y}."
         )
     if wrong := [name for name in models if not isinstance(name, str)]:
         raise SpecError(
@@ -263,14 +264,15 @@ def _metric(metric: str | Metric, params: Mapping[str, Any]) -> Metric:
         return metric
     if not isinstance(metric, str):
         raise SpecError(
-            f"metric is {metric!r}; expected a word such as 'mutual_knn', an id such as 'cka(hsic=biased)', or a metric that was built. "
-            "`platorep ls metrics` lists the words; `compare` takes one of these, or a list of them."
+            f"metric is {metric!r}; expected a name such as 'mutual_knn', an id such as 'cka(hsic=biased)', or a "
+            "Metric. `platorep ls metrics` lists the names; `compare` takes one of these, or a list of them."
         )
     if not params:
         return parse(metric)
     if "(" in metric:
         raise SpecError(
-            f"parameters are given twice: in {metric!r}, and {', '.join(params)} beside it. Give all of them in one place."
+            f"parameters are given twice: in {metric!r}, and {', '.join(params)} beside it. "
+            "Give all of them in one place."
         )
     return build(metric, **{name: _whole(value) for name, value in params.items()})
 

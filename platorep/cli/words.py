@@ -90,7 +90,8 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
 
     if "sweep=per_model" in overrides and any(word.startswith("suite=") and "," in word for word in overrides):
         raise SpecError(
-            "sweep=per_model runs through the models of one suite; with several suites it would run the first one's for all."
+            "sweep=per_model runs through the models of one suite; "
+            "with several suites it would run the first one's for all."
         )
     for word in overrides:
         match = re.fullmatch(r"\+?(\w+)=(.+)", word)

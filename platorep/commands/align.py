@@ -109,7 +109,7 @@ def scoring(experiment: Experiment) -> dict[str, Any]:
 
 
 def select_layers(experiment: Experiment) -> None:
-    """Chooses layers by the protocol, tests and brackets the scores of all pairs of models, and writes the table once."""
+    """Chooses layers by the protocol, computes nulls and intervals for all pairs of models, and writes the table."""
     from platorep.align import significance
 
     path, statistics = experiment.selection_path, experiment.statistics

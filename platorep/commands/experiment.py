@@ -97,7 +97,8 @@ class Experiment:
     def replace(self, **changes: Any) -> Self:
         """A variant of the run with some fields changed, and nothing read yet.
 
-        The store is shared where the root is, so that each extraction is opened once. Another dataset has other content.
+        The store is shared where the root is, so that each extraction is opened once. Another dataset has other
+        content.
         """
         if "dataset" in changes:
             changes.setdefault("present", None)
@@ -224,7 +225,7 @@ class Experiment:
 
     @cached_property
     def features(self) -> list[FeatureSet]:
-        """The stored features of the suite's models, in its order; models that are not extracted are named, and left out.
+        """The stored features of the suite's models, in its order; those that are not extracted are left out.
 
         Raises:
             StoreError: none of them is extracted, or what is stored does not fit the configuration.

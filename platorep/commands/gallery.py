@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def gallery(experiment: Experiment) -> Path | None:
-    """Does this shard's share of the queries; whoever finds all other shares done writes the table and draws the figure.
+    """Searches this shard's share of the queries. The last shard to finish writes the table and draws the figure.
 
     A table of one gallery has no figure.
 

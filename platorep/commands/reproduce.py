@@ -77,7 +77,8 @@ def reproduce(experiment: Experiment) -> Path:
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
-    Variants change the captions only: their language features are made, and scored against the dataset's vision features.
+    Variants change the captions only: their language features are made, and scored against the dataset's vision
+    features.
     """
     recipe, failures = experiment.recipe, []
     tables: list[AlignmentTable] = []

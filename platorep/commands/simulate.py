@@ -17,7 +17,8 @@ def simulate(experiment: Experiment) -> list[Path]:
     """Runs the chosen experiments of the theory; tables and figures go to a folder an experiment under theory/.
 
     Raises:
-        UnknownNameError: an experiment that does not exist, or a text model for the colours that the suite does not have.
+        UnknownNameError: an experiment that does not exist, or a text model for the colours that the suite does not
+            have.
     """
     from platorep.theory import EXPERIMENTS, run
 

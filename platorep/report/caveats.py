@@ -137,7 +137,7 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
         text = (
-            "The last neighbour is exactly as near as the next, so that which of them counts is drawn at random, anew for "
+            "The last neighbour is exactly as near as the next, so that which of them counts is drawn at random, anew "
             "each sample and layer. Such layers agree less than they would without ties. Often duplicates."
         )
         yield Caveat("Ties", text, tuple(ties))

@@ -49,7 +49,7 @@ ALIGNMENT_COLUMNS = {
     "dtype": "string",
     "backend": "string",  # cpu, cuda, faiss(...)
     "version": "string",
-    "x_tied": "float64",  # share of samples whose k-th neighbour in x is tied with the next; NaN for metrics without neighbours
+    "x_tied": "float64",  # share of samples whose k-th neighbour is tied with the next; NaN without neighbours
     "y_tied": "float64",
     "x_left_out": "string",  # why x's layer takes no part, so that the score is missing; empty where it does
     "y_left_out": "string",
@@ -149,13 +149,13 @@ GALLERY_COLUMNS = {
     "standard_error": "float64",  # over queries, conditional on the gallery: platorep.stats.queries.query_scores
     "low": "float64",  # 95 % interval for other queries in the same gallery
     "high": "float64",
-    "x_recall": "float64",  # share of the true neighbours that the search found, on a sample of the queries; 1 where it is exact
+    "x_recall": "float64",  # share of true neighbours found, on a sample of the queries; 1 for an exact search
     "y_recall": "float64",
     "clip": "string",
     "dtype": "string",
     "backend": "string",  # cpu, cuda, or an approximate search: cpu, faiss HNSW32 (approximate)
     "version": "string",
-    "x_tied": "float64",  # share of the queries whose k-th neighbour is tied with the next; NaN for an approximate search
+    "x_tied": "float64",  # share of queries whose k-th neighbour is tied with the next; NaN for an approximate search
     "y_tied": "float64",
 }
 
@@ -254,8 +254,8 @@ class AlignmentTable(_Table):
         """The rows whose models are those of the present configuration, by name and key.
 
         Args:
-            keys: model name -> key of its features; None where they are not stored, which takes the one key that the table
-                has under that name.
+            keys: model name -> key of its features; None where they are not stored, which takes the one key that the
+                table has under that name.
 
         Raises:
             StoreError: the table has several models under a name whose key is not known; names their keys.
@@ -276,9 +276,9 @@ class AlignmentTable(_Table):
     def best(self) -> pd.DataFrame:
         """The row with the highest score of every pair of models, metric and variant of the data: the paper's choice.
 
-        The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last. Layers
-        that are left out are never chosen; a pair of models of which none is left has no row.
-        The maximum over layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
+        The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last.
+        Layers that are left out are never chosen; a pair of models of which none is left has no row. The maximum over
+        layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
         """
         by = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
         by += ["words", "shuffle_share", "shuffle_seed"]
@@ -297,8 +297,8 @@ class AlignmentTable(_Table):
         if (twice := best.duplicated(["x_model", "y_model"])).any():
             pair = best[twice].iloc[0]
             raise StoreError(
-                f"the table has several scores of {pair.x_model} and {pair.y_model}: of other settings, samples or metrics "
-                "(columns x_key, y_key, dataset, metric, clip). Choose one of them (`of_models`, metric=) for a matrix."
+                f"the table has several scores of {pair.x_model} and {pair.y_model}, for other settings, samples "
+                "or metrics (columns x_key, y_key, dataset, metric, clip). Choose one (`of_models`, metric=) for a matrix."
             )
         rows, columns = best.x_model.unique(), best.y_model.unique()
         return best.pivot(index="x_model", columns="y_model", values="score").reindex(index=rows, columns=columns)
@@ -320,8 +320,8 @@ class GalleryTable(_Table):
     def best(self) -> pd.DataFrame:
         """All rows of one layer pair a pair of models, the same in every gallery.
 
-        It is the pair with the highest corrected score at the first fixed k, on average over the galleries: a choice in one of them
-        would flatter that one. Ties go to the lower x layer, then the lower y layer.
+        It is the pair with the highest corrected score at the first fixed k, on average over the galleries: a choice in
+        one of them would flatter that one. Ties go to the lower x layer, then the lower y layer.
         """
         models = ["dataset", "clip", "x_model", "x_key", "y_model", "y_key"]
         pair = [*models, "x_layer", "y_layer"]

@@ -46,8 +46,9 @@ class Permutations:
     ) -> Permutations:
         """Draws `count` relabellings uniformly, over all samples or within strata.
 
-        Unrestricted permutations test "no relation at all". Within strata (a category, a caption-length bin, a cluster of
-        near duplicates) they test "no relation beyond the label": a score that only reflects the label keeps it under the null.
+        Unrestricted permutations test "no relation at all". Within strata (a category, a caption-length bin, a cluster
+        of near duplicates) they test "no relation beyond the label": a score that only reflects the label keeps it
+        under the null.
 
         Args:
             n: number of samples, at least 2.
@@ -57,7 +58,8 @@ class Permutations:
 
         Raises:
             SpecError: n < 2 or count < 1.
-            DataError: labels of another length, missing labels, or every label unique, so that nothing can be exchanged.
+            DataError: labels of another length, missing labels, or every label unique, so that nothing can be
+                exchanged.
         """
         if n < 2 or count < 1:
             raise SpecError(f"permutations need n >= 2 samples and count >= 1; got n = {n}, count = {count}.")
@@ -71,12 +73,14 @@ class Permutations:
         codes, _ = pd.factorize(labels)
         if (codes < 0).any():
             raise DataError(
-                f"sample {np.flatnonzero(codes < 0)[0]} has no stratum. Give every sample a label, or drop it on both sides."
+                f"sample {np.flatnonzero(codes < 0)[0]} has no stratum. "
+                "Give every sample a label, or drop it on both sides."
             )
         sizes = np.bincount(codes)
         if sizes.max() < 2:
             raise DataError(
-                f"all {n} strata hold one sample each, so there is nothing to permute. Use coarser labels (a category, a length bin)."
+                f"all {n} strata hold one sample each, so there is nothing to permute. "
+                "Use coarser labels (a category, a length bin)."
             )
         within = np.argsort(codes, kind="stable")
         order = np.empty((count, n), dtype=np.int32)

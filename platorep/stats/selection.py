@@ -1,8 +1,8 @@
 """Which layer pair stands for two models.
 
-The maximum over layer pairs favours models with more layers and lies above every fixed pair's expectation. Choosing on one
-half of the samples and scoring on the other does not; nor do rules that never look at the scores.
-Layers are indices into the axes of the score matrices given; leave the concatenation out where it must not be chosen.
+The maximum over layer pairs favours models with more layers and lies above every fixed pair's expectation. Choosing on
+one half of the samples and scoring on the other does not; nor do rules that never look at the scores. Layers are
+indices into the axes of the score matrices given; leave the concatenation out where it must not be chosen.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class HeldOut(NamedTuple):
 
 
 def halves(n: int, splits: int = 10, seed: int = 0) -> np.ndarray:
-    """Row numbers of random halves of n samples, shape (splits, 2, n // 2) int64, sorted; with n odd one sample a split is left out.
+    """Row numbers of random halves of n samples, sorted: shape (splits, 2, n // 2), int64.
+
+    If n is odd, each split leaves out one sample.
 
     Raises:
         SpecError: n < 4 or splits < 1.
@@ -65,8 +67,8 @@ def halves(n: int, splits: int = 10, seed: int = 0) -> np.ndarray:
 def subset(layer: Geometry, rows: np.ndarray) -> Geometry:
     """A layer's geometry on some of its samples: neighbours are found among these alone.
 
-    Up to `knn.DENSE` samples the inner products are cut out of the whole layer's, not computed again: n_fold^2 instead of
-    n_fold^2 d; the features are taken only for a metric that asks for them.
+    Up to `knn.DENSE` samples the inner products are cut out of the whole layer's, not computed again: n_fold^2 instead
+    of n_fold^2 d; the features are taken only for a metric that asks for them.
     """
     index = torch.from_numpy(rows)
     if layer.n > DENSE:

@@ -35,8 +35,8 @@ def agreement(
 ) -> dict[str, pd.DataFrame]:
     """Trains x on a bijection and y on a bijection, on lossy and noisy views, and on another world; scores agreement.
 
-    x has a table, y a network on its codes; nce with exact expectations. With 64 events there is also a pair of rendered
-    modalities: pictures for x, sentences for y, both networks. "other world" is the same world with its events
+    x has a table, y a network on its codes; nce with exact expectations. With 64 events there is also a pair of
+    rendered modalities: pictures for x, sentences for y, both networks. "other world" is the same world with its events
     relabelled at random for y: same spectrum, nothing shared.
 
     Args:
@@ -50,8 +50,9 @@ def agreement(
         noise: probabilities of a random symbol in the noisy views.
 
     Returns:
-        scores: kind, dial, bits (mutual information of event and y's symbol), metric, seed, score, null_mean, null_sd, and
-            `ceiling`: the score of exact kernels instead of learned ones: K_PMI and the view's own, with the same symbols drawn.
+        scores: kind, dial, bits (mutual information of event and y's symbol), metric, seed, score, null_mean, null_sd,
+            and `ceiling`: the score of exact kernels instead of learned ones: K_PMI and the view's own, with the same
+            symbols drawn.
         summary: means over seeds with 95 % intervals.
     """
     objective = Objective(p_pos=p_pos)

@@ -33,7 +33,8 @@ def capacity(
         p_pos: share of positives.
         dims: embedding dimensions.
         widths: hidden units.
-        steps: of Adam. Dimensions that the kernel does not need leave slowly: after half as many mutual k-NN is still .96 to .98.
+        steps: of Adam. Dimensions that the kernel does not need leave slowly: after half as many mutual k-NN is still
+            .96 to .98.
 
     Returns:
         scores: sweep, size, seed, metric, score between the modalities; `correlation`: of the two Gram matrices' mean

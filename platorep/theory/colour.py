@@ -1,4 +1,4 @@
-"""Colour (the paper's Figure 8): the shape of colour in pictures and in language beside that of CIELAB, with numbers."""
+"""Colour (the paper's Figure 8): the shape of colour in pictures and in language, compared with CIELAB."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ def colour(
 ) -> dict[str, pd.DataFrame]:
     """Embeds colours by their co-occurrence in pictures and in text models, and compares each shape with CIELAB.
 
-    Stated by the paper: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional scaling
-    with 1,000 starts, reflection allowed, the templates, four layers. Not stated, and our defaults: 32-pixel thumbnails
-    (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts a pair, metric
-    scaling, 100 starts.
+    Stated by the paper: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional
+    scaling with 1,000 starts, reflection allowed, the templates, four layers. Not stated, and our defaults: 32-pixel
+    thumbnails (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts a pair,
+    metric scaling, 100 starts.
 
     Args:
-        pictures: "samples" (photographs inside scikit-image and scikit-learn), a folder, or the fields of a DatasetSpec.
-        models: text models, as ModelSpecs or as a suite's mapping of names to fields (others than language are left out).
+        pictures: "samples" (photographs inside scikit-image and scikit-learn), a folder, or the fields of a
+            DatasetSpec.
+        models: text models, as ModelSpecs or as a suite's mapping of names to fields (others than language are left
+            out).
         pairs: pixel pairs drawn.
         radius: largest distance of a pair in pixels.
         side: thumbnails' side in pixels.
@@ -61,9 +63,11 @@ def colour(
         seed: of everything drawn.
 
     Returns:
-        points: panel, colour, its sRGB, its CIELAB (l, a, b), and its place x, y, z after alignment to CIELAB (in L, a, b).
-        numbers: panel, colours, Procrustes residual, RSA Kendall tau with p, mutual k-NN and its chance, order of hues with
-            p, stress. The first panel is CIELAB itself; "named colours" are scored on the same words as the text models.
+        points: panel, colour, its sRGB, its CIELAB (l, a, b), and its place x, y, z after alignment to CIELAB (in L, a,
+            b).
+        numbers: panel, colours, Procrustes residual, RSA Kendall tau with p, mutual k-NN and its chance, order of hues
+            with p, stress. The first panel is CIELAB itself; "named colours" are scored on the same words as the text
+            models.
     """
     from skimage.color import rgb2lab
 

@@ -1,4 +1,4 @@
-"""Colours of pictures: which ones co-occur within a few pixels, and the pointwise mutual information of that (App. D)."""
+"""Colours of pictures: co-occurrence within a few pixels, and its pointwise mutual information (App. D)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class Palette:
     dropped: float
 
     def pmi(self, smoothing: float) -> np.ndarray:
-        """K_PMI of the counts plus `smoothing` pseudo-counts for every pair, spread as chance would: shape (colours, colours).
+        """K_PMI of the counts plus `smoothing` pseudo-counts per pair, shape (colours, colours).
 
-        The pseudo-counts go to pair (a, b) in proportion to P(a) P(b), so they pull K_PMI to 0 and not to a uniform table.
+        The pseudo-counts go to pair (a, b) in proportion to P(a) P(b), so they pull K_PMI to 0 and not to a uniform
+        table.
         """
         joint = self.counts / self.counts.sum()
         marginal = joint.sum(axis=1)
@@ -120,7 +121,8 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
     if not len(pictures) or sizes.min() <= 2 * radius:
         smallest = sizes.min() if len(sizes) else 0
         raise DataError(
-            f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; the smallest has {smallest}."
+            f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; "
+            f"the smallest has {smallest}."
         )
     steps = np.array(
         [

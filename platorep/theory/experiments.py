@@ -53,7 +53,9 @@ def known() -> list[str]:
 
 
 def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = None, **options: Any) -> list[Path]:
-    """Runs one experiment and writes its tables (parquet and CSV) and its figure (PNG and PDF) to `out_dir`/`experiment`.
+    """Runs one experiment and writes its tables and its figure to `out_dir`/`experiment`.
+
+    Tables are written as parquet and CSV, the figure as PNG and PDF.
 
     The same options give the same bytes on one machine, whatever its number of threads: an experiment runs on one.
 
@@ -92,8 +94,8 @@ def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = Non
 def _one_thread() -> Iterator[None]:
     """Computes on one thread: matrices are small here, and several threads spend their time waiting for each other.
 
-    On two cores that others used as well, `instruments` took 8 to 28 times as long on two threads, an eigendecomposition of
-    64 x 64 numbers 38 times.
+    On two cores that others used as well, `instruments` took 8 to 28 times as long on two threads, an
+    eigendecomposition of 64 x 64 numbers 38 times.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -91,10 +91,10 @@ def hue_order(
 ) -> tuple[float, float, int]:
     """Whether hues stand in their order around the circle, tested by relabelling with the alignment fitted anew.
 
-    Colours of CIELAB chroma above `chroma` are ranked by their angle in the (a*, b*) plane, and by their angle in the same
-    plane after `align_shape` of all points to CIELAB. The statistic is |mean exp(i (rank difference))| with ranks spread over
-    the circle: 1 for the same order up to a rotation, about 1/sqrt(m) for none. The relabelled shapes are aligned as well,
-    so that what the alignment gives for free is in the null.
+    Colours of CIELAB chroma above `chroma` are ranked by their angle in the (a*, b*) plane, and by their angle in the
+    same plane after `align_shape` of all points to CIELAB. The statistic is |mean exp(i (rank difference))| with ranks
+    spread over the circle: 1 for the same order up to a rotation, about 1/sqrt(m) for none. The relabelled shapes are
+    aligned as well, so that what the alignment gives for free is in the null.
 
     Args:
         points: shape (n, 3).

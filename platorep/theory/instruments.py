@@ -44,10 +44,10 @@ def instruments(
 ) -> dict[str, pd.DataFrame]:
     """Draws pairs of representations that share a known part, tests each, and counts.
 
-    x = sqrt(signal) z A + sqrt(1 - signal) e with z (n, latent) and e (n, d) standard normal, A a random map with columns
-    of length 1 on average; y has its own A and e and the same z. At signal 0 the two are independent and a test at the 5 %
-    level should reject 5 % of the time (size); above it, as often as it can (power). The maps A are drawn once for each d:
-    they belong to the population, and an interval from samples has one truth to cover.
+    x = sqrt(signal) z A + sqrt(1 - signal) e with z (n, latent) and e (n, d) standard normal, A a random map with
+    columns of length 1 on average; y has its own A and e and the same z. At signal 0 the two are independent and a test
+    at the 5 % level should reject 5 % of the time (size); above it, as often as it can (power). The maps A are drawn
+    once for each d: they belong to the population, and an interval from samples has one truth to cover.
 
     Args:
         repetitions: pairs drawn a cell.
@@ -59,11 +59,11 @@ def instruments(
         seed: of the draws; a cell's draws do not depend on the others.
 
     Returns:
-        summary: a row a metric and test, a column a signal at the base cell: the share rejected, so the size at signal 0 and
-            the power above it.
-        tests: the same and the other cells, one a row: metric, test (moments: the one-sided p-value that `align` gives, from
-            the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell), the cell,
-            repetitions, rejected share with its binomial standard error.
+        summary: a row a metric and test, a column a signal at the base cell: the share rejected, so the size at signal
+            0 and the power above it.
+        tests: the same and the other cells, one a row: metric, test (moments: the one-sided p-value that `align` gives,
+            from the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell),
+            the cell, repetitions, rejected share with its binomial standard error.
         coverage: of nominal 95 % intervals, whose truth is the mean score over fresh pairs of the same cell.
     """
     tests, coverage = [], []
@@ -109,7 +109,7 @@ def instruments(
 
 
 def shared_maps(latent: int, d: int, seed: int) -> np.ndarray:
-    """How each side shows what is shared: two random maps, shape (2, latent, d), with columns of length 1 on average."""
+    """Two random maps from the shared latent, shape (2, latent, d), with columns of length 1 on average."""
     return np.random.default_rng([seed, latent, d]).normal(size=(2, latent, d)) / np.sqrt(latent)
 
 
@@ -144,7 +144,7 @@ def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
 def _verdicts(
     metrics: Sequence[tuple[str, Metric]], x: torch.Tensor, y: torch.Tensor, orders: Sequence[torch.Tensor]
 ) -> Iterator[tuple[str, tuple[float, float] | None, bool]]:
-    """Of each metric: z and skewness from the exact null moments where there are any, and whether it beats all relabellings."""
+    """For each metric: z and skewness from the exact null moments, if known, and whether it beats all relabellings."""
     geometries = Geometry(x), Geometry(y)
     for name, metric in metrics:
         if type(metric).null is Metric.null and not orders:

@@ -69,7 +69,8 @@ class Objective:
 
     nce: p_pos E_{P_coor}[-log s(g)] + (1 - p_pos) E_{PxP}[-log s(-g)], s the logistic function (paper, Eq. 20). Optimum
         g = K_PMI + log(p_pos / (1 - p_pos)).
-    infonce: E_{P_coor}[-g/t] + E_P(a) log E_P(b) exp(g/t), the limit of many negatives (up to log K); with `negatives` = K,
+    infonce: E_{P_coor}[-g/t] + E_P(a) log E_P(b) exp(g/t), the limit of many negatives (up to log K); with
+    `negatives` = K,
         the loss with K sampled negatives. Optimum g = t (K_PMI + c) for either.
     sgns: nce with a second table for the other side of the pair, g(a, b) = <f(a), h(b)> (word2vec): f alone is not tied
         to K_PMI.
@@ -100,7 +101,8 @@ class Objective:
             )
         if self.negatives is not None and (self.negatives < 1 or self.loss == "prediction"):
             raise SpecError(
-                f"negatives must be None or at least 1, and prediction has none; got {self.negatives} for {self.loss!r}."
+                f"negatives must be None or at least 1, and prediction has none; "
+                f"got {self.negatives} for {self.loss!r}."
             )
 
     @property
@@ -210,7 +212,8 @@ def train(
         or joints.shape[1] != codes.shape[1]
     ):
         raise SpecError(
-            f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); got {joints.shape} and {codes.shape}."
+            f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); "
+            f"got {joints.shape} and {codes.shape}."
         )
     joint, code = torch.from_numpy(joints), torch.from_numpy(codes)
     n, width = code.shape[1:]

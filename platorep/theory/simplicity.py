@@ -22,11 +22,14 @@ def simplicity(
     inits: tuple[float, float] = (1.0, 0.1),
     steps: int = 1500,
 ) -> dict[str, pd.DataFrame]:
-    """Two modalities, one network each, the same tasks, four arms: large or small initial weights, with or without decay.
+    """Two modalities with one network each, the same tasks, and four arms.
+
+    The arms: large or small initial weights, with or without decay.
 
     Many weights solve the tasks; the arms differ in which of them training finds. Arms with decay train to the end;
-    arms without stop, seed by seed, at the error that the large-weights arm with decay ended at, so that all stand at the
-    same loss. (The arm with small weights and decay ends at its own minimum of the same objective; its error is in the table.)
+    arms without stop, seed by seed, at the error that the large-weights arm with decay ended at, so that all stand at
+    the same loss. (The arm with small weights and decay ends at its own minimum of the same objective; its error is in
+    the table.)
 
     Args:
         world: its K_PMI is the covariance of the tasks.

@@ -24,8 +24,8 @@ def tasks(
     """Two modalities (bijections with random codes), one network each, trained on N tasks; agreement against N.
 
     "same tasks": both solve the same N structured tasks. "own tasks": each solves N structured tasks of its own, drawn
-    from one distribution. "own tasks, no structure": the tasks are white functions, the contrast: they ask nothing of the
-    world's structure, so more of them should not help.
+    from one distribution. "own tasks, no structure": the tasks are white functions, the contrast: they ask nothing of
+    the world's structure, so more of them should not help.
 
     Args:
         world: its K_PMI is the covariance of structured tasks.
@@ -37,7 +37,8 @@ def tasks(
         steps: of Adam.
 
     Returns:
-        scores: condition, tasks, metric, seed, score, error (mean square error of the two networks; targets have mean square 1).
+        scores: condition, tasks, metric, seed, score, error (mean square error of the two networks; targets have mean
+            square 1).
         summary: means over seeds with 95 % intervals.
     """
     encoder, schedule = Encoder(dim=dim, width=width), Schedule(steps=steps, rate=0.01)
