@@ -298,7 +298,7 @@ class AlignmentTable(_Table):
             pair = best[twice].iloc[0]
             raise StoreError(
                 f"the table has several scores of {pair.x_model} and {pair.y_model}, for other settings, samples "
-                "or metrics (columns x_key, y_key, dataset, metric, clip). Choose one (`of_models`, metric=) for a matrix."
+                "or metrics (columns x_key, y_key, dataset, metric, clip). Choose one (`of_models`, metric=) of them."
             )
         rows, columns = best.x_model.unique(), best.y_model.unique()
         return best.pivot(index="x_model", columns="y_model", values="score").reindex(index=rows, columns=columns)

@@ -69,9 +69,8 @@ class Objective:
 
     nce: p_pos E_{P_coor}[-log s(g)] + (1 - p_pos) E_{PxP}[-log s(-g)], s the logistic function (paper, Eq. 20). Optimum
         g = K_PMI + log(p_pos / (1 - p_pos)).
-    infonce: E_{P_coor}[-g/t] + E_P(a) log E_P(b) exp(g/t), the limit of many negatives (up to log K); with
-    `negatives` = K,
-        the loss with K sampled negatives. Optimum g = t (K_PMI + c) for either.
+    infonce: E_{P_coor}[-g/t] + E_P(a) log E_P(b) exp(g/t), the limit of many negatives (up to log K);
+        with `negatives` = K, the loss with K sampled negatives. Optimum g = t (K_PMI + c) for either.
     sgns: nce with a second table for the other side of the pair, g(a, b) = <f(a), h(b)> (word2vec): f alone is not tied
         to K_PMI.
     prediction: cross-entropy of b given a, logits <f(a), h(b)> (a language model's loss): the optimum is
