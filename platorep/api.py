@@ -139,7 +139,7 @@ def compare(
         device: where products are made.
 
     Returns:
-        `table.frame` has a row a layer pair; `table.best()` the best of each pair of models, `table.matrix()` the
+        `table.frame` has a row per layer pair; `table.best()` the best of each pair of models, `table.matrix()` the
         models' matrix. Layers for which a metric is undefined have no score and say why; a warning names them.
     """
     features = _models(models, device, quantile)

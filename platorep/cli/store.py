@@ -54,7 +54,7 @@ def import_(
     dataset: str = typer.Option(..., help="Name of a stored dataset, or of a new one."),
     family: str = typer.Option("", help="Models of one family are no independent witnesses."),
     ids: Path = typer.Option(
-        None, help="Sample ids in row order, one a line or a JSON list, where the file holds none."
+        None, help="Sample ids in row order, one per line or a JSON list, where the file holds none."
     ),
     root: Path = Root,
 ) -> None:

@@ -142,7 +142,7 @@ def _complete(experiment: Experiment) -> bool:
 
 
 def strata(experiment: Experiment) -> Sequence[Any] | None:
-    """One label a sample to relabel within, or None: its category, or its bin of caption lengths in words.
+    """One label per sample to relabel within, or None: its category, or its bin of caption lengths in words.
 
     Raises:
         SpecError: an unknown word.

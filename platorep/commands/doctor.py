@@ -74,7 +74,7 @@ class Model(ModelFacts):
 
 
 def doctor(experiment: Experiment, as_json: bool) -> None:
-    """Prints the machine, a row a model and a row a dataset: tables for people, one JSON object for programs."""
+    """Prints the machine, a row per model and a row per dataset: tables for people, one JSON object for programs."""
     machine = examine_machine(experiment)
     data = examine_all_data(wanted_data(experiment), machine)
     models = examine_models(experiment.models, experiment.dataset.n or 1024, machine)
@@ -166,7 +166,7 @@ def hub_state() -> str:
 
 
 def examine_models(specs: Sequence[ModelSpec], n: int, machine: Machine) -> list[Model]:
-    """A row a model: where its weights come from, whether they can be had, how large, how long for n samples."""
+    """A row per model: where its weights come from, whether they can be had, how large, how long for n samples."""
     throughput = _matrix_throughput(machine.device)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         look = partial(examine_model, reachable=machine.reachable)
@@ -218,7 +218,7 @@ def wanted_data(experiment: Experiment) -> list[tuple[str, DatasetSpec | CorpusS
 
 
 def examine_all_data(wanted: Sequence[tuple[str, DatasetSpec | CorpusSpec]], machine: Machine) -> list[DataFacts]:
-    """A row a dataset or corpus."""
+    """A row per dataset or corpus."""
 
     def look(one: tuple[str, DatasetSpec | CorpusSpec]) -> DataFacts:
         role, spec = one

@@ -333,7 +333,7 @@ class Experiment:
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
-        """One score a pair of models and metric, as the protocol chooses layers: what every view shows.
+        """One score per pair of models and metric, as the protocol chooses layers: what every view shows.
 
         Raises:
             SpecError: a choice of layers that does not exist.

@@ -24,7 +24,7 @@ class Anatomy:
 
     Attributes:
         graphs: (n, k) int64 neighbour indices of the layers asked for.
-        layers: a row a layer: `layer`, the columns of `stats.hubness`, `ties` (share of samples with a tie at rank k),
+        layers: a row per layer: `layer`, the columns of `stats.hubness`, `ties` (share of samples with a tie at rank k),
             `clamped` (share of values at the threshold).
         threshold: of the clamp, None where nothing is clamped.
     """

@@ -142,7 +142,7 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
         )
         yield Caveat("Ties", text, tuple(ties))
     if clamped:
-        text = "The clamp is one value a model, so that a layer of larger values loses more than its share."
+        text = "The clamp is one value per model, so that a layer of larger values loses more than its share."
         yield Caveat("Heavily clamped layers", text, tuple(clamped))
     free = tuple(name for name, model in anatomies.items() if model.threshold is None)
     if free and len(free) < len(anatomies):

@@ -105,7 +105,7 @@ class Run:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """One row a pair of models and metric: the layers that the protocol chooses, their score, and its test.
+        """One row per pair of models and metric: the layers that the protocol chooses, their score, and its test.
 
         What only a test tells is NaN where the run has none.
         """

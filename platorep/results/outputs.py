@@ -1,7 +1,7 @@
 """A folder of results, read in one line: runs, scores, features, samples.
 
 outputs = platorep.load("outputs")
-outputs.runs                                     # a row a run, with its overrides
+outputs.runs                                     # a row per run, with its overrides
 outputs.scores(metric="mutual_knn")              # chosen layers' scores, with each run's overrides as columns
 x, ids = outputs.features("lite2", layer=-1)     # an array and the sample ids of its rows
 """
@@ -39,7 +39,7 @@ class Outputs:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """One row a run, the oldest first: run, command, status, time, seconds, overrides, results."""
+        """One row per run, the oldest first: run, command, status, time, seconds, overrides, results."""
         rows = [
             {
                 "run": path.parent.relative_to(self.root).as_posix(),

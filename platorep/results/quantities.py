@@ -1,4 +1,4 @@
-"""What an experiment measured, as the numbers that can stand beside published ones: one row a (quantity, x, y)."""
+"""What an experiment measured, as the numbers that can stand beside published ones: one row per (quantity, x, y)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def measured(
 
     Args:
         figure: name of the figure; one without quantities gives no rows.
-        chosen: one row a pair of models, as `protocols.chosen` gives them.
+        chosen: one row per pair of models, as `protocols.chosen` gives them.
         competence: of the models.
         options: those of the figure.
     """

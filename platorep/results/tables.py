@@ -1,4 +1,4 @@
-"""Tidy tables of scores: alignment a row a layer pair, competence a row a model and measure. Parquet, no pickle.
+"""Tidy tables of scores: alignment with one row per layer pair, competence a row per model and measure. Parquet, no pickle.
 
 The tables hold everything that was computed; the best layer pair and the models' matrix are views of them.
 Timings are logged and not stored: the same inputs give the same bytes.
@@ -66,7 +66,7 @@ FACTS = {
     "y_dial": "string",
     "y_dose": "float64",
     "y_step": "float64",
-    "words": "float64",  # words a caption, where captions were cut or summarised to a length
+    "words": "float64",  # words per caption, where captions were cut or summarised to a length
     "shuffle_share": "float64",  # share of the pairs that were mismatched, where any were
     "shuffle_seed": "float64",
 }
@@ -245,7 +245,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class AlignmentTable(_Table):
-    """Scores of layer pairs: one row a (x model, x layer, y model, y layer, metric)."""
+    """Scores of layer pairs: one row per (x model, x layer, y model, y layer, metric)."""
 
     columns = ALIGNMENT_COLUMNS
     optional = FACTS
@@ -306,14 +306,14 @@ class AlignmentTable(_Table):
 
 @dataclass(frozen=True)
 class SelectionTable(_Table):
-    """One score a pair of models and metric, with the null of its choice of layers, and its interval."""
+    """One score per pair of models and metric, with the null of its choice of layers, and its interval."""
 
     columns = SELECTION_COLUMNS
 
 
 @dataclass(frozen=True)
 class GalleryTable(_Table):
-    """Scores of the same queries in growing galleries: one row a (pair of layers, gallery, number of neighbours)."""
+    """Scores of the same queries in growing galleries: one row per (pair of layers, gallery, number of neighbours)."""
 
     columns = GALLERY_COLUMNS
 
@@ -333,7 +333,7 @@ class GalleryTable(_Table):
 
 @dataclass(frozen=True)
 class CompetenceTable(_Table):
-    """How good a model is at something that is not alignment: one row a (model, measure)."""
+    """How good a model is at something that is not alignment: one row per (model, measure)."""
 
     columns = COMPETENCE_COLUMNS
 

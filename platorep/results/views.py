@@ -1,4 +1,4 @@
-"""Views of the tables that several figures share: one metric, one dataset, one row a pair of models."""
+"""Views of the tables that several figures share: one metric, one dataset, one row per pair of models."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def rows(frame: pd.DataFrame, metric: str | None = None, dataset: str | None = N
 
 
 def pairs(chosen: pd.DataFrame, metric: str | None = None, dataset: str | None = None) -> pd.DataFrame:
-    """One row a pair of models, under one metric on one dataset.
+    """One row per pair of models, under one metric on one dataset.
 
     Args:
         chosen: rows of `protocols.chosen`.
@@ -192,7 +192,7 @@ def by_variant(chosen: pd.DataFrame, metric: str | None, column: str) -> pd.Data
 
 
 def models(chosen: pd.DataFrame) -> pd.DataFrame:
-    """The models of some pairs and their facts: one row a model, by name, in order of appearance, x models first."""
+    """The models of some pairs and their facts: one row per model, by name, in order of appearance, x models first."""
     sides = [
         chosen[[f"{side}_model", *(f"{side}_{fact}" for fact in MODEL_FACTS)]].set_axis(["model", *MODEL_FACTS], axis=1)
         for side in "xy"

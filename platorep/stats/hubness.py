@@ -18,7 +18,7 @@ def hubness(graphs: torch.Tensor) -> pd.DataFrame:
         graphs: neighbour indices, shape (layers, n, k) int64, without self.
 
     Returns:
-        One row a layer: `in_degree_skewness` (third standardised moment; about 1/sqrt(k) without hubs, NaN where all
+        One row per layer: `in_degree_skewness` (third standardised moment; about 1/sqrt(k) without hubs, NaN where all
         are equal), `max_in_degree`, `never_neighbours` (share of samples with in-degree 0).
 
     Raises:

@@ -54,7 +54,7 @@ class Permutations:
             n: number of samples, at least 2.
             count: number of permutations K, at least 1. To reject at level alpha, K must be at least 1/alpha - 1.
             seed: of the generator.
-            strata: one label a sample, of any type; samples are exchanged only with samples of the same label.
+            strata: one label per sample, of any type; samples are exchanged only with samples of the same label.
 
         Raises:
             SpecError: n < 2 or count < 1.

@@ -100,8 +100,8 @@ def trend(
     arrangements than `permutations`, all are counted and p is exact.
 
     Args:
-        x: competence, one number a model.
-        y: alignment, one number a model. Average a matrix over the other side's models first: the cells of one row
+        x: competence, one number per model.
+        y: alignment, one number per model. Average a matrix over the other side's models first: the cells of one row
             are not independent.
         family: label of each model's family.
         statistic: "spearman" or "kendall".

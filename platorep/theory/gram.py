@@ -33,7 +33,7 @@ def gram(
 
     Returns:
         history: correlation, offset and residual by objective, modality and step.
-        summary: one row an objective and modality at the end; `difference` is the root mean square difference of the
+        summary: one row per objective and modality at the end; `difference` is the root mean square difference of the
             two modalities' Gram matrices, each less its constant, relative to the spread of K_PMI.
         matrices: K_PMI and the learned Gram matrices of nce and infonce, entry by entry, in the order of events.
         world: what representability says of the world.

@@ -59,9 +59,9 @@ def instruments(
         seed: of the draws; a cell's draws do not depend on the others.
 
     Returns:
-        summary: a row a metric and test, a column a signal at the base cell: the share rejected, so the size at signal
+        summary: a row per metric and test, a column per signal at the base cell: the share rejected, so the size at signal
             0 and the power above it.
-        tests: the same and the other cells, one a row: metric, test (moments: the one-sided p-value that `align` gives,
+        tests: the same and the other cells, one per row: metric, test (moments: the one-sided p-value that `align` gives,
             from the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell),
             the cell, repetitions, rejected share with its binomial standard error.
         coverage: of nominal 95 % intervals, whose truth is the mean score over fresh pairs of the same cell.
@@ -180,7 +180,7 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
 
 
 def _by_signal(tests: pd.DataFrame) -> pd.DataFrame:
-    """The base cell's rejected shares, a column a signal."""
+    """The base cell's rejected shares, a column per signal."""
     base = tests[tests.varied == "signal"]
     wide = base.pivot(index=["metric", "test"], columns="signal", values="rejected")
     wide.columns = [f"signal {signal:g}" for signal in wide.columns]

@@ -35,7 +35,7 @@ class Encoder:
     init: float = 1.0
 
     def parameters(self, symbols: int, code_width: int, seeds: Sequence[int]) -> list[torch.Tensor]:
-        """Initial weights, one leading row a seed; a seed's row does not depend on the others."""
+        """Initial weights, one leading row per seed; a seed's row does not depend on the others."""
         if self.width is None:
             shapes = [(symbols, self.dim, self.dim)]
         else:
@@ -80,7 +80,7 @@ class Objective:
         loss: one of the four.
         p_pos: share of positives (nce, sgns).
         temperature: t (infonce).
-        negatives: None for exact expectations, or the number of negatives drawn anew for each of `batch` pairs a step
+        negatives: None for exact expectations, or the number of negatives drawn anew for each of `batch` pairs per step
             (nce, sgns: the negatives' total weight is still 1 - p_pos).
         batch: pairs drawn a step when negatives are sampled.
     """

@@ -20,7 +20,7 @@ METRICS: dict[str, dict[str, Any]] = {"mutual_knn": {}, "cka": {}, "cknna": {}, 
 
 
 def layered(name: str, features: np.ndarray) -> ArrayFeatures:
-    """Representations of shape (seeds, n, d) as the engine takes them: one layer a seed."""
+    """Representations of shape (seeds, n, d) as the engine takes them: one layer per seed."""
     tensors = [torch.tensor(layer, dtype=torch.float32) for layer in features]
     names = [f"seed {i}" for i in range(len(tensors))]
     return ArrayFeatures(name, tensors, dataset="theory", modality=name, layer_names=names)
