@@ -231,7 +231,7 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
 
 def _metrics(metrics: str | Metric | Sequence[str | Metric]) -> list[Metric]:
     several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
-    return [_metric(one, {}) for one in (metrics if several else [metrics])]
+    return [_metric(metric, {}) for metric in (metrics if several else [metrics])]
 
 
 def _scores(
@@ -302,7 +302,7 @@ def _check(quantile: float, device: str) -> None:
 
 def _rounding(models: Sequence[Arrays]) -> list[str]:
     """What to say of the layer that loses most by rounding to float32, if that is too much."""
-    losses = [(loss, index, one.name) for one in models for index, loss in one.losses.items()]
+    losses = [(loss, index, model.name) for model in models for index, loss in model.losses.items()]
     loss, index, name = max(losses, default=(0.0, 0, ""))
     if loss <= LOSS:
         return []

@@ -26,8 +26,8 @@ def verify(
         damaged = False
         for result in storage.verify(storage.store_at(root), pattern):
             damaged |= bool(result.faults)
-            for word in [fault.text for fault in result.faults] or ["; ".join(["whole", *result.notes])]:
-                typer.echo(f"{result.path.parent.name}/{result.path.name}: {word}")
+            for line in [fault.text for fault in result.faults] or ["; ".join(["whole", *result.notes])]:
+                typer.echo(f"{result.path.parent.name}/{result.path.name}: {line}")
         raise typer.Exit(damaged)
 
 
@@ -94,9 +94,9 @@ def rm(
 
     with _errors():
         at = storage.store_at(root)
-        for one in storage.found(at, pattern):
-            if yes or typer.confirm(f"Remove {one.path}?"):
-                at.remove(one)
+        for extraction in storage.matching(at, pattern):
+            if yes or typer.confirm(f"Remove {extraction.path}?"):
+                at.remove(extraction)
 
 
 @contextmanager
@@ -107,6 +107,6 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except PlatorepError as error:
-        words = [word for word in sys.argv[2:] if "=" in word and not word.startswith("-")]
-        hint = f" (`store` takes options, not Hydra's words: --root PATH, not {words[0]})" if words else ""
+        overrides = [word for word in sys.argv[2:] if "=" in word and not word.startswith("-")]
+        hint = f" (`store` takes options, not Hydra's words: --root PATH, not {overrides[0]})" if overrides else ""
         sys.exit(f"platorep store: {error}{hint}")

@@ -74,8 +74,8 @@ def gallery_design(experiment: Experiment) -> Design:
         raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Say metric=mutual_knn.")
     similarities = sorted({metric.similarity for metric in metrics})
     if len(similarities) != 1:
-        words = " and ".join(similarities) or "no metric"
-        raise SpecError(f"a gallery is searched by one similarity; got {words}.")
+        names = " and ".join(similarities) or "no metric"
+        raise SpecError(f"a gallery is searched by one similarity; got {names}.")
     rules = {metric.ties for metric in metrics}
     if len(rules) != 1:
         raise SpecError("a gallery is searched with one rule for ties; got ties=first and ties=random.")

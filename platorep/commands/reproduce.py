@@ -117,14 +117,14 @@ def random_sample(features: Features, n: int) -> Subset:
 
 def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentTable, list[Failure]]:
     language = tuple(model for model in experiment.models if model.modality == "language")
-    own = experiment.replace(dataset=variant.dataset, models=language)
-    extraction = extract_models(own)
-    own, failures = extraction.experiment, extraction.failures
+    variant_run = experiment.replace(dataset=variant.dataset, models=language)
+    extraction = extract_models(variant_run)
+    variant_run, failures = extraction.experiment, extraction.failures
     failed = {failure.model for failure in failures}
-    own = own.replace(models=tuple(model for model in language if model.name not in failed))
+    variant_run = variant_run.replace(models=tuple(model for model in language if model.name not in failed))
     vision = [features for features in experiment.features if features.spec.model.modality == "vision"]
     facts = {} if variant.words is None else {"words": variant.words}
-    return with_facts(score_block(own, own.features, vision), [], **facts), failures
+    return with_facts(score_block(variant_run, variant_run.features, vision), [], **facts), failures
 
 
 def _shuffled(experiment: Experiment) -> AlignmentTable:

@@ -42,8 +42,8 @@ class Caveat:
 
 def caveats(run: Run, anatomies: Mapping[str, Anatomy]) -> list[Caveat]:
     """All that apply, the grave ones first."""
-    found = [*_samples(run), *_tests(run), *_trends(run), *_layers(anatomies), *_models(run), *_provenance(run)]
-    return sorted(found, key=lambda caveat: not caveat.grave)
+    warnings = [*_samples(run), *_tests(run), *_trends(run), *_layers(anatomies), *_models(run), *_provenance(run)]
+    return sorted(warnings, key=lambda caveat: not caveat.grave)
 
 
 def _samples(run: Run) -> Iterator[Caveat]:

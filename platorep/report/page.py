@@ -222,14 +222,14 @@ def figure(name: str, path: Path) -> dict[str, Any]:
 
 def commands(run: Run) -> list[tuple[str, str]]:
     """The commands that make the page again from nothing, with purpose each does."""
-    words = shlex.join(run.words)
+    arguments = shlex.join(run.words)
     steps = (
         ("extract", "features of every layer"),
         ("align", "scores of all pairs, their nulls and intervals"),
         ("plot", "figures"),
         ("report", "this page"),
     )
-    return [(f"platorep {step} {words}".rstrip(), purpose) for step, purpose in steps]
+    return [(f"platorep {step} {arguments}".rstrip(), purpose) for step, purpose in steps]
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -49,16 +49,16 @@ def metric_parameters(metric: str) -> tuple[str, dict[str, str]]:
     match = re.fullmatch(r"(\w+)(?:\((.*)\))?", metric)
     if match is None:
         raise StoreError(f"{metric!r} is not a metric's id; expected name(parameter=value,...).")
-    words = [word.partition("=") for word in (match[2] or "").split(",") if word]
-    return match[1], {key.strip(): value.strip() for key, _, value in words}
+    settings = [word.partition("=") for word in (match[2] or "").split(",") if word]
+    return match[1], {key.strip(): value.strip() for key, _, value in settings}
 
 
 def metric_label(metric: str) -> str:
     """A metric's id for readers, common parameters left out: "mutual k-NN (k = 10)", "CKA (unbiased)"."""
     name, parameters = metric_parameters(metric)
-    said = {key: value for key, value in parameters.items() if f"{key}={value}" not in _UNSAID}
-    words = [value if key in _BARE else f"{key} = {value}" for key, value in said.items()]
-    return TITLES.get(name, name.replace("_", " ")) + (f" ({', '.join(words)})" if words else "")
+    shown = {key: value for key, value in parameters.items() if f"{key}={value}" not in _UNSAID}
+    parts = [value if key in _BARE else f"{key} = {value}" for key, value in shown.items()]
+    return TITLES.get(name, name.replace("_", " ")) + (f" ({', '.join(parts)})" if parts else "")
 
 
 def find_metrics(available: Iterable[str], name: str, **parameters: str) -> list[str]:
@@ -92,8 +92,8 @@ def capitalised(text: str) -> str:
 
 def dose_label(dose: Dose) -> str:
     """A degraded model's name beside its intact one: "noise 0.2", "64 px"."""
-    words = {"weight_noise": f"noise {dose.value:g}", "input_size": f"{dose.value:g} px"}
-    return words.get(dose.dial, f"{dose.dial.replace('_', ' ')} {dose.value:g}")
+    labels = {"weight_noise": f"noise {dose.value:g}", "input_size": f"{dose.value:g} px"}
+    return labels.get(dose.dial, f"{dose.dial.replace('_', ' ')} {dose.value:g}")
 
 
 def model_labels(models: Sequence[str], degraded: Mapping[str, Dose]) -> list[str]:

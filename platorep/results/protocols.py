@@ -66,12 +66,12 @@ def check(select: str) -> str:
 
 def described(select: str) -> str:
     """A choice of layers for readers, as the captions of figures and tables say it."""
-    words = {
+    descriptions = {
         "max": "best layer pair",
         "heldout": "layers chosen on half of the samples, scored on the other half",
         "last": "last layers",
     }
-    return words.get(check(select), f"layers at relative depth {select.removeprefix('depth:')}")
+    return descriptions.get(check(select), f"layers at relative depth {select.removeprefix('depth:')}")
 
 
 def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionTable | None = None) -> pd.DataFrame:
@@ -128,8 +128,8 @@ def _tested(frame: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     rows = fixed.merge(tests[[*layers, "select", "score", *there]], on=layers, suffixes=("_fixed", ""))
     held_out, rows["tested"] = rows["select"] == "heldout", rows.permutations > 0
     for name in OF_FIXED_LAYERS:  # a held-out score is of other samples than these
-        own = rows[f"{name}_fixed"].mask(held_out)
-        rows[name], rows[f"{name}_fixed"] = rows[name].where(rows.tested | held_out, own), own
+        fixed_value = rows[f"{name}_fixed"].mask(held_out)
+        rows[name], rows[f"{name}_fixed"] = rows[name].where(rows.tested | held_out, fixed_value), fixed_value
     return rows
 
 

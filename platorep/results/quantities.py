@@ -69,11 +69,11 @@ def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
     return float(spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic) if len(both) > 2 and not constant else np.nan
 
 
-def _rise(name: str, found: Rise) -> Quantity:
-    if found.trend is None:
-        return Quantity(name, "", "", np.nan, note=found.sentence)
-    one = found.trend
-    return Quantity(name, "", "", one.value, one.low, one.high, one.p, one.families, found.sentence)
+def _rise(name: str, result: Rise) -> Quantity:
+    if result.trend is None:
+        return Quantity(name, "", "", np.nan, note=result.sentence)
+    line = result.trend
+    return Quantity(name, "", "", line.value, line.low, line.high, line.p, line.families, result.sentence)
 
 
 def _alignments(pairs: pd.DataFrame) -> Iterator[Quantity]:

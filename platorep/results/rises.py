@@ -43,13 +43,13 @@ def rise(pairs: pd.DataFrame, facts: pd.DataFrame, competence: pd.Series) -> Ris
     family = lineages(facts)[table.index]
     degraded = [model for model in views.doses(facts) if model in table.index]
     try:
-        found = trend(table.x, table.y, family)
+        correlation = trend(table.x, table.y, family)
     except DataError:
         order = "no order to correlate" if len(table) > 2 else "a trend needs 3"
         return Rise(None, f"{len(table)} trained language models of known competence: {order}.")
-    sentence = found.sentence
+    sentence = correlation.sentence
     if degraded:
         sentence += " Versions of one model are one family."
     if random:
         sentence += " Random weights are left out."
-    return Rise(found, sentence)
+    return Rise(correlation, sentence)

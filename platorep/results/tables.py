@@ -265,11 +265,11 @@ class AlignmentTable(_Table):
             wanted = rows[f"{side}_model"].map(keys)
             rows = rows[rows[f"{side}_model"].isin(list(keys)) & (wanted.isna() | (wanted == rows[f"{side}_key"]))]
         for name in (name for name, key in keys.items() if key is None):
-            found = {*rows.x_key[rows.x_model == name], *rows.y_key[rows.y_model == name]}
-            if len(found) > 1:
+            keys_of_name = {*rows.x_key[rows.x_model == name], *rows.y_key[rows.y_model == name]}
+            if len(keys_of_name) > 1:
                 raise StoreError(
-                    f"there are scores of {len(found)} models named {name} (keys {', '.join(sorted(found))}), and its "
-                    "features are not stored. Run `platorep extract` with the settings that are meant."
+                    f"there are scores of {len(keys_of_name)} models named {name} "
+                    f"(keys {', '.join(sorted(keys_of_name))}), and its features are not stored. Run `platorep extract` with the settings that are meant."
                 )
         return AlignmentTable(rows.reset_index(drop=True))
 

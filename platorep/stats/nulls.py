@@ -149,15 +149,15 @@ def max_null(
     edges = {x: _edges(used[x]) for x in partners}
 
     def scores(order: np.ndarray) -> dict[Pair, np.ndarray]:
-        found = {}
+        blocks = {}
         for x, ys in partners.items():
             e = edges[x]
             target, source = order.take(e.indices // n).astype(e.indices.dtype), order.take(e.indices % n)
             moved = sparse.csr_array((e.data, target * e.indices.dtype.type(n) + source, e.indptr), shape=e.shape)
             overlaps = (moved @ lookups[tuple(ys)]).toarray().astype(np.float64) / (n * k)
             ends = np.cumsum([len(used[y]) for y in ys])[:-1]
-            found.update({(x, y): block for y, block in zip(ys, np.split(overlaps, ends, axis=1), strict=True)})
-        return found
+            blocks.update({(x, y): block for y, block in zip(ys, np.split(overlaps, ends, axis=1), strict=True)})
+        return blocks
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return _collect(pairs, drawn, scores, pool.map)
@@ -204,11 +204,11 @@ def max_null_prepared(
     drawn = Permutations.draw(next(iter(sizes.values())).pop(), permutations, seed, strata)
 
     def scores(order: np.ndarray) -> dict[Pair, np.ndarray]:
-        found = {}
+        blocks = {}
         for y, xs in partners.items():
             moved = relabel(layers[y], torch.from_numpy(order).long())
-            found.update({(x, y): metric.score_all(layers[x], moved).numpy() for x in xs})
-        return found
+            blocks.update({(x, y): metric.score_all(layers[x], moved).numpy() for x in xs})
+        return blocks
 
     partners: dict[str, list[str]] = {}
     for x, y in pairs:
@@ -223,13 +223,13 @@ def _collect(
     run: Callable[[Callable, Iterable], Iterable],
 ) -> MaxNull:
     """Observed scores and null maxima from a function of the order that returns all layer pairs' scores."""
-    found = scores(np.arange(drawn.n, dtype=np.int32))
-    layers = np.array([np.unravel_index(found[pair].argmax(), found[pair].shape) for pair in pairs])
-    observed = np.array([found[pair].max() for pair in pairs])
+    blocks = scores(np.arange(drawn.n, dtype=np.int32))
+    layers = np.array([np.unravel_index(blocks[pair].argmax(), blocks[pair].shape) for pair in pairs])
+    observed = np.array([blocks[pair].max() for pair in pairs])
 
     def maxima(order: np.ndarray) -> list[float]:
-        found = scores(order)
-        return [found[pair].max() for pair in pairs]
+        blocks = scores(order)
+        return [blocks[pair].max() for pair in pairs]
 
     return MaxNull(pairs, observed, layers, np.array(list(run(maxima, drawn.order))).T, drawn)
 

@@ -82,11 +82,11 @@ def agreement(
             drawn = v.look(np.random.default_rng(400 + s))
             y.append(scores.present(f, drawn, s))
             exact.append(scores.present(scores.factor(seen.pmi + objective.offset), drawn, s))
-        found = scores.agreement(left, np.stack(y))
+        agreement_scores = scores.agreement(left, np.stack(y))
         truth = np.stack([scores.factor(world.pmi + objective.offset)] * seeds)
         ceiling = scores.agreement(truth, np.stack(exact)).score
         bits = [v.information(world) if kind != "other world" else 0.0 for v in views]
-        results.append(found.assign(kind=kind, dial=dial, bits=np.mean(bits), ceiling=ceiling))
+        results.append(agreement_scores.assign(kind=kind, dial=dial, bits=np.mean(bits), ceiling=ceiling))
     frame = pd.concat(results, ignore_index=True)
     summary = scores.summarise(frame, ["kind", "dial", "bits", "metric"], ("score", "ceiling", "null_mean"))
     return {"scores": frame, "summary": summary}

@@ -60,21 +60,23 @@ def capacity(
         k = world.pmi.ravel()
         fit = np.array([np.corrcoef((e @ e.T).ravel(), k)[0, 1] for e in f]).reshape(2, seeds).mean(axis=0)
         excess = trained.losses.reshape(2, seeds).mean(axis=0) - floor
-        found = scores.agreement(f[:seeds], f[seeds:])
+        agreement = scores.agreement(f[:seeds], f[seeds:])
         results.append(
-            found.assign(sweep=sweep, size=size, correlation=fit[found.seed], excess_loss=excess[found.seed])
+            agreement.assign(
+                sweep=sweep, size=size, correlation=fit[agreement.seed], excess_loss=excess[agreement.seed]
+            )
         )
     frame = pd.concat(results, ignore_index=True)
     summary = scores.summarise(frame, ["sweep", "size", "metric"], ("score", "correlation", "excess_loss", "null_mean"))
-    found = representability(world)
+    representation = representability(world)
     about = pd.DataFrame(
         [
             {
                 "world": world.name,
                 "events": n,
-                "rank": found.rank,
+                "rank": representation.rank,
                 "offset": objective.offset,
-                "offset_needed": found.offset,
+                "offset_needed": representation.offset,
             }
         ]
     )

@@ -71,9 +71,11 @@ def colour(
     """
     from skimage.color import rgb2lab
 
-    found = palette(tiles(_pictures(pictures), side), pairs=pairs, radius=radius, levels=levels, least=least, seed=seed)
-    pmi = found.pmi(smoothing)
-    shapes = [("pictures", found.rgb, None, pmi.max() - pmi)]
+    colours = palette(
+        tiles(_pictures(pictures), side), pairs=pairs, radius=radius, levels=levels, least=least, seed=seed
+    )
+    pmi = colours.pmi(smoothing)
+    shapes = [("pictures", colours.rgb, None, pmi.max() - pmi)]
     specs = _text_models(models)
     if specs:
         from platorep.theory.colour_words import WORDS, named_colours, word_features
@@ -83,8 +85,8 @@ def colour(
             shapes.append(
                 (spec.name, named_colours(), WORDS, np.linalg.norm(features[:, None] - features[None], axis=-1))
             )
-    labs = rgb2lab(found.rgb[None])[0]
-    points = [_points("CIELAB", found.rgb, None, labs, labs)]
+    labs = rgb2lab(colours.rgb[None])[0]
+    points = [_points("CIELAB", colours.rgb, None, labs, labs)]
     numbers = []
     for name, rgb, words, dissimilarity in shapes:
         lab = rgb2lab(rgb[None])[0]

@@ -50,14 +50,14 @@ def sample_pictures() -> list[np.ndarray]:
     import skimage.data
     from sklearn.datasets import load_sample_image
 
-    found = []
+    images = []
     for name in SAMPLES:
         if "." in name:
-            found.append(load_sample_image(name))
+            images.append(load_sample_image(name))
         else:
             picture = getattr(skimage.data, name)()
-            found.append(picture[0] if isinstance(picture, tuple) else picture)
-    return [np.asarray(picture[..., :3], dtype=np.uint8) for picture in found]
+            images.append(picture[0] if isinstance(picture, tuple) else picture)
+    return [np.asarray(picture[..., :3], dtype=np.uint8) for picture in images]
 
 
 def folder_pictures(folder: Path) -> list[np.ndarray]:
@@ -69,14 +69,14 @@ def folder_pictures(folder: Path) -> list[np.ndarray]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
     if not paths:
         raise DataError(f"no pictures ({', '.join(EXTENSIONS)}) in {folder}.")
-    found = []
+    images = []
     for path in paths:
         try:
             with Image.open(path) as picture:
-                found.append(np.asarray(picture.convert("RGB")))
+                images.append(np.asarray(picture.convert("RGB")))
         except OSError as error:
             raise DataError(f"picture {path} cannot be read: {error}. Remove it, or convert it to PNG.") from error
-    return found
+    return images
 
 
 def tiles(pictures: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
@@ -85,11 +85,11 @@ def tiles(pictures: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
     A window of a few pixels has to span things, not the grain of one surface: in a large photograph pixels 4 apart have
     the same colour. Pictures no larger than `side` are taken as they are.
     """
-    found = []
+    images = []
     for picture in pictures:
         height, width = picture.shape[:2]
         if max(height, width) <= side:
-            found.append(picture)
+            images.append(picture)
             continue
         edge = min(height, width)
         top, left = (height - edge) // 2, (width - edge) // 2
@@ -98,8 +98,8 @@ def tiles(pictures: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
             half = edge // 2
             boxes += [(x, y, x + half, y + half) for x in (0, width - half) for y in (0, height - half)]
         image = Image.fromarray(picture)
-        found += [np.asarray(image.resize((side, side), Image.Resampling.BOX, box=box)) for box in boxes]
-    return found
+        images += [np.asarray(image.resize((side, side), Image.Resampling.BOX, box=box)) for box in boxes]
+    return images
 
 
 def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: int, least: int, seed: int) -> Palette:

@@ -136,5 +136,5 @@ def _detection(world: World, objective: Objective, seeds: int, steps: int, symbo
     for kind, count in zip(("lossy", "lossier"), symbols, strict=True):
         pairs[f"{kind}: {count} symbols"] = (same, [observations.lossy(n, count, 200 + s) for s in runs])
     x = learn(same, [observations.bijection(n, 100 + s) for s in runs], 1000)
-    found = [scores.agreement(x, learn(seen, views, 2000)).assign(pair=pair) for pair, (seen, views) in pairs.items()]
-    return pd.concat(found, ignore_index=True)
+    tables = [scores.agreement(x, learn(seen, views, 2000)).assign(pair=pair) for pair, (seen, views) in pairs.items()]
+    return pd.concat(tables, ignore_index=True)

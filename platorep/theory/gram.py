@@ -84,20 +84,22 @@ def gram(
 
 def world_table(world: World) -> pd.DataFrame:
     """One row: the world, its spread and what representability says of it."""
-    found = representability(world)
+    representation = representability(world)
     row: dict[str, Any] = {
         "world": world.name,
         "events": world.n,
         "spread": world.spread,
-        "representable": found.representable,
+        "representable": representation.representable,
     }
     row |= {
-        "offset_needed": found.offset,
-        "p_pos_needed": found.p_pos,
-        "rank": found.rank,
-        "smallest_eigenvalue": found.smallest_eigenvalue,
+        "offset_needed": representation.offset,
+        "p_pos_needed": representation.p_pos,
+        "rank": representation.rank,
+        "smallest_eigenvalue": representation.smallest_eigenvalue,
     }
-    return pd.DataFrame([row | {"sufficient": found.sufficient, "sufficient_offset": found.sufficient_offset}])
+    return pd.DataFrame(
+        [row | {"sufficient": representation.sufficient, "sufficient_offset": representation.sufficient_offset}]
+    )
 
 
 def _objectives(p_pos: float) -> Iterator[tuple[str, Objective]]:

@@ -88,16 +88,16 @@ def instruments(
             if cell.varied == "signal":
                 for name, span in _intervals(cell, x, y):
                     spans.setdefault(name, []).append(span)
-        shares = {(name, "relabelling"): float(np.mean(found)) for name, found in largest.items()}
+        shares = {(name, "relabelling"): float(np.mean(values)) for name, values in largest.items()}
         shares |= {
-            (name, "moments"): float((skewed_p(*np.array(found).T) < LEVEL).mean()) for name, found in moments.items()
+            (name, "moments"): float((skewed_p(*np.array(values).T) < LEVEL).mean()) for name, values in moments.items()
         }
         for (metric, test), share in shares.items():
             error = (share * (1 - share) / repetitions) ** 0.5
             row = {"metric": metric, "test": test, **cell._asdict(), "repetitions": repetitions, "rejected": share}
             tests.append(row | {"standard_error": error})
-        for name, found in spans.items():
-            estimates, lows, highs = np.array(found).T
+        for name, values in spans.items():
+            estimates, lows, highs = np.array(values).T
             truth = estimates.mean()
             row = {"interval": name, **cell._asdict(), "repetitions": repetitions, "truth": truth}
             coverage.append(
@@ -133,12 +133,12 @@ def _cells(
 
 def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
     """Every metric with the cell's k; where k varies, those that have one."""
-    found = []
+    metrics = []
     for name in METRICS:
         parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if build(name).neighbourhood else {}
         if cell.varied != "k" or parameters:
-            found.append((name, build(name, **parameters)))
-    return found
+            metrics.append((name, build(name, **parameters)))
+    return metrics
 
 
 def _verdicts(
@@ -164,7 +164,7 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     a, b = Geometry(x), Geometry(y)
     first, second = a.neighbours(cell.k + 1), b.neighbours(cell.k + 1)
     terms = overlap_terms(first, second, cell.k)
-    found = {
+    intervals = {
         "mutual_knn, query_bootstrap": query_bootstrap(terms, resamples=400),
         "mutual_knn, linearised": linearised(terms),
         "mutual_knn, jackknife": jackknife(terms.score, mutual_knn_leave_out(first, second, cell.k)),
@@ -172,10 +172,10 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     metric = build("cka")
     left, right = metric.prepare(a), metric.prepare(b)
     parts = blocks(cell.n, min(64, cell.n))
-    found["cka, jackknife"] = jackknife(
+    intervals["cka, jackknife"] = jackknife(
         metric.score(left, right), metric.leave_block_out([left], [right], parts)[:, 0, 0].numpy()
     )
-    for name, interval in found.items():
+    for name, interval in intervals.items():
         yield name, (interval.estimate, interval.low, interval.high)
 
 

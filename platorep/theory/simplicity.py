@@ -72,13 +72,15 @@ def simplicity(
             )
             if goal is None:
                 goal = solved.errors
-            found = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
+            agreement_scores = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
             both = {
-                name: getattr(solved, name).reshape(2, seeds).mean(axis=0)[found.seed]
+                name: getattr(solved, name).reshape(2, seeds).mean(axis=0)[agreement_scores.seed]
                 for name in ("errors", "norms", "steps")
             }
             results.append(
-                found.assign(tasks=count, arm=arm, error=both["errors"], norm=both["norms"], steps=both["steps"])
+                agreement_scores.assign(
+                    tasks=count, arm=arm, error=both["errors"], norm=both["norms"], steps=both["steps"]
+                )
             )
     frame = pd.concat(results, ignore_index=True)
     plain = frame[frame.arm == "large"].set_index(["tasks", "metric", "seed"]).score

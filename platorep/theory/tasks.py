@@ -60,8 +60,10 @@ def tasks(
             )
             solved = solve(codes, drawn, encoder, schedule, [900 + s for s in range(2 * seeds)], penalty=penalty)
             error = solved.errors.reshape(2, seeds).mean(axis=0)
-            found = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
-            results.append(found.assign(condition=condition, tasks=count, error=error[found.seed]))
+            agreement_scores = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
+            results.append(
+                agreement_scores.assign(condition=condition, tasks=count, error=error[agreement_scores.seed])
+            )
     frame = pd.concat(results, ignore_index=True)
     return {
         "scores": frame,
