@@ -59,8 +59,8 @@ def score(
         y: features of the same samples in the same order, shape (n, d_y).
         metric: a name or an id such as "cka(hsic=biased)"; `platorep ls metrics` lists them.
         clip: rule of the clamp at a quantile of |features|, on each side: "none", "exact" or "approximate".
-        quantile: of the clamp.
-        params: of the metric, such as k=10.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
+        params: parameters of the metric, such as k=10.
 
     Returns:
         The score, in the metric's bounds. What it means against chance: `compare` gives null moments beside it.
@@ -104,11 +104,11 @@ def score_layers(
     Args:
         xs: layers of one model, shape (n, d_layer) each.
         ys: layers of the other, for the same samples.
-        metric: as in `score`.
-        clip: as in `score`; with a clamp, one threshold over all layers of a model.
-        quantile: of the clamp.
-        device: where products are made.
-        params: of the metric.
+        metric: metric, its name or its id, as in `score`.
+        clip: clamping rule, as in `score`; with a clamp, one threshold over all layers of a model.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
+        device: torch device on which inner products are computed.
+        params: parameters of the metric, such as k=10.
 
     Returns:
         Shape (len(xs), len(ys)), float64; NaN where the metric is undefined for a layer, which a warning names.
@@ -133,10 +133,10 @@ def compare(
     Args:
         models: name -> one array (n, d), or a list of layers; all for the same samples in the same order.
         metrics: one or several names, ids or metrics.
-        clip: as in `score`; with a clamp, one threshold over all layers of a model.
-        quantile: of the clamp.
+        clip: clamping rule, as in `score`; with a clamp, one threshold over all layers of a model.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
         concatenation: whether the concatenation of all layers of a model takes part, as layer -1.
-        device: where products are made.
+        device: torch device on which inner products are computed.
 
     Returns:
         `table.frame` has a row per layer pair; `table.best()` the best of each pair of models, `table.matrix()` the
@@ -173,17 +173,17 @@ def significance(
     """One score of every pair of different models, with the null that knows how its layers were chosen.
 
     Args:
-        models: as in `compare`.
-        metrics: as in `compare`.
+        models: mapping from name to array or list of layers, as in `compare`.
+        metrics: one or several metrics, as in `compare`.
         select: "max" over all layer pairs and concatenations; "heldout", chosen on one half of the samples and scored
             on the other; "last"; "depth:0.5".
         permutations: relabellings of the samples, shared by all pairs of models and metrics; p is at least
             1 / (permutations + 1).
-        seed: of the relabellings and halves.
+        seed: seed of the relabellings and of the halves.
         strata: one label for each sample: relabel within labels only, and so test what goes beyond them.
-        clip: as in `score`.
-        quantile: of the clamp.
-        device: where products are made.
+        clip: clamping rule, as in `score`.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
+        device: torch device on which inner products are computed.
 
     Returns:
         `table.frame` has a row for each pair of models and metric: layers, score, 95 % interval, mean and central 95 %

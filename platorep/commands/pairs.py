@@ -36,7 +36,7 @@ def with_pairs_at_hand(experiment: Experiment, *, fetching: bool) -> Experiment:
     """The experiment with the dataset that this run takes: the one asked for, or the one that stands in for it.
 
     Args:
-        experiment: as configured.
+        experiment: experiment as configured.
         fetching: whether the command may fetch pairs; the others take what these have stored.
     """
     if experiment.dataset.instead is None:

@@ -86,7 +86,8 @@ def export(store: FeatureStore, pattern: str, out: Path) -> Path:
     matches = store.find(pattern)
     if len(matches) > 1:
         raise StoreError(
-            f"{len(matches)} extractions match {pattern!r}: {', '.join(match.path.name for match in matches)}. Name one."
+            f"{len(matches)} extractions match {pattern!r}: "
+            f"{', '.join(match.path.name for match in matches)}. Name one."
         )
     if out.suffix not in (".safetensors", ".npz"):
         raise StoreError(f"{out}: expected a name that ends in .safetensors or .npz.")

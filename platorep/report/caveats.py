@@ -1,4 +1,4 @@
-"""What a reader must know before believing a score: found in the tables and the stored features, never guessed."""
+"""Facts that a reader must know before believing a score, from the tables and the stored features."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ FEW = 500
 DENSE_K = 0.1
 """k/n above which neighbours are no longer near, and chance alone reaches the scores of small effects."""
 HUB = 0.1
-"""Share of all samples that count a hub among their neighbours, from which a layer is named."""
+"""Share of all samples that have one sample as a neighbour, from which a layer is reported."""
 HUB_LIFT = 5
 """A hub has at least this many times k neighbours."""
 ORPHANS = 1 / 3
-"""Share of samples that are nobody's neighbour, from which a layer is named."""
+"""Share of samples that are nobody's neighbour, from which a layer is reported."""
 TIES = 0.01
-"""Share of samples whose last neighbour is as near as the next, from which a layer is named."""
+"""Share of samples whose last neighbour is as near as the next, from which a layer is reported."""
 CLAMPED = 0.5
-"""Share of a layer's values at the clamp, from which it is named: little but signs is left of it."""
+"""Share of a layer's values at the clamp, from which it is reported: little but signs is left."""
 LEVEL = 0.05
-"""Corrected p from which a pair is said not to differ from chance."""
+"""Corrected p from which a pair does not differ from chance."""
 
 
 @dataclass(frozen=True)
 class Caveat:
-    """One thing to know: `grave` when it can change what a score means. `items` are its cases."""
+    """One warning with its cases (`items`). It is `grave` if it can change the meaning of a score."""
 
     title: str
     text: str
@@ -41,7 +41,7 @@ class Caveat:
 
 
 def caveats(run: Run, anatomies: Mapping[str, Anatomy]) -> list[Caveat]:
-    """All that apply, the grave ones first."""
+    """All warnings that apply, the grave ones first."""
     warnings = [*_samples(run), *_tests(run), *_trends(run), *_layers(anatomies), *_models(run), *_provenance(run)]
     return sorted(warnings, key=lambda caveat: not caveat.grave)
 

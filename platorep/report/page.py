@@ -45,8 +45,8 @@ def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None
 
     Args:
         run: what the page shows.
-        path: the HTML file.
-        progress: told of models whose layers were read.
+        path: HTML file to write.
+        progress: called with (done, total, name) as layers are read.
 
     Raises:
         StoreError: nothing was scored.

@@ -45,7 +45,7 @@ def with_facts(table: AlignmentTable, models: Iterable[ModelSpec], **variant: fl
 
     Args:
         table: scores of these models; rows of other models keep what they have.
-        models: of both sides.
+        models: models of both sides.
         variant: what sets the dataset's variant apart: words, shuffle_share, shuffle_seed.
     """
     specs = {spec.name: spec for spec in models}

@@ -1,4 +1,4 @@
-"""Which layers speak for a pair of models: the one place that turns a protocol into one score per pair.
+"""From a protocol to one score per pair of models: the only place where layers are chosen.
 
 Figures, the terminal table, the report and the comparison with published values all read `chosen`.
 """
@@ -75,7 +75,7 @@ def described(select: str) -> str:
 
 
 def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionTable | None = None) -> pd.DataFrame:
-    """One row per pair of models, metric and variant of the data: the layers that the protocol chooses, and their score.
+    """One row per pair of models, metric and variant of the data: the chosen layers and their score.
 
     The scores of the selection table come first: it has what was tested. Pairs that it lacks are chosen from the
     alignment table, except under "heldout", whose scores belong to halves of the samples.

@@ -1,4 +1,4 @@
-"""What an experiment measured, as the numbers that can stand beside published ones: one row per (quantity, x, y)."""
+"""Measured quantities of an experiment, for comparison with published ones: one row per (quantity, x, y)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Quantity(NamedTuple):
     Attributes:
         quantity: what was measured.
         x: model or setting that it belongs to; empty for the whole experiment.
-        y: the other model.
-        value: the number.
+        y: the other model; empty where there is none.
+        value: measured value.
         low: lower end of its 95 % interval, NaN where there is none.
         high: upper end.
         p: p of a test that knows families, NaN where there is none.
@@ -55,8 +55,8 @@ def measured(
     Args:
         figure: name of the figure; one without quantities gives no rows.
         chosen: one row per pair of models, as `protocols.chosen` gives them.
-        competence: of the models.
-        options: those of the figure.
+        competence: competence table of the models.
+        options: options of the figure.
     """
     rows = list(QUANTITIES[figure](chosen, competence, options)) if figure in QUANTITIES else []
     return pd.DataFrame(rows, columns=list(Quantity._fields))

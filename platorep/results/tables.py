@@ -1,4 +1,4 @@
-"""Tidy tables of scores: alignment with one row per layer pair, competence a row per model and measure. Parquet, no pickle.
+"""Tidy tables of scores in parquet: alignment per layer pair, competence per model and measure.
 
 The tables hold everything that was computed; the best layer pair and the models' matrix are views of them.
 Timings are logged and not stored: the same inputs give the same bytes.
@@ -237,7 +237,7 @@ class _Table:
         """Writes one parquet file, atomically; the same table and facts give the same bytes.
 
         Args:
-            path: the file.
+            path: file to write.
             facts: kept with the table, and given back by `read`: what it was made from.
         """
         write_parquet(path, pa.Table.from_pandas(self.frame, preserve_index=False), facts)
@@ -269,7 +269,8 @@ class AlignmentTable(_Table):
             if len(keys_of_name) > 1:
                 raise StoreError(
                     f"there are scores of {len(keys_of_name)} models named {name} "
-                    f"(keys {', '.join(sorted(keys_of_name))}), and its features are not stored. Run `platorep extract` with the settings that are meant."
+                    f"(keys {', '.join(sorted(keys_of_name))}), and its features are not stored. "
+                    "Run `platorep extract` with the settings that are meant."
                 )
         return AlignmentTable(rows.reset_index(drop=True))
 
@@ -277,7 +278,7 @@ class AlignmentTable(_Table):
         """The row with the highest score of every pair of models, metric and variant of the data: the paper's choice.
 
         The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last.
-        Layers that are left out are never chosen; a pair of models of which none is left has no row. The maximum over
+        Layers that are left out are never chosen; a pair of models without any layer left has no row. The maximum over
         layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
         """
         by = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
@@ -333,7 +334,7 @@ class GalleryTable(_Table):
 
 @dataclass(frozen=True)
 class CompetenceTable(_Table):
-    """How good a model is at something that is not alignment: one row per (model, measure)."""
+    """Competence of models: one row per (model, measure)."""
 
     columns = COMPETENCE_COLUMNS
 

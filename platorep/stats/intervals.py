@@ -103,7 +103,7 @@ def query_bootstrap(
         minus: a second score with the same k on the same samples; the interval is for the difference.
         level: nominal coverage.
         resamples: bootstrap draws.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Coverage measured, nominal 95 %: of the mean over fresh queries in the same gallery 92 to 94 %; of the score of a
     fresh draw of all samples 88 to 93 %: use `linearised` for that.
@@ -136,8 +136,8 @@ def linearised(terms: OverlapTerms, minus: OverlapTerms | None = None, *, level:
     The score is treated as the U-statistic of degree two that `overlap_terms` gives: sample j has the influence
     phi_j = sum_i (h_ij + h_ji) / k, and var = sum_j (phi_j - mean)^2 / (n (n - 1)) - sum_(i<j) (h_ij + h_ji)^2 /
     (n k)^2. The second sum removes what the first counts twice (Efron and Stein 1981). Without it, as with the
-    jackknife, the interval is about 1.4 times too wide, because with few neighbours the pairs' own noise is as large as the
-    samples'. The interval is estimate ± t(n - 1) standard error.
+    jackknife, the interval is about 1.4 times too wide, because with few neighbours the pairs' own noise is as large as
+    the samples'. The interval is estimate ± t(n - 1) standard error.
 
     Coverage measured, nominal 95 %: 93.5 to 96.5 % at n = 256 and 512, 91 to 94 % at n = 100; of a paired difference 94
     to 96 %.

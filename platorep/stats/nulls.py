@@ -116,7 +116,7 @@ def max_null(
         pairs: (x model, y model); a model may appear on both sides.
         permutations: number K of relabellings; p cannot fall below 1/(K + 1), and a Bonferroni-like correction of P
             pairs needs K >= 20 P.
-        seed: of the relabellings.
+        seed: seed of the relabellings.
         strata: labels to permute within; see `Permutations.draw`.
 
     Returns:
@@ -181,7 +181,7 @@ def max_null_prepared(
         layers: `metric.prepare` of each layer, by model name; the concatenation is one more layer.
         pairs: (x model, y model).
         permutations: number K of relabellings.
-        seed: of the relabellings.
+        seed: seed of the relabellings.
         strata: labels to permute within; see `Permutations.draw`.
 
     Returns:

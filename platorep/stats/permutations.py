@@ -53,7 +53,7 @@ class Permutations:
         Args:
             n: number of samples, at least 2.
             count: number of permutations K, at least 1. To reject at level alpha, K must be at least 1/alpha - 1.
-            seed: of the generator.
+            seed: seed of the generator.
             strata: one label per sample, of any type; samples are exchanged only with samples of the same label.
 
         Raises:

@@ -28,7 +28,7 @@ def nearest_layer(depths: np.ndarray | Sequence[float], depth: float) -> int:
 
     Args:
         depths: of the layers to choose from, increasing.
-        depth: in [0, 1].
+        depth: relative depth in [0, 1].
 
     Raises:
         SpecError: depth outside [0, 1].

@@ -108,7 +108,7 @@ def trend(
         permutations: number of relabellings sampled where there are too many to count.
         resamples: bootstrap draws of families.
         level: nominal coverage of the interval; see `_family_interval`.
-        seed: of both.
+        seed: seed of the permutations and of the bootstrap.
 
     Raises:
         DataError: lengths that differ, fewer than 3 models, values that are not finite, constant x or y, missing

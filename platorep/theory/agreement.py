@@ -15,7 +15,7 @@ from platorep.theory.worlds import World
 
 
 class Condition(NamedTuple):
-    """What modality y is: a name, the dial, and its observation for a seed."""
+    """A view for modality y: its name, the value of its dial, and its observation for a seed."""
 
     kind: str
     dial: float
@@ -40,12 +40,12 @@ def agreement(
     relabelled at random for y: same spectrum, nothing shared.
 
     Args:
-        world: the events.
+        world: world whose events are observed.
         seeds: repetitions; each has bijections, codes, merges, noise and weights of its own.
         p_pos: share of positives.
         dim: embedding dimension.
         width: hidden units of the networks.
-        steps: of Adam; the rendered modalities, whose codes are far from orthogonal, take three times as many.
+        steps: number of Adam steps; the rendered modalities, whose codes are far from orthogonal, take three times as many.
         symbols: numbers of symbols of the lossy views.
         noise: probabilities of a random symbol in the noisy views.
 

@@ -40,7 +40,7 @@ def colour(
 
     Stated by the paper: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional
     scaling with 1,000 starts, reflection allowed, the templates, four layers. Not stated, and our defaults: 32-pixel
-    thumbnails (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts a pair,
+    thumbnails (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts per pair,
     metric scaling, 100 starts.
 
     Args:
@@ -53,14 +53,14 @@ def colour(
         side: thumbnails' side in pixels.
         levels: cells along each colour axis.
         least: pairs that a colour must occur in.
-        smoothing: pseudo-counts a pair of colours, spread in proportion to P(a) P(b).
+        smoothing: pseudo-counts per pair of colours, spread in proportion to P(a) P(b).
         metric: metric scaling, or non-metric.
         restarts: random starts of the scaling, of which the best is kept.
         layers: last layers of a text model that are concatenated.
         k: neighbours of mutual k-NN.
         chroma: CIELAB chroma above which a colour has a hue.
-        permutations: of every p-value.
-        seed: of everything drawn.
+        permutations: number of permutations for each p-value.
+        seed: seed of all random draws.
 
     Returns:
         points: panel, colour, its sRGB, its CIELAB (l, a, b), and its place x, y, z after alignment to CIELAB (in L, a,

@@ -107,11 +107,11 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
 
     Args:
         pictures: uint8 RGB; each is drawn with the probability of its share of all pixels.
-        pairs: to draw.
+        pairs: number of pairs to draw.
         radius: largest Euclidean distance of the two pixels; at least 1. A pixel is never paired with itself.
         levels: cells of the grid along each of R, G and B.
         least: pairs that a colour must occur in to be kept.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         DataError: pictures too small for the radius, or fewer than 8 colours left.

@@ -38,7 +38,7 @@ def word_features(spec: ModelSpec, words: Sequence[str] = WORDS, *, layers: int 
 
     Args:
         spec: a text model of a suite; a model of fewer layers gives all that it has.
-        words: the colour words.
+        words: colour words to embed.
         layers: 4 in the paper (RoBERTa).
     """
     device = torch.device("cpu")

@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 class Experiment(NamedTuple):
-    """Where an experiment lives.
+    """An experiment and its default world.
 
     Attributes:
-        summary: one line for listings.
-        world: the world that it runs on unless another is named; None where it makes its own.
+        summary: one line for `platorep ls`.
+        world: the world that it runs on unless another is named; None for an experiment that builds its own.
     """
 
     summary: str
@@ -61,7 +61,7 @@ def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = Non
 
     Args:
         experiment: one of `known()`.
-        out_dir: folder that gets one folder an experiment.
+        out_dir: folder that gets one folder per experiment.
         world: name and parameters of a world, {"name": "grid", "side": 8}; the experiment's own by default.
         options: keyword arguments of the experiment's function.
 
@@ -81,7 +81,7 @@ def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = Non
         if option not in allowed:
             raise unknown_name(f"option of experiment {experiment}", option, allowed)
     if entry.world is None and world:
-        raise SpecError(f"experiment {experiment!r} makes its own worlds; it takes no world (got {dict(world)}).")
+        raise SpecError(f"experiment {experiment!r} builds its own worlds; it takes no world (got {dict(world)}).")
     with _one_thread():
         if entry.world is None:
             tables = function(**options)

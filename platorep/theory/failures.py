@@ -28,7 +28,7 @@ def failures(
         world: one that is not representable.
         seeds: repetitions of the second and third part.
         p_pos: share of positives.
-        steps: of Adam.
+        steps: number of Adam steps.
         symbols: numbers of symbols of a lossy and of a lossier modality.
         structured: name of the world of the second and third part.
 

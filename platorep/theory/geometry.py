@@ -24,7 +24,7 @@ def scale(dissimilarity: np.ndarray, *, restarts: int, seed: int, metric: bool =
     Args:
         dissimilarity: symmetric, non-negative, shape (n, n); the diagonal is not used.
         restarts: number of starts; the paper used 1,000.
-        seed: of the starts.
+        seed: seed of the random starts.
         metric: distances fit the dissimilarities themselves, or (False) only their order.
     """
     d = np.array(dissimilarity, dtype=float)
@@ -100,8 +100,8 @@ def hue_order(
         points: shape (n, 3).
         lab: CIELAB of the same colours, shape (n, 3).
         chroma: least chroma that has a hue.
-        permutations: of the null.
-        seed: of the permutations.
+        permutations: number of permutations for the null.
+        seed: seed of the permutations.
 
     Returns:
         The statistic, its one-sided p-value, and the number m of colours with a hue.

@@ -24,11 +24,11 @@ def gram(
     infonce at temperature 1/2 and with 16 sampled negatives, and two contrasts: sgns and prediction.
 
     Args:
-        world: the events.
+        world: world whose events are observed.
         p_pos: share of positives of nce; the offset is predicted to be log(p_pos / (1 - p_pos)).
         dim: embedding dimension.
         width: hidden units of the network.
-        steps: of Adam.
+        steps: number of Adam steps.
         seed: of bijections, codes and weights.
 
     Returns:

@@ -59,10 +59,10 @@ def instruments(
         seed: of the draws; a cell's draws do not depend on the others.
 
     Returns:
-        summary: a row per metric and test, a column per signal at the base cell: the share rejected, so the size at signal
-            0 and the power above it.
-        tests: the same and the other cells, one per row: metric, test (moments: the one-sided p-value that `align` gives,
-            from the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell),
+        summary: one row per metric and test, one column per signal, at the base cell: the share rejected, which is the
+            size at signal 0 and the power above it.
+        tests: one row per metric, test and cell: metric, test (moments: the one-sided p-value that `align` gives, from
+            the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell),
             the cell, repetitions, rejected share with its binomial standard error.
         coverage: of nominal 95 % intervals, whose truth is the mean score over fresh pairs of the same cell.
     """

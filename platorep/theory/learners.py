@@ -65,7 +65,7 @@ class Encoder:
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What is minimised; g(a, b) = <f(a), f(b)> except for the two contrasts.
+    """The loss to minimise. g(a, b) = <f(a), f(b)> except for sgns and prediction.
 
     nce: p_pos E_{P_coor}[-log s(g)] + (1 - p_pos) E_{PxP}[-log s(-g)], s the logistic function (paper, Eq. 20). Optimum
         g = K_PMI + log(p_pos / (1 - p_pos)).
@@ -82,7 +82,7 @@ class Objective:
         temperature: t (infonce).
         negatives: None for exact expectations, or the number of negatives drawn anew for each of `batch` pairs per step
             (nce, sgns: the negatives' total weight is still 1 - p_pos).
-        batch: pairs drawn a step when negatives are sampled.
+        batch: pairs drawn per step when negatives are sampled.
     """
 
     loss: Literal["nce", "infonce", "sgns", "prediction"] = "nce"
@@ -130,7 +130,7 @@ class Objective:
         return (marginal * partition).sum(-1) - (joint * g).sum((-1, -2))
 
     def sampled(self, g: torch.Tensor, joint: torch.Tensor, negatives: int, generator: torch.Generator) -> torch.Tensor:
-        """The loss on `batch` drawn pairs with so many negatives each, shape (seeds,)."""
+        """The loss on `batch` drawn pairs with `negatives` negatives each, shape (seeds,)."""
         seeds, n, _ = g.shape
         pairs = torch.multinomial(joint.reshape(seeds, n * n), self.batch, replacement=True, generator=generator)
         others = torch.multinomial(joint.sum(-1), self.batch * negatives, replacement=True, generator=generator)
@@ -165,7 +165,7 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training leaves.
+    """The result of training.
 
     Attributes:
         embeddings: shape (seeds, symbols, dim) float64.
@@ -188,15 +188,15 @@ def train(
     schedule: Schedule,
     seeds: Sequence[int],
 ) -> Trained:
-    """Trains one encoder a seed.
+    """Trains one encoder per seed.
 
     Args:
         joints: P_coor over symbols for each seed, shape (seeds, n, n).
         codes: each seed's codes, shape (seeds, n, code width); a tabular encoder does not look at them.
-        encoder: its architecture.
-        objective: what is minimised.
-        schedule: how.
-        seeds: of the initial weights and of what is drawn.
+        encoder: architecture of the encoder.
+        objective: loss to minimise.
+        schedule: number of steps and learning rate.
+        seeds: seeds of the initial weights and of all random draws.
 
     Returns:
         The trained embeddings. Deterministic on a CPU for given seeds. Cost steps x seeds x n^2 dim.

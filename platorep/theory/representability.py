@@ -55,7 +55,7 @@ def representability(world: World, tolerance: float = 1e-9) -> Representability:
     semidefinite iff M is, b lies in the range of M, and C >= (b^T M^+ b - u^T K u) / n (Schur complement).
 
     Args:
-        world: the world.
+        world: world to examine.
         tolerance: eigenvalues below tolerance x the largest count as zero.
     """
     k, n = world.pmi, world.n

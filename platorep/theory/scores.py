@@ -58,7 +58,7 @@ def present(embeddings: np.ndarray, symbols: np.ndarray, seed: int) -> np.ndarra
     Args:
         embeddings: shape (symbols, d).
         symbols: the symbol of each event, shape (n,).
-        seed: of the jitter.
+        seed: seed of the jitter.
     """
     shown = embeddings[symbols]
     if len(np.unique(symbols)) == len(symbols):

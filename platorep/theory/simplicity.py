@@ -39,7 +39,7 @@ def simplicity(
         width: hidden units.
         penalty: weight decay of the arms that have it.
         inits: large and small scale of the initial weights, as multiples of 1/sqrt(fan in).
-        steps: of Adam at most.
+        steps: maximum number of Adam steps.
 
     Returns:
         scores: tasks, arm, metric, seed, score, error, norm (squared, of all weights), steps taken.

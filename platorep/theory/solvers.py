@@ -58,7 +58,7 @@ def solve(
         targets: shape (seeds, symbols, tasks).
         encoder: its initial scale holds for the heads too.
         schedule: Adam, full batch.
-        seeds: of the initial weights.
+        seeds: seeds of the initial weights.
         penalty: weight decay, as a term of the loss.
         stop_at: error for each seed at which its state is taken; seeds that do not reach it give their last state.
 

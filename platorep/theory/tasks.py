@@ -34,7 +34,7 @@ def tasks(
         dim: embedding dimension.
         width: hidden units.
         penalty: weight decay, the same for all.
-        steps: of Adam.
+        steps: number of Adam steps.
 
     Returns:
         scores: condition, tasks, metric, seed, score, error (mean square error of the two networks; targets have mean

@@ -165,7 +165,7 @@ def windowed(transition: np.ndarray, window: int, name: str = "windowed") -> Wor
     Args:
         transition: T, shape (n, n), rows sum to 1, irreducible.
         window: w >= 1.
-        name: of the world.
+        name: name of the world.
 
     Raises:
         SpecError: window < 1, or rows that do not sum to 1.

@@ -21,7 +21,7 @@ TITLES = {
 
 @style.styled
 def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """A column per sweep. Above: agreement of the modalities. Below: correlation of each with K_PMI. The rank is marked.
+    """One column per sweep: agreement of the modalities above, correlation with K_PMI below. The rank is marked.
 
     Args:
         tables: those of `platorep.theory.capacity.capacity`.
