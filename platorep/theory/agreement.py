@@ -45,7 +45,8 @@ def agreement(
         p_pos: share of positives.
         dim: embedding dimension.
         width: hidden units of the networks.
-        steps: number of Adam steps; the rendered modalities, whose codes are far from orthogonal, take three times as many.
+        steps: number of Adam steps. Rendered modalities take three times as many, because their codes are far from
+            orthogonal.
         symbols: numbers of symbols of the lossy views.
         noise: probabilities of a random symbol in the noisy views.
 

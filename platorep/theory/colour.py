@@ -40,8 +40,8 @@ def colour(
 
     Stated by the paper: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional
     scaling with 1,000 starts, reflection allowed, the templates, four layers. Not stated, and our defaults: 32-pixel
-    thumbnails (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts per pair,
-    metric scaling, 100 starts.
+    thumbnails (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts per
+    pair, metric scaling, 100 starts.
 
     Args:
         pictures: "samples" (photographs inside scikit-image and scikit-learn), a folder, or the fields of a
