@@ -29,10 +29,10 @@ from platorep.models.examining import ModelFacts, examine_model, timm_patches
 
 
 HUB_SECONDS = 5.0
-"""How long to wait for the Hub before it counts as not reachable."""
+"""Seconds after which the Hub counts as not reachable."""
 
 AT_ONCE = 8
-"""How many repositories the Hub is asked about at once."""
+"""Number of simultaneous requests to the Hub."""
 
 TOKENS_A_SAMPLE = {"language": 30, "vision": 257}
 """Assumed for the expected time: a caption's tokens, and the patches of a 224-pixel picture at 14 pixels with one class
@@ -46,7 +46,7 @@ BYTES_A_WEIGHT = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "8bit": 1.0, 
 
 @dataclass
 class Machine:
-    """What this machine is and has."""
+    """Hardware, software and connections of this machine."""
 
     device: str
     device_memory: int
@@ -66,7 +66,7 @@ class Machine:
 
 @dataclass
 class Model(ModelFacts):
-    """One model, and what it means on this machine: bytes in memory, whether they fit, seconds to extract."""
+    """One model on this machine: bytes in memory, whether they fit, and seconds to extract."""
 
     memory: int | None = None
     fits: bool | None = None
@@ -166,7 +166,7 @@ def hub_state() -> str:
 
 
 def examine_models(specs: Sequence[ModelSpec], n: int, machine: Machine) -> list[Model]:
-    """A row per model: where its weights come from, whether they can be had, how large, how long for n samples."""
+    """A row per model: source, availability and size of its weights, and the expected time for n samples."""
     throughput = _matrix_throughput(machine.device)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         look = partial(examine_model, reachable=machine.reachable)
@@ -248,7 +248,7 @@ def _matrix_throughput(device: str) -> float:
 
 
 def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine) -> list[str]:
-    """What follows from the tables: how much is to be fetched, what a token is needed for, what cannot be had."""
+    """Summary of the tables: size of the downloads, models that need a token, models that are not available."""
     missing = [row for row in models if row.found not in ("here", "stored") and row.weights_from != "none needed"]
     sizes = {(row.weights_from, row.revision): row.disk or 0 for row in missing}  # each checkpoint once
     stored = sum(row.found == "stored" for row in models)
@@ -269,7 +269,7 @@ def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine
 
 
 def notes(rows: Sequence[ModelFacts | DataFacts]) -> list[str]:
-    """The rows' notes, each once, behind the names of those that it is about."""
+    """The notes of the rows, each once, after the names of its rows."""
     about: dict[str, list[str]] = {}
     for row in rows:
         if row.note:

@@ -1,4 +1,4 @@
-"""One experiment, typed: what is run on what, how it is scored, with which resources, and where results lie."""
+"""The experiment: models, data, scoring, resources, and paths of the results, as one typed object."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 class Experiment:
     """Everything that a command needs, built once from the resolved configuration.
 
-    What is read from disk (features, pairs of models, tables) is read on first use and kept. A variant of the run comes
-    from `replace`, which starts with nothing read.
+    Features, pairs of models and tables are read from disk on first use and kept. `replace` gives a variant of the run
+    that has read nothing yet.
 
     Attributes:
         suite: name of the suite.
@@ -48,7 +48,7 @@ class Experiment:
         dataset: the pairs, as configured; its revision may be open.
         resources: how to compute.
         reading: how a model reads a sample: the fields of ExtractSpec beside model and dataset.
-        metric_options: parameters by metric name; a list stands for one metric a value.
+        metric_options: parameters by metric name; a list stands for one metric per value.
         protocol: how layers become one score.
         statistics: nulls and intervals.
         root: folder of all results.
@@ -64,7 +64,7 @@ class Experiment:
         world: name and parameters of the theory's world; empty for the experiment's own.
         overwrite: make again what is there.
         evict: remove downloaded weights after use.
-        words: the command line's, for the commands that the report prints.
+        words: overrides of the command line, for the commands that the report prints.
         configuration: the resolved configuration as JSON text, for the report.
         present: dataset and models as `extract` has just settled them; see `with_content`.
     """
@@ -114,7 +114,7 @@ class Experiment:
 
     @cached_property
     def label(self) -> str:
-        """`name` with a hash of what a result depends on, so that two configurations never write to one place.
+        """`name` with a hash of everything that a result depends on, so that configurations never overwrite each other.
 
         It covers models, data, how samples are read, metrics, protocol and statistics. Resources and what is drawn stay
         out.

@@ -29,7 +29,7 @@ def gallery(experiment: Experiment) -> Path | None:
     A table of one gallery has no figure.
 
     Returns:
-        The table's path, or None while shares of others are missing.
+        The table's path, or None while other shares are missing.
     """
     from platorep.align.gallery import score_galleries
     from platorep.figures.data import FigureData
@@ -92,7 +92,7 @@ def gallery_design(experiment: Experiment) -> Design:
 
 
 def table_path(experiment: Experiment) -> Path:
-    """The table's file: its name holds a hash of its parts' names, which hold hashes of all that determines them."""
+    """The table's file: its name contains a hash of the names of its parts, which contain hashes of their inputs."""
     from platorep.align.gallery_parts import part_path
 
     design, clip = gallery_design(experiment), experiment.clamp.id

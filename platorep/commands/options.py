@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass
 class Compute:
-    """How to compute, never what: nothing here is part of a key, and results do not depend on it."""
+    """How to compute. Nothing here is part of a key, and results do not depend on it."""
 
     device: str = "auto"  # auto | cpu | cuda | cuda:1
     threads: int | None = None  # CPU threads of torch; null leaves torch's choice
@@ -36,7 +36,7 @@ class Protocol:
 
 @dataclass
 class Statistics:
-    """Nulls and intervals beside the scores."""
+    """Nulls and intervals of the scores."""
 
     permutations: int = 200  # relabellings for the null of the chosen layers; 0 leaves the null out
     strata: str | None = None  # null | category | caption_length: relabel only within these groups

@@ -1,4 +1,4 @@
-"""`platorep reproduce`: one figure of the paper with what it needs, and measured beside published values."""
+"""`platorep reproduce`: one figure of the paper, its data, and a comparison with published values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reproduce(experiment: Experiment) -> Path:
 
     Raises:
         SpecError: a recipe without exactly one figure.
-        PlatorepError: models or tasks failed; what the others give is drawn before.
+        PlatorepError: models or tasks failed; the figure is drawn from the others first.
     """
     from platorep.figures.data import FigureData
 
@@ -77,8 +77,8 @@ def reproduce(experiment: Experiment) -> Path:
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
-    Variants change the captions only: their language features are made, and scored against the dataset's vision
-    features.
+    Variants change the captions only: their language features are extracted and scored against the dataset's
+    vision features.
     """
     recipe, failures = experiment.recipe, []
     tables: list[AlignmentTable] = []

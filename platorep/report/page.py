@@ -213,7 +213,7 @@ def changes(model: Any) -> str:
 
 
 def figure(name: str, path: Path) -> dict[str, Any]:
-    """A figure with its picture inlined, shown at twice the pixels that a screen needs."""
+    """A figure with its picture inlined, at twice the resolution of a screen."""
     with Image.open(path) as picture:
         width, height = (side // 2 for side in picture.size)
     png = base64.b64encode(path.read_bytes()).decode()
@@ -221,7 +221,7 @@ def figure(name: str, path: Path) -> dict[str, Any]:
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
-    """The commands that make the page again from nothing, with purpose each does."""
+    """The commands that reproduce the page from scratch, with the purpose of each."""
     arguments = shlex.join(run.words)
     steps = (
         ("extract", "features of every layer"),

@@ -62,7 +62,7 @@ def metric_label(metric: str) -> str:
 
 
 def find_metrics(available: Iterable[str], name: str, **parameters: str) -> list[str]:
-    """Ids of one metric whose parameters include those given, by growing k where there is one."""
+    """Ids of one metric whose parameters include the given ones, sorted by k."""
     ids = []
     for metric in available:
         its_name, its_parameters = metric_parameters(metric)
@@ -86,7 +86,7 @@ def setting(rows: pd.DataFrame) -> str:
 
 
 def capitalised(text: str) -> str:
-    """A text that begins a sentence."""
+    """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
@@ -110,7 +110,7 @@ def model_labels(models: Sequence[str], degraded: Mapping[str, Dose]) -> list[st
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Names without the words that all of them share: vit_small.mae, vit_base.mae give small, base."""
+    """Names without the words that they all share: vit_small.mae, vit_base.mae give small, base."""
     split = [re.findall(r"[^_\W]+(?:\.\d+)?", name) for name in names]
     shared = set.intersection(*map(set, split)) if len(names) > 1 else set()
     short = [" ".join(word for word in words if word not in shared) for words in split]

@@ -1,4 +1,4 @@
-"""A folder of results, read in one line: runs, scores, features, samples.
+"""Access to a folder of results: runs, scores, features, samples.
 
 outputs = platorep.load("outputs")
 outputs.runs                                     # a row per run, with its overrides
@@ -23,7 +23,7 @@ from platorep.results.views import metric_parameters
 
 
 class Outputs:
-    """The results under one root folder, as a run of the command line leaves them.
+    """The results under one root folder, as the command line writes them.
 
     Args:
         root: the folder, "outputs" unless a run said otherwise.
@@ -61,7 +61,7 @@ class Outputs:
         """The chosen layers' scores of every finished run, with nulls and intervals: columns of `SelectionTable`.
 
         Each run's overrides are columns of their own behind these (`protocol`, `metric.mutual_knn.k`, ...), empty where
-        a run did not say. Two runs with the same result give its rows once, with the overrides of the later one.
+        a run did not say. Two runs with the same result give its rows once, with the overrides of the later run.
 
         Args:
             metric: a metric's name or full id; all by default.

@@ -14,10 +14,10 @@ from platorep.stats.trends import Trend, trend
 
 @dataclass(frozen=True)
 class Rise:
-    """A trend over language models, and what to say of it.
+    """A trend over language models, and a sentence that describes it.
 
     Attributes:
-        trend: None where there are too few models or no order to correlate.
+        trend: the trend; None if there are too few models or nothing to correlate.
         sentence: correlation, family-aware p and number of families in words, or why there are none.
     """
 
@@ -30,7 +30,7 @@ def rise(pairs: pd.DataFrame, facts: pd.DataFrame, competence: pd.Series) -> Ris
 
     Alignment is averaged over the vision models of `pairs` first: scores of one language model are not independent.
     Versions of one model, such as those with noise on their weights, count as one family with it (`groups.lineages`).
-    Models with random weights are left out, because they are no step on a way to competence.
+    Models with random weights are left out, because they are not a level of competence.
 
     Args:
         pairs: rows of `views.cross_modal` under one metric on one dataset.

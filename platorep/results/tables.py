@@ -72,7 +72,7 @@ FACTS = {
 }
 """Facts of the models and of the data's variant, from their specs: what figures group and order by.
 
-They follow from specs and determine no score, so tables that were written without them are read all the same, and
+They follow from specs and determine no score. Tables that were written without them can still be read;
 `platorep.results.facts` fills them in.
 """
 
@@ -82,7 +82,7 @@ ADDED = {
     "x_tied": float("nan"), "y_tied": float("nan"), "x_left_out": "", "y_left_out": "",
     "scored_n": float("nan"), "scored_k": float("nan"), "note": "",
 }  # fmt: skip
-"""Columns that tables of earlier versions do not have, with what stands in them there."""
+"""Columns that tables of earlier versions lack, with their values for such tables."""
 
 SELECTION_COLUMNS = {
     "dataset": "string",
@@ -102,7 +102,7 @@ SELECTION_COLUMNS = {
     "low": "float64",  # 95 % interval for another draw of all samples, layers as chosen; NaN where none is offered
     "high": "float64",
     "interval": "string",  # function of platorep.stats that made it
-    "null_mean": "float64",  # of the score under relabelling, the choice of layers made anew each time
+    "null_mean": "float64",  # of the score under relabelling, with layers chosen again each time
     "null_sd": "float64",
     "null_low": "float64",  # central 95 % of the null
     "null_high": "float64",
@@ -120,7 +120,7 @@ SELECTION_COLUMNS = {
     "scored_k": "float64",  # neighbours that it looks at: the metric's k, or in proportion to the half; NaN without
     "x_tied": "float64",  # share of samples whose k-th neighbour in the chosen layer of x is tied with the next
     "y_tied": "float64",
-    "note": "string",  # what else must be known of the score, such as why it has no interval
+    "note": "string",  # anything else to know about the score, such as why it has no interval
 }
 
 GALLERY_COLUMNS = {
@@ -184,7 +184,7 @@ class _Table:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Self:
-        """Checks and orders the columns, and casts them to their dtypes; optional columns may be missing.
+        """Checks and orders the columns and casts them to their dtypes. Optional columns may be missing.
 
         Raises:
             StoreError: a column is missing (other than `ADDED`) or is not one of the table's.

@@ -15,8 +15,8 @@ def chance_corrected(score: np.ndarray | float, null_mean: np.ndarray | float, b
     """Chance-corrected score (s - mu0) / (s_max - mu0): 0 at chance, 1 at the maximum, negative below chance.
 
     For mutual_knn with mu0 = k / (n - 1) this is R_NX(k) of the dimensionality-reduction literature (Lee and Verleysen
-    2009): ((n - 1) s - k) / (n - 1 - k). Shape and dtype are the arguments'. For a maximum over layers give the mean of
-    the null maxima.
+    2009): ((n - 1) s - k) / (n - 1 - k). Shape and dtype follow the arguments. For a maximum over layers, pass the mean
+    of the null maxima.
 
     Args:
         score: observed score or scores.
@@ -75,9 +75,8 @@ def calibrated(observed: np.ndarray, null: np.ndarray, *, alpha: float = 0.05, b
             f"{draws - 1} permutations cannot reach alpha = {alpha:g}: "
             f"at least {math.ceil(1 / alpha - 1e-9) - 1} are needed."
         )
-    rank = math.ceil(
-        (1 - alpha) * draws - 1e-9
-    )  # the product of two decimals may lie a rounding error above a whole number
+    # rounding may put the product slightly above a whole number
+    rank = math.ceil((1 - alpha) * draws - 1e-9)
     threshold = np.sort(np.column_stack([observed, null]), axis=1)[:, rank - 1]
     # Where even the threshold is the maximum, nothing exceeds it: the score is 0, not 0/0.
     room = best - threshold
@@ -88,9 +87,9 @@ def calibrated(observed: np.ndarray, null: np.ndarray, *, alpha: float = 0.05, b
 def skewed_p(z: np.ndarray | float, skewness: np.ndarray | float) -> np.ndarray | float:
     """One-sided p-value of z = (score - null mean) / null sd by the Pearson type III law with the null's skewness.
 
-    The null of CKA leans to the right where the samples vary in few dimensions: there a Gaussian p rejects 7 to 8 % at
+    The null of CKA is skewed to the right if the samples vary in few dimensions; a Gaussian p then rejects 7 to 8 % at
     the 5 % level and 3 % at the 1 % level. With `NullMoments.skewness` the rates are those of the table in
-    docs/statistics.md. With skewness 0 it is the Gaussian p.
+    docs/statistics.md. With skewness 0 the result is the Gaussian p.
     """
     return pearson3.sf(z, skewness)
 

@@ -1,4 +1,4 @@
-"""Least-squares lines with intervals that know that models come in families."""
+"""Least-squares lines with intervals that take model families into account."""
 
 from __future__ import annotations
 

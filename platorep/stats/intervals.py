@@ -1,8 +1,8 @@
 """Confidence intervals for alignment scores, and for differences of two scores on the same samples.
 
 Neighbour metrics are not smooth in the sample: resampling rows with replacement makes duplicates each other's
-neighbours, and the naive row bootstrap covers the truth 0 % of the time, so there is none here. What is offered says
-what it covers:
+neighbours, and the naive row bootstrap covers the truth 0 % of the time, so this module has none. The intervals are
+of two kinds:
 
 * conditional on the gallery: other queries, searched in the same samples (`query_bootstrap`);
 * unconditional: another draw of all samples (`linearised`, `jackknife` of leave-one-out or leave-block-out scores).
@@ -32,7 +32,7 @@ class Interval:
         high: upper end.
         standard_error: standard deviation of the estimate that the method finds.
         level: nominal coverage, such as 0.95.
-        method: name of the function that made it.
+        method: name of the function that computed it.
         conditional: True where the gallery is held fixed and only the queries vary.
     """
 
@@ -109,7 +109,7 @@ def query_bootstrap(
     fresh draw of all samples 88 to 93 %: use `linearised` for that.
 
     Raises:
-        FeatureError: two scores with another n or k, or a variance that comes out negative, as can happen with very few
+        FeatureError: two scores that differ in n or k, or a negative variance estimate, which can happen with very few
             samples.
         SpecError: level outside (0, 1).
     """
@@ -143,7 +143,7 @@ def linearised(terms: OverlapTerms, minus: OverlapTerms | None = None, *, level:
     to 96 %.
 
     Raises:
-        FeatureError: two scores with another n or k, or a variance that comes out negative, as can happen with very few
+        FeatureError: two scores that differ in n or k, or a negative variance estimate, which can happen with very few
             samples.
         SpecError: level outside (0, 1).
 
@@ -161,7 +161,7 @@ def linearised(terms: OverlapTerms, minus: OverlapTerms | None = None, *, level:
 def mutual_knn_leave_out(x: torch.Tensor, y: torch.Tensor, k: int) -> np.ndarray:
     """Scores of mutual_knn with each sample left out of the queries and of the gallery, exactly, shape (n,) float64.
 
-    Where the sample was a neighbour, the (k+1)-th takes its place; nothing is searched again.
+    Where the sample was a neighbour, the (k+1)-th takes its place, so no search is repeated.
 
     Args:
         x: neighbours of the x layer, shape (n, k + 1 or more) int64, nearest first.
@@ -206,7 +206,7 @@ def blocks(n: int, count: int, seed: int = 0) -> list[torch.Tensor]:
 def jackknife(estimate: float, leave_out: np.ndarray, *, level: float = 0.95) -> Interval:
     """Unconditional interval from leave-one-out or leave-block-out scores: var = (g - 1)/g sum (s_b - mean)^2.
 
-    For a paired difference give the difference of the estimates and of the leave-out scores of the same blocks. The
+    For a paired difference, pass the difference of the estimates and of the leave-out scores of the same blocks. The
     interval is estimate ± t(g - 1) standard error.
 
     Args:

@@ -1,4 +1,4 @@
-"""Relabellings of samples: seeded, recorded, shared by every test that wants to be compared with another."""
+"""Relabellings of samples: seeded, recorded, and shared by tests whose results are to be compared."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Permutations:
         """Draws `count` relabellings uniformly, over all samples or within strata.
 
         Unrestricted permutations test "no relation at all". Within strata (a category, a caption-length bin, a cluster
-        of near duplicates) they test "no relation beyond the label": a score that only reflects the label keeps it
-        under the null.
+        of near duplicates) they test "no relation beyond the label": a score that only reflects the label
+        is also high under the null.
 
         Args:
             n: number of samples, at least 2.
