@@ -80,7 +80,7 @@ def score_models(experiment: Experiment) -> AlignmentTable:
 def score_block(
     experiment: Experiment, x: Sequence[Features], y: Sequence[Features], *, pairs: str = "all", metrics: Any = None
 ) -> AlignmentTable:
-    """Scores of x models against y models, stored with those of the dataset, for all or some of the experiment's metrics."""
+    """Scores of x models against y models, stored with those of the dataset; `metrics` defaults to the experiment's."""
     from platorep.align import align as run_alignment
 
     with bar("Aligning") as report:

@@ -25,8 +25,8 @@ def query_scores(overlaps: np.ndarray, k: int, n: int, *, level: float = 0.95) -
     The variance is that of the query bootstrap in closed form: with a_i = overlap_i / k and the score s their mean,
     (q/(q-1) sum_i (a_i - s)^2 + (q-1)/(n-1) (s^2 + (1-s)^2) sum_i a_i / k) / q^2. The second term is for queries that
     are each other's neighbours and so overlap together. It bounds their covariance sum_ij h_ij h_ji / k^2 (h of
-    `intervals.overlap_terms`) by sum_ij h_ij^2 / k^2, in expectation over the choice of the queries in the gallery, with
-    s for the share of x's k-th neighbours that are among y's. It vanishes as the gallery outgrows the queries.
+    `intervals.overlap_terms`) by sum_ij h_ij^2 / k^2, in expectation over the choice of the queries in the gallery,
+    with s for the share of x's k-th neighbours that are among y's. It vanishes as the gallery outgrows the queries.
 
     The interval is Wilson's score interval of s among s (1 - s) / variance independent trials (at most the q k
     neighbours, which is what is taken where all or none are shared), with t(q - 1) for the normal quantile: in large

@@ -127,7 +127,8 @@ def held_out_layers(
         FeatureError: layers of different n, or too few samples for the metric.
         SpecError: no splits.
 
-    Cost: per split, about half of a full scoring, without reading features. For many models prepare the folds once: `halves`, `subset`, `Metric.on_fold`, `held_out`.
+    Cost: per split, about half of a full scoring, without reading features. For many models prepare the folds once:
+    `halves`, `subset`, `Metric.on_fold`, `held_out`.
     """
     sizes = {layer.n for layer in (*xs, *ys)}
     if len(sizes) != 1:
