@@ -184,7 +184,7 @@ def _on_this_machine(facts: ModelFacts, spec: ModelSpec, n: int, machine: Machin
     if model.parameters:
         model.memory = int(model.parameters * BYTES_A_WEIGHT[dtype])
         model.fits = model.memory < 0.9 * machine.device_memory
-        if spec.source != "static":  # whose numbers are looked up, not multiplied
+        if spec.source != "static":  # word vectors are looked up, not computed
             tokens = timm_patches(spec) or TOKENS_A_SAMPLE.get(spec.modality, 100)
             operations = 2.0 * model.parameters * tokens * n
             model.seconds = operations / (EFFICIENCY * throughput)

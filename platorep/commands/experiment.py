@@ -183,7 +183,7 @@ class Experiment:
         """Folder of the stored dataset that fits the configured one.
 
         Raises:
-            StoreError: none fits, or several do and what lies here now is none of them.
+            StoreError: none fits, or several do and none of them is the present content.
         """
         try:
             return find_dataset(self.store, self._present_dataset or self.dataset, _commit_of)
@@ -245,8 +245,8 @@ class Experiment:
         """The stored features of one model on the dataset; None where it was never extracted on it.
 
         Raises:
-            StoreError: what is stored does not fit the configuration, or several extractions do and what lies here now
-                is none of them.
+            StoreError: what is stored does not fit the configuration, or several extractions do and none of them has the
+                present content.
         """
         dataset, models = self.present or (None, {})
         spec = self.extract_spec(models.get(model.name, model), dataset)

@@ -108,7 +108,9 @@ def stored_galleries(experiment: Experiment) -> GalleryTable:
     """
     path = table_path(experiment)
     if not path.is_file():
-        raise StoreError(f"no scores in growing galleries at {path}. Run `platorep gallery` with the same words first.")
+        raise StoreError(
+            f"no scores in growing galleries at {path}. Run `platorep gallery` with the same settings first."
+        )
     return GalleryTable.load([path])
 
 

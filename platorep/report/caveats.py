@@ -69,7 +69,7 @@ def _samples(run: Run) -> Iterator[Caveat]:
         items = tuple(f"{count} × {caption}" for caption, count in order)
         yield Caveat("Duplicate captions", text, items, grave=total > n / 10)
     if run.missing:
-        text = "In the suite, but not extracted, so not on this page."
+        text = "In the suite, but not extracted, and therefore not on this page."
         yield Caveat("Models without features", text, tuple(run.missing))
 
 
@@ -137,16 +137,16 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
         text = (
-            "The last neighbour is exactly as near as the next, so that which of them counts is drawn at random, anew "
-            "each sample and layer. Such layers agree less than they would without ties. Often duplicates."
+            "The last neighbour is exactly as near as the next, so the choice between them is random for "
+            "each sample and layer. Such layers agree less than they would without ties. Duplicates are a common cause."
         )
         yield Caveat("Ties", text, tuple(ties))
     if clamped:
-        text = "The clamp is one value per model, so that a layer of larger values loses more than its share."
+        text = "The clamp has one threshold per model, so layers with larger values lose more of them."
         yield Caveat("Heavily clamped layers", text, tuple(clamped))
     free = tuple(name for name, model in anatomies.items() if model.threshold is None)
     if free and len(free) < len(anatomies):
-        text = "Most of their values are 0, so that the clamp's quantile is 0 as well."
+        text = "Most of their values are 0, so the quantile of the clamp is 0 as well."
         yield Caveat("Sparse features, not clamped", text, free)
 
 
@@ -165,7 +165,7 @@ def _models(run: Run) -> Iterator[Caveat]:
         if count := features.scalars.get("captions_without_known_word"):
             unknown.append(f"{name}: {count} captions")
     if quantised:
-        text = "Their weights were rounded before they came here; their scores need not be those of the original."
+        text = "Their weights were rounded; their scores can differ from those of the original model."
         yield Caveat("Quantised models", text, tuple(quantised))
     if truncated:
         yield Caveat("Truncated captions", "Longer than the model reads.", tuple(truncated))
@@ -176,8 +176,10 @@ def _models(run: Run) -> Iterator[Caveat]:
 def _provenance(run: Run) -> Iterator[Caveat]:
     provenance = {name: run.by_name[name].manifest["provenance"] for name in run.models}
     if len({tuple(sorted(record["versions"].items())) for record in provenance.values()}) > 1:
-        yield Caveat("Models run under different versions", "Of Python or of libraries; see provenance.")
+        yield Caveat(
+            "Models run under different versions", "Versions of Python or of libraries differ; see provenance."
+        )
     dirty = [name for name, record in provenance.items() if str(record["source_revision"]).endswith("+dirty")]
     if dirty:
-        text = "The checkout had changes that no commit holds when these were extracted."
+        text = "The source checkout had uncommitted changes when these models were extracted."
         yield Caveat("Made from changed sources", text, tuple(dirty))

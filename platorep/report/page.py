@@ -55,7 +55,7 @@ def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None
     """
     if not run.scored:
         raise StoreError(
-            f"{run.name}: no score of these models by these metrics. Run `platorep align` with the same words first."
+            f"{run.name}: no score of these models by these metrics. Run `platorep align` with the same settings first."
         )
     anatomies = dissect(run, progress)
     page = render(run, anatomies).encode()

@@ -89,7 +89,7 @@ def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionT
 
     Returns:
         The columns of the alignment table, `TESTED`, select and tested. Where `tested` is True, null_mean, null_sd,
-        p_value and corrected know how the layers were chosen; elsewhere they are those of the fixed layer pair, which
+        p_value and corrected account for the choice of layers; elsewhere they are those of the fixed layer pair, which
         are also in null_mean_fixed and so on. Of held-out scores the fixed pair's are not known.
 
     Raises:
@@ -103,7 +103,7 @@ def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionT
         if rows.empty and len(alignment.frame):
             raise StoreError(
                 "held-out scores are of halves of the samples, which the table of all layer pairs does not hold. "
-                "Run `platorep align` with the same words first."
+                "Run `platorep align` with the same settings first."
             )
     else:
         untested = _choose(alignment, select).assign(tested=False)

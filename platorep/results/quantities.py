@@ -26,7 +26,7 @@ class Quantity(NamedTuple):
         value: measured value.
         low: lower end of its 95 % interval, NaN where there is none.
         high: upper end.
-        p: p of a test that knows families, NaN where there is none.
+        p: p of a test that accounts for families, NaN where there is none.
         families: independent families of models behind the number; NaN where models are not what was sampled.
         note: what a reader must know; empty for most.
     """

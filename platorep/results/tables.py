@@ -19,7 +19,7 @@ from platorep.core.files import read_parquet, table_facts, write_parquet
 
 
 CONCATENATION = -1
-"""Layer index that stands for the concatenation of all layers of a model."""
+"""Layer index of the concatenation of all layers of a model."""
 
 ALIGNMENT_COLUMNS = {
     "dataset": "string",  # folder name of the dataset in the store: name--key
@@ -130,7 +130,7 @@ GALLERY_COLUMNS = {
     "metric": "string",  # full id, with this row's k
     "k": "int64",
     "share": "float64",  # k as a share of n; NaN where k stays as the gallery grows
-    "seed": "int64",  # of the samples' order, whose first are the queries and the galleries
+    "seed": "int64",  # of the samples' order, which starts with the queries
     "x_model": "string",
     "x_key": "string",
     "x_modality": "string",
@@ -251,7 +251,7 @@ class AlignmentTable(_Table):
     optional = FACTS
 
     def of_models(self, keys: Mapping[str, str | None]) -> AlignmentTable:
-        """The rows whose models are those of the present configuration, by name and key.
+        """The rows of the configured models, by name and key.
 
         Args:
             keys: model name -> key of its features; None where they are not stored, which takes the one key that the
@@ -270,7 +270,7 @@ class AlignmentTable(_Table):
                 raise StoreError(
                     f"there are scores of {len(keys_of_name)} models named {name} "
                     f"(keys {', '.join(sorted(keys_of_name))}), and its features are not stored. "
-                    "Run `platorep extract` with the settings that are meant."
+                    "Run `platorep extract` with the settings of one of them."
                 )
         return AlignmentTable(rows.reset_index(drop=True))
 

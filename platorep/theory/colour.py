@@ -123,7 +123,7 @@ def _pictures(source: str | Path | Mapping[str, Any]) -> list[np.ndarray]:
     if str(source) == "samples":
         return sample_pictures()
     if not Path(source).is_dir():
-        raise SpecError(f"pictures={str(source)!r} is no folder. Give a folder, a dataset's fields, or samples.")
+        raise SpecError(f"pictures={str(source)!r} is not a folder. Give a folder, a dataset's fields, or samples.")
     return folder_pictures(Path(source))
 
 

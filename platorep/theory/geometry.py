@@ -89,7 +89,7 @@ def rsa_tau(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -> tu
 def hue_order(
     points: np.ndarray, lab: np.ndarray, *, chroma: float, permutations: int, seed: int
 ) -> tuple[float, float, int]:
-    """Whether hues stand in their order around the circle, tested by relabelling with the alignment fitted anew.
+    """Whether hues keep their order around the circle, tested by relabelling with the alignment fitted each time.
 
     Colours of CIELAB chroma above `chroma` are ranked by their angle in the (a*, b*) plane, and by their angle in the
     same plane after `align_shape` of all points to CIELAB. The statistic is |mean exp(i (rank difference))| with ranks

@@ -80,7 +80,7 @@ class Objective:
         loss: one of the four.
         p_pos: share of positives (nce, sgns).
         temperature: t (infonce).
-        negatives: None for exact expectations, or the number of negatives drawn anew for each of `batch` pairs per step
+        negatives: None for exact expectations, or the number of negatives drawn for each of `batch` pairs in each step
             (nce, sgns: the negatives' total weight is still 1 - p_pos).
         batch: pairs drawn per step when negatives are sampled.
     """

@@ -52,8 +52,8 @@ def present(embeddings: np.ndarray, symbols: np.ndarray, seed: int) -> np.ndarra
     """The events' representations: embeddings of the symbols that show them; events that look the same get a jitter.
 
     Ties between neighbours go to the lower index, on both sides alike, which would make two blind modalities agree. So
-    a symbol that shows several events is told apart by noise of 1/1000 of the embeddings' scale, drawn anew on each
-    side.
+    a symbol that shows several events is told apart by noise of 1/1000 of the embeddings' scale, drawn separately on
+    each side.
 
     Args:
         embeddings: shape (symbols, d).

@@ -26,7 +26,7 @@ class World:
         joint: P_coor, shape (n, n) float64; symmetric, positive, sum 1.
 
     Raises:
-        SpecError: the joint is none of these things. A zero would make the pointwise mutual information infinite.
+        SpecError: the joint violates one of these conditions. A zero would make the mutual information infinite.
     """
 
     name: str

@@ -24,7 +24,7 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
     Across and in depth: a* and b*, upright: L*. Numbers against CIELAB stand under each panel.
 
     Args:
-        tables: those of `platorep.theory.colour.colour`.
+        tables: result of `platorep.theory.colour.colour`.
     """
     points, numbers = tables["points"], tables["numbers"].set_index("panel")
     names = list(dict.fromkeys(points.panel))

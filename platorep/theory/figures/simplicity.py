@@ -21,7 +21,7 @@ def theory_simplicity(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """A panel per number of tasks: agreement by arm, one marker per metric, with intervals.
 
     Args:
-        tables: those of `platorep.theory.simplicity.simplicity`.
+        tables: result of `platorep.theory.simplicity.simplicity`.
     """
     summary = tables["summary"]
     counts, metrics = (list(dict.fromkeys(summary[column])) for column in ("tasks", "metric"))

@@ -17,7 +17,7 @@ def theory_tasks(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """A panel per condition: agreement of two networks against the number of tasks that each solves.
 
     Args:
-        tables: those of `platorep.theory.tasks.tasks`.
+        tables: result of `platorep.theory.tasks.tasks`.
     """
     summary = tables["summary"]
     conditions = list(dict.fromkeys(summary.condition))
