@@ -1,4 +1,4 @@
-"""For features that are already in hand: numpy arrays or torch tensors in, scores out. No files, no configuration."""
+"""Scores of features in memory: NumPy arrays or torch tensors in, scores out. No files, no configuration."""
 
 from __future__ import annotations
 
@@ -59,19 +59,19 @@ def score(
         y: features of the same samples in the same order, shape (n, d_y).
         metric: a name or an id such as "cka(hsic=biased)"; `platorep ls metrics` lists them.
         clip: rule of the clamp at a quantile of |features|, on each side: "none", "exact" or "approximate".
-        quantile: of the clamp.
-        params: of the metric, such as k=10.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
+        params: parameters of the metric, such as k=10.
 
     Returns:
         The score, in the metric's bounds. What it means against chance: `compare` gives null moments beside it.
 
     Raises:
         UnknownNameError: no such metric or parameter, with the nearest names.
-        SpecError: a metric, parameter, quantile or device that is none; parameters given twice.
+        SpecError: the metric, a parameter, the quantile or the device is invalid, or parameters are given twice.
         DataError: different numbers of samples.
-        FeatureError: the metric is undefined for these features: n too small, all samples alike, too few columns, values
-            that are not finite or too large for float32, a zero row under cosine; or arrays that hold no real numbers or
-            none at hand (boolean, masked, sparse, quantised, meta).
+        FeatureError: the metric is undefined for these features: n too small, all samples alike, too few columns,
+            values that are not finite or too large for float32, a zero row under cosine; or arrays that hold no real
+            numbers or none at hand (boolean, masked, sparse, quantised, meta).
 
     Warns:
         UserWarning: rounding to float32 takes more than a thousandth of the features' spread; or the last neighbour of
@@ -104,11 +104,11 @@ def score_layers(
     Args:
         xs: layers of one model, shape (n, d_layer) each.
         ys: layers of the other, for the same samples.
-        metric: as in `score`.
-        clip: as in `score`; with a clamp, one threshold over all layers of a model.
-        quantile: of the clamp.
-        device: where products are made.
-        params: of the metric.
+        metric: metric, its name or its id, as in `score`.
+        clip: clamping rule, as in `score`; with a clamp, one threshold over all layers of a model.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
+        device: torch device on which inner products are computed.
+        params: parameters of the metric, such as k=10.
 
     Returns:
         Shape (len(xs), len(ys)), float64; NaN where the metric is undefined for a layer, which a warning names.
@@ -133,14 +133,14 @@ def compare(
     Args:
         models: name -> one array (n, d), or a list of layers; all for the same samples in the same order.
         metrics: one or several names, ids or metrics.
-        clip: as in `score`; with a clamp, one threshold over all layers of a model.
-        quantile: of the clamp.
+        clip: clamping rule, as in `score`; with a clamp, one threshold over all layers of a model.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
         concatenation: whether the concatenation of all layers of a model takes part, as layer -1.
-        device: where products are made.
+        device: torch device on which inner products are computed.
 
     Returns:
-        `table.frame` has a row a layer pair; `table.best()` the best of each pair of models, `table.matrix()` the models' matrix.
-        Layers for which a metric is undefined have no score and say why; a warning names them.
+        `table.frame` has a row per layer pair; `table.best()` the best of each pair of models, `table.matrix()` the
+        models' matrix. Layers for which a metric is undefined have no score and say why; a warning names them.
     """
     features = _models(models, device, quantile)
     table = align(
@@ -173,21 +173,21 @@ def significance(
     """One score of every pair of different models, with the null that knows how its layers were chosen.
 
     Args:
-        models: as in `compare`.
-        metrics: as in `compare`.
-        select: "max" over all layer pairs and concatenations; "heldout", chosen on one half of the samples and scored on
-            the other; "last"; "depth:0.5".
+        models: mapping from name to array or list of layers, as in `compare`.
+        metrics: one or several metrics, as in `compare`.
+        select: "max" over all layer pairs and concatenations; "heldout", chosen on one half of the samples and scored
+            on the other; "last"; "depth:0.5".
         permutations: relabellings of the samples, shared by all pairs of models and metrics; p is at least
             1 / (permutations + 1).
-        seed: of the relabellings and halves.
+        seed: seed of the relabellings and of the halves.
         strata: one label for each sample: relabel within labels only, and so test what goes beyond them.
-        clip: as in `score`.
-        quantile: of the clamp.
-        device: where products are made.
+        clip: clamping rule, as in `score`.
+        quantile: quantile of |features| at which they are clamped, in (0, 1).
+        device: torch device on which inner products are computed.
 
     Returns:
-        `table.frame` has a row for each pair of models and metric: layers, score, 95 % interval, mean and central 95 % of
-        the null of the choice, p, p corrected for all pairs, and the share of tied samples.
+        `table.frame` has a row for each pair of models and metric: layers, score, 95 % interval, mean and central 95 %
+        of the null of the choice, p, p corrected for all pairs, and the share of tied samples.
     """
     features = _models(models, device, quantile)
     pairs = list(itertools.combinations(features, 2))
@@ -211,7 +211,8 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
     """The models of a mapping, checked; warns of lost digits on behalf of the caller's caller."""
     if not isinstance(models, Mapping):
         raise SpecError(
-            f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: {{'a': x, 'b': y}}."
+            f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: "
+            "{'a': x, 'b': y}."
         )
     if wrong := [name for name in models if not isinstance(name, str)]:
         raise SpecError(
@@ -230,7 +231,7 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
 
 def _metrics(metrics: str | Metric | Sequence[str | Metric]) -> list[Metric]:
     several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
-    return [_metric(one, {}) for one in (metrics if several else [metrics])]
+    return [_metric(metric, {}) for metric in (metrics if several else [metrics])]
 
 
 def _scores(
@@ -263,14 +264,15 @@ def _metric(metric: str | Metric, params: Mapping[str, Any]) -> Metric:
         return metric
     if not isinstance(metric, str):
         raise SpecError(
-            f"metric is {metric!r}; expected a word such as 'mutual_knn', an id such as 'cka(hsic=biased)', or a metric that was built. "
-            "`platorep ls metrics` lists the words; `compare` takes one of these, or a list of them."
+            f"metric is {metric!r}; expected a name such as 'mutual_knn', an id such as 'cka(hsic=biased)', or a "
+            "Metric. `platorep ls metrics` lists the names; `compare` takes one of these, or a list of them."
         )
     if not params:
         return parse(metric)
     if "(" in metric:
         raise SpecError(
-            f"parameters are given twice: in {metric!r}, and {', '.join(params)} beside it. Give all of them in one place."
+            f"parameters are given twice: in {metric!r}, and {', '.join(params)} beside it. "
+            "Give all of them in one place."
         )
     return build(metric, **{name: _whole(value) for name, value in params.items()})
 
@@ -300,7 +302,7 @@ def _check(quantile: float, device: str) -> None:
 
 def _rounding(models: Sequence[Arrays]) -> list[str]:
     """What to say of the layer that loses most by rounding to float32, if that is too much."""
-    losses = [(loss, index, one.name) for one in models for index, loss in one.losses.items()]
+    losses = [(loss, index, model.name) for model in models for index, loss in model.losses.items()]
     loss, index, name = max(losses, default=(0.0, 0, ""))
     if loss <= LOSS:
         return []

@@ -22,14 +22,17 @@ COMMANDS = {
     "extract": (EXPERIMENT, "Run models over a dataset and store pooled features of every layer."),
     "competence": (EXPERIMENT, "Measure bits per byte of a corpus and linear probes, and import the scores of others."),
     "align": (EXPERIMENT, "Score every layer of every model against every other, from stored features."),
-    "gallery": (EXPERIMENT, "Search the same queries in growing galleries."),
+    "gallery": (EXPERIMENT, "Score the same queries in growing galleries of samples."),
     "plot": (EXPERIMENT, "Draw figures from stored scores."),
     "report": (EXPERIMENT, "Write one HTML page: figures, statistics, warnings, provenance, neighbours."),
-    "reproduce": (EXPERIMENT, "One figure of the paper, measured beside published: reproduce fig3 offline=true."),
+    "reproduce": (
+        EXPERIMENT,
+        "Draw a figure of the paper and compare it with published values: reproduce fig3 offline=true.",
+    ),
     "captions": (EXPERIMENT, "Summarise a dataset's captions to given lengths with a local model."),
-    "simulate": (THEORY, "Worlds whose answer is known: simulate gram, or all."),
-    "ls": (HOUSEKEEPING, "List suites, datasets, models, metrics, figures, experiments or stored features."),
-    "doctor": (HOUSEKEEPING, "Say what would run, how large it is and what is missing, before anything is fetched."),
+    "simulate": (THEORY, "Run experiments on synthetic worlds with a known answer: simulate gram, or all."),
+    "ls": (HOUSEKEEPING, "List suites, datasets, models, metrics, figures, experiments, stored features or runs."),
+    "doctor": (HOUSEKEEPING, "Show what would run, how large it is and what is missing, before anything is fetched."),
 }
 """Each command with its group in the help and one line about it."""
 
@@ -37,7 +40,7 @@ app = typer.Typer(
     name="platorep",
     help="Measure how alike neural networks represent the world.",
     epilog="Every command takes Hydra overrides (suite=prh, dataset=wit_1024, models.mine.id=...), -m for sweeps, "
-    "--cfg job to see the configuration, -q and -v for less and more on the terminal, and --help for its settings.",
+    "--cfg job to print the configuration, -q and -v for less or more output, and --help for its settings.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

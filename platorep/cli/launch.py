@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 LOOKING = ("ls", "doctor")
-"""Commands that leave nothing behind."""
+"""Commands that write nothing."""
 
 INSPECTING = ("--cfg", "-c", "--help", "-h", "--info", "--hydra")
 """Options with which Hydra prints something and runs nothing."""
@@ -48,6 +48,6 @@ def launch(command: str, argv: Sequence[str]) -> None:
 
 
 def root_of(words: Sequence[str]) -> Path:
-    """The folder that the words name as `root`, in which Hydra makes its own folder before any of our code runs."""
+    """The `root` in the overrides, in which Hydra creates a folder before any of our code runs."""
     named = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("root=")]
     return Path(named[-1]).expanduser() if named and named[-1] and "$" not in named[-1] else Path("outputs")

@@ -1,4 +1,4 @@
-"""What the command line can set: the typed schema, its registration, and where the configuration files are.
+"""The typed schema of all settings, its registration, and the path of the configuration files.
 
 The mappings named in `OPEN` take any key, so that `models.gpt2.revision=...` works whether or not a configuration file
 names the key; the specs in `core.specs` and the registries check them, and answer a wrong name with the nearest ones.
@@ -19,7 +19,7 @@ OPEN = ("models", "dataset", "metric", "figure", "corpus", "probe")
 
 @dataclass
 class Recipe:
-    """What an experiment of `platorep reproduce` is, beside the stages' settings: configs/reproduce/NAME.yaml."""
+    """Settings of `platorep reproduce` in addition to those of the stages: configs/reproduce/NAME.yaml."""
 
     name: str = ""
     variants: dict[str, Any] = field(
@@ -51,7 +51,7 @@ class Config:
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names
     root: str = "outputs"
-    # what every model of the run shares; null leaves each model's own
+    # shared by every model of the run; null keeps the setting of each model
     dtype: str | None = None
     pool: str | None = None
     layers: str = "all"
@@ -68,8 +68,8 @@ class Config:
     )
     only: Any = None  # one model of the suite, or several: only=[a,b] or only="a,b"
     evict: bool = False  # remove downloaded weights after use
-    overwrite: bool = False  # make again what is there
-    # one command's own
+    overwrite: bool = False  # recompute existing results
+    # settings of a single command
     what: str = "suites"  # ls: which list
     json: bool = False  # doctor: one JSON object instead of tables
     experiment: dict[str, Any] = field(default_factory=dict)  # simulate: name -> options of its function

@@ -19,15 +19,15 @@ Root = typer.Option(Path("outputs"), "--root", help="The folder that holds featu
 def verify(
     pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root
 ) -> None:
-    """Read every byte and compare it with the manifests; name all that is damaged."""
+    """Check every stored byte against the manifests and list the damaged files."""
     from platorep.commands import store as storage
 
     with _errors():
         damaged = False
         for result in storage.verify(storage.store_at(root), pattern):
             damaged |= bool(result.faults)
-            for word in [fault.text for fault in result.faults] or ["; ".join(["whole", *result.notes])]:
-                typer.echo(f"{result.path.parent.name}/{result.path.name}: {word}")
+            for line in [fault.text for fault in result.faults] or ["; ".join(["whole", *result.notes])]:
+                typer.echo(f"{result.path.parent.name}/{result.path.name}: {line}")
         raise typer.Exit(damaged)
 
 
@@ -35,7 +35,7 @@ def verify(
 def repair(
     pattern: str = typer.Argument("*", help="Model, or DATASET/MODEL; * and ? match."), root: Path = Root
 ) -> None:
-    """Verify, and make again what is damaged: only those shards, from the spec in their manifest."""
+    """Verify, and extract damaged shards again from the spec in their manifest."""
     from platorep.commands import store as storage
 
     with _errors():
@@ -52,13 +52,11 @@ def import_(
     name: str = typer.Option(..., help="Name of the model."),
     modality: str = typer.Option(..., help="vision, language, audio, brain, ..."),
     dataset: str = typer.Option(..., help="Name of a stored dataset, or of a new one."),
-    family: str = typer.Option("", help="Models of one family are no independent witnesses."),
-    ids: Path = typer.Option(
-        None, help="Sample ids in row order, one a line or a JSON list, where the file holds none."
-    ),
+    family: str = typer.Option("", help="Models of one family are not statistically independent."),
+    ids: Path = typer.Option(None, help="Sample ids in row order, one per line or a JSON list, if the file has none."),
     root: Path = Root,
 ) -> None:
-    """Put features of your own beside the extracted ones."""
+    """Store features of your own next to the extracted ones."""
     from platorep.commands import store as storage
     from platorep.extract.imports import store_import
 
@@ -102,12 +100,12 @@ def rm(
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Errors that a user can mend end the command with their message and code 1."""
+    """Ends the command with a message and exit code 1 on errors that a user can fix."""
     from platorep.core.errors import PlatorepError
 
     try:
         yield
     except PlatorepError as error:
-        words = [word for word in sys.argv[2:] if "=" in word and not word.startswith("-")]
-        hint = f" (`store` takes options, not Hydra's words: --root PATH, not {words[0]})" if words else ""
+        overrides = [word for word in sys.argv[2:] if "=" in word and not word.startswith("-")]
+        hint = f" (`store` takes options, not Hydra's words: --root PATH, not {overrides[0]})" if overrides else ""
         sys.exit(f"platorep store: {error}{hint}")

@@ -10,7 +10,7 @@ import typer
 
 
 class Format(StrEnum):
-    """What a table is written as."""
+    """Formats of a table."""
 
     csv = "csv"
     md = "md"
@@ -22,10 +22,8 @@ def table(
     metric: str = typer.Option(None, help="A metric's name or full id."),
     protocol: str = typer.Option(None, help="How layers were chosen: max, heldout, last, depth:0.5."),
     dataset: str = typer.Option(None, help="A dataset's name."),
-    format: Format = typer.Option(
-        Format.md, "--format", help="csv has every column; md and latex those that one reads."
-    ),
-    out: Path = typer.Option(None, "--out", help="Write to this file and not to the terminal."),
+    format: Format = typer.Option(Format.md, "--format", help="csv has all columns; md and latex the main ones."),
+    out: Path = typer.Option(None, "--out", help="Write to this file instead of the terminal."),
 ) -> None:
     """Print the chosen layers' scores of every run, with nulls, intervals and the runs' overrides."""
     from platorep.core.errors import PlatorepError

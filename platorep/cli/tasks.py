@@ -1,7 +1,7 @@
-"""What Hydra calls: one function a command, at module level so that joblib, submitit and ray can send it to workers.
+"""The functions that Hydra calls, one per command, at module level so that launchers can send them to workers.
 
-Each task logs its own failure and leaves `status.json` in its run folder, because in a sweep Hydra prints one traceback
-however many jobs fail.
+Each task logs its own failure and writes `status.json` to its run folder, because in a sweep Hydra prints only one
+traceback, no matter how many jobs fail.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from platorep.core.resources import use_threads
 log = logging.getLogger(__name__)
 
 FETCHING = ("run", "extract", "captions", "reproduce")
-"""Commands that may fetch pairs; the others take what these have stored."""
+"""Commands that may fetch pairs; the others use stored ones."""
 
 WITHOUT_PAIRS = ("simulate", "ls", "doctor")
-"""Commands that look at no pairs of the run."""
+"""Commands that do not use the pairs of the run."""
 
 
 def _perform(command: str, cfg: DictConfig) -> Any:
@@ -61,11 +61,11 @@ def _perform(command: str, cfg: DictConfig) -> Any:
             raise
         sys.exit(1)
     finally:
-        if hydra.output_subdir is not None:  # commands that only look leave nothing behind
+        if hydra.output_subdir is not None:  # `ls` and `doctor` write nothing
             status["seconds"] = round(time.perf_counter() - start, 3)
             try:
                 write_json(Path(hydra.runtime.output_dir) / "status.json", status)
-            except DiskError as error:  # beside what ended the run, which was said
+            except DiskError as error:  # in addition to the error that ended the run
                 log.error("%s: no status.json: %s", command, error)
 
 
@@ -103,7 +103,7 @@ def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path
 
 
 def _arguments(command: str, cfg: dict[str, Any]) -> dict[str, Any]:
-    """What a command takes beside the experiment: words that choose what it prints."""
+    """Arguments of a command other than the experiment: settings that choose what it prints."""
     if command == "ls":
         from hydra.core.hydra_config import HydraConfig
 

@@ -1,4 +1,4 @@
-"""The command line's words before Hydra reads them: their order, our own flags, and names that do not exist."""
+"""Prepares the arguments of the command line for Hydra: their order, our own flags, and unknown names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GROUPS = {
     "reproduce": "experiment",
     "captions": "captions model",
 }
-"""Configuration groups whose choices are checked here, so that a wrong one is answered with the nearest names."""
+"""Configuration groups whose choices are checked here, so that the message has the nearest names."""
 
 POSITIONAL = {"ls": "what", "reproduce": "reproduce", "simulate": "experiment"}
 """Commands whose first bare word stands for a configuration key."""
@@ -36,14 +36,14 @@ FLAGS = {
     "-v": ["hydra.job_logging.handlers.console.level=DEBUG", "hydra.job_logging.loggers.platorep.level=DEBUG"],
     "--json": ["json=true"],
 }
-"""Options of ours that Hydra does not have, and the overrides that each stands for."""
+"""Our own options, with the overrides that each stands for."""
 
 WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 """Hydra's options whose value is the next word."""
 
 
 def hydra_words(command: str, argv: Sequence[str]) -> list[str]:
-    """The words as Hydra takes them: options first, then overrides, ours translated.
+    """The arguments in the form that Hydra expects: options first, then overrides, our own flags translated.
 
     Raises:
         UnknownNameError: a choice or an added key that does not exist, with the nearest names.
@@ -90,7 +90,8 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
 
     if "sweep=per_model" in overrides and any(word.startswith("suite=") and "," in word for word in overrides):
         raise SpecError(
-            "sweep=per_model runs through the models of one suite; with several suites it would run the first one's for all."
+            "sweep=per_model runs through the models of one suite; "
+            "with several suites it would run the first one's for all."
         )
     for word in overrides:
         match = re.fullmatch(r"\+?(\w+)=(.+)", word)

@@ -1,1 +1,1 @@
-"""One module a command, named like it: each takes an `Experiment`, calls engines, and writes tables."""
+"""One module per command, with the command's name: takes an `Experiment`, calls engines, and writes tables."""

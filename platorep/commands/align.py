@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def align(experiment: Experiment) -> list[Path]:
-    """Scores the stored models, tests what the protocol chooses, and prints the best pairs and where the tables are.
+    """Scores the stored models, tests the chosen layers, and prints the best pairs and the paths of the tables.
 
     Returns:
         The table of chosen layers; nothing while other shards' parts are missing.
@@ -42,7 +42,7 @@ def align(experiment: Experiment) -> list[Path]:
 
 @dataclass(frozen=True)
 class Alignment:
-    """What an alignment left.
+    """Result of an alignment.
 
     Attributes:
         complete: whether the table of chosen layers is written; False while other shards' parts are missing.
@@ -54,7 +54,7 @@ class Alignment:
 
 
 def align_models(experiment: Experiment) -> Alignment:
-    """Scores this shard's pairs of models; whoever finds all pairs scored tests the chosen layers."""
+    """Scores this shard's pairs of models. The last shard to finish tests the chosen layers."""
     from platorep.align.remarks import left_out, remarks
 
     frame = score_models(experiment).frame
@@ -80,7 +80,7 @@ def score_models(experiment: Experiment) -> AlignmentTable:
 def score_block(
     experiment: Experiment, x: Sequence[Features], y: Sequence[Features], *, pairs: str = "all", metrics: Any = None
 ) -> AlignmentTable:
-    """Scores of x models against y models, kept with the dataset's; by all of the experiment's metrics or by some."""
+    """Scores of x models against y models, stored with those of the dataset; `metrics` defaults to the experiment's."""
     from platorep.align import align as run_alignment
 
     with bar("Aligning") as report:
@@ -109,7 +109,7 @@ def scoring(experiment: Experiment) -> dict[str, Any]:
 
 
 def select_layers(experiment: Experiment) -> None:
-    """Chooses layers by the protocol, tests and brackets the scores of all pairs of models, and writes the table once."""
+    """Chooses layers by the protocol, computes nulls and intervals for all pairs of models, and writes the table."""
     from platorep.align import significance
 
     path, statistics = experiment.selection_path, experiment.statistics
@@ -142,7 +142,7 @@ def _complete(experiment: Experiment) -> bool:
 
 
 def strata(experiment: Experiment) -> Sequence[Any] | None:
-    """One label a sample to relabel within, or None: its category, or its bin of caption lengths in words.
+    """One label per sample to relabel within, or None: its category, or its bin of caption lengths in words.
 
     Raises:
         SpecError: an unknown word.

@@ -1,4 +1,4 @@
-"""Which models meet which: blocks of pairs, as the engines take them."""
+"""Blocks of model pairs, as the engines take them."""
 
 from __future__ import annotations
 

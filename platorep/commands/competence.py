@@ -1,6 +1,6 @@
-"""`platorep competence`: what is known and measured of the suite's models, in one table.
+"""`platorep competence`: measured and known competence of the suite's models, in one table.
 
-What takes long, a model over a corpus or a probe of one task, is kept under competence/parts and not made again.
+Slow results (a model over a corpus, a probe of one task) are kept under competence/parts and reused.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def measure_competence(experiment: Experiment) -> tuple[CompetenceTable, list[Fa
     """Writes and returns the suite's competence table, and what could not be measured.
 
     It holds what extraction measured in passing, published and imported scores, and where `corpus` or `probe` are
-    chosen bits per byte of that corpus, in place of the captions', and probes. Of one measure of one model only the
-    rows of the most trusted source stay: measured, imported, published.
+    chosen bits per byte of that corpus, in place of the captions', and probes. If a measure of a model has
+    several sources, only the most trusted one is kept: measured, imported, published.
     """
     tables = [extracted(experiment)]
     failures: list[Failure] = []
@@ -64,7 +64,7 @@ def measure_competence(experiment: Experiment) -> tuple[CompetenceTable, list[Fa
 
 
 def extracted(experiment: Experiment) -> CompetenceTable:
-    """What extraction left in the manifests.
+    """The competence that extraction recorded in the manifests.
 
     Raises:
         StoreError: nothing is extracted, and nothing else is to be measured or read.

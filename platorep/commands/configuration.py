@@ -24,10 +24,10 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
 
     Args:
         cfg: the resolved configuration as plain values; `platorep.cli.schema.Config` says what it holds.
-        words: the command line's words, for the commands that the report prints.
+        words: overrides of the command line, for the commands that the report prints.
 
     Raises:
-        SpecError: a value that is not what it must be.
+        SpecError: an invalid value.
         UnknownNameError: a field or a model that does not exist, with the nearest names.
     """
     dataset = DatasetSpec.from_dict(cfg["dataset"])
@@ -59,7 +59,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
 
 
 def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
-    """The suite's models with what the command line says of all of them, in the suite's order.
+    """The suite's models with the settings that all models share, in the suite's order.
 
     Raises:
         UnknownNameError: `only` names a model that the suite does not have.

@@ -29,10 +29,10 @@ from platorep.models.examining import ModelFacts, examine_model, timm_patches
 
 
 HUB_SECONDS = 5.0
-"""How long to wait for the Hub before it counts as not reachable."""
+"""Seconds after which the Hub counts as not reachable."""
 
 AT_ONCE = 8
-"""How many repositories the Hub is asked about at once."""
+"""Number of simultaneous requests to the Hub."""
 
 TOKENS_A_SAMPLE = {"language": 30, "vision": 257}
 """Assumed for the expected time: a caption's tokens, and the patches of a 224-pixel picture at 14 pixels with one class
@@ -46,7 +46,7 @@ BYTES_A_WEIGHT = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "8bit": 1.0, 
 
 @dataclass
 class Machine:
-    """What this machine is and has."""
+    """Hardware, software and connections of this machine."""
 
     device: str
     device_memory: int
@@ -66,7 +66,7 @@ class Machine:
 
 @dataclass
 class Model(ModelFacts):
-    """One model, and what it means on this machine: bytes in memory, whether they fit, seconds to extract."""
+    """One model on this machine: bytes in memory, whether they fit, and seconds to extract."""
 
     memory: int | None = None
     fits: bool | None = None
@@ -74,7 +74,7 @@ class Model(ModelFacts):
 
 
 def doctor(experiment: Experiment, as_json: bool) -> None:
-    """Prints the machine, a row a model and a row a dataset: tables for people, one JSON object for programs."""
+    """Prints the machine, a row per model and a row per dataset: tables for people, one JSON object for programs."""
     machine = examine_machine(experiment)
     data = examine_all_data(wanted_data(experiment), machine)
     models = examine_models(experiment.models, experiment.dataset.n or 1024, machine)
@@ -82,7 +82,7 @@ def doctor(experiment: Experiment, as_json: bool) -> None:
         _mark_stored(model, spec, experiment)
     if as_json:
         parts = {"models": models, "data": data}
-        lists = {name: [asdict(one) for one in part] for name, part in parts.items()}
+        lists = {name: [asdict(row) for row in part] for name, part in parts.items()}
         sys.stdout.write(json.dumps({"machine": asdict(machine), **lists}, indent=1) + "\n")
         return
     console = console_for_tables()
@@ -166,7 +166,7 @@ def hub_state() -> str:
 
 
 def examine_models(specs: Sequence[ModelSpec], n: int, machine: Machine) -> list[Model]:
-    """A row a model: where its weights come from, whether they can be had, how large, how long for n samples."""
+    """A row per model: source, availability and size of its weights, and the expected time for n samples."""
     throughput = _matrix_throughput(machine.device)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         look = partial(examine_model, reachable=machine.reachable)
@@ -184,7 +184,7 @@ def _on_this_machine(facts: ModelFacts, spec: ModelSpec, n: int, machine: Machin
     if model.parameters:
         model.memory = int(model.parameters * BYTES_A_WEIGHT[dtype])
         model.fits = model.memory < 0.9 * machine.device_memory
-        if spec.source != "static":  # whose numbers are looked up, not multiplied
+        if spec.source != "static":  # word vectors are looked up, not computed
             tokens = timm_patches(spec) or TOKENS_A_SAMPLE.get(spec.modality, 100)
             operations = 2.0 * model.parameters * tokens * n
             model.seconds = operations / (EFFICIENCY * throughput)
@@ -218,10 +218,10 @@ def wanted_data(experiment: Experiment) -> list[tuple[str, DatasetSpec | CorpusS
 
 
 def examine_all_data(wanted: Sequence[tuple[str, DatasetSpec | CorpusSpec]], machine: Machine) -> list[DataFacts]:
-    """A row a dataset or corpus."""
+    """A row per dataset or corpus."""
 
-    def look(one: tuple[str, DatasetSpec | CorpusSpec]) -> DataFacts:
-        role, spec = one
+    def look(entry: tuple[str, DatasetSpec | CorpusSpec]) -> DataFacts:
+        role, spec = entry
         return examine_data(spec, role, reachable=machine.reachable, named=named_dataset)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -248,32 +248,32 @@ def _matrix_throughput(device: str) -> float:
 
 
 def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine) -> list[str]:
-    """What follows from the tables: how much is to be fetched, what a token is needed for, what cannot be had."""
-    wanted = [one for one in models if one.found not in ("here", "stored") and one.weights_from != "none needed"]
-    sizes = {(one.weights_from, one.revision): one.disk or 0 for one in wanted}  # each checkpoint once
-    stored = sum(one.found == "stored" for one in models)
+    """Summary of the tables: size of the downloads, models that need a token, models that are not available."""
+    missing = [row for row in models if row.found not in ("here", "stored") and row.weights_from != "none needed"]
+    sizes = {(row.weights_from, row.revision): row.disk or 0 for row in missing}  # each checkpoint once
+    stored = sum(row.found == "stored" for row in models)
     lines = [
         f"{len(models)} models, {stored} already extracted; at most {sum(sizes.values()) / 1e9:.1f} GB to fetch "
         f"(the largest {max(sizes.values(), default=0) / 1e9:.1f} GB: evict=true keeps one at a time), "
         f"{machine.disk_free / 1e9:.0f} GB free."
     ]
-    for state, words in (
+    for state, sentence in (
         ("needed", "A token (HF_TOKEN, or `hf auth login`) of an account that accepted their terms is needed for"),
         ("perhaps", "A token may be needed, because they have asked for terms, for"),
     ):
-        if names := [one.name for one in (*models, *data) if one.token == state and one.found != "stored"]:
-            lines.append(f"{words}: {', '.join(names)}.")
-    if names := [one.name for one in (*models, *data) if one.found == "no"]:
+        if names := [row.name for row in (*models, *data) if row.token == state and row.found != "stored"]:
+            lines.append(f"{sentence}: {', '.join(names)}.")
+    if names := [row.name for row in (*models, *data) if row.found == "no"]:
         lines.append(f"Cannot be had: {', '.join(names)}. The notes say why.")
     return lines
 
 
 def notes(rows: Sequence[ModelFacts | DataFacts]) -> list[str]:
-    """The rows' notes, each once, behind the names of those that it is about."""
+    """The notes of the rows, each once, after the names of its rows."""
     about: dict[str, list[str]] = {}
-    for one in rows:
-        if one.note:
-            about.setdefault(one.note, []).append(one.name)
+    for row in rows:
+        if row.note:
+            about.setdefault(row.note, []).append(row.name)
     return [f"{', '.join(dict.fromkeys(names))}: {note}" for note, names in about.items()]
 
 
@@ -311,26 +311,28 @@ def _model_table(models: Sequence[Model]) -> Table:
         "model", "weights from", "found", "revision", "parameters", "on disk", "in memory", "fits", "expected",
         "tokenizer", "token",
     )  # fmt: skip
-    for one in models:
+    for model in models:
         table.add_row(
-            one.name,
-            one.weights_from,
-            one.found,
-            (one.revision or "?")[:12],
-            "?" if one.parameters is None else f"{one.parameters / 1e6:.0f}M",
-            _size(one.disk, one.estimated),
-            _size(one.memory),
-            {None: "?", True: "yes", False: "NO"}[one.fits],
-            _time(one.seconds),
-            one.tokenizer,
-            one.token,
+            model.name,
+            model.weights_from,
+            model.found,
+            (model.revision or "?")[:12],
+            "?" if model.parameters is None else f"{model.parameters / 1e6:.0f}M",
+            _size(model.disk, model.estimated),
+            _size(model.memory),
+            {None: "?", True: "yes", False: "NO"}[model.fits],
+            _time(model.seconds),
+            model.tokenizer,
+            model.token,
         )
     return table
 
 
 def _data_table(data: Sequence[DataFacts]) -> Table:
     table = plain_table("data", "used for", "taken from", "found", "revision", "on disk", "token")
-    for one in data:
-        revision = (one.revision or "?")[:12]
-        table.add_row(one.name, one.role, one.taken_from, one.found, revision, _size(one.disk), one.token)
+    for dataset in data:
+        revision = (dataset.revision or "?")[:12]
+        table.add_row(
+            dataset.name, dataset.role, dataset.taken_from, dataset.found, revision, _size(dataset.disk), dataset.token
+        )
     return table

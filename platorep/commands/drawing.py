@@ -1,4 +1,4 @@
-"""Figures of an experiment, drawn in the style that it asks for."""
+"""Draws the figures of an experiment in its style."""
 
 from __future__ import annotations
 

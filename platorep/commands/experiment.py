@@ -1,4 +1,4 @@
-"""One experiment, typed: what is run on what, how it is scored, with which resources, and where results lie."""
+"""The experiment: models, data, scoring, resources, and paths of the results, as one typed object."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 class Experiment:
     """Everything that a command needs, built once from the resolved configuration.
 
-    What is read from disk (features, pairs of models, tables) is read on first use and kept. A variant of the run comes
-    from `replace`, which starts with nothing read.
+    Features, pairs of models and tables are read from disk on first use and kept. `replace` gives a variant of the run
+    that has read nothing yet.
 
     Attributes:
         suite: name of the suite.
@@ -48,7 +48,7 @@ class Experiment:
         dataset: the pairs, as configured; its revision may be open.
         resources: how to compute.
         reading: how a model reads a sample: the fields of ExtractSpec beside model and dataset.
-        metric_options: parameters by metric name; a list stands for one metric a value.
+        metric_options: parameters by metric name; a list stands for one metric per value.
         protocol: how layers become one score.
         statistics: nulls and intervals.
         root: folder of all results.
@@ -64,7 +64,7 @@ class Experiment:
         world: name and parameters of the theory's world; empty for the experiment's own.
         overwrite: make again what is there.
         evict: remove downloaded weights after use.
-        words: the command line's, for the commands that the report prints.
+        words: overrides of the command line, for the commands that the report prints.
         configuration: the resolved configuration as JSON text, for the report.
         present: dataset and models as `extract` has just settled them; see `with_content`.
     """
@@ -97,7 +97,8 @@ class Experiment:
     def replace(self, **changes: Any) -> Self:
         """A variant of the run with some fields changed, and nothing read yet.
 
-        The store is shared where the root is, so that each extraction is opened once. Another dataset has other content.
+        The store is shared where the root is, so that each extraction is opened once. Another dataset has other
+        content.
         """
         if "dataset" in changes:
             changes.setdefault("present", None)
@@ -113,7 +114,7 @@ class Experiment:
 
     @cached_property
     def label(self) -> str:
-        """`name` with a hash of what a result depends on, so that two configurations never write to one place.
+        """`name` with a hash of everything that a result depends on, so that configurations never overwrite each other.
 
         It covers models, data, how samples are read, metrics, protocol and statistics. Resources and what is drawn stay
         out.
@@ -182,7 +183,7 @@ class Experiment:
         """Folder of the stored dataset that fits the configured one.
 
         Raises:
-            StoreError: none fits, or several do and what lies here now is none of them.
+            StoreError: none fits, or several do and none of them is the present content.
         """
         try:
             return find_dataset(self.store, self._present_dataset or self.dataset, _commit_of)
@@ -224,7 +225,7 @@ class Experiment:
 
     @cached_property
     def features(self) -> list[FeatureSet]:
-        """The stored features of the suite's models, in its order; models that are not extracted are named, and left out.
+        """The stored features of the suite's models, in its order; those that are not extracted are left out.
 
         Raises:
             StoreError: none of them is extracted, or what is stored does not fit the configuration.
@@ -244,8 +245,8 @@ class Experiment:
         """The stored features of one model on the dataset; None where it was never extracted on it.
 
         Raises:
-            StoreError: what is stored does not fit the configuration, or several extractions do and what lies here now
-                is none of them.
+            StoreError: what is stored does not fit the configuration, or several extractions do and none of them has the
+                present content.
         """
         dataset, models = self.present or (None, {})
         spec = self.extract_spec(models.get(model.name, model), dataset)
@@ -332,7 +333,7 @@ class Experiment:
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
-        """One score a pair of models and metric, as the protocol chooses layers: what every view shows.
+        """One score per pair of models and metric, as the protocol chooses layers: what every view shows.
 
         Raises:
             SpecError: a choice of layers that does not exist.

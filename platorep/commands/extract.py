@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def extract(experiment: Experiment) -> None:
-    """Extracts what is missing.
+    """Extracts the features that are missing.
 
     Raises:
         PlatorepError: the pairs cannot be opened, or models failed; the others are done.
@@ -32,10 +32,10 @@ def extract(experiment: Experiment) -> None:
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction left.
+    """Result of an extraction.
 
     Attributes:
-        experiment: with the contents that were just settled, for the stages that follow.
+        experiment: with the revisions that were just resolved, for the following stages.
         failures: the models that could not be extracted.
     """
 
@@ -75,7 +75,7 @@ def extract_models(experiment: Experiment) -> Extraction:
 
 
 def open_pairs(experiment: Experiment) -> PairedDataset:
-    """Opens the dataset, with a progress bar; its check is spared where an earlier run stored the samples."""
+    """Opens the dataset, with a progress bar; skips its check if an earlier run stored the samples."""
     from platorep.data import open_dataset
 
     with bar("Opening the pairs") as report:
@@ -113,7 +113,7 @@ def _stored(experiment: Experiment, model: ModelSpec, pairs: PairedDataset) -> E
 
 
 def missing_extractions(experiment: Experiment, specs: Sequence[ExtractSpec]) -> list[ExtractSpec]:
-    """The specs that are not stored whole, or all of them where what is there is to be made again."""
+    """The specs that are not completely stored; all of them if `overwrite` is set."""
     from platorep.extract import is_whole
 
     pending = []

@@ -1,4 +1,4 @@
-"""What could not be done while the rest went on."""
+"""Failures of parts of a command, collected while the rest goes on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Failure:
 
 
 def failure(name: str, error: Exception) -> Failure:
-    """Logs why something could not be done, and notes it: with a traceback where it was not foreseen."""
+    """Logs and returns a failure; an unexpected error is logged with its traceback."""
     if isinstance(error, OSError) and error.errno is not None:
         error = disk_error(error)
     if isinstance(error, PlatorepError):
@@ -33,7 +33,7 @@ def failure(name: str, error: Exception) -> Failure:
 
 
 def raise_failures(failures: Iterable[Failure]) -> None:
-    """Ends a command of which a part failed with a list of what failed, so that the exit code is 1.
+    """Ends a command with a list of its failures, so that the exit code is 1.
 
     Raises:
         PlatorepError: there is at least one failure.

@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 
 def gallery(experiment: Experiment) -> Path | None:
-    """Does this shard's share of the queries; whoever finds all other shares done writes the table and draws the figure.
+    """Searches this shard's share of the queries. The last shard to finish writes the table and draws the figure.
 
     A table of one gallery has no figure.
 
     Returns:
-        The table's path, or None while shares of others are missing.
+        The table's path, or None while other shares are missing.
     """
     from platorep.align.gallery import score_galleries
     from platorep.figures.data import FigureData
@@ -74,8 +74,8 @@ def gallery_design(experiment: Experiment) -> Design:
         raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Say metric=mutual_knn.")
     similarities = sorted({metric.similarity for metric in metrics})
     if len(similarities) != 1:
-        words = " and ".join(similarities) or "no metric"
-        raise SpecError(f"a gallery is searched by one similarity; got {words}.")
+        names = " and ".join(similarities) or "no metric"
+        raise SpecError(f"a gallery is searched by one similarity; got {names}.")
     rules = {metric.ties for metric in metrics}
     if len(rules) != 1:
         raise SpecError("a gallery is searched with one rule for ties; got ties=first and ties=random.")
@@ -92,7 +92,7 @@ def gallery_design(experiment: Experiment) -> Design:
 
 
 def table_path(experiment: Experiment) -> Path:
-    """The table's file: its name holds a hash of its parts' names, which hold hashes of all that determines them."""
+    """The table's file: its name contains a hash of the names of its parts, which contain hashes of their inputs."""
     from platorep.align.gallery_parts import part_path
 
     design, clip = gallery_design(experiment), experiment.clamp.id
@@ -108,7 +108,9 @@ def stored_galleries(experiment: Experiment) -> GalleryTable:
     """
     path = table_path(experiment)
     if not path.is_file():
-        raise StoreError(f"no scores in growing galleries at {path}. Run `platorep gallery` with the same words first.")
+        raise StoreError(
+            f"no scores in growing galleries at {path}. Run `platorep gallery` with the same settings first."
+        )
     return GalleryTable.load([path])
 
 

@@ -1,4 +1,4 @@
-"""`platorep ls`: what there is to choose from, as tables on the terminal."""
+"""`platorep ls`: lists of the available choices, as tables on the terminal."""
 
 from __future__ import annotations
 

@@ -12,13 +12,13 @@ from typing import Any
 
 @dataclass
 class Compute:
-    """How to compute, never what: nothing here is part of a key, and results do not depend on it."""
+    """How to compute. Nothing here is part of a key, and results do not depend on it."""
 
     device: str = "auto"  # auto | cpu | cuda | cuda:1
     threads: int | None = None  # CPU threads of torch; null leaves torch's choice
     tokens: int | None = None  # tokens (or picture patches) a batch; null finds the budget
-    workers: int | None = None  # processes that decode pictures; null: one a core, at most 8
-    shard_rows: int = 256  # samples a stored shard: what a kill loses at most
+    workers: int | None = None  # processes that decode pictures; null: one per core, at most 8
+    shard_rows: int = 256  # samples per stored shard: the most that a kill can lose
     compile: bool = False  # torch.compile of a model's blocks, for long extractions on a GPU
     memory: str = "3GB"  # budget of `align` for prepared layers
 
@@ -28,7 +28,7 @@ class Protocol:
     """How layers become one score."""
 
     name: str = "prh"
-    clip: str = "exact"  # exact | approximate | none: clamp at the quantile of |features|, once a model
+    clip: str = "exact"  # exact | approximate | none: clamp at the quantile of |features|, once per model
     quantile: float = 0.95
     select: str = "max"  # max | heldout | last | depth:0.5
     pairs: str = "cross"  # cross: models of different modalities; within: of one modality; all: every pair once
@@ -36,7 +36,7 @@ class Protocol:
 
 @dataclass
 class Statistics:
-    """Nulls and intervals beside the scores."""
+    """Nulls and intervals of the scores."""
 
     permutations: int = 200  # relabellings for the null of the chosen layers; 0 leaves the null out
     strata: str | None = None  # null | category | caption_length: relabel only within these groups

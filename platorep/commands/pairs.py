@@ -1,4 +1,4 @@
-"""The pairs that a run takes: those that it asks for, or those that stand in for them on this machine."""
+"""The pairs of a run: the requested ones, or their substitute if they are not available."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def config_dir() -> Path:
 
 
 def named_dataset(name: str) -> DatasetSpec:
-    """The dataset of a configuration's name, without what a command line says of it.
+    """The dataset of a configuration's name, without overrides of the command line.
 
     Raises:
         UnknownNameError: there is none, with the nearest names.
@@ -33,11 +33,11 @@ def named_dataset(name: str) -> DatasetSpec:
 
 
 def with_pairs_at_hand(experiment: Experiment, *, fetching: bool) -> Experiment:
-    """The experiment with the dataset that this run takes: the one asked for, or the one that stands in for it.
+    """The experiment with the requested dataset, or with its substitute.
 
     Args:
-        experiment: as configured.
-        fetching: whether the command may fetch pairs; the others take what these have stored.
+        experiment: experiment as configured.
+        fetching: whether the command may fetch pairs; otherwise stored pairs are used.
     """
     if experiment.dataset.instead is None:
         return experiment

@@ -32,7 +32,7 @@ def plot(experiment: Experiment) -> list[Path]:
 
 
 def draw_figures(experiment: Experiment) -> list[Path]:
-    """Draws the chosen figures; one that these tables do not hold (no ladder in the suite, say) is named, and left out.
+    """Draws the chosen figures. A figure that cannot be drawn from these tables is skipped with a warning.
 
     Raises:
         StoreError: there are no scores, or none of the figures can be drawn.
@@ -83,7 +83,7 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
 
 
 def hubness_of_layers(experiment: Experiment) -> pd.DataFrame:
-    """In-degree figures of every stored layer under the first configured metric that has neighbours.
+    """In-degree statistics of every stored layer under the first configured metric that has neighbours.
 
     Raises:
         SpecError: no configured metric has neighbours.

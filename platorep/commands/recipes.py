@@ -1,4 +1,4 @@
-"""What an experiment adds to its stages: linear probes, and the recipes of `platorep reproduce`."""
+"""Additions of an experiment to its stages: linear probes, and the recipes of `platorep reproduce`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Variant:
-    """A dataset that differs from the experiment's in its captions, and how many words they have."""
+    """A dataset with other captions than the experiment's, and the number of words per caption."""
 
     dataset: DatasetSpec
     words: float | None = None
@@ -30,7 +30,7 @@ class Recipe:
     """What `platorep reproduce` adds to the stages.
 
     Attributes:
-        name: of the folder of its results.
+        name: name of the folder of its results.
         variants: datasets whose language features are scored against the experiment's vision features.
         shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
         galleries: sizes of nested random samples on which the first metric is scored as well.

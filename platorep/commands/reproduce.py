@@ -1,4 +1,4 @@
-"""`platorep reproduce`: one figure of the paper with what it needs, and measured beside published values."""
+"""`platorep reproduce`: one figure of the paper, its data, and a comparison with published values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reproduce(experiment: Experiment) -> Path:
 
     Raises:
         SpecError: a recipe without exactly one figure.
-        PlatorepError: models or tasks failed; what the others give is drawn before.
+        PlatorepError: models or tasks failed; the figure is drawn from the others first.
     """
     from platorep.figures.data import FigureData
 
@@ -77,7 +77,8 @@ def reproduce(experiment: Experiment) -> Path:
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
-    Variants change the captions only: their language features are made, and scored against the dataset's vision features.
+    Variants change the captions only: their language features are extracted and scored against the dataset's
+    vision features.
     """
     recipe, failures = experiment.recipe, []
     tables: list[AlignmentTable] = []
@@ -116,14 +117,14 @@ def random_sample(features: Features, n: int) -> Subset:
 
 def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentTable, list[Failure]]:
     language = tuple(model for model in experiment.models if model.modality == "language")
-    own = experiment.replace(dataset=variant.dataset, models=language)
-    extraction = extract_models(own)
-    own, failures = extraction.experiment, extraction.failures
+    variant_run = experiment.replace(dataset=variant.dataset, models=language)
+    extraction = extract_models(variant_run)
+    variant_run, failures = extraction.experiment, extraction.failures
     failed = {failure.model for failure in failures}
-    own = own.replace(models=tuple(model for model in language if model.name not in failed))
+    variant_run = variant_run.replace(models=tuple(model for model in language if model.name not in failed))
     vision = [features for features in experiment.features if features.spec.model.modality == "vision"]
     facts = {} if variant.words is None else {"words": variant.words}
-    return with_facts(score_block(own, own.features, vision), [], **facts), failures
+    return with_facts(score_block(variant_run, variant_run.features, vision), [], **facts), failures
 
 
 def _shuffled(experiment: Experiment) -> AlignmentTable:

@@ -13,7 +13,7 @@ from platorep.commands.plot import draw_figures
 
 
 def run(experiment: Experiment) -> list[Path]:
-    """Extracts, measures competence, aligns and plots; what fails on the way is listed at the end.
+    """Extracts, measures competence, aligns and plots. Failures are listed at the end.
 
     Returns:
         The table of chosen layers and the figures; nothing while other shards' parts are missing.

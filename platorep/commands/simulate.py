@@ -1,4 +1,4 @@
-"""`platorep simulate`: experiments on worlds whose answer is known."""
+"""`platorep simulate`: experiments on synthetic worlds with a known answer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ log = logging.getLogger(__name__)
 
 
 def simulate(experiment: Experiment) -> list[Path]:
-    """Runs the chosen experiments of the theory; tables and figures go to a folder an experiment under theory/.
+    """Runs the chosen experiments of the theory; tables and figures go to one folder per experiment under theory/.
 
     Raises:
-        UnknownNameError: an experiment that does not exist, or a text model for the colours that the suite does not have.
+        UnknownNameError: an experiment that does not exist, or a text model for the colours that the suite does not
+            have.
     """
     from platorep.theory import EXPERIMENTS, run
 

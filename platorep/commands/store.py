@@ -1,4 +1,4 @@
-"""`platorep store`: verify, import, export and remove what is stored."""
+"""`platorep store`: verify, repair, import, export and remove stored features."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def store_at(root: Path) -> FeatureStore:
     return FeatureStore(root / "features")
 
 
-def found(store: FeatureStore, pattern: str) -> list[FeatureSet | Damaged]:
-    """Extractions that a pattern names, damaged ones after the whole ones.
+def matching(store: FeatureStore, pattern: str) -> list[FeatureSet | Damaged]:
+    """The extractions that match a pattern; damaged ones come last.
 
     Raises:
-        StoreError: it names none.
+        StoreError: there are none.
     """
     sets, broken = store.scan(pattern)
     if not sets and not broken:
@@ -38,26 +38,26 @@ def found(store: FeatureStore, pattern: str) -> list[FeatureSet | Damaged]:
 
 
 def verify(store: FeatureStore, pattern: str) -> Iterator[Verified]:
-    """Reads every byte of the extractions that a pattern names.
+    """Reads every byte of the extractions that match a pattern.
 
     Raises:
-        StoreError: it names none.
+        StoreError: there are none.
     """
-    found(store, pattern)
+    matching(store, pattern)
     return verify_store(store, pattern)
 
 
 def repair(store: FeatureStore, pattern: str) -> Iterator[Repair]:
-    """Makes again what is damaged in the extractions that a pattern names.
+    """Extracts damaged shards again, in the extractions that match a pattern.
 
     Raises:
-        StoreError: it names none.
+        StoreError: there are none.
     """
     from platorep.commands.options import Compute
     from platorep.core.resources import Resources
     from platorep.extract.repair import repair as repair_features
 
-    found(store, pattern)
+    matching(store, pattern)
     return repair_features(store, Resources.from_config(vars(Compute())), pattern)
 
 
@@ -82,11 +82,12 @@ def export(store: FeatureStore, pattern: str, out: Path) -> Path:
     Raises:
         StoreError: several extractions match, or the file's ending is neither.
     """
-    found(store, pattern)
+    matching(store, pattern)
     matches = store.find(pattern)
     if len(matches) > 1:
         raise StoreError(
-            f"{len(matches)} extractions match {pattern!r}: {', '.join(one.path.name for one in matches)}. Name one."
+            f"{len(matches)} extractions match {pattern!r}: "
+            f"{', '.join(match.path.name for match in matches)}. Name one."
         )
     if out.suffix not in (".safetensors", ".npz"):
         raise StoreError(f"{out}: expected a name that ends in .safetensors or .npz.")

@@ -59,7 +59,7 @@ def gallery_table(table: GalleryTable) -> Table:
 
 
 def comparison_table(comparison: pd.DataFrame) -> Table:
-    """Measured beside published values."""
+    """Measured and published values side by side."""
     table = plain_table("quantity", "published", "measured", "agrees", "families", "p", "source", "trust", "note")
     for row in comparison.head(SHOWN).itertuples():
         quantity = row.quantity + (f": {row.x} x {row.y}" if row.x or row.y else "")

@@ -1,4 +1,4 @@
-"""What the explorer and the warnings need of each model's layers, in one pass: neighbours, hubs, ties, clamping."""
+"""Neighbours, hubs, ties and clamping of each model's layers, in one pass, for the explorer and the warnings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Anatomy:
 
     Attributes:
         graphs: (n, k) int64 neighbour indices of the layers asked for.
-        layers: a row a layer: `layer`, the columns of `stats.hubness`, `ties` (share of samples with a tie at rank k),
-            `clamped` (share of values at the threshold).
-        threshold: of the clamp, None where nothing is clamped.
+        layers: one row per layer: `layer`, the columns of `stats.hubness`, `ties` (share of samples with a tie at rank
+            k), `clamped` (share of values at the threshold).
+        threshold: threshold of the clamp, None where nothing is clamped.
     """
 
     graphs: Mapping[int, torch.Tensor]
@@ -48,15 +48,15 @@ def anatomy(
     """Neighbours of the wanted layers as `align` sees them, and figures of every layer.
 
     Args:
-        features: of one model.
+        features: features of one model.
         k: neighbours, at most n - 1.
         wanted: layers whose graphs are kept; -1 is the concatenation.
-        similarity: that of the metric.
-        clamp: of the features.
-        memory: bytes of layers that may be held.
-        most: samples taken, the first ones; the clamp is then of these.
+        similarity: similarity of the metric.
+        clamp: clamp of the features.
+        memory: memory budget for layers in bytes.
+        most: maximum number of samples; the first ones are used, and the clamp is computed from them.
 
-    Cost: one similarity matrix and one selection of neighbours a layer.
+    Cost: one similarity matrix and one selection of neighbours per layer.
     """
     if features.n > most:
         features = Subset(features, np.arange(most), f"first {most}")

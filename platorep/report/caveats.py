@@ -1,4 +1,4 @@
-"""What a reader must know before believing a score: found in the tables and the stored features, never guessed."""
+"""Facts that a reader must know before believing a score, from the tables and the stored features."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ FEW = 500
 DENSE_K = 0.1
 """k/n above which neighbours are no longer near, and chance alone reaches the scores of small effects."""
 HUB = 0.1
-"""Share of all samples that count a hub among their neighbours, from which a layer is named."""
+"""Share of all samples that have one sample as a neighbour, from which a layer is reported."""
 HUB_LIFT = 5
 """A hub has at least this many times k neighbours."""
 ORPHANS = 1 / 3
-"""Share of samples that are nobody's neighbour, from which a layer is named."""
+"""Share of samples that are nobody's neighbour, from which a layer is reported."""
 TIES = 0.01
-"""Share of samples whose last neighbour is as near as the next, from which a layer is named."""
+"""Share of samples whose last neighbour is as near as the next, from which a layer is reported."""
 CLAMPED = 0.5
-"""Share of a layer's values at the clamp, from which it is named: little but signs is left of it."""
+"""Share of a layer's values at the clamp, from which it is reported: little but signs is left."""
 LEVEL = 0.05
-"""Corrected p from which a pair is said not to differ from chance."""
+"""Corrected p from which a pair does not differ from chance."""
 
 
 @dataclass(frozen=True)
 class Caveat:
-    """One thing to know: `grave` when it can change what a score means. `items` are its cases."""
+    """One warning with its cases (`items`). It is `grave` if it can change the meaning of a score."""
 
     title: str
     text: str
@@ -41,9 +41,9 @@ class Caveat:
 
 
 def caveats(run: Run, anatomies: Mapping[str, Anatomy]) -> list[Caveat]:
-    """All that apply, the grave ones first."""
-    found = [*_samples(run), *_tests(run), *_trends(run), *_layers(anatomies), *_models(run), *_provenance(run)]
-    return sorted(found, key=lambda caveat: not caveat.grave)
+    """All warnings that apply, the grave ones first."""
+    warnings = [*_samples(run), *_tests(run), *_trends(run), *_layers(anatomies), *_models(run), *_provenance(run)]
+    return sorted(warnings, key=lambda caveat: not caveat.grave)
 
 
 def _samples(run: Run) -> Iterator[Caveat]:
@@ -69,7 +69,7 @@ def _samples(run: Run) -> Iterator[Caveat]:
         items = tuple(f"{count} × {caption}" for caption, count in order)
         yield Caveat("Duplicate captions", text, items, grave=total > n / 10)
     if run.missing:
-        text = "In the suite, but not extracted, so not on this page."
+        text = "In the suite, but not extracted, and therefore not on this page."
         yield Caveat("Models without features", text, tuple(run.missing))
 
 
@@ -137,16 +137,16 @@ def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
         yield Caveat("Hubs", text, tuple(hubs + orphans))
     if ties:
         text = (
-            "The last neighbour is exactly as near as the next, so that which of them counts is drawn at random, anew for "
-            "each sample and layer. Such layers agree less than they would without ties. Often duplicates."
+            "The last neighbour is exactly as near as the next, so the choice between them is random for "
+            "each sample and layer. Such layers agree less than they would without ties. Duplicates are a common cause."
         )
         yield Caveat("Ties", text, tuple(ties))
     if clamped:
-        text = "The clamp is one value a model, so that a layer of larger values loses more than its share."
+        text = "The clamp has one threshold per model, so layers with larger values lose more of them."
         yield Caveat("Heavily clamped layers", text, tuple(clamped))
     free = tuple(name for name, model in anatomies.items() if model.threshold is None)
     if free and len(free) < len(anatomies):
-        text = "Most of their values are 0, so that the clamp's quantile is 0 as well."
+        text = "Most of their values are 0, so the quantile of the clamp is 0 as well."
         yield Caveat("Sparse features, not clamped", text, free)
 
 
@@ -165,7 +165,7 @@ def _models(run: Run) -> Iterator[Caveat]:
         if count := features.scalars.get("captions_without_known_word"):
             unknown.append(f"{name}: {count} captions")
     if quantised:
-        text = "Their weights were rounded before they came here; their scores need not be those of the original."
+        text = "Their weights were rounded; their scores can differ from those of the original model."
         yield Caveat("Quantised models", text, tuple(quantised))
     if truncated:
         yield Caveat("Truncated captions", "Longer than the model reads.", tuple(truncated))
@@ -176,8 +176,10 @@ def _models(run: Run) -> Iterator[Caveat]:
 def _provenance(run: Run) -> Iterator[Caveat]:
     provenance = {name: run.by_name[name].manifest["provenance"] for name in run.models}
     if len({tuple(sorted(record["versions"].items())) for record in provenance.values()}) > 1:
-        yield Caveat("Models run under different versions", "Of Python or of libraries; see provenance.")
+        yield Caveat(
+            "Models run under different versions", "Versions of Python or of libraries differ; see provenance."
+        )
     dirty = [name for name, record in provenance.items() if str(record["source_revision"]).endswith("+dirty")]
     if dirty:
-        text = "The checkout had changes that no commit holds when these were extracted."
+        text = "The source checkout had uncommitted changes when these models were extracted."
         yield Caveat("Made from changed sources", text, tuple(dirty))

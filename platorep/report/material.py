@@ -1,4 +1,4 @@
-"""What a page is made of, and the scores of a run as one table, however they were chosen."""
+"""The inputs of a page, and the scores of a run as one table."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ TESTED = (
 
 @dataclass(frozen=True)
 class Run:
-    """The material of one page.
+    """The inputs of one page.
 
     Args:
-        name: of the run, for messages.
-        suite: of the models.
-        dataset: of the pairs.
-        samples: the pairs themselves.
+        name: name of the run, for messages.
+        suite: name of the suite.
+        dataset: spec of the dataset.
+        samples: ids, captions and categories of the pairs.
         picture: decodes the picture of a sample by its index.
-        features: of the models, in the suite's order.
-        metrics: the configured ones in order; the first one with neighbours sets the explorer's k and similarity.
+        features: features of the models, in the suite's order.
+        metrics: configured metrics in order; the first with neighbours sets the explorer's k and similarity.
         alignment: scores of all layer pairs, with the facts of the models.
         selection: tested scores of the chosen layers.
         select: how the protocol chooses layers: max, heldout, last, depth:0.5.
-        competence: of the models.
+        competence: competence table of the models.
         figures: PNG files by figure.
         missing: models of the suite that have no features.
-        words: words of the command line that the run was made with.
+        words: command-line overrides of the run.
         configuration: the resolved configuration as text.
-        clamp: of the features.
-        memory: bytes of layers that may be held.
+        clamp: clamp of the features.
+        memory: memory budget for layers in bytes.
     """
 
     name: str
@@ -94,26 +94,26 @@ class Run:
 
     @cached_property
     def scored(self) -> list[Metric]:
-        """The configured metrics that there are scores of."""
+        """The configured metrics that have scores."""
         there = set(self.pairs.metric)
         return [metric for metric in self.metrics if metric.id in there]
 
     @cached_property
     def neighbour_metric(self) -> Metric | None:
-        """The first of them that has neighbours."""
+        """The first scored metric that has neighbours."""
         return next((metric for metric in self.scored if metric.neighbourhood is not None), None)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """One row a pair of models and metric: the layers that the protocol chooses, their score, and its test.
+        """One row per pair of models and metric: the layers that the protocol chooses, their score, and its test.
 
-        What only a test tells is NaN where the run has none.
+        Columns of the test are NaN if the run has none.
         """
         keys = ["metric", "x_model", "y_model"]
         rows = chosen(self.alignment, self.select, self.selection)
         metrics = [metric.id for metric in self.metrics]
         rows = rows[rows.metric.isin(metrics) & rows.x_model.isin(self.models) & rows.y_model.isin(self.models)]
-        # a null of fixed layers is none of the choice
+        # the null of fixed layers does not account for choosing them
         nulls = ["null_mean", "null_sd", "p_value", "corrected"]
         rows = rows.assign(**{name: rows[name].where(rows.tested) for name in nulls})
         order = {"metric": metrics, "x_model": self.models, "y_model": self.models}
@@ -128,7 +128,7 @@ class Run:
             return {}
         try:
             bits = views.measure(self.competence, "bits_per_byte")
-        except StoreError as error:  # of several corpora: the figures let one be named
+        except StoreError as error:  # values of several corpora: a figure has an option to choose one
             return {"": Rise(None, f"{error}")}
         rises = {}
         for metric in self.scored:

@@ -45,8 +45,8 @@ def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None
 
     Args:
         run: what the page shows.
-        path: the HTML file.
-        progress: told of models whose layers were read.
+        path: HTML file to write.
+        progress: called with (done, total, name) as layers are read.
 
     Raises:
         StoreError: nothing was scored.
@@ -55,7 +55,7 @@ def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None
     """
     if not run.scored:
         raise StoreError(
-            f"{run.name}: no score of these models by these metrics. Run `platorep align` with the same words first."
+            f"{run.name}: no score of these models by these metrics. Run `platorep align` with the same settings first."
         )
     anatomies = dissect(run, progress)
     page = render(run, anatomies).encode()
@@ -213,7 +213,7 @@ def changes(model: Any) -> str:
 
 
 def figure(name: str, path: Path) -> dict[str, Any]:
-    """A figure with its picture inlined, shown at twice the pixels that a screen needs."""
+    """A figure with its picture inlined, at twice the resolution of a screen."""
     with Image.open(path) as picture:
         width, height = (side // 2 for side in picture.size)
     png = base64.b64encode(path.read_bytes()).decode()
@@ -221,15 +221,15 @@ def figure(name: str, path: Path) -> dict[str, Any]:
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
-    """The commands that make the page again from nothing, with purpose each does."""
-    words = shlex.join(run.words)
+    """The commands that reproduce the page from scratch, with the purpose of each."""
+    arguments = shlex.join(run.words)
     steps = (
         ("extract", "features of every layer"),
         ("align", "scores of all pairs, their nulls and intervals"),
         ("plot", "figures"),
         ("report", "this page"),
     )
-    return [(f"platorep {step} {words}".rstrip(), purpose) for step, purpose in steps]
+    return [(f"platorep {step} {arguments}".rstrip(), purpose) for step, purpose in steps]
 
 
 def number(value: Any, digits: int = 3) -> str:

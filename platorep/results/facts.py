@@ -1,4 +1,4 @@
-"""Facts of models as columns of a table: how a model was degraded, from which one it was made, its training step."""
+"""Facts of models as columns of a table: how a model was degraded, its base model, its training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from platorep.results.tables import AlignmentTable
 
 @dataclass(frozen=True)
 class Dose:
-    """How a model was degraded: of which model it is a version, by which dial, how far."""
+    """How a model was degraded: its base model, the dial, and the value of the dial."""
 
     base: str
     dial: str
@@ -45,8 +45,8 @@ def with_facts(table: AlignmentTable, models: Iterable[ModelSpec], **variant: fl
 
     Args:
         table: scores of these models; rows of other models keep what they have.
-        models: of both sides.
-        variant: what sets the dataset's variant apart: words, shuffle_share, shuffle_seed.
+        models: models of both sides.
+        variant: facts of the dataset's variant: words, shuffle_share, shuffle_seed.
     """
     specs = {spec.name: spec for spec in models}
     rows = {name: facts(spec, specs.values()) for name, spec in specs.items()}

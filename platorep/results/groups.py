@@ -55,7 +55,7 @@ def lineages(models: pd.DataFrame) -> pd.Series:
     Args:
         models: rows of `views.models`, by name.
     """
-    own = models.family.where(models.family != "", models.index.to_series())
+    families = models.family.where(models.family != "", models.index.to_series())
     base = models.base.where(models.dial != "", "")
-    of_base = base.map(own).fillna(models.family.where(models.family != "", base))
-    return own.where(base == "", of_base)
+    of_base = base.map(families).fillna(models.family.where(models.family != "", base))
+    return families.where(base == "", of_base)

@@ -49,20 +49,20 @@ def metric_parameters(metric: str) -> tuple[str, dict[str, str]]:
     match = re.fullmatch(r"(\w+)(?:\((.*)\))?", metric)
     if match is None:
         raise StoreError(f"{metric!r} is not a metric's id; expected name(parameter=value,...).")
-    words = [word.partition("=") for word in (match[2] or "").split(",") if word]
-    return match[1], {key.strip(): value.strip() for key, _, value in words}
+    settings = [word.partition("=") for word in (match[2] or "").split(",") if word]
+    return match[1], {key.strip(): value.strip() for key, _, value in settings}
 
 
 def metric_label(metric: str) -> str:
     """A metric's id for readers, common parameters left out: "mutual k-NN (k = 10)", "CKA (unbiased)"."""
     name, parameters = metric_parameters(metric)
-    said = {key: value for key, value in parameters.items() if f"{key}={value}" not in _UNSAID}
-    words = [value if key in _BARE else f"{key} = {value}" for key, value in said.items()]
-    return TITLES.get(name, name.replace("_", " ")) + (f" ({', '.join(words)})" if words else "")
+    shown = {key: value for key, value in parameters.items() if f"{key}={value}" not in _UNSAID}
+    parts = [value if key in _BARE else f"{key} = {value}" for key, value in shown.items()]
+    return TITLES.get(name, name.replace("_", " ")) + (f" ({', '.join(parts)})" if parts else "")
 
 
 def find_metrics(available: Iterable[str], name: str, **parameters: str) -> list[str]:
-    """Ids of one metric whose parameters include those given, by growing k where there is one."""
+    """Ids of one metric whose parameters include the given ones, sorted by k."""
     ids = []
     for metric in available:
         its_name, its_parameters = metric_parameters(metric)
@@ -86,14 +86,14 @@ def setting(rows: pd.DataFrame) -> str:
 
 
 def capitalised(text: str) -> str:
-    """A text that begins a sentence."""
+    """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
 def dose_label(dose: Dose) -> str:
     """A degraded model's name beside its intact one: "noise 0.2", "64 px"."""
-    words = {"weight_noise": f"noise {dose.value:g}", "input_size": f"{dose.value:g} px"}
-    return words.get(dose.dial, f"{dose.dial.replace('_', ' ')} {dose.value:g}")
+    labels = {"weight_noise": f"noise {dose.value:g}", "input_size": f"{dose.value:g} px"}
+    return labels.get(dose.dial, f"{dose.dial.replace('_', ' ')} {dose.value:g}")
 
 
 def model_labels(models: Sequence[str], degraded: Mapping[str, Dose]) -> list[str]:
@@ -110,7 +110,7 @@ def model_labels(models: Sequence[str], degraded: Mapping[str, Dose]) -> list[st
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Names without the words that all of them share: vit_small.mae, vit_base.mae give small, base."""
+    """Names without the words that they all share: vit_small.mae, vit_base.mae give small, base."""
     split = [re.findall(r"[^_\W]+(?:\.\d+)?", name) for name in names]
     shared = set.intersection(*map(set, split)) if len(names) > 1 else set()
     short = [" ".join(word for word in words if word not in shared) for words in split]

@@ -1,7 +1,7 @@
-"""A folder of results, read in one line: runs, scores, features, samples.
+"""Access to a folder of results: runs, scores, features, samples.
 
 outputs = platorep.load("outputs")
-outputs.runs                                     # a row a run, with its overrides
+outputs.runs                                     # a row per run, with its overrides
 outputs.scores(metric="mutual_knn")              # chosen layers' scores, with each run's overrides as columns
 x, ids = outputs.features("lite2", layer=-1)     # an array and the sample ids of its rows
 """
@@ -23,7 +23,7 @@ from platorep.results.views import metric_parameters
 
 
 class Outputs:
-    """The results under one root folder, as a run of the command line leaves them.
+    """The results under one root folder, as the command line writes them.
 
     Args:
         root: the folder, "outputs" unless a run said otherwise.
@@ -39,7 +39,7 @@ class Outputs:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """One row a run, the oldest first: run, command, status, time, seconds, overrides, results."""
+        """One row per run, the oldest first: run, command, status, time, seconds, overrides, results."""
         rows = [
             {
                 "run": path.parent.relative_to(self.root).as_posix(),
@@ -61,7 +61,7 @@ class Outputs:
         """The chosen layers' scores of every finished run, with nulls and intervals: columns of `SelectionTable`.
 
         Each run's overrides are columns of their own behind these (`protocol`, `metric.mutual_knn.k`, ...), empty where
-        a run did not say. Two runs with the same result give its rows once, with the overrides of the later one.
+        a run did not say. Two runs with the same result give its rows once, with the overrides of the later run.
 
         Args:
             metric: a metric's name or full id; all by default.

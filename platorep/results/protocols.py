@@ -1,4 +1,4 @@
-"""Which layers speak for a pair of models: the one place that turns a protocol into one score a pair.
+"""From a protocol to one score per pair of models: the only place where layers are chosen.
 
 Figures, the terminal table, the report and the comparison with published values all read `chosen`.
 """
@@ -66,16 +66,16 @@ def check(select: str) -> str:
 
 def described(select: str) -> str:
     """A choice of layers for readers, as the captions of figures and tables say it."""
-    words = {
+    descriptions = {
         "max": "best layer pair",
         "heldout": "layers chosen on half of the samples, scored on the other half",
         "last": "last layers",
     }
-    return words.get(check(select), f"layers at relative depth {select.removeprefix('depth:')}")
+    return descriptions.get(check(select), f"layers at relative depth {select.removeprefix('depth:')}")
 
 
 def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionTable | None = None) -> pd.DataFrame:
-    """One row a pair of models, metric and variant of the data: the layers that the protocol chooses, and their score.
+    """One row per pair of models, metric and variant of the data: the chosen layers and their score.
 
     The scores of the selection table come first: it has what was tested. Pairs that it lacks are chosen from the
     alignment table, except under "heldout", whose scores belong to halves of the samples.
@@ -89,7 +89,7 @@ def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionT
 
     Returns:
         The columns of the alignment table, `TESTED`, select and tested. Where `tested` is True, null_mean, null_sd,
-        p_value and corrected know how the layers were chosen; elsewhere they are those of the fixed layer pair, which
+        p_value and corrected account for the choice of layers; elsewhere they are those of the fixed layer pair, which
         are also in null_mean_fixed and so on. Of held-out scores the fixed pair's are not known.
 
     Raises:
@@ -103,7 +103,7 @@ def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionT
         if rows.empty and len(alignment.frame):
             raise StoreError(
                 "held-out scores are of halves of the samples, which the table of all layer pairs does not hold. "
-                "Run `platorep align` with the same words first."
+                "Run `platorep align` with the same settings first."
             )
     else:
         untested = _choose(alignment, select).assign(tested=False)
@@ -128,8 +128,8 @@ def _tested(frame: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
     rows = fixed.merge(tests[[*layers, "select", "score", *there]], on=layers, suffixes=("_fixed", ""))
     held_out, rows["tested"] = rows["select"] == "heldout", rows.permutations > 0
     for name in OF_FIXED_LAYERS:  # a held-out score is of other samples than these
-        own = rows[f"{name}_fixed"].mask(held_out)
-        rows[name], rows[f"{name}_fixed"] = rows[name].where(rows.tested | held_out, own), own
+        fixed_value = rows[f"{name}_fixed"].mask(held_out)
+        rows[name], rows[f"{name}_fixed"] = rows[name].where(rows.tested | held_out, fixed_value), fixed_value
     return rows
 
 

@@ -1,4 +1,4 @@
-"""What an experiment measured, as the numbers that can stand beside published ones: one row a (quantity, x, y)."""
+"""Measured quantities of an experiment, for comparison with published ones: one row per (quantity, x, y)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Quantity(NamedTuple):
     Attributes:
         quantity: what was measured.
         x: model or setting that it belongs to; empty for the whole experiment.
-        y: the other model.
-        value: the number.
+        y: the other model; empty where there is none.
+        value: measured value.
         low: lower end of its 95 % interval, NaN where there is none.
         high: upper end.
-        p: p of a test that knows families, NaN where there is none.
+        p: p of a test that accounts for families, NaN where there is none.
         families: independent families of models behind the number; NaN where models are not what was sampled.
         note: what a reader must know; empty for most.
     """
@@ -54,9 +54,9 @@ def measured(
 
     Args:
         figure: name of the figure; one without quantities gives no rows.
-        chosen: one row a pair of models, as `protocols.chosen` gives them.
-        competence: of the models.
-        options: those of the figure.
+        chosen: one row per pair of models, as `protocols.chosen` gives them.
+        competence: competence table of the models.
+        options: options of the figure.
     """
     rows = list(QUANTITIES[figure](chosen, competence, options)) if figure in QUANTITIES else []
     return pd.DataFrame(rows, columns=list(Quantity._fields))
@@ -69,11 +69,11 @@ def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
     return float(spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic) if len(both) > 2 and not constant else np.nan
 
 
-def _rise(name: str, found: Rise) -> Quantity:
-    if found.trend is None:
-        return Quantity(name, "", "", np.nan, note=found.sentence)
-    one = found.trend
-    return Quantity(name, "", "", one.value, one.low, one.high, one.p, one.families, found.sentence)
+def _rise(name: str, result: Rise) -> Quantity:
+    if result.trend is None:
+        return Quantity(name, "", "", np.nan, note=result.sentence)
+    line = result.trend
+    return Quantity(name, "", "", line.value, line.low, line.high, line.p, line.families, result.sentence)
 
 
 def _alignments(pairs: pd.DataFrame) -> Iterator[Quantity]:

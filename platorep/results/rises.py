@@ -14,10 +14,10 @@ from platorep.stats.trends import Trend, trend
 
 @dataclass(frozen=True)
 class Rise:
-    """A trend over language models, and what to say of it.
+    """A trend over language models, and a sentence that describes it.
 
     Attributes:
-        trend: None where there are too few models or no order to correlate.
+        trend: the trend; None if there are too few models or nothing to correlate.
         sentence: correlation, family-aware p and number of families in words, or why there are none.
     """
 
@@ -30,7 +30,7 @@ def rise(pairs: pd.DataFrame, facts: pd.DataFrame, competence: pd.Series) -> Ris
 
     Alignment is averaged over the vision models of `pairs` first: scores of one language model are not independent.
     Versions of one model, such as those with noise on their weights, count as one family with it (`groups.lineages`).
-    Models with random weights are left out, because they are no step on a way to competence.
+    Models with random weights are left out, because they are not a level of competence.
 
     Args:
         pairs: rows of `views.cross_modal` under one metric on one dataset.
@@ -43,13 +43,13 @@ def rise(pairs: pd.DataFrame, facts: pd.DataFrame, competence: pd.Series) -> Ris
     family = lineages(facts)[table.index]
     degraded = [model for model in views.doses(facts) if model in table.index]
     try:
-        found = trend(table.x, table.y, family)
+        correlation = trend(table.x, table.y, family)
     except DataError:
         order = "no order to correlate" if len(table) > 2 else "a trend needs 3"
         return Rise(None, f"{len(table)} trained language models of known competence: {order}.")
-    sentence = found.sentence
+    sentence = correlation.sentence
     if degraded:
         sentence += " Versions of one model are one family."
     if random:
         sentence += " Random weights are left out."
-    return Rise(found, sentence)
+    return Rise(correlation, sentence)

@@ -32,7 +32,7 @@ def stored_alignment(
     """
     parts = sorted(path for path in folder.glob("*.parquet") if not path.name.endswith(".samples.parquet"))
     if not parts:
-        raise StoreError(f"no scores under {folder}. Run `platorep align` with the same words first.")
+        raise StoreError(f"no scores under {folder}. Run `platorep align` with the same settings first.")
     frame = AlignmentTable.load(parts).frame
     order = {model.name: place for place, model in enumerate(models)}
     here = (frame.dataset == folder.name) & frame.metric.isin(metrics) & (frame["clip"] == clip)
@@ -40,7 +40,7 @@ def stored_alignment(
     if rows.empty:
         raise StoreError(
             f"no scores of this suite by {', '.join(metrics)} with clip {clip} under {folder}. "
-            "Run `platorep align` with the same words first."
+            "Run `platorep align` with the same settings first."
         )
     rows = rows.assign(_x=rows.x_model.map(order), _y=rows.y_model.map(order))
     rows = rows.sort_values(["metric", "_x", "_y"], kind="stable").drop(columns=["_x", "_y"])

@@ -1,4 +1,4 @@
-"""Tidy tables of scores: alignment a row a layer pair, competence a row a model and measure. Parquet, no pickle.
+"""Tidy tables of scores in parquet: alignment per layer pair, competence per model and measure.
 
 The tables hold everything that was computed; the best layer pair and the models' matrix are views of them.
 Timings are logged and not stored: the same inputs give the same bytes.
@@ -19,7 +19,7 @@ from platorep.core.files import read_parquet, table_facts, write_parquet
 
 
 CONCATENATION = -1
-"""Layer index that stands for the concatenation of all layers of a model."""
+"""Layer index of the concatenation of all layers of a model."""
 
 ALIGNMENT_COLUMNS = {
     "dataset": "string",  # folder name of the dataset in the store: name--key
@@ -49,7 +49,7 @@ ALIGNMENT_COLUMNS = {
     "dtype": "string",
     "backend": "string",  # cpu, cuda, faiss(...)
     "version": "string",
-    "x_tied": "float64",  # share of samples whose k-th neighbour in x is tied with the next; NaN for metrics without neighbours
+    "x_tied": "float64",  # share of samples whose k-th neighbour is tied with the next; NaN without neighbours
     "y_tied": "float64",
     "x_left_out": "string",  # why x's layer takes no part, so that the score is missing; empty where it does
     "y_left_out": "string",
@@ -66,13 +66,13 @@ FACTS = {
     "y_dial": "string",
     "y_dose": "float64",
     "y_step": "float64",
-    "words": "float64",  # words a caption, where captions were cut or summarised to a length
+    "words": "float64",  # words per caption, where captions were cut or summarised to a length
     "shuffle_share": "float64",  # share of the pairs that were mismatched, where any were
     "shuffle_seed": "float64",
 }
 """Facts of the models and of the data's variant, from their specs: what figures group and order by.
 
-They follow from specs and determine no score, so tables that were written without them are read all the same, and
+They follow from specs and determine no score. Tables that were written without them can still be read;
 `platorep.results.facts` fills them in.
 """
 
@@ -82,7 +82,7 @@ ADDED = {
     "x_tied": float("nan"), "y_tied": float("nan"), "x_left_out": "", "y_left_out": "",
     "scored_n": float("nan"), "scored_k": float("nan"), "note": "",
 }  # fmt: skip
-"""Columns that tables of earlier versions do not have, with what stands in them there."""
+"""Columns that tables of earlier versions lack, with their values for such tables."""
 
 SELECTION_COLUMNS = {
     "dataset": "string",
@@ -102,7 +102,7 @@ SELECTION_COLUMNS = {
     "low": "float64",  # 95 % interval for another draw of all samples, layers as chosen; NaN where none is offered
     "high": "float64",
     "interval": "string",  # function of platorep.stats that made it
-    "null_mean": "float64",  # of the score under relabelling, the choice of layers made anew each time
+    "null_mean": "float64",  # of the score under relabelling, with layers chosen again each time
     "null_sd": "float64",
     "null_low": "float64",  # central 95 % of the null
     "null_high": "float64",
@@ -120,7 +120,7 @@ SELECTION_COLUMNS = {
     "scored_k": "float64",  # neighbours that it looks at: the metric's k, or in proportion to the half; NaN without
     "x_tied": "float64",  # share of samples whose k-th neighbour in the chosen layer of x is tied with the next
     "y_tied": "float64",
-    "note": "string",  # what else must be known of the score, such as why it has no interval
+    "note": "string",  # anything else to know about the score, such as why it has no interval
 }
 
 GALLERY_COLUMNS = {
@@ -130,7 +130,7 @@ GALLERY_COLUMNS = {
     "metric": "string",  # full id, with this row's k
     "k": "int64",
     "share": "float64",  # k as a share of n; NaN where k stays as the gallery grows
-    "seed": "int64",  # of the samples' order, whose first are the queries and the galleries
+    "seed": "int64",  # of the samples' order, which starts with the queries
     "x_model": "string",
     "x_key": "string",
     "x_modality": "string",
@@ -149,13 +149,13 @@ GALLERY_COLUMNS = {
     "standard_error": "float64",  # over queries, conditional on the gallery: platorep.stats.queries.query_scores
     "low": "float64",  # 95 % interval for other queries in the same gallery
     "high": "float64",
-    "x_recall": "float64",  # share of the true neighbours that the search found, on a sample of the queries; 1 where it is exact
+    "x_recall": "float64",  # share of true neighbours found, on a sample of the queries; 1 for an exact search
     "y_recall": "float64",
     "clip": "string",
     "dtype": "string",
     "backend": "string",  # cpu, cuda, or an approximate search: cpu, faiss HNSW32 (approximate)
     "version": "string",
-    "x_tied": "float64",  # share of the queries whose k-th neighbour is tied with the next; NaN for an approximate search
+    "x_tied": "float64",  # share of queries whose k-th neighbour is tied with the next; NaN for an approximate search
     "y_tied": "float64",
 }
 
@@ -184,7 +184,7 @@ class _Table:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Self:
-        """Checks and orders the columns, and casts them to their dtypes; optional columns may be missing.
+        """Checks and orders the columns and casts them to their dtypes. Optional columns may be missing.
 
         Raises:
             StoreError: a column is missing (other than `ADDED`) or is not one of the table's.
@@ -237,7 +237,7 @@ class _Table:
         """Writes one parquet file, atomically; the same table and facts give the same bytes.
 
         Args:
-            path: the file.
+            path: file to write.
             facts: kept with the table, and given back by `read`: what it was made from.
         """
         write_parquet(path, pa.Table.from_pandas(self.frame, preserve_index=False), facts)
@@ -245,17 +245,17 @@ class _Table:
 
 @dataclass(frozen=True)
 class AlignmentTable(_Table):
-    """Scores of layer pairs: one row a (x model, x layer, y model, y layer, metric)."""
+    """Scores of layer pairs: one row per (x model, x layer, y model, y layer, metric)."""
 
     columns = ALIGNMENT_COLUMNS
     optional = FACTS
 
     def of_models(self, keys: Mapping[str, str | None]) -> AlignmentTable:
-        """The rows whose models are those of the present configuration, by name and key.
+        """The rows of the configured models, by name and key.
 
         Args:
-            keys: model name -> key of its features; None where they are not stored, which takes the one key that the table
-                has under that name.
+            keys: model name -> key of its features; None where they are not stored, which takes the one key that the
+                table has under that name.
 
         Raises:
             StoreError: the table has several models under a name whose key is not known; names their keys.
@@ -265,20 +265,21 @@ class AlignmentTable(_Table):
             wanted = rows[f"{side}_model"].map(keys)
             rows = rows[rows[f"{side}_model"].isin(list(keys)) & (wanted.isna() | (wanted == rows[f"{side}_key"]))]
         for name in (name for name, key in keys.items() if key is None):
-            found = {*rows.x_key[rows.x_model == name], *rows.y_key[rows.y_model == name]}
-            if len(found) > 1:
+            keys_of_name = {*rows.x_key[rows.x_model == name], *rows.y_key[rows.y_model == name]}
+            if len(keys_of_name) > 1:
                 raise StoreError(
-                    f"there are scores of {len(found)} models named {name} (keys {', '.join(sorted(found))}), and its "
-                    "features are not stored. Run `platorep extract` with the settings that are meant."
+                    f"there are scores of {len(keys_of_name)} models named {name} "
+                    f"(keys {', '.join(sorted(keys_of_name))}), and its features are not stored. "
+                    "Run `platorep extract` with the settings of one of them."
                 )
         return AlignmentTable(rows.reset_index(drop=True))
 
     def best(self) -> pd.DataFrame:
         """The row with the highest score of every pair of models, metric and variant of the data: the paper's choice.
 
-        The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last. Layers
-        that are left out are never chosen; a pair of models of which none is left has no row.
-        The maximum over layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
+        The concatenation takes part. Ties go to the lower x layer, then the lower y layer, the concatenation last.
+        Layers that are left out are never chosen; a pair of models without any layer left has no row. The maximum over
+        layers lies above a fixed layer's chance level: see `platorep.stats` for its null.
         """
         by = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
         by += ["words", "shuffle_share", "shuffle_seed"]
@@ -297,8 +298,8 @@ class AlignmentTable(_Table):
         if (twice := best.duplicated(["x_model", "y_model"])).any():
             pair = best[twice].iloc[0]
             raise StoreError(
-                f"the table has several scores of {pair.x_model} and {pair.y_model}: of other settings, samples or metrics "
-                "(columns x_key, y_key, dataset, metric, clip). Choose one of them (`of_models`, metric=) for a matrix."
+                f"the table has several scores of {pair.x_model} and {pair.y_model}, for other settings, samples "
+                "or metrics (columns x_key, y_key, dataset, metric, clip). Choose one (`of_models`, metric=) of them."
             )
         rows, columns = best.x_model.unique(), best.y_model.unique()
         return best.pivot(index="x_model", columns="y_model", values="score").reindex(index=rows, columns=columns)
@@ -306,22 +307,22 @@ class AlignmentTable(_Table):
 
 @dataclass(frozen=True)
 class SelectionTable(_Table):
-    """One score a pair of models and metric, with the null of its choice of layers, and its interval."""
+    """One score per pair of models and metric, with the null of its choice of layers, and its interval."""
 
     columns = SELECTION_COLUMNS
 
 
 @dataclass(frozen=True)
 class GalleryTable(_Table):
-    """Scores of the same queries in growing galleries: one row a (pair of layers, gallery, number of neighbours)."""
+    """Scores of the same queries in growing galleries: one row per (pair of layers, gallery, number of neighbours)."""
 
     columns = GALLERY_COLUMNS
 
     def best(self) -> pd.DataFrame:
         """All rows of one layer pair a pair of models, the same in every gallery.
 
-        It is the pair with the highest corrected score at the first fixed k, on average over the galleries: a choice in one of them
-        would flatter that one. Ties go to the lower x layer, then the lower y layer.
+        It is the pair with the highest corrected score at the first fixed k, on average over the galleries: a choice in
+        one of them would flatter that one. Ties go to the lower x layer, then the lower y layer.
         """
         models = ["dataset", "clip", "x_model", "x_key", "y_model", "y_key"]
         pair = [*models, "x_layer", "y_layer"]
@@ -333,7 +334,7 @@ class GalleryTable(_Table):
 
 @dataclass(frozen=True)
 class CompetenceTable(_Table):
-    """How good a model is at something that is not alignment: one row a (model, measure)."""
+    """Competence of models: one row per (model, measure)."""
 
     columns = COMPETENCE_COLUMNS
 

@@ -8,11 +8,11 @@ from platorep.results.tables import SELECTION_COLUMNS
 
 
 READ = ("dataset", "n", "metric", "select", "x_model", "y_model", "score", "low", "high", "null_mean", "p_family")
-"""Columns that a reader needs of a score; the runs' overrides follow them."""
+"""Main columns, in Markdown and LaTeX; the overrides of the runs follow them."""
 
 
 def scores_text(scores: pd.DataFrame, format: str) -> str:
-    """A table of `Outputs.scores` as "csv" (every column), "md" or "latex" (those that one reads)."""
+    """A table of `Outputs.scores` as "csv" (all columns), "md" or "latex" (the main ones)."""
     if format == "csv":
         return scores.to_csv(index=False)
     overrides = [name for name in scores if name not in SELECTION_COLUMNS]

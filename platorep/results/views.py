@@ -1,4 +1,4 @@
-"""Views of the tables that several figures share: one metric, one dataset, one row a pair of models."""
+"""Views of the tables that several figures share: one metric, one dataset, one row per pair of models."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def rows(frame: pd.DataFrame, metric: str | None = None, dataset: str | None = N
 
 
 def pairs(chosen: pd.DataFrame, metric: str | None = None, dataset: str | None = None) -> pd.DataFrame:
-    """One row a pair of models, under one metric on one dataset.
+    """One row per pair of models, under one metric on one dataset.
 
     Args:
         chosen: rows of `protocols.chosen`.
@@ -104,8 +104,8 @@ def pairs(chosen: pd.DataFrame, metric: str | None = None, dataset: str | None =
     Raises:
         StoreError: a pair occurs twice, under two clipping rules or two keys of one model's name.
     """
-    found = rows(chosen, metric, dataset)
-    twice = found[found.duplicated(["x_model", "y_model", *VARIANT], keep=False)]
+    chosen_rows = rows(chosen, metric, dataset)
+    twice = chosen_rows[chosen_rows.duplicated(["x_model", "y_model", *VARIANT], keep=False)]
     if not twice.empty:
         pair = twice[(twice.x_model == twice.x_model.iloc[0]) & (twice.y_model == twice.y_model.iloc[0])]
         differs = [c for c in ("clip", "x_key", "y_key", "n") if pair[c].nunique() > 1]
@@ -113,7 +113,7 @@ def pairs(chosen: pd.DataFrame, metric: str | None = None, dataset: str | None =
             f"{pair.x_model.iloc[0]} x {pair.y_model.iloc[0]} occurs {len(pair)} times in the alignment table, "
             f"with different {', '.join(differs) or 'rows'}: keep the rows of one run."
         )
-    return found
+    return chosen_rows
 
 
 def cross_modal(chosen: pd.DataFrame) -> pd.DataFrame:
@@ -132,14 +132,14 @@ def cross_modal(chosen: pd.DataFrame) -> pd.DataFrame:
         for side, modality in ((a, "language"), (b, "vision")):
             names |= {f"{side}_{fact}": f"{modality}_{fact}" for fact in MODEL_FACTS}
         sides.append(part.rename(columns=names)[[*names.values(), *PAIR_COLUMNS]])
-    found = pd.concat([side for side in sides if len(side)] or sides[:1], ignore_index=True)
-    found = found.drop_duplicates(["dataset", "metric", "n", "language", "vision", *VARIANT])
-    if found.empty:
+    modal_pairs = pd.concat([side for side in sides if len(side)] or sides[:1], ignore_index=True)
+    modal_pairs = modal_pairs.drop_duplicates(["dataset", "metric", "n", "language", "vision", *VARIANT])
+    if modal_pairs.empty:
         there = sorted({f"{x} x {y}" for x, y in zip(chosen.x_modality, chosen.y_modality, strict=True)})
         raise StoreError(
             f"the figure shows language against vision models; the alignment table has only {', '.join(there)}."
         )
-    return found
+    return modal_pairs
 
 
 def within(chosen: pd.DataFrame, modality: str) -> pd.DataFrame:
@@ -185,14 +185,14 @@ def by_variant(chosen: pd.DataFrame, metric: str | None, column: str) -> pd.Data
     known = chosen[chosen[column].notna()]
     if known.empty:
         names = ", ".join(chosen.dataset.unique()) or "none"
-        what = {"words": "a caption length", "shuffle_share": "a share of shuffled pairs"}.get(column, column)
-        raise StoreError(f"no row of the alignment table has {what} (column {column}); datasets: {names}.")
+        expected = {"words": "a caption length", "shuffle_share": "a share of shuffled pairs"}.get(column, column)
+        raise StoreError(f"no row of the alignment table has {expected} (column {column}); datasets: {names}.")
     parts = [cross_modal(pairs(known, metric, dataset)) for dataset in known.dataset.unique()]
     return pd.concat(parts, ignore_index=True)
 
 
 def models(chosen: pd.DataFrame) -> pd.DataFrame:
-    """The models of some pairs and their facts: one row a model, by name, in order of appearance, x models first."""
+    """The models of some pairs and their facts: one row per model, by name, in order of appearance, x models first."""
     sides = [
         chosen[[f"{side}_model", *(f"{side}_{fact}" for fact in MODEL_FACTS)]].set_axis(["model", *MODEL_FACTS], axis=1)
         for side in "xy"
@@ -236,15 +236,15 @@ def measure(competence: CompetenceTable | None, name: str, task: str | None = No
     return frame.set_index("model")["value"]
 
 
-def chance(found: pd.DataFrame) -> float | None:
+def chance(chosen_rows: pd.DataFrame) -> float | None:
     """The score that unrelated features reach on average at fixed layers, if all pairs share one.
 
     k/(n - 1) for mutual k-NN, else the null mean. Held-out scores, which are of half the samples, have the null mean
     that their test gives.
     """
-    name, parameters = metric_parameters(found.metric.iloc[0])
-    held_out = found["select"].iloc[0] == "heldout"
-    if name == "mutual_knn" and found.n.nunique() == 1 and not held_out:
-        return int(parameters["k"]) / (int(found.n.iloc[0]) - 1)
-    means = found.null_mean if held_out else found.null_mean_fixed
+    name, parameters = metric_parameters(chosen_rows.metric.iloc[0])
+    held_out = chosen_rows["select"].iloc[0] == "heldout"
+    if name == "mutual_knn" and chosen_rows.n.nunique() == 1 and not held_out:
+        return int(parameters["k"]) / (int(chosen_rows.n.iloc[0]) - 1)
+    means = chosen_rows.null_mean if held_out else chosen_rows.null_mean_fixed
     return float(means.mean()) if means.notna().all() and means.max() - means.min() < 1e-3 else None

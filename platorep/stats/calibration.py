@@ -14,8 +14,9 @@ from platorep.core.errors import SpecError
 def chance_corrected(score: np.ndarray | float, null_mean: np.ndarray | float, best: float = 1.0) -> np.ndarray | float:
     """Chance-corrected score (s - mu0) / (s_max - mu0): 0 at chance, 1 at the maximum, negative below chance.
 
-    For mutual_knn with mu0 = k / (n - 1) this is R_NX(k) of the dimensionality-reduction literature (Lee and Verleysen 2009):
-    ((n - 1) s - k) / (n - 1 - k). Shape and dtype are the arguments'. For a maximum over layers give the mean of the null maxima.
+    For mutual_knn with mu0 = k / (n - 1) this is R_NX(k) of the dimensionality-reduction literature (Lee and Verleysen
+    2009): ((n - 1) s - k) / (n - 1 - k). Shape and dtype follow the arguments. For a maximum over layers, pass the mean
+    of the null maxima.
 
     Args:
         score: observed score or scores.
@@ -28,7 +29,8 @@ def chance_corrected(score: np.ndarray | float, null_mean: np.ndarray | float, b
     _check_bounded(best)
     if np.any(np.asarray(null_mean) >= best):
         raise SpecError(
-            f"the null mean reaches the metric's maximum {best:g}: no score can be told from chance. Lower k, or take more samples."
+            f"the null mean reaches the metric's maximum {best:g}: no score can be told from chance. "
+            "Lower k, or take more samples."
         )
     return (score - null_mean) / (best - null_mean)
 
@@ -42,11 +44,12 @@ class Calibrated(NamedTuple):
 
 
 def calibrated(observed: np.ndarray, null: np.ndarray, *, alpha: float = 0.05, best: float = 1.0) -> Calibrated:
-    """Calibrated score clip((s - tau) / (s_max - tau), 0, 1) (Gröger et al. 2026, arXiv 2602.14486, algorithms 1 and 2).
+    """Calibrated score clip((s - tau) / (s_max - tau), 0, 1), after Gröger et al. 2026 (arXiv 2602.14486).
 
     tau is the ceil((1 - alpha) (K + 1))-th smallest of the K null scores and the observed one, without interpolation;
-    p = (1 + #{null >= s}) / (K + 1). With the null of the maximum over layers (`MaxNull`) it is their aggregation-aware algorithm 2.
-    The score mixes the size of the effect with K, alpha and the null's spread; `chance_corrected` does not.
+    p = (1 + #{null >= s}) / (K + 1). With the null of the maximum over layers (`MaxNull`) it is their aggregation-aware
+    algorithm 2. The score mixes the size of the effect with K, alpha and the null's spread; `chance_corrected` does
+    not.
 
     Args:
         observed: scores, shape (P,).
@@ -69,11 +72,11 @@ def calibrated(observed: np.ndarray, null: np.ndarray, *, alpha: float = 0.05, b
     draws = null.shape[1] + 1
     if alpha * draws < 1 - 1e-9:
         raise SpecError(
-            f"{draws - 1} permutations cannot reach alpha = {alpha:g}: at least {math.ceil(1 / alpha - 1e-9) - 1} are needed."
+            f"{draws - 1} permutations cannot reach alpha = {alpha:g}: "
+            f"at least {math.ceil(1 / alpha - 1e-9) - 1} are needed."
         )
-    rank = math.ceil(
-        (1 - alpha) * draws - 1e-9
-    )  # the product of two decimals may lie a rounding error above a whole number
+    # rounding may put the product slightly above a whole number
+    rank = math.ceil((1 - alpha) * draws - 1e-9)
     threshold = np.sort(np.column_stack([observed, null]), axis=1)[:, rank - 1]
     # Where even the threshold is the maximum, nothing exceeds it: the score is 0, not 0/0.
     room = best - threshold
@@ -84,9 +87,9 @@ def calibrated(observed: np.ndarray, null: np.ndarray, *, alpha: float = 0.05, b
 def skewed_p(z: np.ndarray | float, skewness: np.ndarray | float) -> np.ndarray | float:
     """One-sided p-value of z = (score - null mean) / null sd by the Pearson type III law with the null's skewness.
 
-    The null of CKA leans to the right where the samples vary in few dimensions: there a Gaussian p rejects 7 to 8 % at the 5 %
-    level and 3 % at the 1 % level. With `NullMoments.skewness` the rates are those of the table
-    in docs/statistics.md. With skewness 0 it is the Gaussian p.
+    The null of CKA is skewed to the right if the samples vary in few dimensions; a Gaussian p then rejects 7 to 8 % at
+    the 5 % level and 3 % at the 1 % level. With `NullMoments.skewness` the rates are those of the table in
+    docs/statistics.md. With skewness 0 the result is the Gaussian p.
     """
     return pearson3.sf(z, skewness)
 

@@ -1,4 +1,4 @@
-"""Least-squares lines with intervals that know that models come in families."""
+"""Least-squares lines with intervals that take model families into account."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def family_lines(
     A resample whose points all have one x has no line and is drawn again.
 
     Args:
-        x: one number a model, shape (models,), not all equal.
-        y: one number a model, shape (models,).
+        x: one number per model, shape (models,), not all equal.
+        y: one number per model, shape (models,).
         families: label of each model's family, shape (models,).
         grid: where the lines are evaluated, shape (points,).
         draws: number of resamples.

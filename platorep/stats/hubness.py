@@ -1,4 +1,4 @@
-"""Hubs of neighbour graphs: what sets the spread of the null."""
+"""Hubs of neighbour graphs, which determine the spread of the null."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from platorep.core.errors import FeatureError
 
 
 def hubness(graphs: torch.Tensor) -> pd.DataFrame:
-    """In-degree figures of each layer's neighbour graph.
+    """In-degree statistics of each layer's neighbour graph.
 
-    The in-degree of a sample is how many others count it among their k nearest; its mean is k. Hubs widen the null of mutual_knn
-    and can align two models by what makes a sample central (a short caption, a flat picture) alone.
+    The in-degree of a sample is how many others count it among their k nearest; its mean is k. Hubs widen the null of
+    mutual_knn and can align two models by what makes a sample central (a short caption, a flat picture) alone.
 
     Args:
         graphs: neighbour indices, shape (layers, n, k) int64, without self.
 
     Returns:
-        One row a layer: `in_degree_skewness` (third standardised moment; about 1/sqrt(k) without hubs, NaN where all are equal),
-        `max_in_degree`, `never_neighbours` (share of samples with in-degree 0).
+        One row per layer: `in_degree_skewness` (third standardised moment; about 1/sqrt(k) without hubs, NaN where all
+        are equal), `max_in_degree`, `never_neighbours` (share of samples with in-degree 0).
 
     Raises:
         FeatureError: not a three-dimensional tensor of indices.

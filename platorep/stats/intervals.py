@@ -1,7 +1,8 @@
 """Confidence intervals for alignment scores, and for differences of two scores on the same samples.
 
-Neighbour metrics are not smooth in the sample: resampling rows with replacement makes duplicates each other's neighbours,
-and the naive row bootstrap covers the truth 0 % of the time, so there is none here. What is offered says what it covers:
+Neighbour metrics are not smooth in the sample: resampling rows with replacement makes duplicates each other's
+neighbours, and the naive row bootstrap covers the truth 0 % of the time, so this module has none. The intervals are
+of two kinds:
 
 * conditional on the gallery: other queries, searched in the same samples (`query_bootstrap`);
 * unconditional: another draw of all samples (`linearised`, `jackknife` of leave-one-out or leave-block-out scores).
@@ -31,7 +32,7 @@ class Interval:
         high: upper end.
         standard_error: standard deviation of the estimate that the method finds.
         level: nominal coverage, such as 0.95.
-        method: name of the function that made it.
+        method: name of the function that computed it.
         conditional: True where the gallery is held fixed and only the queries vary.
     """
 
@@ -50,7 +51,8 @@ class OverlapTerms:
 
     Attributes:
         score: mean overlap / k.
-        terms: sparse (n, n) matrix; entry (i, j) is what j as a neighbour of the query i contributes to the score, times n k.
+        terms: sparse (n, n) matrix; entry (i, j) is what j as a neighbour of the query i contributes to the score,
+            times n k.
         k: number of neighbours.
     """
 
@@ -62,9 +64,10 @@ class OverlapTerms:
 def overlap_terms(x: torch.Tensor, y: torch.Tensor, k: int) -> OverlapTerms:
     """Splits a mutual_knn score in contributions of pairs of samples, with the gallery's influence to first order.
 
-    A sample j that enters both neighbour lists of i adds one overlap; where it enters only x's list it pushes out x's k-th
-    neighbour, which was an overlap with probability p_x. So the pair contributes h_ij = A_ij B_ij - p_x A_ij - p_y B_ij,
-    where A and B are the neighbour indicators and p_x the share of x's k-th and (k+1)-th neighbours that are among y's k nearest.
+    A sample j that enters both neighbour lists of i adds one overlap; where it enters only x's list it pushes out x's
+    k-th neighbour, which was an overlap with probability p_x. So the pair contributes
+    h_ij = A_ij B_ij - p_x A_ij - p_y B_ij, where A and B are the neighbour indicators and p_x the share of x's k-th and
+    (k+1)-th neighbours that are among y's k nearest.
 
     Args:
         x: neighbours of the x layer, shape (n, k + 1 or more) int64, nearest first.
@@ -89,23 +92,25 @@ def query_bootstrap(
 ) -> Interval:
     """Bootstrap of the queries of mutual_knn, or of a paired difference: conditional on the gallery.
 
-    The neighbours stay as they are and the queries' overlaps are resampled. The interval answers "what if other queries were
-    searched in these same samples"; it leaves out that the gallery itself is a sample. Queries that are each other's neighbours overlap
-    together: the resampled deviations are stretched by sqrt(1 + sum_ij h_ij h_ji / (k^2 sum_i (a_i - mean)^2)), with h of
-    `overlap_terms` and a_i the share of mutual neighbours. Unstretched, the interval covers only 85 to 90 %.
+    The neighbours stay as they are and the queries' overlaps are resampled. The interval answers "what if other queries
+    were searched in these same samples"; it leaves out that the gallery itself is a sample. Queries that are each
+    other's neighbours overlap together: the resampled deviations are stretched by sqrt(1 + sum_ij h_ij h_ji / (k^2
+    sum_i (a_i - mean)^2)), with h of `overlap_terms` and a_i the share of mutual neighbours. Unstretched, the interval
+    covers only 85 to 90 %.
 
     Args:
         terms: the score, from `overlap_terms`.
         minus: a second score with the same k on the same samples; the interval is for the difference.
         level: nominal coverage.
         resamples: bootstrap draws.
-        seed: of the draws.
+        seed: seed of the draws.
 
-    Coverage measured, nominal 95 %: of the mean over fresh queries in the same gallery 92 to 94 %; of the score of a fresh draw
-    of all samples 88 to 93 %: use `linearised` for that.
+    Coverage measured, nominal 95 %: of the mean over fresh queries in the same gallery 92 to 94 %; of the score of a
+    fresh draw of all samples 88 to 93 %: use `linearised` for that.
 
     Raises:
-        FeatureError: two scores with another n or k, or a variance that comes out negative, as can happen with very few samples.
+        FeatureError: two scores that differ in n or k, or a negative variance estimate, which can happen with very few
+            samples.
         SpecError: level outside (0, 1).
     """
     _check_level(level)
@@ -129,15 +134,17 @@ def linearised(terms: OverlapTerms, minus: OverlapTerms | None = None, *, level:
     """Unconditional interval for mutual_knn, or for the paired difference of two scores with one k on the same samples.
 
     The score is treated as the U-statistic of degree two that `overlap_terms` gives: sample j has the influence
-    phi_j = sum_i (h_ij + h_ji) / k, and var = sum_j (phi_j - mean)^2 / (n (n - 1)) - sum_(i<j) (h_ij + h_ji)^2 / (n k)^2.
-    The second sum removes what the first counts twice (Efron and Stein 1981): without it, as with the jackknife, the
-    interval is about 1.4 times too wide, because with few neighbours the pairs' own noise is as large as the samples'.
-    The interval is estimate ± t(n - 1) standard error.
+    phi_j = sum_i (h_ij + h_ji) / k, and var = sum_j (phi_j - mean)^2 / (n (n - 1)) - sum_(i<j) (h_ij + h_ji)^2 /
+    (n k)^2. The second sum removes what the first counts twice (Efron and Stein 1981). Without it, as with the
+    jackknife, the interval is about 1.4 times too wide, because with few neighbours the pairs' own noise is as large as
+    the samples'. The interval is estimate ± t(n - 1) standard error.
 
-    Coverage measured, nominal 95 %: 93.5 to 96.5 % at n = 256 and 512, 91 to 94 % at n = 100; of a paired difference 94 to 96 %.
+    Coverage measured, nominal 95 %: 93.5 to 96.5 % at n = 256 and 512, 91 to 94 % at n = 100; of a paired difference 94
+    to 96 %.
 
     Raises:
-        FeatureError: two scores with another n or k, or a variance that comes out negative, as can happen with very few samples.
+        FeatureError: two scores that differ in n or k, or a negative variance estimate, which can happen with very few
+            samples.
         SpecError: level outside (0, 1).
 
     Cost n k.
@@ -154,7 +161,7 @@ def linearised(terms: OverlapTerms, minus: OverlapTerms | None = None, *, level:
 def mutual_knn_leave_out(x: torch.Tensor, y: torch.Tensor, k: int) -> np.ndarray:
     """Scores of mutual_knn with each sample left out of the queries and of the gallery, exactly, shape (n,) float64.
 
-    Where the sample was a neighbour, the (k+1)-th takes its place; nothing is searched again.
+    Where the sample was a neighbour, the (k+1)-th takes its place, so no search is repeated.
 
     Args:
         x: neighbours of the x layer, shape (n, k + 1 or more) int64, nearest first.
@@ -199,8 +206,8 @@ def blocks(n: int, count: int, seed: int = 0) -> list[torch.Tensor]:
 def jackknife(estimate: float, leave_out: np.ndarray, *, level: float = 0.95) -> Interval:
     """Unconditional interval from leave-one-out or leave-block-out scores: var = (g - 1)/g sum (s_b - mean)^2.
 
-    For a paired difference give the difference of the estimates and of the leave-out scores of the same blocks. The interval
-    is estimate ± t(g - 1) standard error.
+    For a paired difference, pass the difference of the estimates and of the leave-out scores of the same blocks. The
+    interval is estimate ± t(g - 1) standard error.
 
     Args:
         estimate: score of all samples.
@@ -208,8 +215,9 @@ def jackknife(estimate: float, leave_out: np.ndarray, *, level: float = 0.95) ->
             `leave_block_out` on `blocks`, which should number 50 to 100.
         level: nominal coverage.
 
-    Coverage measured, nominal 95 %: CKA and distance correlation with 64 blocks 95 to 98 %, their paired differences 95 to 98 %.
-    For mutual_knn with single samples left out the interval is conservative: 99.5 to 100 % (paired alike); `linearised` is narrower.
+    Coverage measured, nominal 95 %: CKA and distance correlation with 64 blocks 95 to 98 %, their paired differences 95
+    to 98 %. For mutual_knn with single samples left out the interval is conservative: 99.5 to 100 % (paired alike);
+    `linearised` is narrower.
 
     Raises:
         FeatureError: fewer than 2 scores.
@@ -244,7 +252,8 @@ def _check_level(level: float) -> None:
 def _check_variance(variance: float, n: int) -> None:
     if variance < 0:
         raise FeatureError(
-            f"the variance of the score came out negative: n = {n} samples are too few. Use jackknife(mutual_knn_leave_out(...))."
+            f"the variance of the score came out negative: n = {n} samples are too few. "
+            "Use jackknife(mutual_knn_leave_out(...))."
         )
 
 
@@ -262,7 +271,8 @@ def _difference(terms: OverlapTerms, minus: OverlapTerms | None) -> tuple[float,
 def _graphs(x: torch.Tensor, y: torch.Tensor, k: int) -> tuple[np.ndarray, np.ndarray]:
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or k < 1 or min(x.shape[1], y.shape[1]) < k + 1:
         raise FeatureError(
-            f"leaving samples out needs graphs (n, k + 1 = {k + 1}) over the same samples; got {tuple(x.shape)} and {tuple(y.shape)}."
+            f"leaving samples out needs graphs (n, k + 1 = {k + 1}) over the same samples; "
+            f"got {tuple(x.shape)} and {tuple(y.shape)}."
         )
     return x.cpu().numpy(), y.cpu().numpy()
 

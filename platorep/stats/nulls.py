@@ -34,7 +34,8 @@ class MaxNull:
     Attributes:
         pairs: (x model, y model), P of them.
         observed: best score over the layer pairs, shape (P,) float64.
-        layers: (x layer, y layer) of the best score as indices into the layers given, shape (P, 2); a tie goes to the lower index.
+        layers: (x layer, y layer) of the best score as indices into the layers given, shape (P, 2); a tie goes to the
+            lower index.
         null: best score under each relabelling, shape (P, K) float64; relabelling b is the same in every row.
         permutations: the relabellings, with their seed and strata.
     """
@@ -47,16 +48,19 @@ class MaxNull:
 
     @property
     def p(self) -> np.ndarray:
-        """One-sided p-value of each pair, (1 + #{null >= observed}) / (K + 1), shape (P,); exact under exchangeability."""
+        """One-sided p-value of each pair, (1 + #{null >= observed}) / (K + 1), shape (P,).
+
+        Exact under exchangeability.
+        """
         return _rank_p(self.observed, self.null)
 
     @property
     def p_family(self) -> np.ndarray:
         """p-value corrected for the whole family of pairs by single-step max-T (Westfall and Young 1993), shape (P,).
 
-        Each pair's scores are standardised by the mean and standard deviation of its K + 1 values, the observed one included:
-        that treats all relabellings alike, so the test stays exact when no pair is related. The maximum over pairs of each
-        relabelling is the null. Controls the chance of even one false rejection in the matrix.
+        Each pair's scores are standardised by the mean and standard deviation of its K + 1 values, the observed one
+        included: that treats all relabellings alike, so the test stays exact when no pair is related. The maximum over
+        pairs of each relabelling is the null. Controls the chance of even one false rejection in the matrix.
         """
         values = np.column_stack([self.observed, self.null])
         spread = values.std(axis=1, keepdims=True)
@@ -65,11 +69,14 @@ class MaxNull:
 
     @property
     def q(self) -> np.ndarray:
-        """Benjamini and Hochberg's (1995) adjusted p over the pairs, shape (P,): rejecting q <= a bounds the false discovery rate by a."""
+        """Adjusted p over the pairs, shape (P,), after Benjamini and Hochberg (1995).
+
+        Rejecting all pairs with q <= a bounds the false discovery rate by a.
+        """
         return false_discovery_control(self.p, method="bh")
 
     def frame(self) -> pd.DataFrame:
-        """One row a pair: models, layers, score, null mean and sd of the maximum, p, p_family, q, and how they were drawn."""
+        """One row per pair: models, layers, score, mean and sd of the null maximum, p, p_family, q, and the draws."""
         return pd.DataFrame(
             {
                 "x_model": [x for x, _ in self.pairs],
@@ -104,10 +111,12 @@ def max_null(
     The concatenation of all layers takes part as one more layer of the tensor.
 
     Args:
-        graphs: neighbour indices by model name, shape (layers, n, k) int32 or int64, without self; n and k are the same for all.
+        graphs: neighbour indices by model name, shape (layers, n, k) int32 or int64, without self; n and k are the same
+            for all.
         pairs: (x model, y model); a model may appear on both sides.
-        permutations: number K of relabellings; p cannot fall below 1/(K + 1), and a Bonferroni-like correction of P pairs needs K >= 20 P.
-        seed: of the relabellings.
+        permutations: number K of relabellings; p cannot fall below 1/(K + 1), and a Bonferroni-like correction of P
+            pairs needs K >= 20 P.
+        seed: seed of the relabellings.
         strata: labels to permute within; see `Permutations.draw`.
 
     Returns:
@@ -140,15 +149,15 @@ def max_null(
     edges = {x: _edges(used[x]) for x in partners}
 
     def scores(order: np.ndarray) -> dict[Pair, np.ndarray]:
-        found = {}
+        blocks = {}
         for x, ys in partners.items():
             e = edges[x]
             target, source = order.take(e.indices // n).astype(e.indices.dtype), order.take(e.indices % n)
             moved = sparse.csr_array((e.data, target * e.indices.dtype.type(n) + source, e.indptr), shape=e.shape)
             overlaps = (moved @ lookups[tuple(ys)]).toarray().astype(np.float64) / (n * k)
             ends = np.cumsum([len(used[y]) for y in ys])[:-1]
-            found.update({(x, y): block for y, block in zip(ys, np.split(overlaps, ends, axis=1), strict=True)})
-        return found
+            blocks.update({(x, y): block for y, block in zip(ys, np.split(overlaps, ends, axis=1), strict=True)})
+        return blocks
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return _collect(pairs, drawn, scores, pool.map)
@@ -162,16 +171,17 @@ def max_null_prepared(
     seed: int = 0,
     strata: Sequence | np.ndarray | pd.Series | None = None,
 ) -> MaxNull:
-    """Null of the maximum over all layer pairs of any metric: the prepared layers of y are relabelled, not prepared again.
+    """Null of the maximum over all layer pairs, for any metric. The prepared layers of y are relabelled.
 
-    With one seed, n and strata it draws the relabellings of `max_null`, so nulls of several metrics are comparable draw by draw.
+    With one seed, n and strata it draws the relabellings of `max_null`, so nulls of several metrics are comparable draw
+    by draw.
 
     Args:
         metric: any metric that declares `relabels`.
         layers: `metric.prepare` of each layer, by model name; the concatenation is one more layer.
         pairs: (x model, y model).
         permutations: number K of relabellings.
-        seed: of the relabellings.
+        seed: seed of the relabellings.
         strata: labels to permute within; see `Permutations.draw`.
 
     Returns:
@@ -182,7 +192,8 @@ def max_null_prepared(
         UnknownNameError: a pair names a model without layers.
         DataError: strata that leave nothing to permute.
 
-    Cost: a relabelling moves each y layer once and scores all pairs with `metric.score_all`. For `mutual_knn` use `max_null`.
+    Cost: a relabelling moves each y layer once and scores all pairs with `metric.score_all`. For `mutual_knn` use
+    `max_null`.
     """
     pairs = _checked_pairs(pairs, layers)
     sizes = {
@@ -193,11 +204,11 @@ def max_null_prepared(
     drawn = Permutations.draw(next(iter(sizes.values())).pop(), permutations, seed, strata)
 
     def scores(order: np.ndarray) -> dict[Pair, np.ndarray]:
-        found = {}
+        blocks = {}
         for y, xs in partners.items():
             moved = relabel(layers[y], torch.from_numpy(order).long())
-            found.update({(x, y): metric.score_all(layers[x], moved).numpy() for x in xs})
-        return found
+            blocks.update({(x, y): metric.score_all(layers[x], moved).numpy() for x in xs})
+        return blocks
 
     partners: dict[str, list[str]] = {}
     for x, y in pairs:
@@ -212,13 +223,13 @@ def _collect(
     run: Callable[[Callable, Iterable], Iterable],
 ) -> MaxNull:
     """Observed scores and null maxima from a function of the order that returns all layer pairs' scores."""
-    found = scores(np.arange(drawn.n, dtype=np.int32))
-    layers = np.array([np.unravel_index(found[pair].argmax(), found[pair].shape) for pair in pairs])
-    observed = np.array([found[pair].max() for pair in pairs])
+    blocks = scores(np.arange(drawn.n, dtype=np.int32))
+    layers = np.array([np.unravel_index(blocks[pair].argmax(), blocks[pair].shape) for pair in pairs])
+    observed = np.array([blocks[pair].max() for pair in pairs])
 
     def maxima(order: np.ndarray) -> list[float]:
-        found = scores(order)
-        return [found[pair].max() for pair in pairs]
+        blocks = scores(order)
+        return [blocks[pair].max() for pair in pairs]
 
     return MaxNull(pairs, observed, layers, np.array(list(run(maxima, drawn.order))).T, drawn)
 
@@ -249,7 +260,8 @@ def _checked_pairs(pairs: Iterable[Pair], known: Mapping[str, object]) -> tuple[
 def _checked_graph(name: str, graph: torch.Tensor) -> np.ndarray:
     if graph.ndim != 3 or graph.dtype not in (torch.int32, torch.int64) or 0 in graph.shape:
         raise FeatureError(
-            f"the neighbour graph of {name} must be integers of shape (layers, n, k); got {graph.dtype} {tuple(graph.shape)}."
+            f"the neighbour graph of {name} must be integers of shape (layers, n, k); "
+            f"got {graph.dtype} {tuple(graph.shape)}."
         )
     array = graph.cpu().numpy().astype(np.int64)
     n = array.shape[1]

@@ -1,4 +1,4 @@
-"""Relabellings of samples: seeded, recorded, shared by every test that wants to be compared with another."""
+"""Relabellings of samples: seeded, recorded, and shared by tests whose results are to be compared."""
 
 from __future__ import annotations
 
@@ -46,18 +46,20 @@ class Permutations:
     ) -> Permutations:
         """Draws `count` relabellings uniformly, over all samples or within strata.
 
-        Unrestricted permutations test "no relation at all". Within strata (a category, a caption-length bin, a cluster of
-        near duplicates) they test "no relation beyond the label": a score that only reflects the label keeps it under the null.
+        Unrestricted permutations test "no relation at all". Within strata (a category, a caption-length bin, a cluster
+        of near duplicates) they test "no relation beyond the label": a score that only reflects the label
+        is also high under the null.
 
         Args:
             n: number of samples, at least 2.
             count: number of permutations K, at least 1. To reject at level alpha, K must be at least 1/alpha - 1.
-            seed: of the generator.
-            strata: one label a sample, of any type; samples are exchanged only with samples of the same label.
+            seed: seed of the generator.
+            strata: one label per sample, of any type; samples are exchanged only with samples of the same label.
 
         Raises:
             SpecError: n < 2 or count < 1.
-            DataError: labels of another length, missing labels, or every label unique, so that nothing can be exchanged.
+            DataError: labels of another length, missing labels, or every label unique, so that nothing can be
+                exchanged.
         """
         if n < 2 or count < 1:
             raise SpecError(f"permutations need n >= 2 samples and count >= 1; got n = {n}, count = {count}.")
@@ -71,12 +73,14 @@ class Permutations:
         codes, _ = pd.factorize(labels)
         if (codes < 0).any():
             raise DataError(
-                f"sample {np.flatnonzero(codes < 0)[0]} has no stratum. Give every sample a label, or drop it on both sides."
+                f"sample {np.flatnonzero(codes < 0)[0]} has no stratum. "
+                "Give every sample a label, or drop it on both sides."
             )
         sizes = np.bincount(codes)
         if sizes.max() < 2:
             raise DataError(
-                f"all {n} strata hold one sample each, so there is nothing to permute. Use coarser labels (a category, a length bin)."
+                f"all {n} strata hold one sample each, so there is nothing to permute. "
+                "Use coarser labels (a category, a length bin)."
             )
         within = np.argsort(codes, kind="stable")
         order = np.empty((count, n), dtype=np.int32)

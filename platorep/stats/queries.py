@@ -1,4 +1,4 @@
-"""Scores of queries that are searched in a gallery larger than they are many, with an interval over the queries."""
+"""Scores of a set of queries searched in a larger gallery, with an interval over the queries."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def query_scores(overlaps: np.ndarray, k: int, n: int, *, level: float = 0.95) -
     """mutual_knn of queries in a gallery, with an interval for other queries in the same gallery: conditional on it.
 
     The variance is that of the query bootstrap in closed form: with a_i = overlap_i / k and the score s their mean,
-    (q/(q-1) sum_i (a_i - s)^2 + (q-1)/(n-1) (s^2 + (1-s)^2) sum_i a_i / k) / q^2. The second term is for queries that are each other's
-    neighbours and so overlap together. It is a bound of their covariance sum_ij h_ij h_ji / k^2 (h of `intervals.overlap_terms`) by
-    sum_ij h_ij^2 / k^2, expected over which samples of the gallery are the queries, with s for the share of x's k-th neighbours
-    that are among y's. It vanishes as the gallery outgrows the queries.
+    (q/(q-1) sum_i (a_i - s)^2 + (q-1)/(n-1) (s^2 + (1-s)^2) sum_i a_i / k) / q^2. The second term is for queries that
+    are each other's neighbours and so overlap together. It bounds their covariance sum_ij h_ij h_ji / k^2 (h of
+    `intervals.overlap_terms`) by sum_ij h_ij^2 / k^2, in expectation over the choice of the queries in the gallery,
+    with s for the share of x's k-th neighbours that are among y's. It vanishes as the gallery outgrows the queries.
 
-    The interval is Wilson's score interval of s among s (1 - s) / variance independent trials (at most the q k neighbours, which is what
-    is taken where all or none are shared), with t(q - 1) for the normal quantile: in large galleries a score is a handful of shared
-    neighbours, about which s ± t standard error is too short above.
+    The interval is Wilson's score interval of s among s (1 - s) / variance independent trials (at most the q k
+    neighbours, which is what is taken where all or none are shared), with t(q - 1) for the normal quantile: in large
+    galleries a score is a handful of shared neighbours, about which s ± t standard error is too short above.
 
     Args:
         overlaps: shared neighbours of each query, shape (..., q), integers.
@@ -47,11 +47,12 @@ def query_scores(overlaps: np.ndarray, k: int, n: int, *, level: float = 0.95) -
     q = overlaps.shape[-1]
     if not 2 <= q <= n:
         raise FeatureError(
-            f"an interval over queries needs at least 2, all of them in the gallery; got {q} queries and a gallery of {n}."
+            f"an interval over queries needs at least 2, all of them in the gallery; "
+            f"got {q} queries and a gallery of {n}."
         )
     if not 0 < level < 1:
         raise SpecError(f"level is a coverage between 0 and 1, such as 0.95; got {level}.")
-    # integers until the end: the same overlaps give the same bytes in whatever pieces they came
+    # integers until the end, so that the result does not depend on how the overlaps were split
     total = overlaps.sum(axis=-1, dtype=np.int64)
     squares = np.square(overlaps, dtype=np.int64).sum(axis=-1)
     score = total / (q * k)

@@ -1,4 +1,4 @@
-"""Prepared layers under a relabelling of their samples: what preparing the relabelled features would give."""
+"""Prepared layers under a relabelling of their samples, without preparing the features again."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from platorep.metrics.relabelling import Relabelling
 
 
 def relabel(layers: Sequence[Any], order: torch.Tensor) -> list[Any]:
-    """Prepared layers with sample order[i] in place of sample i; nothing is computed again.
+    """Prepared layers with sample order[i] in place of sample i; nothing is recomputed.
 
     Args:
-        layers: what `Metric.prepare` gave for each layer, of a metric that declares `relabels`.
+        layers: result of `Metric.prepare` for each layer, for a metric that declares `relabels`.
         order: a permutation of the n samples, shape (n,) int64.
 
     Cost: one copy of the states.

@@ -1,8 +1,8 @@
-"""Which layer pair stands for two models.
+"""Choice of the layer pair that represents two models.
 
-The maximum over layer pairs favours models with more layers and lies above every fixed pair's expectation. Choosing on one
-half of the samples and scoring on the other does not; nor do rules that never look at the scores.
-Layers are indices into the axes of the score matrices given; leave the concatenation out where it must not be chosen.
+The maximum over layer pairs favours models with more layers and lies above every fixed pair's expectation. Choosing on
+one half of the samples and scoring on the other does not; nor do rules that never look at the scores. Layers are
+indices into the axes of the score matrices given; leave out the concatenation if it must not be chosen.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def relative_depths(layers: int) -> np.ndarray:
 
 
 def nearest_layer(depths: np.ndarray | Sequence[float], depth: float) -> int:
-    """The place of the depth nearest to the one asked for; of two equally near, the shallower.
+    """Index of the depth nearest to the given one; of two equally near, the shallower.
 
     Args:
-        depths: of the layers to choose from, increasing.
-        depth: in [0, 1].
+        depths: depths of the layers to choose from, increasing.
+        depth: relative depth in [0, 1].
 
     Raises:
         SpecError: depth outside [0, 1].
@@ -50,7 +50,9 @@ class HeldOut(NamedTuple):
 
 
 def halves(n: int, splits: int = 10, seed: int = 0) -> np.ndarray:
-    """Row numbers of random halves of n samples, shape (splits, 2, n // 2) int64, sorted; with n odd one sample a split is left out.
+    """Row numbers of random halves of n samples, sorted: shape (splits, 2, n // 2), int64.
+
+    If n is odd, each split leaves out one sample.
 
     Raises:
         SpecError: n < 4 or splits < 1.
@@ -65,8 +67,8 @@ def halves(n: int, splits: int = 10, seed: int = 0) -> np.ndarray:
 def subset(layer: Geometry, rows: np.ndarray) -> Geometry:
     """A layer's geometry on some of its samples: neighbours are found among these alone.
 
-    Up to `knn.DENSE` samples the inner products are cut out of the whole layer's, not computed again: n_fold^2 instead of
-    n_fold^2 d; the features are taken only for a metric that asks for them.
+    Up to `knn.DENSE` samples, the inner products are taken from those of the whole layer, which costs n_fold^2 instead
+    of n_fold^2 d. Features are read only for a metric that needs them.
     """
     index = torch.from_numpy(rows)
     if layer.n > DENSE:
@@ -119,14 +121,14 @@ def held_out_layers(
         xs: the x model's layers over n samples.
         ys: the y model's layers over the same samples.
         splits: R random halvings.
-        seed: of the halvings; the same seed halves all pairs of models alike.
+        seed: seed of the halvings; the same seed gives all pairs of models the same halves.
 
     Raises:
         FeatureError: layers of different n, or too few samples for the metric.
         SpecError: no splits.
 
-    Cost: about half of a full scoring a split, features aside. For many models prepare
-    the folds once: `halves`, `subset`, `Metric.on_fold`, `held_out`.
+    Cost: per split, about half of a full scoring, without reading features. For many models prepare the folds once:
+    `halves`, `subset`, `Metric.on_fold`, `held_out`.
     """
     sizes = {layer.n for layer in (*xs, *ys)}
     if len(sizes) != 1:

@@ -1,7 +1,7 @@
-"""Does alignment rise with competence? Trend tests that know that models come in families.
+"""Does alignment rise with competence? Trend tests that take model families into account.
 
-Models of one family share data, tokeniser and recipe. Treated as independent they give a rank correlation with no true
-relation behind it a p-value below .05 about a third of the time; permuting within families gives it 5 %.
+Models of one family share data, tokeniser and recipe. If they are treated as independent, a rank correlation without
+any true relation has a p-value below .05 about a third of the time. Permuting within families restores 5 %.
 """
 
 from __future__ import annotations
@@ -96,19 +96,19 @@ def trend(
     """Rank correlation of y with x over models, tested by permutation within families.
 
     The permutation test asks whether better models of one family align better. Differences between families, which
-    may come from anything that families do not share, cannot make it reject. Where the families admit no more
+    may have many causes, cannot make it reject. Where the families admit no more
     arrangements than `permutations`, all are counted and p is exact.
 
     Args:
-        x: competence, one number a model.
-        y: alignment, one number a model. Average a matrix over the other side's models first: the cells of one row
+        x: competence, one number per model.
+        y: alignment, one number per model. Average a matrix over the other side's models first: the cells of one row
             are not independent.
         family: label of each model's family.
         statistic: "spearman" or "kendall".
-        permutations: number of relabellings sampled where there are too many to count.
+        permutations: number of relabellings to sample if there are too many to enumerate.
         resamples: bootstrap draws of families.
         level: nominal coverage of the interval; see `_family_interval`.
-        seed: of both.
+        seed: seed of the permutations and of the bootstrap.
 
     Raises:
         DataError: lengths that differ, fewer than 3 models, values that are not finite, constant x or y, missing

@@ -1,4 +1,4 @@
-"""Worlds whose answer is known: the paper's theory run, and the instruments tested where the truth is given."""
+"""Synthetic worlds with a known answer: simulations of the paper's theory, and tests of the metrics and statistics."""
 
 from platorep.theory.experiments import EXPERIMENTS, known, run
 

@@ -15,7 +15,7 @@ from platorep.theory.worlds import World
 
 
 class Condition(NamedTuple):
-    """What modality y is: a name, the dial, and its observation for a seed."""
+    """A view for modality y: its name, the value of its dial, and its observation for a seed."""
 
     kind: str
     dial: float
@@ -35,23 +35,25 @@ def agreement(
 ) -> dict[str, pd.DataFrame]:
     """Trains x on a bijection and y on a bijection, on lossy and noisy views, and on another world; scores agreement.
 
-    x has a table, y a network on its codes; nce with exact expectations. With 64 events there is also a pair of rendered
-    modalities: pictures for x, sentences for y, both networks. "other world" is the same world with its events
+    x has a table, y a network on its codes; nce with exact expectations. With 64 events there is also a pair of
+    rendered modalities: pictures for x, sentences for y, both networks. "other world" is the same world with its events
     relabelled at random for y: same spectrum, nothing shared.
 
     Args:
-        world: the events.
+        world: world whose events are observed.
         seeds: repetitions; each has bijections, codes, merges, noise and weights of its own.
         p_pos: share of positives.
         dim: embedding dimension.
         width: hidden units of the networks.
-        steps: of Adam; the rendered modalities, whose codes are far from orthogonal, take three times as many.
+        steps: number of Adam steps. Rendered modalities take three times as many, because their codes are far from
+            orthogonal.
         symbols: numbers of symbols of the lossy views.
         noise: probabilities of a random symbol in the noisy views.
 
     Returns:
-        scores: kind, dial, bits (mutual information of event and y's symbol), metric, seed, score, null_mean, null_sd, and
-            `ceiling`: the score of exact kernels instead of learned ones: K_PMI and the view's own, with the same symbols drawn.
+        scores: kind, dial, bits (mutual information of event and y's symbol), metric, seed, score, null_mean, null_sd,
+            and `ceiling`: the score of exact kernels instead of learned ones: K_PMI and the view's own, with the same
+            symbols drawn.
         summary: means over seeds with 95 % intervals.
     """
     objective = Objective(p_pos=p_pos)
@@ -81,11 +83,11 @@ def agreement(
             drawn = v.look(np.random.default_rng(400 + s))
             y.append(scores.present(f, drawn, s))
             exact.append(scores.present(scores.factor(seen.pmi + objective.offset), drawn, s))
-        found = scores.agreement(left, np.stack(y))
+        agreement_scores = scores.agreement(left, np.stack(y))
         truth = np.stack([scores.factor(world.pmi + objective.offset)] * seeds)
         ceiling = scores.agreement(truth, np.stack(exact)).score
         bits = [v.information(world) if kind != "other world" else 0.0 for v in views]
-        results.append(found.assign(kind=kind, dial=dial, bits=np.mean(bits), ceiling=ceiling))
+        results.append(agreement_scores.assign(kind=kind, dial=dial, bits=np.mean(bits), ceiling=ceiling))
     frame = pd.concat(results, ignore_index=True)
     summary = scores.summarise(frame, ["kind", "dial", "bits", "metric"], ("score", "ceiling", "null_mean"))
     return {"scores": frame, "summary": summary}

@@ -33,7 +33,8 @@ def capacity(
         p_pos: share of positives.
         dims: embedding dimensions.
         widths: hidden units.
-        steps: of Adam. Dimensions that the kernel does not need leave slowly: after half as many mutual k-NN is still .96 to .98.
+        steps: of Adam. Dimensions that the kernel does not need leave slowly: after half as many mutual k-NN is still
+            .96 to .98.
 
     Returns:
         scores: sweep, size, seed, metric, score between the modalities; `correlation`: of the two Gram matrices' mean
@@ -59,21 +60,23 @@ def capacity(
         k = world.pmi.ravel()
         fit = np.array([np.corrcoef((e @ e.T).ravel(), k)[0, 1] for e in f]).reshape(2, seeds).mean(axis=0)
         excess = trained.losses.reshape(2, seeds).mean(axis=0) - floor
-        found = scores.agreement(f[:seeds], f[seeds:])
+        agreement = scores.agreement(f[:seeds], f[seeds:])
         results.append(
-            found.assign(sweep=sweep, size=size, correlation=fit[found.seed], excess_loss=excess[found.seed])
+            agreement.assign(
+                sweep=sweep, size=size, correlation=fit[agreement.seed], excess_loss=excess[agreement.seed]
+            )
         )
     frame = pd.concat(results, ignore_index=True)
     summary = scores.summarise(frame, ["sweep", "size", "metric"], ("score", "correlation", "excess_loss", "null_mean"))
-    found = representability(world)
+    representation = representability(world)
     about = pd.DataFrame(
         [
             {
                 "world": world.name,
                 "events": n,
-                "rank": found.rank,
+                "rank": representation.rank,
                 "offset": objective.offset,
-                "offset_needed": found.offset,
+                "offset_needed": representation.offset,
             }
         ]
     )

@@ -1,4 +1,4 @@
-"""Colour (the paper's Figure 8): the shape of colour in pictures and in language beside that of CIELAB, with numbers."""
+"""Colour (the paper's Figure 8): the shape of colour in pictures and in language, compared with CIELAB."""
 
 from __future__ import annotations
 
@@ -38,38 +38,44 @@ def colour(
 ) -> dict[str, pd.DataFrame]:
     """Embeds colours by their co-occurrence in pictures and in text models, and compares each shape with CIELAB.
 
-    Stated by the paper: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional scaling
-    with 1,000 starts, reflection allowed, the templates, four layers. Not stated, and our defaults: 32-pixel thumbnails
-    (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts a pair, metric
-    scaling, 100 starts.
+    Stated by the paper: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional
+    scaling with 1,000 starts, reflection allowed, the templates, four layers. Not stated, and our defaults: 32-pixel
+    thumbnails (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts per
+    pair, metric scaling, 100 starts.
 
     Args:
-        pictures: "samples" (photographs inside scikit-image and scikit-learn), a folder, or the fields of a DatasetSpec.
-        models: text models, as ModelSpecs or as a suite's mapping of names to fields (others than language are left out).
+        pictures: "samples" (photographs inside scikit-image and scikit-learn), a folder, or the fields of a
+            DatasetSpec.
+        models: text models, as ModelSpecs or as a suite's mapping of names to fields (others than language are left
+            out).
         pairs: pixel pairs drawn.
         radius: largest distance of a pair in pixels.
         side: thumbnails' side in pixels.
         levels: cells along each colour axis.
         least: pairs that a colour must occur in.
-        smoothing: pseudo-counts a pair of colours, spread in proportion to P(a) P(b).
+        smoothing: pseudo-counts per pair of colours, spread in proportion to P(a) P(b).
         metric: metric scaling, or non-metric.
         restarts: random starts of the scaling, of which the best is kept.
         layers: last layers of a text model that are concatenated.
         k: neighbours of mutual k-NN.
         chroma: CIELAB chroma above which a colour has a hue.
-        permutations: of every p-value.
-        seed: of everything drawn.
+        permutations: number of permutations for each p-value.
+        seed: seed of all random draws.
 
     Returns:
-        points: panel, colour, its sRGB, its CIELAB (l, a, b), and its place x, y, z after alignment to CIELAB (in L, a, b).
-        numbers: panel, colours, Procrustes residual, RSA Kendall tau with p, mutual k-NN and its chance, order of hues with
-            p, stress. The first panel is CIELAB itself; "named colours" are scored on the same words as the text models.
+        points: panel, colour, its sRGB, its CIELAB (l, a, b), and its place x, y, z after alignment to CIELAB (in L, a,
+            b).
+        numbers: panel, colours, Procrustes residual, RSA Kendall tau with p, mutual k-NN and its chance, order of hues
+            with p, stress. The first panel is CIELAB itself; "named colours" are scored on the same words as the text
+            models.
     """
     from skimage.color import rgb2lab
 
-    found = palette(tiles(_pictures(pictures), side), pairs=pairs, radius=radius, levels=levels, least=least, seed=seed)
-    pmi = found.pmi(smoothing)
-    shapes = [("pictures", found.rgb, None, pmi.max() - pmi)]
+    colours = palette(
+        tiles(_pictures(pictures), side), pairs=pairs, radius=radius, levels=levels, least=least, seed=seed
+    )
+    pmi = colours.pmi(smoothing)
+    shapes = [("pictures", colours.rgb, None, pmi.max() - pmi)]
     specs = _text_models(models)
     if specs:
         from platorep.theory.colour_words import WORDS, named_colours, word_features
@@ -79,8 +85,8 @@ def colour(
             shapes.append(
                 (spec.name, named_colours(), WORDS, np.linalg.norm(features[:, None] - features[None], axis=-1))
             )
-    labs = rgb2lab(found.rgb[None])[0]
-    points = [_points("CIELAB", found.rgb, None, labs, labs)]
+    labs = rgb2lab(colours.rgb[None])[0]
+    points = [_points("CIELAB", colours.rgb, None, labs, labs)]
     numbers = []
     for name, rgb, words, dissimilarity in shapes:
         lab = rgb2lab(rgb[None])[0]
@@ -117,7 +123,7 @@ def _pictures(source: str | Path | Mapping[str, Any]) -> list[np.ndarray]:
     if str(source) == "samples":
         return sample_pictures()
     if not Path(source).is_dir():
-        raise SpecError(f"pictures={str(source)!r} is no folder. Give a folder, a dataset's fields, or samples.")
+        raise SpecError(f"pictures={str(source)!r} is not a folder. Give a folder, a dataset's fields, or samples.")
     return folder_pictures(Path(source))
 
 

@@ -1,4 +1,4 @@
-"""Colours of pictures: which ones co-occur within a few pixels, and the pointwise mutual information of that (App. D)."""
+"""Colours of pictures: co-occurrence within a few pixels, and its pointwise mutual information (App. D)."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ class Palette:
     dropped: float
 
     def pmi(self, smoothing: float) -> np.ndarray:
-        """K_PMI of the counts plus `smoothing` pseudo-counts for every pair, spread as chance would: shape (colours, colours).
+        """K_PMI of the counts plus `smoothing` pseudo-counts per pair, shape (colours, colours).
 
-        The pseudo-counts go to pair (a, b) in proportion to P(a) P(b), so they pull K_PMI to 0 and not to a uniform table.
+        The pseudo-counts go to pair (a, b) in proportion to P(a) P(b), so they pull K_PMI to 0 and not to a uniform
+        table.
         """
         joint = self.counts / self.counts.sum()
         marginal = joint.sum(axis=1)
@@ -49,14 +50,14 @@ def sample_pictures() -> list[np.ndarray]:
     import skimage.data
     from sklearn.datasets import load_sample_image
 
-    found = []
+    images = []
     for name in SAMPLES:
         if "." in name:
-            found.append(load_sample_image(name))
+            images.append(load_sample_image(name))
         else:
             picture = getattr(skimage.data, name)()
-            found.append(picture[0] if isinstance(picture, tuple) else picture)
-    return [np.asarray(picture[..., :3], dtype=np.uint8) for picture in found]
+            images.append(picture[0] if isinstance(picture, tuple) else picture)
+    return [np.asarray(picture[..., :3], dtype=np.uint8) for picture in images]
 
 
 def folder_pictures(folder: Path) -> list[np.ndarray]:
@@ -68,14 +69,14 @@ def folder_pictures(folder: Path) -> list[np.ndarray]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
     if not paths:
         raise DataError(f"no pictures ({', '.join(EXTENSIONS)}) in {folder}.")
-    found = []
+    images = []
     for path in paths:
         try:
             with Image.open(path) as picture:
-                found.append(np.asarray(picture.convert("RGB")))
+                images.append(np.asarray(picture.convert("RGB")))
         except OSError as error:
             raise DataError(f"picture {path} cannot be read: {error}. Remove it, or convert it to PNG.") from error
-    return found
+    return images
 
 
 def tiles(pictures: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
@@ -84,11 +85,11 @@ def tiles(pictures: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
     A window of a few pixels has to span things, not the grain of one surface: in a large photograph pixels 4 apart have
     the same colour. Pictures no larger than `side` are taken as they are.
     """
-    found = []
+    images = []
     for picture in pictures:
         height, width = picture.shape[:2]
         if max(height, width) <= side:
-            found.append(picture)
+            images.append(picture)
             continue
         edge = min(height, width)
         top, left = (height - edge) // 2, (width - edge) // 2
@@ -97,8 +98,8 @@ def tiles(pictures: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
             half = edge // 2
             boxes += [(x, y, x + half, y + half) for x in (0, width - half) for y in (0, height - half)]
         image = Image.fromarray(picture)
-        found += [np.asarray(image.resize((side, side), Image.Resampling.BOX, box=box)) for box in boxes]
-    return found
+        images += [np.asarray(image.resize((side, side), Image.Resampling.BOX, box=box)) for box in boxes]
+    return images
 
 
 def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: int, least: int, seed: int) -> Palette:
@@ -106,11 +107,11 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
 
     Args:
         pictures: uint8 RGB; each is drawn with the probability of its share of all pixels.
-        pairs: to draw.
+        pairs: number of pairs to draw.
         radius: largest Euclidean distance of the two pixels; at least 1. A pixel is never paired with itself.
         levels: cells of the grid along each of R, G and B.
         least: pairs that a colour must occur in to be kept.
-        seed: of the draws.
+        seed: seed of the draws.
 
     Raises:
         DataError: pictures too small for the radius, or fewer than 8 colours left.
@@ -120,7 +121,8 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
     if not len(pictures) or sizes.min() <= 2 * radius:
         smallest = sizes.min() if len(sizes) else 0
         raise DataError(
-            f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; the smallest has {smallest}."
+            f"pixel pairs {radius} apart need pictures of more than {2 * radius} pixels a side; "
+            f"the smallest has {smallest}."
         )
     steps = np.array(
         [

@@ -1,4 +1,4 @@
-"""Colours in language: words for colours, the sentences that hold them, and what a text model makes of them (App. D)."""
+"""Colours in language: words for colours, sentences that contain them, and their text embeddings (App. D)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from platorep.models import Text, TextRules, load, resolve
 
 
 WORDS = (
-    "red", "green", "maroon", "brown", "black", "blue", "purple", "orange", "pink", "yellow", "peach", "white", "gray", "olive",
-    "turquoise", "violet", "lavender", "aqua",
+    "red", "green", "maroon", "brown", "black", "blue", "purple", "orange", "pink", "yellow", "peach", "white", "gray",
+    "olive", "turquoise", "violet", "lavender", "aqua",
 )  # fmt: skip
 """The 18 colour words of Abdou et al. (2021), appendix A; the paper's own list of 20 is not published."""
 
@@ -32,11 +32,13 @@ def named_colours(words: Sequence[str] = WORDS) -> np.ndarray:
 
 
 def word_features(spec: ModelSpec, words: Sequence[str] = WORDS, *, layers: int = 4) -> np.ndarray:
-    """Mean over tokens of the last `layers` layers, concatenated; mean over the templates: shape (words, width), float64.
+    """Embeddings of the colour words, shape (words, width), float64.
+
+    The mean over tokens of the last `layers` layers, concatenated, and then the mean over the templates.
 
     Args:
         spec: a text model of a suite; a model of fewer layers gives all that it has.
-        words: the colour words.
+        words: colour words to embed.
         layers: 4 in the paper (RoBERTa).
     """
     device = torch.device("cpu")

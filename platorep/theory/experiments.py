@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 
 class Experiment(NamedTuple):
-    """Where an experiment lives.
+    """An experiment and its default world.
 
     Attributes:
-        summary: one line for listings.
-        world: the world that it runs on unless another is named; None where it makes its own.
+        summary: one line for `platorep ls`.
+        world: the world that it runs on unless another is named; None for an experiment that builds its own.
     """
 
     summary: str
@@ -53,13 +53,15 @@ def known() -> list[str]:
 
 
 def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = None, **options: Any) -> list[Path]:
-    """Runs one experiment and writes its tables (parquet and CSV) and its figure (PNG and PDF) to `out_dir`/`experiment`.
+    """Runs one experiment and writes its tables and its figure to `out_dir`/`experiment`.
+
+    Tables are written as parquet and CSV, the figure as PNG and PDF.
 
     The same options give the same bytes on one machine, whatever its number of threads: an experiment runs on one.
 
     Args:
         experiment: one of `known()`.
-        out_dir: folder that gets one folder an experiment.
+        out_dir: folder that gets one folder per experiment.
         world: name and parameters of a world, {"name": "grid", "side": 8}; the experiment's own by default.
         options: keyword arguments of the experiment's function.
 
@@ -79,7 +81,7 @@ def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = Non
         if option not in allowed:
             raise unknown_name(f"option of experiment {experiment}", option, allowed)
     if entry.world is None and world:
-        raise SpecError(f"experiment {experiment!r} makes its own worlds; it takes no world (got {dict(world)}).")
+        raise SpecError(f"experiment {experiment!r} builds its own worlds; it takes no world (got {dict(world)}).")
     with _one_thread():
         if entry.world is None:
             tables = function(**options)
@@ -92,8 +94,8 @@ def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = Non
 def _one_thread() -> Iterator[None]:
     """Computes on one thread: matrices are small here, and several threads spend their time waiting for each other.
 
-    On two cores that others used as well, `instruments` took 8 to 28 times as long on two threads, an eigendecomposition of
-    64 x 64 numbers 38 times.
+    On two cores that others used as well, `instruments` took 8 to 28 times as long on two threads, an
+    eigendecomposition of 64 x 64 numbers 38 times.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

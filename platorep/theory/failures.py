@@ -22,24 +22,25 @@ def failures(
     symbols: tuple[int, int] = (16, 4),
     structured: str = "ring",
 ) -> dict[str, pd.DataFrame]:
-    """Three failures: a world without a Gram matrix, two different worlds, and one modality that sees less than the other.
+    """Three failures: a world without a Gram matrix, two different worlds, and a modality that sees less.
 
     Args:
         world: one that is not representable.
         seeds: repetitions of the second and third part.
         p_pos: share of positives.
-        steps: of Adam.
+        steps: number of Adam steps.
         symbols: numbers of symbols of a lossy and of a lossier modality.
         structured: name of the world of the second and third part.
 
     Returns:
-        residuals: |G - (K_PMI + offset)| (Frobenius) by learner and step: nce in this world (one table), sgns in it (two
-            tables, G = <f, h>, which needs no Gram matrix), nce in the structured world.
+        residuals: |G - (K_PMI + offset)| (Frobenius) by learner and step: nce in this world (one table), sgns in it
+            (two tables, G = <f, h>, which needs no Gram matrix), nce in the structured world.
         floors: the smallest residuals that a Gram matrix can have: `frobenius`, of the nearest positive semidefinite
-            matrix; `loss`, of the positive semidefinite matrix that minimises nce's own expected loss, found by projected
-            gradient without any encoder; with the learner's ratio to each, and the losses of learner and solver.
-        detection: agreement by metric between two modalities of one world, of different worlds, and with lossy and lossier
-            modalities: scores, p-values (exact null moments), by seed.
+            matrix; `loss`, of the positive semidefinite matrix that minimises nce's own expected loss, found by
+            projected gradient without any encoder; with the learner's ratio to each, and the losses of learner and
+            solver.
+        detection: agreement by metric between two modalities of one world, of different worlds, and with lossy and
+            lossier modalities: scores, p-values (exact null moments), by seed.
         verdicts: share of seeds with p < .05, and means with intervals.
     """
     if representability(world).representable:
@@ -87,7 +88,7 @@ def failures(
 
 
 def best_gram(world: World, objective: Objective, iterations: int = 5000) -> tuple[np.ndarray, float]:
-    """The positive semidefinite G of least expected nce loss, and that loss: accelerated projected gradient on G itself.
+    """The positive semidefinite G of least expected nce loss, and that loss, by accelerated projected gradient.
 
     The loss is convex in G and the cone is convex, so this is the best that any encoder of any size can do.
     """
@@ -135,5 +136,5 @@ def _detection(world: World, objective: Objective, seeds: int, steps: int, symbo
     for kind, count in zip(("lossy", "lossier"), symbols, strict=True):
         pairs[f"{kind}: {count} symbols"] = (same, [observations.lossy(n, count, 200 + s) for s in runs])
     x = learn(same, [observations.bijection(n, 100 + s) for s in runs], 1000)
-    found = [scores.agreement(x, learn(seen, views, 2000)).assign(pair=pair) for pair, (seen, views) in pairs.items()]
-    return pd.concat(found, ignore_index=True)
+    tables = [scores.agreement(x, learn(seen, views, 2000)).assign(pair=pair) for pair, (seen, views) in pairs.items()]
+    return pd.concat(tables, ignore_index=True)

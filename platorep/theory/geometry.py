@@ -24,7 +24,7 @@ def scale(dissimilarity: np.ndarray, *, restarts: int, seed: int, metric: bool =
     Args:
         dissimilarity: symmetric, non-negative, shape (n, n); the diagonal is not used.
         restarts: number of starts; the paper used 1,000.
-        seed: of the starts.
+        seed: seed of the random starts.
         metric: distances fit the dissimilarities themselves, or (False) only their order.
     """
     d = np.array(dissimilarity, dtype=float)
@@ -89,19 +89,19 @@ def rsa_tau(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -> tu
 def hue_order(
     points: np.ndarray, lab: np.ndarray, *, chroma: float, permutations: int, seed: int
 ) -> tuple[float, float, int]:
-    """Whether hues stand in their order around the circle, tested by relabelling with the alignment fitted anew.
+    """Whether hues keep their order around the circle, tested by relabelling with the alignment fitted each time.
 
-    Colours of CIELAB chroma above `chroma` are ranked by their angle in the (a*, b*) plane, and by their angle in the same
-    plane after `align_shape` of all points to CIELAB. The statistic is |mean exp(i (rank difference))| with ranks spread over
-    the circle: 1 for the same order up to a rotation, about 1/sqrt(m) for none. The relabelled shapes are aligned as well,
-    so that what the alignment gives for free is in the null.
+    Colours of CIELAB chroma above `chroma` are ranked by their angle in the (a*, b*) plane, and by their angle in the
+    same plane after `align_shape` of all points to CIELAB. The statistic is |mean exp(i (rank difference))| with ranks
+    spread over the circle: 1 for the same order up to a rotation, about 1/sqrt(m) for none. The relabelled shapes are
+    aligned as well, so that what the alignment gives for free is in the null.
 
     Args:
         points: shape (n, 3).
         lab: CIELAB of the same colours, shape (n, 3).
         chroma: least chroma that has a hue.
-        permutations: of the null.
-        seed: of the permutations.
+        permutations: number of permutations for the null.
+        seed: seed of the permutations.
 
     Returns:
         The statistic, its one-sided p-value, and the number m of colours with a hue.

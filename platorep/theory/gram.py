@@ -1,4 +1,4 @@
-"""Experiment (a): does a contrastive learner's Gram matrix become K_PMI plus the predicted constant, in every modality?"""
+"""Experiment (a): does a contrastive learner's Gram matrix become K_PMI plus a constant, in every modality?"""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def gram(
     infonce at temperature 1/2 and with 16 sampled negatives, and two contrasts: sgns and prediction.
 
     Args:
-        world: the events.
+        world: world whose events are observed.
         p_pos: share of positives of nce; the offset is predicted to be log(p_pos / (1 - p_pos)).
         dim: embedding dimension.
         width: hidden units of the network.
-        steps: of Adam.
+        steps: number of Adam steps.
         seed: of bijections, codes and weights.
 
     Returns:
         history: correlation, offset and residual by objective, modality and step.
-        summary: one row an objective and modality at the end; `difference` is the root mean square difference of the two
-            modalities' Gram matrices, each less its constant, relative to the spread of K_PMI.
+        summary: one row per objective and modality at the end; `difference` is the root mean square difference of the
+            two modalities' Gram matrices, each less its constant, relative to the spread of K_PMI.
         matrices: K_PMI and the learned Gram matrices of nce and infonce, entry by entry, in the order of events.
         world: what representability says of the world.
     """
@@ -84,20 +84,22 @@ def gram(
 
 def world_table(world: World) -> pd.DataFrame:
     """One row: the world, its spread and what representability says of it."""
-    found = representability(world)
+    representation = representability(world)
     row: dict[str, Any] = {
         "world": world.name,
         "events": world.n,
         "spread": world.spread,
-        "representable": found.representable,
+        "representable": representation.representable,
     }
     row |= {
-        "offset_needed": found.offset,
-        "p_pos_needed": found.p_pos,
-        "rank": found.rank,
-        "smallest_eigenvalue": found.smallest_eigenvalue,
+        "offset_needed": representation.offset,
+        "p_pos_needed": representation.p_pos,
+        "rank": representation.rank,
+        "smallest_eigenvalue": representation.smallest_eigenvalue,
     }
-    return pd.DataFrame([row | {"sufficient": found.sufficient, "sufficient_offset": found.sufficient_offset}])
+    return pd.DataFrame(
+        [row | {"sufficient": representation.sufficient, "sufficient_offset": representation.sufficient_offset}]
+    )
 
 
 def _objectives(p_pos: float) -> Iterator[tuple[str, Objective]]:

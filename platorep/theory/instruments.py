@@ -44,10 +44,10 @@ def instruments(
 ) -> dict[str, pd.DataFrame]:
     """Draws pairs of representations that share a known part, tests each, and counts.
 
-    x = sqrt(signal) z A + sqrt(1 - signal) e with z (n, latent) and e (n, d) standard normal, A a random map with columns
-    of length 1 on average; y has its own A and e and the same z. At signal 0 the two are independent and a test at the 5 %
-    level should reject 5 % of the time (size); above it, as often as it can (power). The maps A are drawn once for each d:
-    they belong to the population, and an interval from samples has one truth to cover.
+    x = sqrt(signal) z A + sqrt(1 - signal) e with z (n, latent) and e (n, d) standard normal, A a random map with
+    columns of length 1 on average; y has its own A and e and the same z. At signal 0 the two are independent and a test
+    at the 5 % level should reject 5 % of the time (size); above it, as often as it can (power). The maps A are drawn
+    once for each d: they belong to the population, and an interval from samples has one truth to cover.
 
     Args:
         repetitions: pairs drawn a cell.
@@ -59,11 +59,11 @@ def instruments(
         seed: of the draws; a cell's draws do not depend on the others.
 
     Returns:
-        summary: a row a metric and test, a column a signal at the base cell: the share rejected, so the size at signal 0 and
-            the power above it.
-        tests: the same and the other cells, one a row: metric, test (moments: the one-sided p-value that `align` gives, from
-            the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell), the cell,
-            repetitions, rejected share with its binomial standard error.
+        summary: one row per metric and test, one column per signal, at the base cell: the share rejected, which is the
+            size at signal 0 and the power above it.
+        tests: one row per metric, test and cell: metric, test (moments: the one-sided p-value that `align` gives, from
+            the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell),
+            the cell, repetitions, rejected share with its binomial standard error.
         coverage: of nominal 95 % intervals, whose truth is the mean score over fresh pairs of the same cell.
     """
     tests, coverage = [], []
@@ -88,16 +88,16 @@ def instruments(
             if cell.varied == "signal":
                 for name, span in _intervals(cell, x, y):
                     spans.setdefault(name, []).append(span)
-        shares = {(name, "relabelling"): float(np.mean(found)) for name, found in largest.items()}
+        shares = {(name, "relabelling"): float(np.mean(values)) for name, values in largest.items()}
         shares |= {
-            (name, "moments"): float((skewed_p(*np.array(found).T) < LEVEL).mean()) for name, found in moments.items()
+            (name, "moments"): float((skewed_p(*np.array(values).T) < LEVEL).mean()) for name, values in moments.items()
         }
         for (metric, test), share in shares.items():
             error = (share * (1 - share) / repetitions) ** 0.5
             row = {"metric": metric, "test": test, **cell._asdict(), "repetitions": repetitions, "rejected": share}
             tests.append(row | {"standard_error": error})
-        for name, found in spans.items():
-            estimates, lows, highs = np.array(found).T
+        for name, values in spans.items():
+            estimates, lows, highs = np.array(values).T
             truth = estimates.mean()
             row = {"interval": name, **cell._asdict(), "repetitions": repetitions, "truth": truth}
             coverage.append(
@@ -109,7 +109,7 @@ def instruments(
 
 
 def shared_maps(latent: int, d: int, seed: int) -> np.ndarray:
-    """How each side shows what is shared: two random maps, shape (2, latent, d), with columns of length 1 on average."""
+    """Two random maps from the shared latent, shape (2, latent, d), with columns of length 1 on average."""
     return np.random.default_rng([seed, latent, d]).normal(size=(2, latent, d)) / np.sqrt(latent)
 
 
@@ -133,18 +133,18 @@ def _cells(
 
 def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
     """Every metric with the cell's k; where k varies, those that have one."""
-    found = []
+    metrics = []
     for name in METRICS:
         parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if build(name).neighbourhood else {}
         if cell.varied != "k" or parameters:
-            found.append((name, build(name, **parameters)))
-    return found
+            metrics.append((name, build(name, **parameters)))
+    return metrics
 
 
 def _verdicts(
     metrics: Sequence[tuple[str, Metric]], x: torch.Tensor, y: torch.Tensor, orders: Sequence[torch.Tensor]
 ) -> Iterator[tuple[str, tuple[float, float] | None, bool]]:
-    """Of each metric: z and skewness from the exact null moments where there are any, and whether it beats all relabellings."""
+    """For each metric: z and skewness from the exact null moments, if known, and whether it beats all relabellings."""
     geometries = Geometry(x), Geometry(y)
     for name, metric in metrics:
         if type(metric).null is Metric.null and not orders:
@@ -164,7 +164,7 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     a, b = Geometry(x), Geometry(y)
     first, second = a.neighbours(cell.k + 1), b.neighbours(cell.k + 1)
     terms = overlap_terms(first, second, cell.k)
-    found = {
+    intervals = {
         "mutual_knn, query_bootstrap": query_bootstrap(terms, resamples=400),
         "mutual_knn, linearised": linearised(terms),
         "mutual_knn, jackknife": jackknife(terms.score, mutual_knn_leave_out(first, second, cell.k)),
@@ -172,15 +172,15 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     metric = build("cka")
     left, right = metric.prepare(a), metric.prepare(b)
     parts = blocks(cell.n, min(64, cell.n))
-    found["cka, jackknife"] = jackknife(
+    intervals["cka, jackknife"] = jackknife(
         metric.score(left, right), metric.leave_block_out([left], [right], parts)[:, 0, 0].numpy()
     )
-    for name, interval in found.items():
+    for name, interval in intervals.items():
         yield name, (interval.estimate, interval.low, interval.high)
 
 
 def _by_signal(tests: pd.DataFrame) -> pd.DataFrame:
-    """The base cell's rejected shares, a column a signal."""
+    """The base cell's rejected shares, a column per signal."""
     base = tests[tests.varied == "signal"]
     wide = base.pivot(index=["metric", "test"], columns="signal", values="rejected")
     wide.columns = [f"signal {signal:g}" for signal in wide.columns]

@@ -35,7 +35,7 @@ class Encoder:
     init: float = 1.0
 
     def parameters(self, symbols: int, code_width: int, seeds: Sequence[int]) -> list[torch.Tensor]:
-        """Initial weights, one leading row a seed; a seed's row does not depend on the others."""
+        """Initial weights, one leading row per seed; a seed's row does not depend on the others."""
         if self.width is None:
             shapes = [(symbols, self.dim, self.dim)]
         else:
@@ -65,12 +65,12 @@ class Encoder:
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What is minimised; g(a, b) = <f(a), f(b)> except for the two contrasts.
+    """The loss to minimise. g(a, b) = <f(a), f(b)> except for sgns and prediction.
 
     nce: p_pos E_{P_coor}[-log s(g)] + (1 - p_pos) E_{PxP}[-log s(-g)], s the logistic function (paper, Eq. 20). Optimum
         g = K_PMI + log(p_pos / (1 - p_pos)).
-    infonce: E_{P_coor}[-g/t] + E_P(a) log E_P(b) exp(g/t), the limit of many negatives (up to log K); with `negatives` = K,
-        the loss with K sampled negatives. Optimum g = t (K_PMI + c) for either.
+    infonce: E_{P_coor}[-g/t] + E_P(a) log E_P(b) exp(g/t), the limit of many negatives (up to log K);
+        with `negatives` = K, the loss with K sampled negatives. Optimum g = t (K_PMI + c) for either.
     sgns: nce with a second table for the other side of the pair, g(a, b) = <f(a), h(b)> (word2vec): f alone is not tied
         to K_PMI.
     prediction: cross-entropy of b given a, logits <f(a), h(b)> (a language model's loss): the optimum is
@@ -80,9 +80,9 @@ class Objective:
         loss: one of the four.
         p_pos: share of positives (nce, sgns).
         temperature: t (infonce).
-        negatives: None for exact expectations, or the number of negatives drawn anew for each of `batch` pairs a step
+        negatives: None for exact expectations, or the number of negatives drawn for each of `batch` pairs in each step
             (nce, sgns: the negatives' total weight is still 1 - p_pos).
-        batch: pairs drawn a step when negatives are sampled.
+        batch: pairs drawn per step when negatives are sampled.
     """
 
     loss: Literal["nce", "infonce", "sgns", "prediction"] = "nce"
@@ -100,7 +100,8 @@ class Objective:
             )
         if self.negatives is not None and (self.negatives < 1 or self.loss == "prediction"):
             raise SpecError(
-                f"negatives must be None or at least 1, and prediction has none; got {self.negatives} for {self.loss!r}."
+                f"negatives must be None or at least 1, and prediction has none; "
+                f"got {self.negatives} for {self.loss!r}."
             )
 
     @property
@@ -129,7 +130,7 @@ class Objective:
         return (marginal * partition).sum(-1) - (joint * g).sum((-1, -2))
 
     def sampled(self, g: torch.Tensor, joint: torch.Tensor, negatives: int, generator: torch.Generator) -> torch.Tensor:
-        """The loss on `batch` drawn pairs with so many negatives each, shape (seeds,)."""
+        """The loss on `batch` drawn pairs with `negatives` negatives each, shape (seeds,)."""
         seeds, n, _ = g.shape
         pairs = torch.multinomial(joint.reshape(seeds, n * n), self.batch, replacement=True, generator=generator)
         others = torch.multinomial(joint.sum(-1), self.batch * negatives, replacement=True, generator=generator)
@@ -164,7 +165,7 @@ class Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What training leaves.
+    """The result of training.
 
     Attributes:
         embeddings: shape (seeds, symbols, dim) float64.
@@ -187,15 +188,15 @@ def train(
     schedule: Schedule,
     seeds: Sequence[int],
 ) -> Trained:
-    """Trains one encoder a seed.
+    """Trains one encoder per seed.
 
     Args:
         joints: P_coor over symbols for each seed, shape (seeds, n, n).
         codes: each seed's codes, shape (seeds, n, code width); a tabular encoder does not look at them.
-        encoder: its architecture.
-        objective: what is minimised.
-        schedule: how.
-        seeds: of the initial weights and of what is drawn.
+        encoder: architecture of the encoder.
+        objective: loss to minimise.
+        schedule: number of steps and learning rate.
+        seeds: seeds of the initial weights and of all random draws.
 
     Returns:
         The trained embeddings. Deterministic on a CPU for given seeds. Cost steps x seeds x n^2 dim.
@@ -210,7 +211,8 @@ def train(
         or joints.shape[1] != codes.shape[1]
     ):
         raise SpecError(
-            f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); got {joints.shape} and {codes.shape}."
+            f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); "
+            f"got {joints.shape} and {codes.shape}."
         )
     joint, code = torch.from_numpy(joints), torch.from_numpy(codes)
     n, width = code.shape[1:]

@@ -1,4 +1,4 @@
-"""Observations: what a modality shows of a world's events, from bijections to lossy and noisy ones.
+"""Observations: how a modality shows a world's events, from bijections to lossy and noisy ones.
 
 An observation is a channel P(symbol | event) and a code for every symbol: the vector that a network sees. A random
 bijection with random codes hides everything but the co-occurrences; pictures and sentences have codes with a structure

@@ -42,8 +42,8 @@ class Representability:
     def p_pos(self) -> float:
         """Smallest share of positive pairs at which binary NCE's optimum is a Gram matrix: sigmoid(offset).
 
-        It is above one half unless events are independent: P^T K_PMI P = -KL(P x P || P_coor) < 0, so a Gram matrix needs
-        a positive offset. The paper does not say this.
+        It is above one half unless events are independent: P^T K_PMI P = -KL(P x P || P_coor) < 0, so a Gram matrix
+        needs a positive offset. The paper does not say this.
         """
         return 1 / (1 + math.exp(-self.offset))
 
@@ -55,7 +55,7 @@ def representability(world: World, tolerance: float = 1e-9) -> Representability:
     semidefinite iff M is, b lies in the range of M, and C >= (b^T M^+ b - u^T K u) / n (Schur complement).
 
     Args:
-        world: the world.
+        world: world to examine.
         tolerance: eigenvalues below tolerance x the largest count as zero.
     """
     k, n = world.pmi, world.n
@@ -82,6 +82,6 @@ def representability(world: World, tolerance: float = 1e-9) -> Representability:
 
 
 def nearest_gram(target: np.ndarray) -> np.ndarray:
-    """The positive semidefinite matrix nearest to a symmetric one in Frobenius norm: negative eigenvalues set to zero."""
+    """The nearest positive semidefinite matrix in Frobenius norm: negative eigenvalues set to zero."""
     values, vectors = np.linalg.eigh(target)
     return (vectors * np.maximum(values, 0)) @ vectors.T

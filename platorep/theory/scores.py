@@ -20,7 +20,7 @@ METRICS: dict[str, dict[str, Any]] = {"mutual_knn": {}, "cka": {}, "cknna": {}, 
 
 
 def layered(name: str, features: np.ndarray) -> ArrayFeatures:
-    """Representations of shape (seeds, n, d) as the engine takes them: one layer a seed."""
+    """Representations of shape (seeds, n, d) as the engine takes them: one layer per seed."""
     tensors = [torch.tensor(layer, dtype=torch.float32) for layer in features]
     names = [f"seed {i}" for i in range(len(tensors))]
     return ArrayFeatures(name, tensors, dataset="theory", modality=name, layer_names=names)
@@ -35,7 +35,8 @@ def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, A
         metrics: registry name -> parameters.
 
     Returns:
-        metric, seed, score, and null_mean, null_sd and p_value from the exact moments under uniform relabelling where known.
+        metric, seed, score, and null_mean, null_sd and p_value from the exact moments under uniform relabelling where
+        known.
     """
     built = {name: build(name, **params) for name, params in metrics.items()}
     table = align(
@@ -51,12 +52,13 @@ def present(embeddings: np.ndarray, symbols: np.ndarray, seed: int) -> np.ndarra
     """The events' representations: embeddings of the symbols that show them; events that look the same get a jitter.
 
     Ties between neighbours go to the lower index, on both sides alike, which would make two blind modalities agree. So
-    a symbol that shows several events is told apart by noise of 1/1000 of the embeddings' scale, drawn anew on each side.
+    a symbol that shows several events is told apart by noise of 1/1000 of the embeddings' scale, drawn separately on
+    each side.
 
     Args:
         embeddings: shape (symbols, d).
         symbols: the symbol of each event, shape (n,).
-        seed: of the jitter.
+        seed: seed of the jitter.
     """
     shown = embeddings[symbols]
     if len(np.unique(symbols)) == len(symbols):

@@ -22,11 +22,14 @@ def simplicity(
     inits: tuple[float, float] = (1.0, 0.1),
     steps: int = 1500,
 ) -> dict[str, pd.DataFrame]:
-    """Two modalities, one network each, the same tasks, four arms: large or small initial weights, with or without decay.
+    """Two modalities with one network each, the same tasks, and four arms.
+
+    The arms: large or small initial weights, with or without decay.
 
     Many weights solve the tasks; the arms differ in which of them training finds. Arms with decay train to the end;
-    arms without stop, seed by seed, at the error that the large-weights arm with decay ended at, so that all stand at the
-    same loss. (The arm with small weights and decay ends at its own minimum of the same objective; its error is in the table.)
+    arms without stop, seed by seed, at the error that the large-weights arm with decay ended at, so that all stand at
+    the same loss. (The arm with small weights and decay ends at its own minimum of the same objective; its error is in
+    the table.)
 
     Args:
         world: its K_PMI is the covariance of the tasks.
@@ -36,7 +39,7 @@ def simplicity(
         width: hidden units.
         penalty: weight decay of the arms that have it.
         inits: large and small scale of the initial weights, as multiples of 1/sqrt(fan in).
-        steps: of Adam at most.
+        steps: maximum number of Adam steps.
 
     Returns:
         scores: tasks, arm, metric, seed, score, error, norm (squared, of all weights), steps taken.
@@ -69,13 +72,15 @@ def simplicity(
             )
             if goal is None:
                 goal = solved.errors
-            found = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
+            agreement_scores = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
             both = {
-                name: getattr(solved, name).reshape(2, seeds).mean(axis=0)[found.seed]
+                name: getattr(solved, name).reshape(2, seeds).mean(axis=0)[agreement_scores.seed]
                 for name in ("errors", "norms", "steps")
             }
             results.append(
-                found.assign(tasks=count, arm=arm, error=both["errors"], norm=both["norms"], steps=both["steps"])
+                agreement_scores.assign(
+                    tasks=count, arm=arm, error=both["errors"], norm=both["norms"], steps=both["steps"]
+                )
             )
     frame = pd.concat(results, ignore_index=True)
     plain = frame[frame.arm == "large"].set_index(["tasks", "metric", "seed"]).score

@@ -16,8 +16,8 @@ from platorep.theory.worlds import World
 def draw_tasks(world: World, count: int, seed: int, *, structured: bool = True) -> np.ndarray:
     """Random real functions of the event with mean 0 and mean square 1, shape (events, count).
 
-    Structured ones are draws of a Gaussian process whose covariance is the centred K_PMI (its positive part): events that
-    co-occur have similar values. Unstructured ones are white: nothing about one event says anything about another.
+    Structured ones are draws of a Gaussian process whose covariance is the centred K_PMI (its positive part): events
+    that co-occur have similar values. Unstructured ones are white: nothing about one event says anything about another.
     """
     rng = np.random.default_rng(seed)
     n = world.n
@@ -31,7 +31,7 @@ def draw_tasks(world: World, count: int, seed: int, *, structured: bool = True) 
 
 
 class Solved(NamedTuple):
-    """What training leaves: embeddings (seeds, symbols, dim), mean square errors and squared norms of the weights (seeds,)."""
+    """Result of training: embeddings (seeds, symbols, dim), mean square errors and squared weight norms (seeds,)."""
 
     embeddings: np.ndarray
     errors: np.ndarray
@@ -49,14 +49,16 @@ def solve(
     penalty: float = 0.0,
     stop_at: np.ndarray | None = None,
 ) -> Solved:
-    """Minimises mean square error of <f(x), head_t> over all symbols and tasks, plus penalty/2 x squared norm of all weights.
+    """Minimises the mean square error of <f(x), head_t> plus penalty/2 x the squared norm of all weights.
+
+    The error is over all symbols and tasks.
 
     Args:
         codes: shape (seeds, symbols, width).
         targets: shape (seeds, symbols, tasks).
         encoder: its initial scale holds for the heads too.
         schedule: Adam, full batch.
-        seeds: of the initial weights.
+        seeds: seeds of the initial weights.
         penalty: weight decay, as a term of the loss.
         stop_at: error for each seed at which its state is taken; seeds that do not reach it give their last state.
 

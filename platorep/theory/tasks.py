@@ -24,8 +24,8 @@ def tasks(
     """Two modalities (bijections with random codes), one network each, trained on N tasks; agreement against N.
 
     "same tasks": both solve the same N structured tasks. "own tasks": each solves N structured tasks of its own, drawn
-    from one distribution. "own tasks, no structure": the tasks are white functions, the contrast: they ask nothing of the
-    world's structure, so more of them should not help.
+    from one distribution. "own tasks, no structure": the tasks are white functions, the contrast: they ask nothing of
+    the world's structure, so more of them should not help.
 
     Args:
         world: its K_PMI is the covariance of structured tasks.
@@ -34,10 +34,11 @@ def tasks(
         dim: embedding dimension.
         width: hidden units.
         penalty: weight decay, the same for all.
-        steps: of Adam.
+        steps: number of Adam steps.
 
     Returns:
-        scores: condition, tasks, metric, seed, score, error (mean square error of the two networks; targets have mean square 1).
+        scores: condition, tasks, metric, seed, score, error (mean square error of the two networks; targets have mean
+            square 1).
         summary: means over seeds with 95 % intervals.
     """
     encoder, schedule = Encoder(dim=dim, width=width), Schedule(steps=steps, rate=0.01)
@@ -59,8 +60,10 @@ def tasks(
             )
             solved = solve(codes, drawn, encoder, schedule, [900 + s for s in range(2 * seeds)], penalty=penalty)
             error = solved.errors.reshape(2, seeds).mean(axis=0)
-            found = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
-            results.append(found.assign(condition=condition, tasks=count, error=error[found.seed]))
+            agreement_scores = scores.agreement(solved.embeddings[:seeds], solved.embeddings[seeds:])
+            results.append(
+                agreement_scores.assign(condition=condition, tasks=count, error=error[agreement_scores.seed])
+            )
     frame = pd.concat(results, ignore_index=True)
     return {
         "scores": frame,

@@ -26,7 +26,7 @@ class World:
         joint: P_coor, shape (n, n) float64; symmetric, positive, sum 1.
 
     Raises:
-        SpecError: the joint is none of these things. A zero would make the pointwise mutual information infinite.
+        SpecError: the joint violates one of these conditions. A zero would make the mutual information infinite.
     """
 
     name: str
@@ -38,7 +38,8 @@ class World:
             raise SpecError(f"world {self.name!r}: the joint must have shape (n, n) with n >= 2; got {p.shape}.")
         if not np.isfinite(p).all() or (p <= 0).any():
             raise SpecError(
-                f"world {self.name!r}: every pair of events needs positive probability; {int((~(p > 0)).sum())} have none. Add a teleport."
+                f"world {self.name!r}: every pair of events needs positive probability; "
+                f"{int((~(p > 0)).sum())} have none. Add a teleport."
             )
         if not np.allclose(p, p.T, rtol=1e-9, atol=0) or not np.isclose(p.sum(), 1, rtol=1e-9):
             raise SpecError(f"world {self.name!r}: the joint must be symmetric and sum to 1 (sum {p.sum():.6g}).")
@@ -85,7 +86,7 @@ def _from_transition(name: str, transition: np.ndarray, stay: float, teleport: f
 
 
 def sticky_chain(events: int = 64, stay: float = 0.5) -> World:
-    """Next event: the same with probability `stay`, else any, uniformly. The world of Proposition F.1 with delta = 0."""
+    """Next event: the same with probability `stay`, else uniform. The world of Proposition F.1 with delta = 0."""
     return _from_transition("sticky_chain", np.full((events, events), 1 / events), stay, 0.0)
 
 
@@ -109,7 +110,8 @@ def grid(side: int = 8, time: float = 2.0, stay: float = 0.5, teleport: float = 
 def blocks(branching: int = 4, levels: int = 3, gain: float = 1.0) -> World:
     """A tree of events: each level of ancestry that two events share multiplies their co-occurrence by exp(gain).
 
-    n = branching^levels, uniform marginal, K_PMI = gain x (shared levels) + constant: positive semidefinite for gain > 0.
+    n = branching^levels, uniform marginal, K_PMI = gain x (shared levels) + constant: positive semidefinite for
+    gain > 0.
     """
     shared = sum(
         np.kron(np.eye(branching**level), np.ones((branching ** (levels - level),) * 2))
@@ -145,7 +147,7 @@ def low_rank(bits: int = 6, rank: int = 12, strength: float = 0.7, seed: int = 0
 
 
 def unrepresentable(events: int = 64, strength: float = 0.3, seed: int = 0) -> World:
-    """A random symmetric world, marginal balanced to uniform: K_PMI has as many negative directions as positive ones."""
+    """A random symmetric world with a uniform marginal: K_PMI has as many negative directions as positive ones."""
     noise = np.random.default_rng(seed).normal(size=(events, events))
     p = np.exp(strength * (noise + noise.T) / np.sqrt(2))
     for _ in range(500):  # symmetric Sinkhorn; contracts geometrically for positive matrices
@@ -163,7 +165,7 @@ def windowed(transition: np.ndarray, window: int, name: str = "windowed") -> Wor
     Args:
         transition: T, shape (n, n), rows sum to 1, irreducible.
         window: w >= 1.
-        name: of the world.
+        name: name of the world.
 
     Raises:
         SpecError: window < 1, or rows that do not sum to 1.

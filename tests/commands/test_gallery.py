@@ -96,6 +96,6 @@ def test_other_metrics_and_two_similarities_are_refused_and_a_missing_table_name
     with pytest.raises(SpecError, match="searched by one similarity; got cosine and euclidean"):
         galleries.gallery(configured("+metric.mutual_knn.similarity=[cosine,euclidean]"))
     with pytest.raises(
-        StoreError, match="no scores in growing galleries at .* Run `platorep gallery` with the same words first"
+        StoreError, match="no scores in growing galleries at .* Run `platorep gallery` with the same settings first"
     ):
         galleries.stored_galleries(configured())

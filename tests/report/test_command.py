@@ -27,7 +27,7 @@ def test_the_command_writes_the_page_of_a_run(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.app(["report", *words])
     assert stopped.value.code == 1
-    assert "Run `platorep align` with the same words first" in capsys.readouterr().err
+    assert "Run `platorep align` with the same settings first" in capsys.readouterr().err
 
     align_models(experiment(cfg))
     with pytest.raises(SystemExit) as stopped:

@@ -95,7 +95,7 @@ def test_held_out_scores_are_never_replaced_by_others():
     whole = table()
     with pytest.raises(StoreError, match="held-out scores are of halves of the samples"):
         chosen(whole, "heldout")
-    with pytest.raises(StoreError, match="Run `platorep align` with the same words first"):
+    with pytest.raises(StoreError, match="Run `platorep align` with the same settings first"):
         chosen(whole, "heldout", selected(whole, "max"))
     some = selected(table(("bv",)), "heldout", permutations=0, x_layer=1, y_layer=0, score=0.07)
     rows = chosen(whole, "heldout", some)

@@ -139,7 +139,7 @@ def test_wrong_pictures_are_refused_with_the_reason(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"broken.png cannot be read"):
         folder_pictures(tmp_path)
-    with pytest.raises(SpecError, match="is no folder"):
+    with pytest.raises(SpecError, match="is not a folder"):
         colour(pictures="nowhere")
     with pytest.raises(DataError, match="more than 8 pixels a side; the smallest has 4"):
         palette([np.zeros((4, 9, 3), np.uint8)], pairs=10, radius=4, levels=2, least=1, seed=0)

@@ -189,7 +189,7 @@ def test_every_experiment_has_a_function_and_a_figure():
 
 
 def test_a_world_is_refused_by_an_experiment_that_makes_its_own(tmp_path):
-    with pytest.raises(SpecError, match="'instruments' makes its own worlds"):
+    with pytest.raises(SpecError, match="'instruments' builds its own worlds"):
         run("instruments", tmp_path, world={"name": "ring"})
 
 

@@ -22,7 +22,7 @@ def theory_agreement(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Left and middle: score against bits kept, lossy and noisy views; dashes: exact kernels. Right: ends of the scale.
 
     Args:
-        tables: those of `platorep.theory.agreement.agreement`.
+        tables: result of `platorep.theory.agreement.agreement`.
     """
     summary = tables["summary"]
     note = f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals. "

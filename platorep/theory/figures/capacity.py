@@ -21,10 +21,10 @@ TITLES = {
 
 @style.styled
 def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """A column a sweep. Above: agreement of the modalities. Below: correlation of each with K_PMI. The rank is marked.
+    """One column per sweep: agreement of the modalities above, correlation with K_PMI below. The rank is marked.
 
     Args:
-        tables: those of `platorep.theory.capacity.capacity`.
+        tables: result of `platorep.theory.capacity.capacity`.
     """
     summary, world = tables["summary"], tables["world"].iloc[0]
     sweeps = list(dict.fromkeys(summary.sweep))

@@ -19,12 +19,12 @@ TITLES = {"CIELAB": "CIELAB of the pictures' colours", "pictures": "co-occurrenc
 
 @style.styled
 def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """One panel a source, seen from one side after alignment to CIELAB; each point has the colour that it stands for.
+    """One panel per source, seen from one side after alignment to CIELAB; each point has the colour that it stands for.
 
     Across and in depth: a* and b*, upright: L*. Numbers against CIELAB stand under each panel.
 
     Args:
-        tables: those of `platorep.theory.colour.colour`.
+        tables: result of `platorep.theory.colour.colour`.
     """
     points, numbers = tables["points"], tables["numbers"].set_index("panel")
     names = list(dict.fromkeys(points.panel))

@@ -22,7 +22,7 @@ def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Left: the residual of a world without a Gram matrix, by step. Right: agreement that must vanish or shrink.
 
     Args:
-        tables: those of `platorep.theory.failures.failures`.
+        tables: result of `platorep.theory.failures.failures`.
     """
     residuals, floors, verdicts = tables["residuals"], tables["floors"].set_index("floor"), tables["verdicts"]
     ratios = f"{floors.loc['loss', 'ratio']:.3f} (least loss), {floors.loc['frobenius', 'ratio']:.3f} (nearest)"

@@ -25,7 +25,7 @@ def theory_gram(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Above: K_PMI and the Gram matrices that the two modalities learned. Below: correlation and offset by step.
 
     Args:
-        tables: those of `platorep.theory.gram.gram`.
+        tables: result of `platorep.theory.gram.gram`.
     """
     history, summary, matrices, world = (tables[name] for name in ("history", "summary", "matrices", "world"))
     learned = summary[summary.objective.isin(["nce", "infonce"])]

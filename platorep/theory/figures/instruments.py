@@ -19,7 +19,7 @@ def theory_instruments(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Left: size and power of every metric by relabelling. Middle: those of the exact-moment tests. Right: coverage.
 
     Args:
-        tables: those of `platorep.theory.instruments.instruments`.
+        tables: result of `platorep.theory.instruments.instruments`.
     """
     tests, coverage = tables["tests"], tables["coverage"]
     moments = tests[(tests.test == "moments") & (tests.varied == "signal")]

@@ -41,7 +41,7 @@ def legend_below(grid: Grid, labelled: Axes, columns: int) -> None:
 def lines(
     axes: Axes, table: pd.DataFrame, x: str, value: str, series: str, labels: dict[str, str] | None = None
 ) -> None:
-    """One line a value of `series` with its 95 % interval as a band (columns value, value_low, value_high)."""
+    """One line per value of `series` with its 95 % interval as a band (columns value, value_low, value_high)."""
     names = list(dict.fromkeys(table[series]))
     for name, look in zip(names, style.categorical(len(names)), strict=True):
         rows = table[table[series] == name].sort_values(x)

@@ -18,10 +18,10 @@ ARMS = ("large", "large, decay", "small", "small, decay")
 
 @style.styled
 def theory_simplicity(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """A panel a number of tasks: agreement by arm, one marker a metric, with intervals.
+    """A panel per number of tasks: agreement by arm, one marker per metric, with intervals.
 
     Args:
-        tables: those of `platorep.theory.simplicity.simplicity`.
+        tables: result of `platorep.theory.simplicity.simplicity`.
     """
     summary = tables["summary"]
     counts, metrics = (list(dict.fromkeys(summary[column])) for column in ("tasks", "metric"))

@@ -14,10 +14,10 @@ from platorep.theory.figures.parts import LEFT, METRIC_LABELS, chance, doubling,
 
 @style.styled
 def theory_tasks(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """A panel a condition: agreement of two networks against the number of tasks that each solves.
+    """A panel per condition: agreement of two networks against the number of tasks that each solves.
 
     Args:
-        tables: those of `platorep.theory.tasks.tasks`.
+        tables: result of `platorep.theory.tasks.tasks`.
     """
     summary = tables["summary"]
     conditions = list(dict.fromkeys(summary.condition))
