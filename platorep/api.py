@@ -229,8 +229,8 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
 
 
 def _metrics(metrics: str | Metric | Sequence[str | Metric]) -> list[Metric]:
-    several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
-    return [_metric(one, {}) for one in (metrics if several else [metrics])]
+    several = [metrics] if isinstance(metrics, (str, Metric)) or not isinstance(metrics, Iterable) else metrics
+    return [_metric(metric, {}) for metric in several]
 
 
 def _scores(

@@ -81,7 +81,7 @@ def _session() -> Any:
 
     session = requests.Session()
     # answers that ask for patience are asked for again; a connection that is refused is not: the next source is tried
-    counts = {"total": None, "connect": 0, "read": 0, "redirect": 10, "status": TRIES - 1}
+    counts: dict[str, Any] = {"total": None, "connect": 0, "read": 0, "redirect": 10, "status": TRIES - 1}
     retry = Patient(**counts, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
     session.mount("https://", HTTPAdapter(max_retries=retry))
     session.mount("http://", HTTPAdapter(max_retries=retry))

@@ -254,13 +254,14 @@ class Experiment:
         except AmbiguousError:
             from platorep.models import resolve
 
+            settled: ExtractSpec | None
             try:
-                spec = self.extract_spec(resolve(model, self.device), dataset or self._settled_dataset)
+                settled = self.extract_spec(resolve(model, self.device), dataset or self._settled_dataset)
             except PlatorepError:
-                spec = None
-            if spec is None or not self.store.has(spec):
+                settled = None
+            if settled is None or not self.store.has(settled):
                 raise
-            return self.store.open(spec)
+            return self.store.open(settled)
 
     @cached_property
     def blocks(self) -> list[Block]:

@@ -34,7 +34,7 @@ class StderrHandler(logging.StreamHandler):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self):  # type: ignore[override]
+    def stream(self):
         """The stream of now: a live progress bar puts its own in the place of sys.stderr."""
         return sys.stderr
 

@@ -39,8 +39,11 @@ SLACK = 16
 class Pairs(Protocol):
     """What summarising needs of a dataset."""
 
-    spec: Any
-    samples: Samples
+    @property
+    def spec(self) -> Any: ...
+
+    @property
+    def samples(self) -> Samples: ...
 
     def picture(self, index: int) -> Any:
         """One decoded picture."""

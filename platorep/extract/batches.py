@@ -171,7 +171,7 @@ def picture_batches(
     """
     loader = DataLoader(
         _Pictures(dataset, transform),
-        batch_sampler=batches,  # type: ignore[arg-type]
+        batch_sampler=batches,
         num_workers=min(workers, len(batches)),
         collate_fn=_stack,
         pin_memory=pinned,

@@ -59,9 +59,9 @@ def capacity(
         k = world.pmi.ravel()
         fit = np.array([np.corrcoef((e @ e.T).ravel(), k)[0, 1] for e in f]).reshape(2, seeds).mean(axis=0)
         excess = trained.losses.reshape(2, seeds).mean(axis=0) - floor
-        found = scores.agreement(f[:seeds], f[seeds:])
+        agreed = scores.agreement(f[:seeds], f[seeds:])
         results.append(
-            found.assign(sweep=sweep, size=size, correlation=fit[found.seed], excess_loss=excess[found.seed])
+            agreed.assign(sweep=sweep, size=size, correlation=fit[agreed.seed], excess_loss=excess[agreed.seed])
         )
     frame = pd.concat(results, ignore_index=True)
     summary = scores.summarise(frame, ["sweep", "size", "metric"], ("score", "correlation", "excess_loss", "null_mean"))
