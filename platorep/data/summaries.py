@@ -197,7 +197,7 @@ class _Writer:
     def __init__(self, spec: ModelSpec, decoding: Decoding, device: torch.device) -> None:
         from platorep.models.loading import load
 
-        encoder = load(spec, device)
+        encoder: Any = load(spec, device)  # it is asked what it has
         if not getattr(encoder, "causal", False):
             raise SpecError(f"{spec.name} does not generate text; captions.model must be a causal language model.")
         self.model, self.tokenizer, self.pad, self.decoding = encoder.model, encoder.tokenizer, encoder.pad, decoding

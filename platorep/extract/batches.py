@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,7 +156,7 @@ def picture_batches(
     workers: int,
     *,
     pinned: bool,
-) -> Iterator[torch.Tensor]:
+) -> Generator[torch.Tensor]:
     """The pictures of every batch, decoded and transformed by worker processes, in order.
 
     Args:

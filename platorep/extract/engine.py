@@ -7,10 +7,10 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 
@@ -136,10 +136,10 @@ def write_missing(
         blocks = compiled_blocks(encoder, device) if resources.compile else nullcontext(False)
         with clock("computing"), blocks as compiled:
             if spec.model.modality == "language":
-                shards = _text_shards(encoder, spec, items, bounds, budget, bits)
+                shards = _text_shards(cast(TextEncoder, encoder), spec, items, bounds, budget, bits)
             else:
                 workers = default_workers(device) if resources.workers is None else resources.workers
-                shards = _picture_shards(encoder, dataset, items, bounds, budget, workers, device)
+                shards = _picture_shards(cast(PictureEncoder, encoder), dataset, items, bounds, budget, workers, device)
             with closing(shards):  # ends its workers at once where it is interrupted
                 counted = _write_all(writer, missing, encoder.layers, shards, clock, progress)
         facts = dict(encoder.facts)
@@ -193,7 +193,7 @@ Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
 
 def _text_shards(
     encoder: TextEncoder, spec: ExtractSpec, items: Items, bounds: Sequence[tuple[int, int]], budget: Budget, bits: bool
-) -> Iterator[Made]:
+) -> Generator[Made]:
     encoder.fit([text.text for own in items.texts for text in own])
     rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits)
     for start, stop in bounds:
@@ -226,7 +226,7 @@ def _picture_shards(
     budget: Budget,
     workers: int,
     device: torch.device,
-) -> Iterator[Made]:
+) -> Generator[Made]:
     size = max(1, budget.tokens // encoder.tokens_each)
     shards = [_distinct(items.pictures[start:stop]) for start, stop in bounds]
     batches = [[own[low : low + size] for low in range(0, len(own), size)] for own, _ in shards]

@@ -127,7 +127,7 @@ class PlotStyle:
     @property
     def inches(self) -> Any:
         """The width as a number, None where each figure has its own."""
-        return {"single": COLUMN, "double": PAGE}.get(self.width, self.width)  # type: ignore[call-overload]
+        return {"single": COLUMN, "double": PAGE}.get(str(self.width), self.width)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -185,9 +185,7 @@ def save(figure: Figure, stem: Path, style: PlotStyle | None = None) -> list[Pat
     for kind in style.formats:
         path, metadata = stem.with_name(f"{stem.name}.{kind}"), METADATA[kind]
         with style.applied():
-            write_atomically(
-                path, lambda p, kind=kind, metadata=metadata: figure.savefig(p, format=kind, metadata=metadata)
-            )
+            write_atomically(path, functools.partial(figure.savefig, format=kind, metadata=metadata))
         paths.append(path)
     return paths
 

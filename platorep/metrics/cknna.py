@@ -47,9 +47,8 @@ class NeighbourValues:
     def relabelled(self, order: Relabelling) -> NeighbourValues:
         """The same of the relabelled samples."""
         columns, ascending = order.names(order.rows(self.columns)).sort(dim=1)
-        values, mutual = (
-            None if part is None else order.rows(part).gather(1, ascending) for part in (self.values, self.mutual)
-        )
+        values = order.rows(self.values).gather(1, ascending)
+        mutual = None if self.mutual is None else order.rows(self.mutual).gather(1, ascending)
         return replace(self, columns=columns, values=values, mutual=mutual)
 
 
@@ -333,7 +332,7 @@ def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor
         own = x.columns[rows].long()
         absent = torch.full((len(own), n), torch.nan, dtype=torch.float32, device=values.device)
         k_values = absent.scatter(1, own, x.values[rows])
-        k_mutual = torch.zeros_like(absent, dtype=torch.bool).scatter_(1, own, x.mutual[rows])
+        k_mutual = torch.zeros_like(absent, dtype=torch.bool).scatter_(1, own, centred.held(x.mutual)[rows])
         at = columns[:, rows] + torch.arange(len(own), device=columns.device)[:, None] * n
         k_at = k_values.view(-1)[at]
         common = ~k_at.isnan()

@@ -69,7 +69,9 @@ def colour(
 
     found = palette(tiles(_pictures(pictures), side), pairs=pairs, radius=radius, levels=levels, least=least, seed=seed)
     pmi = found.pmi(smoothing)
-    shapes = [("pictures", found.rgb, None, pmi.max() - pmi)]
+    shapes: list[tuple[str, np.ndarray, Sequence[str] | None, np.ndarray]] = [
+        ("pictures", found.rgb, None, pmi.max() - pmi)
+    ]
     specs = _text_models(models)
     if specs:
         from platorep.theory.colour_words import WORDS, named_colours, word_features

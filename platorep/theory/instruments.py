@@ -90,7 +90,7 @@ def instruments(
                     spans.setdefault(name, []).append(span)
         shares = {(name, "relabelling"): float(np.mean(found)) for name, found in largest.items()}
         shares |= {
-            (name, "moments"): float((skewed_p(*np.array(found).T) < LEVEL).mean()) for name, found in moments.items()
+            (name, "moments"): float(np.mean(skewed_p(*np.array(found).T) < LEVEL)) for name, found in moments.items()
         }
         for (metric, test), share in shares.items():
             error = (share * (1 - share) / repetitions) ** 0.5
