@@ -81,7 +81,7 @@ def doctor(experiment: Experiment, as_json: bool) -> None:
     for spec, model in zip(experiment.models, models, strict=True):
         _mark_stored(model, spec, experiment)
     if as_json:
-        parts = {"models": models, "data": data}
+        parts: dict[str, Sequence[Model | DataFacts]] = {"models": models, "data": data}
         lists = {name: [asdict(one) for one in part] for name, part in parts.items()}
         sys.stdout.write(json.dumps({"machine": asdict(machine), **lists}, indent=1) + "\n")
         return
@@ -208,7 +208,7 @@ def wanted_data(experiment: Experiment) -> list[tuple[str, DatasetSpec | CorpusS
     wanted: list[tuple[str, DatasetSpec | CorpusSpec]] = [("pairs", experiment.dataset)]
     if experiment.corpus is not None:
         wanted.append(("corpus", experiment.corpus))
-    once = {}
+    once: dict[tuple[str | None, ...], tuple[str, DatasetSpec | CorpusSpec]] = {}
     for task in experiment.probe.tasks if experiment.probe is not None else ():
         for spec in filter(None, (task.dataset, task.validation)):
             once.setdefault(
@@ -257,13 +257,14 @@ def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine
         f"(the largest {max(sizes.values(), default=0) / 1e9:.1f} GB: evict=true keeps one at a time), "
         f"{machine.disk_free / 1e9:.0f} GB free."
     ]
+    everything: list[Model | DataFacts] = [*models, *data]
     for state, words in (
         ("needed", "A token (HF_TOKEN, or `hf auth login`) of an account that accepted their terms is needed for"),
         ("perhaps", "A token may be needed, because they have asked for terms, for"),
     ):
-        if names := [one.name for one in (*models, *data) if one.token == state and one.found != "stored"]:
+        if names := [one.name for one in everything if one.token == state and one.found != "stored"]:
             lines.append(f"{words}: {', '.join(names)}.")
-    if names := [one.name for one in (*models, *data) if one.found == "no"]:
+    if names := [one.name for one in everything if one.found == "no"]:
         lines.append(f"Cannot be had: {', '.join(names)}. The notes say why.")
     return lines
 

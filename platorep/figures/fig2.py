@@ -73,7 +73,7 @@ def fig2(
     kinds = [kind or "no family" for kind in models.family.unique()]
     lines = max(1, int(PANEL[1] / layout.line(1.2)) - len(kinds) - 1)  # of the key's columns
     right = max(0.9, marks.tag_width(kinds), -(-len(key) // lines) * (layout.widest(key) + 0.12) + 0.15)
-    tasks = task or _first_task(data.competence, measure)
+    tasks = task or _first_task(data.require("competence"), measure)
     note = f"{len(models)} {modality} models, {setting(rows)}. Whiskers: standard error (jackknife over models)."
     note += f" Tasks: {tasks}." if tasks else ""
     margins = Margins(LEFT, right, 0.55, 0.32, across=0.5)

@@ -69,7 +69,7 @@ def fig4(
     elif vision not in set(pairs.vision):
         raise unknown_name("vision model in the alignment table", vision, pairs.vision.unique())
     pairs = pairs[pairs.vision == vision]
-    models = _models(pairs, facts, data.competence, rank, task)
+    models = _models(pairs, facts, data.require("competence"), rank, task)
     tables, sentences = {}, []
     for name in measures:
         values = views.measure(data.competence, name)

@@ -67,7 +67,7 @@ def layers(
                 raise unknown_name(f"{side} in the alignment table", model, chosen[side].unique())
             chosen = chosen[chosen[side] == model]
     top = chosen.loc[chosen.score.idxmax()]
-    rows = views.rows(data.alignment.frame, top.metric, top.dataset)
+    rows = views.rows(data.require("alignment").frame, top.metric, top.dataset)
     pair = rows[(rows.x_model == top.x_model) & (rows.y_model == top.y_model)]
     grid = pair.pivot(index="x_layer", columns="y_layer", values="score")
     columns = ["x_layer", "x_layer_name", "y_layer", "y_layer_name", "score"]

@@ -99,7 +99,8 @@ class ClipTextEncoder(Layers):
         """
         batch = self.tokenize([Text.of("a red square"), Text.of("two small green birds on a branch")], TextRules())
         ids, mask = self._inputs(batch)
-        states = self.tower.forward_intermediates(ids, intermediates_only=True, output_fmt="NLC")["text_intermediates"]
+        tower: Any = self.tower  # whose class is one of open_clip's
+        states = tower.forward_intermediates(ids, intermediates_only=True, output_fmt="NLC")["text_intermediates"]
         for name, features, state in zip(self.layers, self.encode(batch).features, states, strict=True):
             if difference(features, pool_tokens(state, mask, self.pool)) > AGREEMENT[state.dtype]:
                 raise SpecError(

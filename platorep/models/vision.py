@@ -55,7 +55,7 @@ class TimmEncoder(PictureNetwork):
     def __init__(
         self,
         spec: ModelSpec,
-        model: nn.Module,
+        model: Any,
         transform: Callable[[Image], torch.Tensor],
         size: tuple[int, int],
         device: torch.device,

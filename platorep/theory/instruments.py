@@ -172,9 +172,8 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     metric = build("cka")
     left, right = metric.prepare(a), metric.prepare(b)
     parts = blocks(cell.n, min(64, cell.n))
-    found["cka, jackknife"] = jackknife(
-        metric.score(left, right), metric.leave_block_out([left], [right], parts)[:, 0, 0].numpy()
-    )
+    if (without := metric.leave_block_out([left], [right], parts)) is not None:
+        found["cka, jackknife"] = jackknife(metric.score(left, right), without[:, 0, 0].numpy())
     for name, interval in found.items():
         yield name, (interval.estimate, interval.low, interval.high)
 
