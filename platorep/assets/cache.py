@@ -176,9 +176,11 @@ def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> P
     for rung in rungs(asset, downloads_dir()):
         try:
             with temporary_folder(cache_dir()) as temporary:
-                archive = rung.bring(
-                    temporary, lambda at=temporary: report(_megabytes(at), None, f"downloading {asset.id}")
-                )
+
+                def watch(folder: Path = temporary) -> None:
+                    report(_megabytes(folder), None, f"downloading {asset.id}")
+
+                archive = rung.bring(temporary, watch)
                 report(archive.stat().st_size // 10**6, archive.stat().st_size // 10**6, f"unpacking {asset.id}")
                 folder, version = _admit(asset, rung, archive, temporary, digest)
         except AssetError as error:

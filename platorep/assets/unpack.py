@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from platorep.core.errors import AssetError
 
@@ -118,7 +118,8 @@ def _deb_data(archive: Path) -> Iterator[tarfile.TarFile]:
         name, size = _seek_data(raw, archive)
         if not name.endswith(".zst"):
             # a window onto the ar member: tarfile stops at its own end mark, so what follows in the ar is never read
-            with tarfile.open(fileobj=_Window(raw, size), mode="r|*") as packed:
+            stream = cast(BinaryIO, _Window(raw, size))  # of a stream, tarfile calls `read` alone
+            with tarfile.open(fileobj=stream, mode="r|*") as packed:
                 yield packed
             return
     if shutil.which("dpkg-deb") is None:

@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -185,7 +186,7 @@ def _pictures(pairs: Pairs, folder: Path) -> pd.DataFrame:
     for index, one in enumerate(pairs.samples.ids):
         path = folder / "pictures" / f"{index:06d}.png"
         if not path.is_file():
-            write_atomically(path, lambda p, i=index: pairs.picture(i).save(p, format="PNG"))
+            write_atomically(path, partial(pairs.picture(index).save, format="PNG"))
         rows.append({"file_name": f"pictures/{path.name}", "id": one})
     frame = pd.DataFrame(rows)
     return frame if pairs.samples.categories is None else frame.assign(category=pairs.samples.categories)

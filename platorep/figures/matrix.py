@@ -52,7 +52,9 @@ def _draw(axes: Axes, table: pd.DataFrame, chance: float | None) -> None:
         marks.slanted_name(axes, position, -0.65, name)
     bar = color_bar(axes, image)
     if chance is not None and low <= chance <= high:
-        bar.axhline(chance, color=style.contrast(image.cmap(image.norm(chance))), linewidth=1, linestyle=":")
+        bar.axhline(
+            chance, color=style.contrast(image.cmap(float(image.norm(np.asarray(chance))))), linewidth=1, linestyle=":"
+        )
         place: dict[str, Any] = {
             "transform": bar.get_yaxis_transform(),
             "fontsize": style.small() - 1,

@@ -48,7 +48,7 @@ DASHES: tuple[Any, ...] = (
 )
 HEAT = "cividis"
 
-RC = {
+RC: dict[Any, Any] = {
     "font.size": BASE,
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
@@ -72,7 +72,7 @@ RC = {
 }
 """Our own values; a style file may change them."""
 
-NEEDED = {
+NEEDED: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType, embedded: text stays text in the PDF
     "ps.fonttype": 42,
     "svg.hashsalt": "platorep",  # the same figure gives the same bytes
