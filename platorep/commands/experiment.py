@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -254,11 +255,9 @@ class Experiment:
         except AmbiguousError:
             from platorep.models import resolve
 
-            settled: ExtractSpec | None
-            try:
+            settled = None
+            with suppress(PlatorepError):
                 settled = self.extract_spec(resolve(model, self.device), dataset or self._settled_dataset)
-            except PlatorepError:
-                settled = None
             if settled is None or not self.store.has(settled):
                 raise
             return self.store.open(settled)
