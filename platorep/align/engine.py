@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -180,7 +180,7 @@ def _scores(metric: Metric, pairs: list[tuple[Features, Features]], states: dict
             left = 0
             for b in others:
                 across = slice(left, left := left + len(states[b.key][metric.id].states))
-                cut = None if null is None else NullMoments(*(None if p is None else p[down, across] for p in null))
+                cut = None if null is None else NullMoments._make(None if p is None else p[down, across] for p in null)
                 x_side, y_side = states[a.key][metric.id], states[b.key][metric.id]
                 yield Scored(a, b, x_side, y_side, scores[down, across], cut)
 
@@ -195,6 +195,8 @@ class _Parts:
             remove_temporary(out_dir)
 
     def path(self, x: Features, y: Features, metric: Metric) -> Path:
+        if self.out_dir is None:
+            raise ValueError("parts that are kept in memory have no path")
         return part_path(self.out_dir, x, y, metric, self.clip, self.concatenation)
 
     def has(self, x: Features, y: Features, metric: Metric) -> bool:
@@ -207,9 +209,9 @@ class _Parts:
     def get(self, x: Features, y: Features, metric: Metric) -> AlignmentTable:
         return self.made[x.key, y.key, metric.id]
 
-    def write(self, metric: Metric, scored: Iterator[Scored], report: _Counter) -> None:
+    def write(self, metric: Metric, results: Iterable[Scored], report: _Counter) -> None:
         """Writes the parts of one metric; the samples' file first, so that a part that is there is whole."""
-        scored = list(scored)
+        scored = list(results)
         parts = [
             rows(
                 s,

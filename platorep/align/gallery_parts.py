@@ -212,7 +212,8 @@ def write_part(
     counts = []
     for n, k, _ in settings:
         size = design.sizes.index(n)
-        counts.append(shared_by_query(*([layer.graphs[size][:, :k] for layer in side] for side in (xs, ys)), n))
+        x_graphs, y_graphs = ([layer.graphs[size][:, :k] for layer in side] for side in (xs, ys))
+        counts.append(shared_by_query(x_graphs, y_graphs, n))
     flat = np.concatenate([one.reshape(pairs, -1) for one in counts])
     columns: dict[str, Any] = {
         name: np.repeat([getattr(one, name) for one in settings], pairs) for name in Setting._fields

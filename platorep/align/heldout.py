@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def prepare(layers: ModelLayers, metrics: Sequence[Metric], seed: int) -> dict[s
         for index, made in layers.geometries(sorted({m.similarity for m in metrics}), concatenation=True):
             cut: dict[str, list[Geometry]] = {}
             for metric in metrics:
-                found[metric.id].add(index, lambda m=metric, made=made, cut=cut: _on_halves(m, made, cut, parts))
+                found[metric.id].add(index, partial(_on_halves, metric, made, cut, parts))
     except FeatureError as error:  # of the threshold, before any layer
         reasons = dict.fromkeys(range(len(layers.features.layers)), why(error, layers))
         return {key: Prepared(left_out=reasons) for key in found}

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -179,7 +179,7 @@ def best_samples(scored: Scored, metric: Metric) -> tuple[int, int, torch.Tensor
     return None if overlap is None else (scored.xs.indices[i], scored.ys.indices[j], overlap)
 
 
-def tables(parts: Sequence[dict[str, object]]) -> list[AlignmentTable]:
+def tables(parts: Sequence[dict[str, Any]]) -> list[AlignmentTable]:
     """One table a part. The frames are cast together and cut apart: casting each costs more than scoring it."""
     sizes = [len(part["score"]) for part in parts]
     joined = {

@@ -5,8 +5,9 @@ An alignment table says the same of the layers of all models; `remarks` has it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ import torch
 from platorep.align.layers import ModelLayers
 from platorep.align.remarks import ALIKE
 from platorep.core.errors import FeatureError, NoVariationError
-from platorep.metrics.base import Metric
+from platorep.metrics.base import Metric, NeighbourhoodMetric, TieRule
+from platorep.metrics.knn import Similarity
 from platorep.results.tables import CONCATENATION
 
 
@@ -72,9 +74,9 @@ def prepare(
         The prepared layers by metric id.
     """
     found = {metric.id: Prepared() for metric in metrics}
-    widest: dict[tuple[str, str], int] = {}
+    widest: dict[tuple[Similarity, TieRule], int] = {}
     for metric in metrics:
-        if metric.neighbourhood:  # the largest k first: the others are its first columns
+        if isinstance(metric, NeighbourhoodMetric):  # the largest k first: the others are its first columns
             kept = (metric.similarity, metric.ties)
             widest[kept] = max(widest.get(kept, 0), metric.neighbourhood + 1)
     name = layers.features.name
@@ -86,7 +88,7 @@ def prepare(
                     if not isinstance(geometry, FeatureError) and k < geometry.n:
                         geometry.neighbours(k, rule)
                 for metric in metrics:
-                    found[metric.id].add(index, lambda m=metric, made=made: m.prepare(geometry_of(made[m.similarity])))
+                    found[metric.id].add(index, partial(_prepared, metric, made))
             if progress is not None and index != CONCATENATION:
                 progress(name)
     except FeatureError as error:  # of the threshold, before any layer
@@ -94,6 +96,10 @@ def prepare(
         wanted = [index for index in indices if only is None or index in only]
         return {key: Prepared(left_out=dict.fromkeys(wanted, why(error, layers))) for key in found}
     return found
+
+
+def _prepared(metric: Metric, made: Mapping[Similarity, Any]) -> Any:
+    return metric.prepare(geometry_of(made[metric.similarity]))
 
 
 def geometry_of(made: Any) -> Any:
@@ -108,7 +114,7 @@ def ties_of(prepared: Prepared, metric: Metric) -> dict[int, float]:
     return {index: metric.tied(state) for index, state in zip(prepared.indices, prepared.states, strict=True)}
 
 
-def matrix(scores: torch.Tensor, x: Prepared, y: Prepared, rows: Sequence[int], columns: Sequence[int]) -> torch.Tensor:
+def matrix(scores: torch.Tensor, x: Prepared, y: Prepared, rows: Iterable[int], columns: Iterable[int]) -> torch.Tensor:
     """Scores of the layers that take part, in their places among all layers; NaN elsewhere.
 
     Args:

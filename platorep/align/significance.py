@@ -197,7 +197,12 @@ def _chosen(
         scores = metric.score_all(of[x].states, of[y].states)
         i, j = (int(v) for v in np.unravel_index(int(scores.argmax()), scores.shape))
         score, a, b = scores[i, j].item(), of[x].states[i], of[y].states[j]
-        row = {"x_layer": of[x].indices[i], "y_layer": of[y].indices[j], "score": score, "permutations": permutations}
+        row: dict[str, Any] = {
+            "x_layer": of[x].indices[i],
+            "y_layer": of[y].indices[j],
+            "score": score,
+            "permutations": permutations,
+        }
         row |= {"scored_n": n, "scored_k": metric.neighbourhood, "x_tied": metric.tied(a), "y_tied": metric.tied(b)}
         row |= _interval(metric, score, a, b, n)
         if null is not None:

@@ -158,5 +158,6 @@ def strata(experiment: Experiment) -> Sequence[Any] | None:
     if kind == "caption_length":
         from platorep.stats.permutations import quantile_bins
 
-        return quantile_bins([len(captions[0].split()) for captions in experiment.samples.captions])
+        lengths = [len(captions[0].split()) for captions in experiment.samples.captions]
+        return quantile_bins(lengths).tolist()
     raise SpecError(f"statistics.strata is {kind!r}; expected category, caption_length or null.")

@@ -208,7 +208,7 @@ def wanted_data(experiment: Experiment) -> list[tuple[str, DatasetSpec | CorpusS
     wanted: list[tuple[str, DatasetSpec | CorpusSpec]] = [("pairs", experiment.dataset)]
     if experiment.corpus is not None:
         wanted.append(("corpus", experiment.corpus))
-    once = {}
+    once: dict[tuple[str | None, ...], tuple[str, DatasetSpec | CorpusSpec]] = {}
     for task in experiment.probe.tasks if experiment.probe is not None else ():
         for spec in filter(None, (task.dataset, task.validation)):
             once.setdefault(

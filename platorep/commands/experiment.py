@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -255,13 +256,12 @@ class Experiment:
         except AmbiguousError:
             from platorep.models import resolve
 
-            try:
-                spec = self.extract_spec(resolve(model, self.device), dataset or self._settled_dataset)
-            except PlatorepError:
-                spec = None
-            if spec is None or not self.store.has(spec):
+            settled = None
+            with suppress(PlatorepError):
+                settled = self.extract_spec(resolve(model, self.device), dataset or self._settled_dataset)
+            if settled is None or not self.store.has(settled):
                 raise
-            return self.store.open(spec)
+            return self.store.open(settled)
 
     @cached_property
     def blocks(self) -> list[Block]:

@@ -68,9 +68,11 @@ def gallery_design(experiment: Experiment) -> Design:
         SpecError: a metric other than mutual_knn, or several similarities.
     """
     from platorep.align.gallery_parts import Design
+    from platorep.metrics.base import NeighbourhoodMetric
 
-    metrics, options = experiment.metrics, experiment.gallery
-    if others := [metric.id for metric in metrics if not metric.counts_overlap]:
+    options = experiment.gallery
+    metrics = [m for m in experiment.metrics if m.counts_overlap and isinstance(m, NeighbourhoodMetric)]
+    if others := [metric.id for metric in experiment.metrics if metric not in metrics]:
         raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Say metric=mutual_knn.")
     similarities = sorted({metric.similarity for metric in metrics})
     if len(similarities) != 1:

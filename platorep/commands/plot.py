@@ -91,10 +91,11 @@ def hubness_of_layers(experiment: Experiment) -> pd.DataFrame:
     import torch
 
     from platorep.align import neighbour_graphs
+    from platorep.metrics.base import NeighbourhoodMetric
     from platorep.stats.hubness import hubness
     from platorep.stats.selection import relative_depths
 
-    metric = next((metric for metric in experiment.metrics if metric.neighbourhood is not None), None)
+    metric = next((metric for metric in experiment.metrics if isinstance(metric, NeighbourhoodMetric)), None)
     if metric is None:
         raise SpecError("figure=hubness needs a metric on neighbours, such as metric=mutual_knn.")
     frames = []

@@ -55,10 +55,8 @@ def read_corpus(spec: CorpusSpec, samples: Samples | None = None) -> Corpus:
     if spec.source == "captions":
         if samples is None:
             raise SpecError("corpus=captions needs the samples of a dataset. Run `platorep extract` first.")
-        name, documents = (
-            spec.name,
-            ((sample, captions[0]) for sample, captions in zip(samples.ids, samples.captions, strict=True)),
-        )
+        first = (captions[0] for captions in samples.captions)
+        name, documents = spec.name, iter(zip(samples.ids, first, strict=True))
     elif spec.source == "folder":
         name, documents = spec.name, _files(spec)
     else:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from platorep.competence.rows import row, table
 from platorep.core.specs import CorpusSpec, ModelSpec
 from platorep.results.tables import CompetenceTable
+
+
+if TYPE_CHECKING:
+    from platorep.models.language import LanguageEncoder
 
 
 log = logging.getLogger(__name__)
@@ -21,7 +25,7 @@ def corpus_bits(
     *,
     device: Any,
     tokens: int | None = None,
-    progress: Callable[[int, int, str], object] | None = None,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> CompetenceTable:
     """Bits per byte of one model over a corpus; no rows if the model gives no probabilities.
 
@@ -39,7 +43,7 @@ def corpus_bits(
     from platorep.extract.batches import Budget, free_memory
     from platorep.models import load
 
-    encoder, rows = load(model, device), []
+    encoder, rows = cast("LanguageEncoder", load(model, device)), []
     try:
         if not getattr(encoder, "scores", False):
             log.warning("%s gives no probabilities of texts: it has no bits per byte.", model.name)

@@ -72,7 +72,7 @@ class Weights:
 
 def weights_of(spec: ModelSpec) -> Weights:
     """The weights of a model of a suite."""
-    variants = [spec.quantize] if spec.quantize else []
+    variants: list[str] = [spec.quantize] if spec.quantize else []
     variants += [f"{spec.weights} weights"] if spec.weights != "pretrained" else []
     variants += [f"weight_noise={spec.weight_noise}"] if spec.weight_noise else []
     return Weights(spec.id, spec.revision or MAIN, variant=", ".join(variants))

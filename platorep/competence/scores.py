@@ -69,7 +69,7 @@ def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:
             f"{path} {problem}; relative paths start at {Path.cwd()}. Set scores to harness JSON or CSV files."
         )
     if path.suffix.lower() == ".csv":
-        scores = list(_from_csv(path))
+        scores: list[tuple[str | Weights, Figure, str]] = list(_from_csv(path))
     elif path.suffix.lower() == ".json":
         weights, figures = read_harness(path)
         scores = [(weights, figure, f"lm-evaluation-harness, {visible(path.name)}") for figure in figures]

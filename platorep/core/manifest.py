@@ -66,7 +66,7 @@ class Manifest(_Spec):
     """The content of one extraction: schema, key, spec, samples, layers, shards, figures of the model, provenance."""
 
     schema: int
-    key: str
+    key: str  # type: ignore[assignment]  # of what it is about: a manifest has none of its own
     spec: ExtractSpec
     sample_digest: str
     n: int

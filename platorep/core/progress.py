@@ -76,7 +76,7 @@ def bar(title: str, *, terminal: bool | None = None) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as progress:
         task = progress.add_task(title, total=None)
 
-        def report(done: int, total: int, what: str = "") -> None:
+        def report(done: int, total: int | None, what: str = "") -> None:
             progress.update(task, completed=done, total=total, description=f"{title} {what}".rstrip())
 
         yield report

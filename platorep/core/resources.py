@@ -88,12 +88,12 @@ def parse_bytes(text: str | int) -> int:
         if value.endswith(unit):
             value, factor = value.removesuffix(unit).strip(), size
     try:
-        size = float(value) * factor
+        total = float(value) * factor
     except ValueError:
-        size = math.nan
-    if not 1 <= size <= MOST_BYTES:
+        total = math.nan
+    if not 1 <= total <= MOST_BYTES:
         raise SpecError(f"compute.memory is {text!r}; expected a size such as 3GB or 512MB.")
-    return int(size)
+    return int(total)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:

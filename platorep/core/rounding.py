@@ -52,7 +52,9 @@ def rounding_loss(values: np.ndarray) -> float:
 
     Cost: a few passes over the values; three arrays of their size in float64, or in long double for whole numbers.
     """
-    wide = values.astype(np.longdouble if values.dtype.kind in "iu" or values.dtype.itemsize > 8 else np.float64)
+    wide: np.ndarray = values.astype(
+        np.longdouble if values.dtype.kind in "iu" or values.dtype.itemsize > 8 else np.float64
+    )
     single = values.astype(np.float32).astype(np.float64)
     if not values.size or not np.isfinite(single).all():
         return 0.0

@@ -77,7 +77,9 @@ def read_samples(folder: Path) -> Samples:
     path = folder / SAMPLES
     values = read_record(path, checked_since=SCHEMA)
     samples = Samples(
-        *(values.get(name) for name in ("ids", "captions", "categories")),  # type: ignore[arg-type]
+        ids=values.get("ids"),  # type: ignore[arg-type]  # what is no list of texts is found below
+        captions=values.get("captions"),  # type: ignore[arg-type]
+        categories=values.get("categories"),
         dropped=values.get("dropped"),  # type: ignore[arg-type]
         pictures=values.get("pictures"),
     )

@@ -34,7 +34,7 @@ class Header(NamedTuple):
     key: str
     digest: str
     rows: tuple[int, int] | None
-    count: int
+    count: int  # type: ignore[assignment]  # hides a method of tuples that nobody calls
     layers: tuple[Layer, ...]
     hashes: dict[str, str]
 
@@ -113,7 +113,7 @@ def tensor_hash(values: torch.Tensor) -> str:
     """XXH3 (64 bits) of a CPU tensor's bytes, in hex. About as fast as reading memory."""
     import xxhash
 
-    return xxhash.xxh3_64_hexdigest(tensor_bytes(values))
+    return xxhash.xxh3_64_hexdigest(tensor_bytes(values).data)
 
 
 def tensor_bytes(values: torch.Tensor) -> np.ndarray:

@@ -102,7 +102,7 @@ class FeatureSet:
         It does not depend on the division into shards. For features of earlier versions, it is the hash of the SHA-256
         of their shards.
         """
-        parts = [[layer.name, layer.dtype, layer.hash] for layer in self.layers]
+        parts: list[list[Any]] = [[layer.name, layer.dtype, layer.hash] for layer in self.layers]
         if not self.parsed.checked:
             parts = [[shard.start, shard.stop, shard.sha256] for shard in self.shards]
         return hashlib.sha256(json.dumps([self.digest, parts]).encode()).hexdigest()[:16]
@@ -195,7 +195,7 @@ def shard_fault(folder: Path, manifest: Manifest, shard: Shard) -> str | None:
         header = read_header(path)
     except StoreError as error:
         return error.fault
-    stated = {
+    stated: dict[str, tuple[Any, Any]] = {
         "key": (header.key, manifest.key),
         "sample digest": (header.digest, manifest.sample_digest),
         "rows": (header.rows, (shard.start, shard.stop)) if manifest.checked else (None, None),

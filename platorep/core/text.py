@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 from decimal import Decimal
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def cell_text(value: Any, what: str) -> str | None:
         if not is_unicode(value) or "\0" in value:
             raise DataError(f"{what} {value!r:.60} is not valid Unicode, or has a zero byte")
         return str(value) if value.strip() else None
-    if isinstance(value, Real) and not isinstance(value, (Integral, bool, np.bool_)) and float(value).is_integer():
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
         if abs(value) > 2 ** (np.finfo(type(value)).nmant + 1):
             raise DataError(f"{what} {value} is a floating-point number that has lost digits; write it as text")
         return str(int(value))

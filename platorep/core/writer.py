@@ -175,7 +175,7 @@ class FeatureWriter:
             path = self._file(index)
             with open_shard(path) as file:
                 for layer, code in zip(layers, codes, strict=True):
-                    code.update(tensor_bytes(file.get_tensor(layer.name)))
+                    code.update(tensor_bytes(file.get_tensor(layer.name)).data)
             hashes = tuple(header.hashes[layer.name] for layer in layers)
             shards.append(Shard(path.name, start, stop, path.stat().st_size, sha256_file(path), hashes))
         return Manifest(

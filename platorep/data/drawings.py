@@ -56,18 +56,21 @@ class _Worker:
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # a keyboard interrupt must only reach the program, which then ends the renderer
         )
+        if self.process.stdin is None or self.process.stdout is None:
+            raise RuntimeError("the renderer was started without its pipes")
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
         self.owner = os.getpid()
         self.close = weakref.finalize(self, _end, self.process, self.owner)
 
     def ask(self, raw: bytes) -> tuple[bool, bytes] | None:
         """Whether the drawing was rendered, and the PNG or an error message; None if the renderer crashed."""
         try:
-            self.process.stdin.write(struct.pack("<Q", len(raw)) + raw)
-            self.process.stdin.flush()
-            head = self.process.stdout.read(9)
+            self.stdin.write(struct.pack("<Q", len(raw)) + raw)
+            self.stdin.flush()
+            head = self.stdout.read(9)
             if len(head) == 9:
                 fine, length = struct.unpack("<BQ", head)
-                answer = self.process.stdout.read(length)
+                answer = self.stdout.read(length)
                 if len(answer) == length:
                     return bool(fine), answer
         except BrokenPipeError:

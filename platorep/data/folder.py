@@ -60,7 +60,7 @@ def _pairs(spec: DatasetSpec, root: Path, table: Table) -> tuple[list[Pair], set
     read = partial(read_picture, max_pixels=pixel_limit(spec.options))
     labels = table.cells(category) if category else [None] * table.rows
     names = table.cells(name) if name != image else None
-    rows, listed = [], set()
+    rows, listed = [], set[Any]()
     for i, (cell, captions) in enumerate(zip(table.cells(image), table.cells(text), strict=True)):
         row = f"row {i + 1}"
         files = [_file(root, file, f"{root}: {row} of the metadata") for file in several(cell) if file != ""]

@@ -27,7 +27,7 @@ PILLOW_PIXELS = 2 * 89_478_485
 OPTION = "max_pixels"
 
 _ORIENTATION = 0x0112
-_TURNS = {
+_TURNS: dict[Any, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,

@@ -15,6 +15,7 @@ import os
 import uuid
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,7 +95,7 @@ def _stream(
 
     for file in files[split]:
         bring(file)
-        yield from _explained(lambda path=folder / file: rows(path), folder, None, None, name)
+        yield from _explained(partial(rows, folder / file), folder, None, None, name)
 
 
 def local(folder: Path, digest: str) -> Path:

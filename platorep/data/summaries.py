@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,8 +42,11 @@ SLACK = 16
 class Pairs(Protocol):
     """The part of a dataset that summarising uses."""
 
-    spec: Any
-    samples: Samples
+    @property
+    def spec(self) -> Any: ...
+
+    @property
+    def samples(self) -> Samples: ...
 
     def picture(self, index: int) -> Any:
         """One decoded picture."""
@@ -185,7 +189,7 @@ def _pictures(pairs: Pairs, folder: Path) -> pd.DataFrame:
     for index, one in enumerate(pairs.samples.ids):
         path = folder / "pictures" / f"{index:06d}.png"
         if not path.is_file():
-            write_atomically(path, lambda p, i=index: pairs.picture(i).save(p, format="PNG"))
+            write_atomically(path, partial(pairs.picture(index).save, format="PNG"))
         rows.append({"file_name": f"pictures/{path.name}", "id": one})
     frame = pd.DataFrame(rows)
     return frame if pairs.samples.categories is None else frame.assign(category=pairs.samples.categories)
@@ -197,7 +201,7 @@ class _Writer:
     def __init__(self, spec: ModelSpec, decoding: Decoding, device: torch.device) -> None:
         from platorep.models.loading import load
 
-        encoder = load(spec, device)
+        encoder: Any = load(spec, device)  # it is asked what it has
         if not getattr(encoder, "causal", False):
             raise SpecError(f"{spec.name} does not generate text; captions.model must be a causal language model.")
         self.model, self.tokenizer, self.pad, self.decoding = encoder.model, encoder.tokenizer, encoder.pad, decoding

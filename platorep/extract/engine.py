@@ -7,10 +7,10 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 
@@ -136,7 +136,7 @@ def write_missing(
         blocks = compiled_blocks(encoder, device) if resources.compile else nullcontext(False)
         with clock("computing"), blocks as compiled:
             if spec.model.modality == "language":
-                shards = _text_shards(encoder, spec, items, bounds, budget, bits)
+                shards = _text_shards(cast(TextEncoder, encoder), spec, items, bounds, budget, bits)
             else:
                 workers = default_workers(device) if resources.workers is None else resources.workers
                 shards = _picture_shards(encoder, dataset, items, bounds, budget, workers, device)
@@ -226,7 +226,7 @@ def _picture_shards(
     budget: Budget,
     workers: int,
     device: torch.device,
-) -> Iterator[Made]:
+) -> Generator[Made]:
     size = max(1, budget.tokens // encoder.tokens_each)
     shards = [_distinct(items.pictures[start:stop]) for start, stop in bounds]
     batches = [[distinct[low : low + size] for low in range(0, len(distinct), size)] for distinct, _ in shards]

@@ -26,7 +26,9 @@ class _Copy:
     """A pending copy of all features and figures of one batch, concatenated in one tensor."""
 
     def __init__(self, place: Any, encoded: Encoded) -> None:
-        self.place, self.encoded, self.event = place, encoded, None
+        self.place = place
+        self.encoded: Encoded | None = encoded  # None once its parts are in `host`
+        self.event: torch.cuda.Event | None = None
         if encoded.features[0].device.type == "cpu":
             return
         columns = [*encoded.features, *(value.unsqueeze(1) for value in encoded.scalars.values())]

@@ -195,7 +195,7 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         values = (values.detach().float() if short else values.detach()).resolve_neg().numpy()
     if (bad := ~np.isfinite(values).all(axis=1)).any():
         raise FeatureError(
-            f"{where}: NaN or infinity for sample {ids[bad.argmax()]!r} ({bad.sum()} of {len(values)} rows). Mend "
+            f"{where}: NaN or infinity for sample {ids[int(bad.argmax())]!r} ({bad.sum()} of {len(values)} rows). Mend "
             "these samples, or leave them out here and in the dataset."
         )
     if (
@@ -204,7 +204,7 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         and (bad := (values == values.dtype.type(MASKED)).any(axis=1)).any()
     ):
         raise FeatureError(
-            f"{where}: the value {MASKED:g} for sample {ids[bad.argmax()]!r}, which stands for a masked value in "
+            f"{where}: the value {MASKED:g} for sample {ids[int(bad.argmax())]!r}, which stands for a masked value in "
             "NumPy. Fill it with another (x.filled(value)), or leave these samples out here and in the dataset."
         )
     with np.errstate(over="ignore"):

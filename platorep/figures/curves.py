@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,7 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
 
 def _curves(panel: Axes, table: pd.DataFrame, column: str, looks: dict[str, style.Look]) -> None:
     if table[column].isna().all():
-        words = {"fontsize": style.small(), "color": style.MUTED, "ha": "center"}
+        words: dict[str, Any] = {"fontsize": style.small(), "color": style.MUTED, "ha": "center"}
         panel.text(0.5, 0.5, "no chance level known", transform=panel.transAxes, **words)
         panel.set_yticks([])
         return

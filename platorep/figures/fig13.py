@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -134,5 +134,5 @@ def _key(panel: Axes, family: _Family, looks: Sequence[style.Look], above: float
         x = np.array([0.0, 0.09, 0.18]) / width
         line = look.line() | {"markersize": 3}
         panel.plot(x, [y] * 3, transform=panel.transAxes, clip_on=False, markevery=[1], **line)
-        place = {"transform": panel.transAxes, "fontsize": style.small(), "va": "center_baseline"}
+        place: dict[str, Any] = {"transform": panel.transAxes, "fontsize": style.small(), "va": "center_baseline"}
         panel.text(0.23 / width, y, label, **place)

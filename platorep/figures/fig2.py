@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -72,7 +73,7 @@ def fig2(
     kinds = [kind or "no family" for kind in models.family.unique()]
     lines = max(1, int(PANEL[1] / layout.line(1.2)) - len(kinds) - 1)  # of the key's columns
     right = max(0.9, marks.tag_width(kinds), -(-len(key) // lines) * (layout.widest(key) + 0.12) + 0.15)
-    tasks = task or _first_task(data.competence, measure)
+    tasks = task or _first_task(data.require("competence"), measure)
     note = f"{len(models)} {modality} models, {setting(rows)}. Whiskers: standard error (jackknife over models)."
     note += f" Tasks: {tasks}." if tasks else ""
     margins = Margins(LEFT, right, 0.55, 0.32, across=0.5)
@@ -140,10 +141,18 @@ def _bars(axes: Axes, scores: pd.DataFrame, bucket: pd.Series, edges: Sequence[f
         mean, error = pair_mean(scores.loc[inside, inside].to_numpy())
         names.append(f"{100 * low:g}–{100 * high:g} %\n{len(inside)} models")
         if np.isfinite(mean):
-            whisker = {"yerr": error if np.isfinite(error) else None, "capsize": 2.5, "error_kw": {"linewidth": 0.8}}
+            whisker: dict[str, Any] = {
+                "yerr": error if np.isfinite(error) else None,
+                "capsize": 2.5,
+                "error_kw": {"linewidth": 0.8},
+            }
             axes.bar(position, mean, 0.75, color=shade((low + high) / 2), edgecolor=style.INK, linewidth=0.5, **whisker)
         else:
-            place = {"transform": axes.get_xaxis_transform(), "fontsize": style.small(), "color": style.MUTED}
+            place: dict[str, Any] = {
+                "transform": axes.get_xaxis_transform(),
+                "fontsize": style.small(),
+                "color": style.MUTED,
+            }
             axes.text(position, 0.02, "no pair", ha="center", **place)
     room = layout.inches(axes)[0] / len(names)
     tight = layout.widest([line for name in names for line in name.split("\n")], style.small() - 0.8) > room
@@ -176,7 +185,7 @@ def _map(axes: Axes, models: pd.DataFrame, numbered: bool) -> None:
     shade = matplotlib.colormaps[SHADES]
     for kind, marker in _markers(models).items():
         members = models[models.family == kind]
-        look = {"marker": marker, "s": 26, "edgecolors": style.INK, "linewidths": 0.5, "zorder": 3}
+        look: dict[str, Any] = {"marker": marker, "s": 26, "edgecolors": style.INK, "linewidths": 0.5, "zorder": 3}
         axes.scatter(members.x, members.y, c=shade(members.solved), label=kind or "no family", **look)
     names = [str(i) for i in range(1, len(models) + 1)] if numbered else list(models.index)
     label_points(axes, *points.T, names, radii=0.045, size=style.small() - (0.5 if numbered else 1.5))
@@ -187,7 +196,12 @@ def _key(axes: Axes, kinds: list[str], names: list[str], lines: int) -> None:
     wide, tall = layout.inches(axes)
     for number, (kind, marker) in enumerate(zip(kinds, itertools.cycle(style.MARKERS), strict=False)):
         y = 1 - (number + 0.5) * layout.line(1.35) / tall
-        point = {"markerfacecolor": "white", "markeredgecolor": style.INK, "markeredgewidth": 0.5, "markersize": 5}
+        point: dict[str, Any] = {
+            "markerfacecolor": "white",
+            "markeredgecolor": style.INK,
+            "markeredgewidth": 0.5,
+            "markersize": 5,
+        }
         x = 1 + 0.12 / wide
         axes.plot([x], [y], marker=marker, linestyle="none", transform=axes.transAxes, clip_on=False, **point)
         axes.text(1 + 0.24 / wide, y, kind, transform=axes.transAxes, fontsize=style.small(), va="center_baseline")
@@ -200,9 +214,9 @@ def _key(axes: Axes, kinds: list[str], names: list[str], lines: int) -> None:
 
 def _color_bar(axes: Axes) -> None:
     left, bottom, width, _ = layout.box(axes)
-    bar = layout.place(axes.get_figure(), left, bottom - 0.26, width * 0.5, 0.08)
+    bar = layout.place(axes.get_figure(root=True), left, bottom - 0.26, width * 0.5, 0.08)
     shades = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), SHADES)
-    axes.get_figure().colorbar(shades, cax=bar, orientation="horizontal")
+    axes.get_figure(root=True).colorbar(shades, cax=bar, orientation="horizontal")
     bar.tick_params(labelsize=style.small() - 0.5)
     words = {"fontsize": style.small(), "va": "center"}
-    layout.write(axes.get_figure(), left + width * 0.53, bottom - 0.22, "share of tasks solved", **words)
+    layout.write(axes.get_figure(root=True), left + width * 0.53, bottom - 0.22, "share of tasks solved", **words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -68,7 +69,7 @@ def fig4(
     elif vision not in set(pairs.vision):
         raise unknown_name("vision model in the alignment table", vision, pairs.vision.unique())
     pairs = pairs[pairs.vision == vision]
-    models = _models(pairs, facts, data.competence, rank, task)
+    models = _models(pairs, facts, data.require("competence"), rank, task)
     tables, sentences = {}, []
     for name in measures:
         values = views.measure(data.competence, name)
@@ -154,7 +155,7 @@ def _panel(axes: Axes, table: pd.DataFrame, shade: matplotlib.colors.Normalize, 
     axes.scatter(x, y, s=_area(radii), c=colors, edgecolors=style.INK, linewidths=0.5, alpha=0.9, zorder=3)
     if np.ptp(x) > 0:
         text = _fit(axes, table)
-        place = {"transform": axes.transAxes, "fontsize": style.small(), "color": style.MUTED}
+        place: dict[str, Any] = {"transform": axes.transAxes, "fontsize": style.small(), "color": style.MUTED}
         axes.text(0, 1.01, text, va="bottom", linespacing=1.1, **place)
     label_points(axes, x, y, list(table.index), radii=radii, size=style.small() - 1)
 
@@ -179,7 +180,7 @@ def _fit(axes: Axes, table: pd.DataFrame) -> str:
 
 def _keys(axes: Axes, size: pd.Series, ranks: pd.Series, shade: matplotlib.colors.Normalize) -> None:
     """What colour and size mean, to the right of a panel."""
-    figure_ = axes.get_figure()
+    figure_ = axes.get_figure(root=True)
     left, bottom, width, height = layout.box(axes)
     if ranks.notna().any():
         bar = layout.place(figure_, left + width + 0.2, bottom + height - 1.0, 0.1, 0.9)

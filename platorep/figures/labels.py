@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from platorep.figures import layout, style
 
@@ -19,10 +21,10 @@ Box = tuple[float, float, float, float]
 
 def label_points(
     axes: Axes,
-    x: Sequence[float],
-    y: Sequence[float],
+    x: ArrayLike,
+    y: ArrayLike,
     names: Sequence[str],
-    radii: Sequence[float] | float = 0.03,
+    radii: ArrayLike = 0.03,
     size: float | None = None,
 ) -> None:
     """Names points: each at the nearest free place around it, with a thin leader where it had to move away.
@@ -54,7 +56,7 @@ def label_points(
         taken.append(box)
         if step > 0:
             end = (min(max(px, box[0]), box[2]), min(max(py, box[1]), box[3]))
-            line = {"color": style.MUTED, "linewidth": 0.4, "zorder": 2, "transform": axes.transAxes}
+            line: dict[str, Any] = {"color": style.MUTED, "linewidth": 0.4, "zorder": 2, "transform": axes.transAxes}
             axes.plot([px / wide, end[0] / wide], [py / tall, end[1] / tall], **line)
         middle = ((box[0] + box[2]) / 2 / wide, (box[1] + box[3]) / 2 / tall)
         axes.text(*middle, name, transform=axes.transAxes, fontsize=size, ha="center", va="center", zorder=6)

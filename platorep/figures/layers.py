@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def layers(
                 raise unknown_name(f"{side} in the alignment table", model, chosen[side].unique())
             chosen = chosen[chosen[side] == model]
     top = chosen.loc[chosen.score.idxmax()]
-    rows = views.rows(data.alignment.frame, top.metric, top.dataset)
+    rows = views.rows(data.require("alignment").frame, top.metric, top.dataset)
     pair = rows[(rows.x_model == top.x_model) & (rows.y_model == top.y_model)]
     grid = pair.pivot(index="x_layer", columns="y_layer", values="score")
     columns = ["x_layer", "x_layer_name", "y_layer", "y_layer_name", "score"]
@@ -98,8 +98,8 @@ def _draw(grid: pd.DataFrame, top: pd.Series) -> Figure:
         image = heat(axes, grid.loc[rows, columns].to_numpy(), *limits, size=printed)
         axes.set_ylim(-0.5, len(rows) - 0.5)
         beside = (rows == [CONCATENATION]) - (columns == [CONCATENATION])  # 1 on the upper strip, -1 on the right one
-        axes.set_xticks(*([0], ["all"]) if beside < 0 else [[]])
-        axes.set_yticks(*([0], ["all"]) if beside > 0 else [[]])
+        axes.set_xticks([0] if beside < 0 else [], ["all"] if beside < 0 else [])
+        axes.set_yticks([0] if beside > 0 else [], ["all"] if beside > 0 else [])
         if top.x_layer in rows and top.y_layer in columns:
             _frame(axes, rows.index(top.x_layer), columns.index(top.y_layer))
         panels.append(axes)
@@ -164,5 +164,5 @@ def _what(top: pd.Series) -> str:
 def _frame(axes: Axes, row: int, column: int) -> None:
     """A frame that shows on light and on dark cells: white on black."""
     for color, line in (("black", 2.6), ("white", 1.2)):
-        look = {"fill": False, "edgecolor": color, "linewidth": line, "clip_on": False, "zorder": 5}
+        look: dict[str, Any] = {"fill": False, "edgecolor": color, "linewidth": line, "clip_on": False, "zorder": 5}
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, **look))

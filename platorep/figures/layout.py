@@ -153,7 +153,7 @@ def write(figure: Figure, x: float, y: float, text: str, **more: Any) -> None:
 
 def box(axes: Axes) -> tuple[float, float, float, float]:
     """Left, bottom, width and height of a panel."""
-    total, tall = size(axes.get_figure())
+    total, tall = size(axes.get_figure(root=True))
     found = axes.get_position()
     return found.x0 * total, found.y0 * tall, found.width * total, found.height * tall
 

@@ -64,7 +64,7 @@ def _entry(axes: Axes, y: float, text: str, indent: float, look: Look | None, co
     if look is not None:
         x = np.array([HANDLE - 0.08, HANDLE, HANDLE + 0.08]) / width + 1
         axes.plot(x, [y] * 3, transform=axes.transAxes, clip_on=False, markevery=[1], **look.line())
-    place = {"transform": axes.transAxes, "fontsize": style.small(), "va": "center_baseline"}
+    place: dict[str, Any] = {"transform": axes.transAxes, "fontsize": style.small(), "va": "center_baseline"}
     axes.text(1 + indent / width, y, text, color=color, **place)
 
 
@@ -94,7 +94,7 @@ def name_top(axes: Axes, positions: Sequence[float], names: Sequence[str], angle
 
 def slanted_name(axes: Axes, x: float, y: float, name: str, angle: float = 60.0, **more: Any) -> None:
     """A name that rises to the right from x, y, in data coordinates unless a transform is given."""
-    turned = {"rotation": angle, "rotation_mode": "anchor", "ha": "left", "va": "center_baseline"}
+    turned: dict[str, Any] = {"rotation": angle, "rotation_mode": "anchor", "ha": "left", "va": "center_baseline"}
     axes.text(x, y, name, fontsize=style.small(), **turned, **more)
 
 

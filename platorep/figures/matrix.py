@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -50,6 +52,13 @@ def _draw(axes: Axes, table: pd.DataFrame, chance: float | None) -> None:
         marks.slanted_name(axes, position, -0.65, name)
     bar = color_bar(axes, image)
     if chance is not None and low <= chance <= high:
-        bar.axhline(chance, color=style.contrast(image.cmap(image.norm(chance))), linewidth=1, linestyle=":")
-        place = {"transform": bar.get_yaxis_transform(), "fontsize": style.small() - 1, "ha": "right", "va": "center"}
+        bar.axhline(
+            chance, color=style.contrast(image.cmap(float(image.norm(np.asarray(chance))))), linewidth=1, linestyle=":"
+        )
+        place: dict[str, Any] = {
+            "transform": bar.get_yaxis_transform(),
+            "fontsize": style.small() - 1,
+            "ha": "right",
+            "va": "center",
+        }
         bar.text(-0.15, chance, "chance", **place)

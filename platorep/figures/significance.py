@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -86,7 +87,7 @@ def _draw(table: pd.DataFrame, x_models: list[str], note: str) -> Grid:
 
 def _legend(figure_: Figure, lowest: Axes, table: pd.DataFrame) -> None:
     interval = ", 95 % interval" if table.low.notna().any() else ""
-    handles = [Line2D([], [], color=style.INK, marker="o", linewidth=0.9, label=f"score{interval}")]
+    handles: list[Artist] = [Line2D([], [], color=style.INK, marker="o", linewidth=0.9, label=f"score{interval}")]
     if table.null_low.notna().any():
         handles.append(Patch(color=style.FAINT, label="null, 95 %"))
     total, tall = layout.size(figure_)

@@ -48,7 +48,7 @@ DASHES: tuple[Any, ...] = (
 )
 HEAT = "cividis"
 
-RC = {
+RC: dict[Any, Any] = {
     "font.size": BASE,
     "axes.titlesize": "medium",
     "axes.titleweight": "bold",
@@ -72,7 +72,7 @@ RC = {
 }
 """Our own values; a style file may change them."""
 
-NEEDED = {
+NEEDED: dict[Any, Any] = {
     "pdf.fonttype": 42,  # TrueType, embedded: text stays text in the PDF
     "ps.fonttype": 42,
     "svg.hashsalt": "platorep",  # the same figure gives the same bytes
@@ -127,7 +127,7 @@ class PlotStyle:
     @property
     def inches(self) -> Any:
         """The width as a number, None where each figure has its own."""
-        return {"single": COLUMN, "double": PAGE}.get(self.width, self.width)  # type: ignore[call-overload]
+        return {"single": COLUMN, "double": PAGE}.get(str(self.width), self.width)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -185,9 +185,7 @@ def save(figure: Figure, stem: Path, style: PlotStyle | None = None) -> list[Pat
     for kind in style.formats:
         path, metadata = stem.with_name(f"{stem.name}.{kind}"), METADATA[kind]
         with style.applied():
-            write_atomically(
-                path, lambda p, kind=kind, metadata=metadata: figure.savefig(p, format=kind, metadata=metadata)
-            )
+            write_atomically(path, functools.partial(figure.savefig, format=kind, metadata=metadata))
         paths.append(path)
     return paths
 

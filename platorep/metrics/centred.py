@@ -83,7 +83,8 @@ class Centred:
         Cost: one product of n x n matrices, or of d x d for features.
         """
         if self.upper is None:
-            gram = (self.features.T @ self.features).double()  # type: ignore[union-attr]
+            features = held(self.features)
+            gram = (features.T @ features).double()
             return ((gram @ gram * gram).sum() / torch.linalg.matrix_norm(gram) ** 3).item()
         u = torch.zeros(self.n * self.n, device=self.upper.device)
         u[upper_positions(self.n, u.device)] = self.upper
@@ -102,7 +103,7 @@ class Centred:
     def relabelled(self, order: Relabelling) -> Centred:
         """The same of the relabelled samples."""
         if self.upper is None:
-            return replace(self, diagonal=order.rows(self.diagonal), features=order.rows(self.features))
+            return replace(self, diagonal=order.rows(self.diagonal), features=order.rows(held(self.features)))
         return replace(self, diagonal=order.rows(self.diagonal), upper=order.pairs(self.upper))
 
 
@@ -212,6 +213,13 @@ def squared_distances(layer: Geometry) -> torch.Tensor:
     return distances.clamp_min_(0).fill_diagonal_(0)  # below zero by rounding alone
 
 
+def held(part: torch.Tensor | None) -> torch.Tensor:
+    """The form in which a layer was centred: layers that are compared are all held in one."""
+    if part is None:
+        raise TypeError("a layer held as features was compared with one held as a matrix")
+    return part
+
+
 def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) -> torch.Tensor:
     """<HKH, HLH> of all pairs, or with `pairs_only` <U_K, U_L>; shape (len(xs), len(ys)) float64 on the CPU.
 
@@ -223,7 +231,7 @@ def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) 
         u = exact.products([x.upper for x in xs], [y.upper for y in ys])
         u *= torch.outer(*(_column([s.pair_norm / (s.length or 1) for s in side]) for side in (xs, ys)))
         return u if pairs_only else u + _diagonal_products(xs, ys, n)
-    whole = _feature_products([x.features for x in xs], [y.features for y in ys])
+    whole = _feature_products([held(x.features) for x in xs], [held(y.features) for y in ys])
     return whole - _diagonal_products(xs, ys, n) if pairs_only else whole
 
 

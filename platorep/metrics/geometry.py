@@ -111,6 +111,8 @@ class Geometry:
         self.seed = seed
         self._found: dict[TieRule, Nearest] = {}
 
+    _features: Callable[[], torch.Tensor]  # of a concatenation alone
+
     @cached_property
     def x(self) -> torch.Tensor:
         """The features, shape (n, d) float32: rows of length 1 under cosine, in units of 2^exponent under euclidean."""

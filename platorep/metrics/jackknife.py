@@ -90,7 +90,7 @@ class _Cut(NamedTuple):
 
 
 def _cut(xs: Sequence[Centred], ys: Sequence[Centred], block: torch.Tensor, n: int, hsic: Hsic) -> _Cut:
-    device = xs[0].upper.device
+    device = centred.held(xs[0].upper).device
     block = block.to(device)
     # The block's rows hold (i, j) but not (j, i) of a pair that reaches out of it, and both of a pair within it.
     weight = torch.full((n,), 2.0, device=device).index_fill_(0, block, 1.0)
@@ -135,8 +135,10 @@ def _recentre(product: torch.Tensor, rows: torch.Tensor, totals: torch.Tensor, m
 
 def _anew(xs: Sequence[Centred], ys: Sequence[Centred], block: torch.Tensor, hsic: Hsic) -> torch.Tensor:
     keep = torch.ones(xs[0].n, dtype=torch.bool).index_fill_(0, block.cpu(), False)
-    sides = []
-    for side in (xs, ys):
-        kept = [s.features[keep.to(s.features.device)] for s in side]
-        sides.append([centred.centre_features(z - z.mean(0, dtype=torch.float64).float()) for z in kept])
-    return centred.scores(*sides, hsic)
+
+    def rest(layers: Sequence[Centred]) -> list[Centred]:
+        features = [centred.held(s.features) for s in layers]
+        kept = [z[keep.to(z.device)] for z in features]
+        return [centred.centre_features(z - z.mean(0, dtype=torch.float64).float()) for z in kept]
+
+    return centred.scores(rest(xs), rest(ys), hsic)

@@ -115,8 +115,10 @@ def nearest(
     tile = tile or TILES.get(queries.device.type, TILES["cpu"])
     if gallery is None:
         return _among_themselves(queries, k, similarity, priority, shard, tile[0])
-    options = {"own": own, "similarity": similarity, "priority": priority, "shard": shard, "tile": tile}
-    return growing(queries, [k], [len(gallery)], gallery=gallery, **options)[0]
+    sizes = [len(gallery)]
+    return growing(
+        queries, [k], sizes, gallery=gallery, own=own, similarity=similarity, priority=priority, shard=shard, tile=tile
+    )[0]
 
 
 def _among_themselves(
@@ -214,7 +216,7 @@ def growing(
         if mine is not None:
             names = mine.where(mine >= 0, names)
         best = Running(names, max(ks), block, priority)
-        found = []
+        found: list[Any] = []
         for left, right in itertools.pairwise(edges):
             closeness = block @ gallery[left:right].T
             if squared is not None:

@@ -116,38 +116,41 @@ def _within(chunks: Callable[[], Iterable[torch.Tensor]], wanted: int, low: floa
     """The wanted-th smallest |value| if it lies in [low, high]. Only values strictly inside are kept: ties cost no memory."""
 
     def sift(part: torch.Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
-        counts, inside = np.zeros(3, dtype=np.int64), []
+        counts: np.ndarray = np.zeros(3, dtype=np.int64)
+        inside: list[np.ndarray] = []
         for piece in part.split(_CHUNK):
             less, band = _band(piece, low, high)
-            counts += less, np.count_nonzero(band == low), np.count_nonzero(band == high) if high > low else 0
+            ends = np.count_nonzero(band == low), np.count_nonzero(band == high) if high > low else 0
+            counts += np.array([less, *ends])
             inside.append(band[(band > low) & (band < high)])
         return counts, inside
 
-    counts, inside = np.zeros(3, dtype=np.int64), []
+    counts: np.ndarray = np.zeros(3, dtype=np.int64)
+    inside: list[np.ndarray] = []
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy lets other threads run meanwhile
         for chunk in chunks():
             for found, kept in pool.map(sift, chunk.flatten().split(_PART)):
                 counts += found
                 inside += kept
     below, at_low, at_high = counts.tolist()
-    kept = np.concatenate(inside)
+    between = np.concatenate(inside)
     rank = wanted - below
     if 0 <= rank < at_low:
         return low
-    if at_low <= rank < at_low + len(kept):
-        return float(np.partition(kept, rank - at_low)[rank - at_low])
-    return high if at_low + len(kept) <= rank < at_low + len(kept) + at_high else None
+    if at_low <= rank < at_low + len(between):
+        return float(np.partition(between, rank - at_low)[rank - at_low])
+    return high if at_low + len(between) <= rank < at_low + len(between) + at_high else None
 
 
 def _band(piece: torch.Tensor, low: float, high: float) -> tuple[int, np.ndarray]:
     """How many |values| lie below `low`, and those in [low, high]."""
     if piece.device.type == "cpu":  # numpy's masks are five times as fast as torch's on pieces that fit the cache
         size = np.abs(piece.to(torch.float32).numpy())
-        top, below = size.max(), size < low
-        less, band = np.count_nonzero(below), size[below ^ (size <= high)]
+        top, below = float(size.max()), size < low
+        less, band = int(np.count_nonzero(below)), size[below ^ (size <= high)]
     else:
         sizes = piece.to(torch.float32).abs()
-        top, less = sizes.amax().item(), int((sizes < low).sum())
+        top, less = float(sizes.amax().item()), int((sizes < low).sum())
         band = sizes[(sizes >= low) & (sizes <= high)].cpu().numpy()
     if not math.isfinite(top):
         raise FeatureError(

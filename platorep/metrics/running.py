@@ -98,7 +98,8 @@ class Running:
 def places(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows and columns of the true entries, row by row: looked for eight at a time, because there are few."""
     if mask.shape[1] % 8:
-        return mask.nonzero(as_tuple=True)
+        row, column = mask.nonzero(as_tuple=True)
+        return row, column
     row, word = mask.view(torch.int64).nonzero(as_tuple=True)
     hit, byte = mask.unflatten(1, (-1, 8))[row, word].nonzero(as_tuple=True)
     return row[hit], word[hit] * 8 + byte

@@ -18,12 +18,12 @@ def common_subsequence(x: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     Returns:
         Shape (L, n), int16. Cost L n k k'.
     """
-    x, ys = _columns(x, ys)
-    zero = torch.zeros(ys[0].shape, dtype=torch.int16, device=ys[0].device)
-    above = [zero] * (len(ys) + 1)
-    for one in x:
+    mine, others = _columns(x, ys)
+    zero = torch.zeros(others[0].shape, dtype=torch.int16, device=others[0].device)
+    above = [zero] * (len(others) + 1)
+    for one in mine:
         row = [zero]
-        for j, other in enumerate(ys):
+        for j, other in enumerate(others):
             row.append(torch.where(one == other, above[j] + 1, torch.maximum(above[j + 1], row[j])))
         above = row
     return above[-1]
@@ -39,12 +39,12 @@ def edit_distance(x: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     Returns:
         Shape (L, n), int16. Cost L n k k'.
     """
-    x, ys = _columns(x, ys)
-    zero = torch.zeros(ys[0].shape, dtype=torch.int16, device=ys[0].device)
-    above = [zero + j for j in range(len(ys) + 1)]
-    for i, one in enumerate(x):
+    mine, others = _columns(x, ys)
+    zero = torch.zeros(others[0].shape, dtype=torch.int16, device=others[0].device)
+    above = [zero + j for j in range(len(others) + 1)]
+    for i, one in enumerate(mine):
         row = [zero + (i + 1)]
-        for j, other in enumerate(ys):
+        for j, other in enumerate(others):
             shift = torch.minimum(above[j + 1], row[j]) + 1
             row.append(torch.minimum(above[j] + (one != other), shift))
         above = row

@@ -86,7 +86,7 @@ class TextPart:
 
     body: nn.Module
     head: nn.Module | None
-    whole: nn.Module
+    whole: Any
     label: str
     config: Any
 

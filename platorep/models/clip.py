@@ -41,7 +41,7 @@ class ClipTextEncoder(Layers):
                 "load that text model by transformers."
             )
         self.spec, self.tower, self.tokenizer, self.device = spec, tower, tokenizer, device
-        self.blocks, self.batch_first = blocks, tower.transformer.batch_first
+        self.blocks, self.batch_first = blocks, tower.get_submodule("transformer").batch_first
         self.pool = "mean" if spec.pool == "auto" else spec.pool
         self.padding = int(tokenizer([""])[0, -2])
         super().__init__(tuple(f"block.{i}" for i in range(len(blocks))))
@@ -99,7 +99,8 @@ class ClipTextEncoder(Layers):
         """
         batch = self.tokenize([Text.of("a red square"), Text.of("two small green birds on a branch")], TextRules())
         ids, mask = self._inputs(batch)
-        states = self.tower.forward_intermediates(ids, intermediates_only=True, output_fmt="NLC")["text_intermediates"]
+        tower: Any = self.tower  # whose class is one of open_clip's
+        states = tower.forward_intermediates(ids, intermediates_only=True, output_fmt="NLC")["text_intermediates"]
         for name, features, state in zip(self.layers, self.encode(batch).features, states, strict=True):
             if difference(features, pool_tokens(state, mask, self.pool)) > AGREEMENT[state.dtype]:
                 raise SpecError(
@@ -145,7 +146,7 @@ class ClipPictureEncoder(PictureNetwork):
         maps, prefixes = intermediates(tower, noise_pictures(size, 1).to(device, next(tower.parameters()).dtype))
         self.pool = picture_pool(spec.pool, prefixes is not None, spec.name)
         blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
-        self.batch_first = blocks is None or tower.transformer.batch_first
+        self.batch_first = blocks is None or tower.get_submodule("transformer").batch_first
         kind = "stage" if blocks is None else "block"
         super().__init__(
             spec, tower, [f"{kind}.{i}" for i in range(len(maps))], blocks, PictureInput(transform, size), device

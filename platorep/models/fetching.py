@@ -48,5 +48,5 @@ def weights(spec: ModelSpec, part: str = "") -> list[Path]:
         folder = snapshot(spec.id, str(spec.revision), patterns)
         if files := sorted(file for pattern in patterns for file in folder.glob(pattern)):
             return files
-    names = ", ".join(name for row in WEIGHT_FILES for name in row)
-    raise AssetError(f"{spec.name}: {spec.id} has no weights that transformers reads: none of {names}.")
+    known = ", ".join(name for row in WEIGHT_FILES for name in row)
+    raise AssetError(f"{spec.name}: {spec.id} has no weights that transformers reads: none of {known}.")

@@ -272,6 +272,11 @@ class LanguageEncoder(Layers):
         self.facts["bits_per_byte_missing"] = reason
         return False
 
+    def _stated_logits(self) -> torch.Tensor:
+        if self.nature.logits is None:
+            raise ValueError(f"{self.spec.name} has no head that gives logits")
+        return self.nature.logits
+
     @torch.inference_mode()
     def _logits_agree(self) -> bool:
         """Whether logits computed from the last states equal the logits of the model."""
@@ -289,7 +294,7 @@ class LanguageEncoder(Layers):
     def _first_token(self) -> torch.Tensor:
         """Log probabilities of the first token: given the start token, or uniform if the tokenizer has none."""
         if self.start is None:
-            width = self.nature.logits.shape[-1]
+            width = self._stated_logits().shape[-1]
             return torch.full((width,), -math.log(width), device=self.device)
         final = last_states(self.part.run(torch.tensor([[self.start]], device=self.device), states=True))
         return self._logits(final[0, -1:])[0].to(self.device).log_softmax(0)

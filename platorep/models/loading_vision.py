@@ -94,7 +94,7 @@ def _missing_keys() -> Iterator[list[str]]:
     `load_state_dict` is replaced meanwhile.
     """
     missing: list[str] = []
-    original = nn.Module.load_state_dict
+    original: Any = nn.Module.load_state_dict
 
     def load_state_dict(self: nn.Module, state_dict: Any, strict: bool = True, **more: Any) -> Any:
         keys = original(self, state_dict, strict=False, **more)

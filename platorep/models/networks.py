@@ -64,7 +64,7 @@ class PictureNetwork(Layers):
     def __init__(
         self,
         spec: ModelSpec,
-        model: nn.Module,
+        model: Any,
         names: Sequence[str],
         blocks: Sequence[nn.Module] | None,
         inputs: PictureInput,

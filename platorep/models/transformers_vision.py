@@ -52,12 +52,12 @@ class TransformersPictureEncoder(PictureNetwork):
             self.layout = state_layout(tower, pictures)
         self.pool = picture_pool(spec.pool, self.layout.class_token is not None, spec.name)
         self.others = {layer.tokens: layer.others for layer in self.layout.layers}
-        blocks = [layer.block for layer in self.layout.layers]
+        blocks = [layer.block for layer in self.layout.layers if layer.block is not None]
         super().__init__(
             spec,
             tower,
             [layer.name for layer in self.layout.layers],
-            None if None in blocks else blocks,
+            blocks if len(blocks) == len(self.layout.layers) else None,
             inputs,
             device,
         )

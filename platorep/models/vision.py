@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -56,7 +56,7 @@ class TimmEncoder(PictureNetwork):
     def __init__(
         self,
         spec: ModelSpec,
-        model: nn.Module,
+        model: Any,
         transform: Callable[[Image], torch.Tensor],
         size: tuple[int, int],
         device: torch.device,

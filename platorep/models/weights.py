@@ -95,7 +95,7 @@ def _reached(
         for tensor in asked.values():
             tensor.requires_grad_(True)
         with torch.enable_grad():
-            total = sum(feature.float().sum() for feature in features())
+            total = sum((feature.float().sum() for feature in features()), start=torch.zeros(()))
             if not total.requires_grad:
                 return reached
             gradients = torch.autograd.grad(total, list(asked.values()), allow_unused=True)

@@ -110,7 +110,7 @@ def _trends(run: Run) -> Iterator[Caveat]:
 
 
 def _layers(anatomies: Mapping[str, Anatomy]) -> Iterator[Caveat]:
-    hubs, orphans, ties, clamped = [], [], [], []
+    hubs, orphans, ties, clamped = list[str](), list[str](), list[str](), list[str]()
     for name, model in anatomies.items():
         n, k = next(iter(model.graphs.values())).shape
         for column, most, items, unit in (

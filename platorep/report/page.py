@@ -80,7 +80,10 @@ def dissect(run: Run, progress: Callable[[int, int, str], None] | None = None) -
         features = run.by_name[name]
         anatomies[name] = anatomy(
             features,
-            min(EXPLORED if metric is None else metric.neighbourhood, min(features.n, payload.MOST_SAMPLES) - 1),
+            min(
+                (None if metric is None else metric.neighbourhood) or EXPLORED,
+                min(features.n, payload.MOST_SAMPLES) - 1,
+            ),
             wanted[name],
             similarity="cosine" if metric is None else metric.similarity,
             clamp=run.clamp,

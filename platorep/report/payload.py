@@ -84,7 +84,7 @@ def _pairs(run: Run) -> list[dict[str, Any]]:
     scored = {key: part for key, part in run.alignment.frame.groupby(["metric", "x_model", "y_model"], sort=False)}
     pairs = []
     for row in run.pairs.to_dict("records"):
-        pair = {"metric": number[row["metric"]], "x": place[row["x_model"]], "y": place[row["y_model"]]}
+        pair: dict[str, Any] = {"metric": number[row["metric"]], "x": place[row["x_model"]], "y": place[row["y_model"]]}
         pair |= {"score": plain(row["score"]), "xl": int(row["x_layer"]), "yl": int(row["y_layer"])}
         pair |= {name: plain(row[name]) for name in TESTED}
         part = scored.get((row["metric"], row["x_model"], row["y_model"]))

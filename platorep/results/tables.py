@@ -190,7 +190,7 @@ class _Table:
             StoreError: a column is missing (other than `ADDED`) or is not one of the table's.
         """
         want = cls.columns
-        absent = {name: "" if kind == "string" else float("nan") for name, kind in cls.optional.items()}
+        absent: dict[str, Any] = {name: "" if kind == "string" else float("nan") for name, kind in cls.optional.items()}
         absent |= {name: ADDED[name] for name in want if name in ADDED}
         frame = frame.assign(**{name: value for name, value in absent.items() if name not in frame})
         if set(frame.columns) != set(want):

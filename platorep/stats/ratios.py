@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def ratio_of_sums(above: Sequence[float], below: Sequence[float]) -> tuple[float, float]:
+def ratio_of_sums(above: ArrayLike, below: ArrayLike) -> tuple[float, float]:
     """sum(a) / sum(b) over n documents, and its standard error by linearisation.
 
     The error is sqrt(n / (n - 1) * sum((a_i - r b_i)^2)) / sum(b): documents are the independent units, and long ones
@@ -23,7 +23,7 @@ def ratio_of_sums(above: Sequence[float], below: Sequence[float]) -> tuple[float
     return float(ratio), math.sqrt(((a - ratio * b) ** 2).sum() * n / (n - 1)) / float(b.sum()) if n > 1 else math.nan
 
 
-def mean_of_ratios(above: Sequence[float], below: Sequence[float]) -> tuple[float, float]:
+def mean_of_ratios(above: ArrayLike, below: ArrayLike) -> tuple[float, float]:
     """Mean over n documents of a_i / b_i, and its standard error; short documents weigh as much as long ones.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -99,9 +100,9 @@ def _conditions(world: World, symbols: tuple[int, ...], noise: tuple[float, ...]
     if n == observations.RENDERED_EVENTS:
         yield Condition("rendered", 0.0, observations.sentences)
     for m in symbols:
-        yield Condition("lossy", float(m), lambda s, m=m: observations.lossy(n, m, s, width=n))
+        yield Condition("lossy", float(m), partial(observations.lossy, n, m, width=n))
     for share in noise:
-        yield Condition("noisy", share, lambda s, share=share: observations.noisy(n, share, s, width=n))
+        yield Condition("noisy", share, partial(observations.noisy, n, share, width=n))
     yield Condition("other world", 0.0, lambda s: observations.bijection(n, s, width=n))
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
 
 from platorep.core.specs import ModelSpec
 from platorep.models import Text, TextRules, load, resolve
+from platorep.models.base import TextEncoder
 
 
 WORDS = (
@@ -42,7 +44,7 @@ def word_features(spec: ModelSpec, words: Sequence[str] = WORDS, *, layers: int 
         layers: 4 in the paper (RoBERTa).
     """
     device = torch.device("cpu")
-    encoder = load(resolve(spec, device), device)
+    encoder = cast(TextEncoder, load(resolve(spec, device), device))
     texts = [template.format(word) for word in words for template in TEMPLATES]
     encoder.fit(texts)
     rules = TextRules(bits=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -51,7 +53,8 @@ def failures(
     regular = worlds.build(structured)
     record = tuple(sorted({0, *np.unique(np.geomspace(1, steps, 25).round().astype(int)).tolist()}))
     schedule = Schedule(steps=steps, rate=0.03, record=record)
-    residuals, floors = [], []
+    residuals: list[dict[str, Any]] = []
+    floors: list[dict[str, Any]] = []
     for label, here, goal in (
         ("nce", world, objective),
         ("sgns", world, Objective(loss="sgns", p_pos=p_pos)),

@@ -84,7 +84,7 @@ def solve(
     for step in range(schedule.steps + 1):
         f = encoder.embed(parameters, code)
         error = ((f @ head - target) ** 2).mean((1, 2))
-        norm = sum((w**2).sum((1, 2)) for w in weights)
+        norm = sum(((w**2).sum((1, 2)) for w in weights), start=torch.zeros(()))
         now = ((error.detach() <= goal) | (step == schedule.steps)) & ~taken
         if now.any():
             if kept is None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ def test_missing_cells_are_missing_and_no_word(value):
         (2.0**53, "9007199254740992"),
         (True, "True"),
         (Decimal("1.50"), "1.50"),
+        (Fraction(4, 2), "2"),
         (datetime.date(2020, 1, 2), "2020-01-02"),
         ("é".encode(), "é"),
     ],

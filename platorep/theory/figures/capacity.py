@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -45,7 +46,7 @@ def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
             panel.tick_params(labelleft=column == 0)
         above.tick_params(labelbottom=False)
         below.set_xlabel("hidden units" if sweep == "width" else "embedding dimension d")
-        words = {"fontsize": style.small(), "color": style.MUTED}
+        words: dict[str, Any] = {"fontsize": style.small(), "color": style.MUTED}
         rank = world["rank"] + 1
         below.annotate(f"rank + 1 = {rank}", (rank, 0.08), xytext=(3, 0), textcoords="offset points", **words)
     grid.axes[0].set_ylabel("agreement of x and y")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,9 +47,9 @@ def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _solid(figure: Figure, points: pd.DataFrame, x: float, y: float) -> None:
     """The colours of one source in three dimensions."""
-    axes = layout.place(figure, x, y, SIDE, SIDE - HEAD, projection="3d", computed_zorder=True)
+    axes: Any = layout.place(figure, x, y, SIDE, SIDE - HEAD, projection="3d", computed_zorder=True)  # an Axes3D
     colours = points[["red", "green", "blue"]].to_numpy().clip(0, 1)
-    edge = {"edgecolors": style.INK, "linewidths": 0.25}
+    edge: dict[str, Any] = {"edgecolors": style.INK, "linewidths": 0.25}
     axes.scatter(points.y, points.z, points.x, c=colours, s=26, depthshade=False, **edge)
     for axis, label in ((axes.xaxis, "a*"), (axes.yaxis, "b*"), (axes.zaxis, "L*")):
         axis.set_ticklabels([])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ def _residuals(panel: Axes, residuals: pd.DataFrame, floors: pd.DataFrame) -> No
         name = {"sgns": "sgns: two tables"}.get(learner, learner)
         panel.plot(rows.step + 1, rows.residual, **look.line() | {"markersize": 2.5}, label=name)
     for kind, text in FLOORS.items():
-        line = {"color": style.MUTED, "linewidth": 0.8, "linestyle": "--" if kind == "loss" else ":"}
+        line: dict[str, Any] = {"color": style.MUTED, "linewidth": 0.8, "linestyle": "--" if kind == "loss" else ":"}
         panel.axhline(floors.loc[kind, "residual"], label=text, **line)
     panel.set_xscale("log")
     panel.set_yscale("log")

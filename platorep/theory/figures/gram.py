@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -87,5 +88,5 @@ def _constants(panel: Axes, predicted: float, needed: float) -> None:
     ):
         if np.isfinite(value):
             panel.axhline(value, color=color, linewidth=0.7, linestyle=":")
-            place = {"transform": panel.get_yaxis_transform(), "ha": "left", "va": "center"}
+            place: dict[str, Any] = {"transform": panel.get_yaxis_transform(), "ha": "left", "va": "center"}
             panel.text(1.02, value, text, fontsize=style.small(), color=color, **place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,7 @@ def theory_instruments(tables: Mapping[str, pd.DataFrame]) -> Figure:
     right.set_ylabel("coverage")
     right.set_ylim(min(0.7, coverage.covered.min() - 0.02), 1.01)
     right.set_title("95 % intervals", loc="left")
-    level = {"color": style.MUTED, "linestyle": ":", "linewidth": 0.8}
+    level: dict[str, Any] = {"color": style.MUTED, "linestyle": ":", "linewidth": 0.8}
     left.axvline(0.05, **level)
     middle.axhline(0.05, **level)
     right.axhline(0.95, **level)
@@ -52,7 +53,7 @@ def _relabelling(panel: Axes, tests: pd.DataFrame) -> None:
     looks = style.ordinal(len(signals))
     for above, (signal, look) in enumerate(zip(signals[::-1], looks[::-1], strict=True)):  # the size on top
         mine = tests[tests.signal == signal].set_index("metric").loc[metrics]
-        edge = {"markeredgecolor": style.INK, "markeredgewidth": 0.4, "zorder": 3 + above}
+        edge: dict[str, Any] = {"markeredgecolor": style.INK, "markeredgewidth": 0.4, "zorder": 3 + above}
         name = "0 (size)" if signal == 0 else f"{signal:g}"
         error = 1.96 * mine.standard_error
         panel.errorbar(mine.rejected, rows, xerr=error, fmt=look.marker, color=look.color, label=name, **edge)

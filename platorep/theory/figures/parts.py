@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ def intervals(axes: Axes, x: np.ndarray, rows: pd.DataFrame, look: style.Look, l
     """Points with their 95 % intervals (columns score, score_low, score_high)."""
     # rounding may make a length of zero negative
     error = np.maximum([rows.score - rows.score_low, rows.score_high - rows.score], 0)
-    edge = {"markeredgecolor": style.INK, "markeredgewidth": 0.4}
+    edge: dict[str, Any] = {"markeredgecolor": style.INK, "markeredgewidth": 0.4}
     axes.errorbar(x, rows.score, error, fmt=look.marker, color=look.color, capsize=1.5, label=label, **edge)
 
 
@@ -64,8 +64,8 @@ def chance(
 ) -> None:
     """A dotted line at chance, named at the end where nothing else lies; without a name where the text is empty."""
     axes.axhline(value, color=style.MUTED, linestyle=":", linewidth=0.8)
-    place = {"xytext": (0, 2), "textcoords": "offset points", "xycoords": axes.get_yaxis_transform()}
-    words = {"fontsize": style.small(), "color": style.MUTED, "ha": end}
+    place: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "xycoords": axes.get_yaxis_transform()}
+    words: dict[str, Any] = {"fontsize": style.small(), "color": style.MUTED, "ha": end}
     axes.annotate(text, (0.99 if end == "right" else 0.01, value), **place, **words)
 
 
