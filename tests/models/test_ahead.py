@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from platorep import pipeline, stages
+from platorep.core.errors import PlatorepError
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models import ahead, load, resolve
 from tests import small_models
@@ -52,7 +53,7 @@ def test_files_read_ahead_are_those_that_a_load_reads(tmp_path, monkeypatch):
         assert [file.suffix for file in files] == [".safetensors"]
         load(spec, CPU)
         files[0].rename(files[0].with_suffix(".gone"))
-        with pytest.raises((OSError, RuntimeError), match="model.safetensors|holds no \\*.safetensors"):
+        with pytest.raises(PlatorepError, match="model.safetensors|holds no \\*.safetensors"):
             load(spec, CPU)
 
 
