@@ -122,22 +122,22 @@ def test_compare_gives_every_pair_of_models_once():
         ),
         (lambda x: platorep.score(torch.from_numpy(x * 1e40), x), FeatureError, "too large for float32"),
         (lambda x: platorep.score(x.astype(np.longdouble) * 1e40, x), FeatureError, "too large for float32"),
-        (lambda x: platorep.score(x, x, None), SpecError, "metric is None; expected a word such as 'mutual_knn'"),
+        (lambda x: platorep.score(x, x, None), SpecError, "metric is None; expected a name such as 'mutual_knn'"),
         (
             lambda x: platorep.score(x, x, ["mutual_knn"]),
             SpecError,
             r"metric is \['mutual_knn'\]; .*`compare` takes .* a list of them",
         ),
-        (lambda x: platorep.score(x, x, MutualKNN), SpecError, "metric is <class .*MutualKNN'>; expected a word"),
+        (lambda x: platorep.score(x, x, MutualKNN), SpecError, "metric is <class .*MutualKNN'>; expected a name"),
         (
             lambda x: platorep.compare({"a": x, "b": x}, None),
             SpecError,
-            "metric is None; expected a word such as 'mutual_knn'",
+            "metric is None; expected a name such as 'mutual_knn'",
         ),
         (
             lambda x: platorep.compare({"a": x, "b": x}, MutualKNN),
             SpecError,
-            "metric is <class .*MutualKNN'>; expected a word",
+            "metric is <class .*MutualKNN'>; expected a name",
         ),
         (
             lambda x: platorep.score(x, x, "mutual_knn(k=3)", k=5),

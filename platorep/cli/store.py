@@ -93,7 +93,7 @@ def rm(
     with _errors():
         at = storage.store_at(root)
         at.tidy()
-        for one in storage.found(at, pattern):
+        for one in storage.matching(at, pattern):
             if yes or typer.confirm(f"Remove {one.path}?"):
                 at.remove(one)
 

@@ -164,8 +164,6 @@ class Experiment:
             metrics += [build(name, **dict(zip(options, chosen, strict=True))) for chosen in itertools.product(*values)]
         return metrics
 
-    # --- stored features ---------------------------------------------------------------------------------------------
-
     @cached_property
     def store(self) -> FeatureStore:
         """The stored features."""
@@ -277,8 +275,6 @@ class Experiment:
     def pairs(self) -> list[tuple[FeatureSet, FeatureSet]]:
         """The pairs of stored models that `protocol.pairs` means: each once, and no model with itself."""
         return pairs_of(self.blocks)
-
-    # --- tables ------------------------------------------------------------------------------------------------------
 
     @property
     def alignment_folder(self) -> Path:

@@ -180,6 +180,19 @@ class Trained:
     history: list[tuple[int, np.ndarray, np.ndarray | None]] = field(default_factory=list)
 
 
+def _check_shapes(joints: np.ndarray, codes: np.ndarray, seeds: Sequence[int]) -> None:
+    if (
+        joints.ndim != 3
+        or codes.ndim != 3
+        or not len(joints) == len(codes) == len(seeds)
+        or joints.shape[1] != codes.shape[1]
+    ):
+        raise SpecError(
+            f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); "
+            f"got {joints.shape} and {codes.shape}."
+        )
+
+
 def train(
     joints: np.ndarray,
     codes: np.ndarray,
@@ -204,16 +217,7 @@ def train(
     Raises:
         SpecError: shapes that do not fit.
     """
-    if (
-        joints.ndim != 3
-        or codes.ndim != 3
-        or not len(joints) == len(codes) == len(seeds)
-        or joints.shape[1] != codes.shape[1]
-    ):
-        raise SpecError(
-            f"{len(seeds)} seeds need joints (seeds, n, n) and codes (seeds, n, width); "
-            f"got {joints.shape} and {codes.shape}."
-        )
+    _check_shapes(joints, codes, seeds)
     joint, code = torch.from_numpy(joints), torch.from_numpy(codes)
     n, width = code.shape[1:]
     parameters = encoder.parameters(n, width, seeds)

@@ -94,5 +94,5 @@ def test_a_name_without_stored_features_stands_for_its_one_key_and_several_are_r
 
 
 def test_a_matrix_of_two_models_of_one_name_is_refused_with_the_columns_that_tell_them_apart():
-    with pytest.raises(StoreError, match=r"several scores of text and vit: of other settings.*x_key, y_key"):
+    with pytest.raises(StoreError, match=r"several scores of text and vit, for other settings.*x_key, y_key"):
         alignment(("vit", "k1", 0.25), ("vit", "k2", 0.75)).matrix()

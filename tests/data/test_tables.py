@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -87,6 +87,8 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
     comma=st.booleans(),
 )
 def test_what_a_csv_writer_writes_is_read_back(rows, delimiter, ending, quoting, mark, comma, tmp_path_factory):
+    # before Python 3.13 the writer quotes only its own line ending: a lone \r then ends a row
+    assume(quoting == csv.QUOTE_ALL or ending == "\r\n" or not any("\r" in cell for row in rows for cell in row[1:]))
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter, lineterminator=ending, quoting=quoting)
     writer.writerow(["number", "first", "second"])

@@ -1,4 +1,4 @@
-"""From the files of a checkpoint to an encoder: the right part, the tokenizer first, a message for every failure."""
+"""From a checkpoint's files to an encoder: the right part of it, the tokenizer first, every failure a sentence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from platorep.core.errors import AssetError, SpecError
-from platorep.models import Text, TextRules, load, pretrained, resolve
+from platorep.models import Text, TextRules, fetching, load, resolve
 from tests import small_models
 
 
@@ -131,21 +131,21 @@ def test_tokenizer_is_read_before_weights_are_fetched(tmp_path, monkeypatch):
     asked = []
 
     def snapshot(repo, commit, members):
-        asked.append(members)
+        asked.append(tuple(members))
         return source
 
-    monkeypatch.setattr(pretrained, "snapshot", snapshot)
+    monkeypatch.setattr(fetching, "snapshot", snapshot)
     spec = small_models.llama(tmp_path / "other").replace(
         id="user/llama", asset=None, revision="a" * 40, dtype="float32", pool="mean"
     )
     load(spec, CPU)
-    assert asked == [pretrained.SMALL_FILES, list(pretrained.WEIGHT_FILES[0])]
+    assert list(dict.fromkeys(asked)) == [fetching.SMALL_FILES, fetching.WEIGHT_FILES[0]]
     asked.clear()
     for file in source.glob("tokenizer*"):
         file.unlink()
     with pytest.raises(SpecError, match=r"llama: transformers .* cannot read its tokenizer|no fast version"):
         load(spec.replace(name="llama"), CPU)
-    assert asked == [pretrained.SMALL_FILES]
+    assert asked == [fetching.SMALL_FILES]
 
 
 def test_pickled_weights_are_asked_for_where_there_are_no_others(tmp_path, monkeypatch):
@@ -154,10 +154,10 @@ def test_pickled_weights_are_asked_for_where_there_are_no_others(tmp_path, monke
     asked = []
 
     def snapshot(repo, commit, members):
-        asked.append(members)
+        asked.append(tuple(members))
         return source
 
-    monkeypatch.setattr(pretrained, "snapshot", snapshot)
+    monkeypatch.setattr(fetching, "snapshot", snapshot)
     spec = small_models.llama(tmp_path / "other").replace(
         id="user/llama", asset=None, revision="a" * 40, dtype="float32", pool="mean"
     )
@@ -165,7 +165,7 @@ def test_pickled_weights_are_asked_for_where_there_are_no_others(tmp_path, monke
         AssetError, match="other: user/llama has no weights that transformers reads: none of model.safetensors"
     ):
         load(spec, CPU)
-    assert asked[1:] == [list(names) for names in pretrained.WEIGHT_FILES]
+    assert list(dict.fromkeys(asked)) == [fetching.SMALL_FILES, *fetching.WEIGHT_FILES]
 
 
 def test_tokenizer_of_which_there_is_only_a_sentencepiece_model_is_read(tmp_path):
