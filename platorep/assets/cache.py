@@ -120,7 +120,7 @@ def derived(name: str, make: Callable[[Path], object]) -> Path:
             check_contents(final)
             return final
         except AssetError as error:
-            log.warning("%s It is made again.", str(error).partition(" Remove ")[0])
+            log.warning("%s It is created again.", str(error).partition(" Remove ")[0])
     with temporary_folder(cache_dir()) as temporary:
         fresh = temporary / "fresh"
         fresh.mkdir()
@@ -195,7 +195,7 @@ def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> P
         )
         return folder
     raise AssetError(
-        f"{asset.id} could not be had: {'; '.join(closed)}.\nCheck the connection. Or download "
+        f"{asset.id} could not be fetched: {'; '.join(closed)}.\nCheck the connection. Or download "
         f"{archive_pattern(asset.source, asset.id)} by hand and put it into {downloads_dir()}; "
         "it is found there by its name and checked against its SHA-256."
     )

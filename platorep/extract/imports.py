@@ -96,7 +96,7 @@ def _contents(path: Path, ids: Sequence[Any] | Path | str | None) -> tuple[dict[
     rows = _ids(ids) if ids is not None else file_ids
     if rows is None:
         raise DataError(
-            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing "
+            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one per line): pairing "
             "depends on them."
         )
     n = len(next(iter(arrays.values())))
@@ -195,7 +195,7 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         values = (values.detach().float() if short else values.detach()).resolve_neg().numpy()
     if (bad := ~np.isfinite(values).all(axis=1)).any():
         raise FeatureError(
-            f"{where}: NaN or infinity for sample {ids[bad.argmax()]!r} ({bad.sum()} of {len(values)} rows). Mend "
+            f"{where}: NaN or infinity for sample {ids[bad.argmax()]!r} ({bad.sum()} of {len(values)} rows). Fix "
             "these samples, or leave them out here and in the dataset."
         )
     if (
