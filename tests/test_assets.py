@@ -122,7 +122,7 @@ def test_a_derived_folder_that_changed_is_named_and_made_again(copies, caplog, d
         (get() / ".contents.json").unlink()
     assert (get() / "deep" / "weights").read_bytes() == bytes(1000)
     assert len(made) == 2
-    assert caplog.text.count("It is made again.") == 1
+    assert caplog.text.count("It is created again.") == 1
     assert str(weights.parents[1]) in caplog.text
 
 

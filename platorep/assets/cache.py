@@ -204,7 +204,7 @@ def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> P
         )
         return folder
     raise AssetError(
-        f"{asset.id} could not be had: {'; '.join(closed)}.\nCheck the connection. Or download "
+        f"{asset.id} could not be fetched: {'; '.join(closed)}.\nCheck the connection. Or download "
         f"{archive_pattern(asset.source, asset.id)} by hand and put it into {downloads_dir()}; "
         "it is found there by its name and checked against its SHA-256."
     )

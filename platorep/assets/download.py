@@ -120,7 +120,7 @@ def apt_version(package: str, any_version: bool) -> str:
     ).stdout
     known = [line.split("|")[1].strip() for line in said.splitlines() if line.count("|") >= 2]
     if not known:
-        return "not in apt's lists here; they are read anew when it is fetched"
+        return "not in apt's lists here; they are updated when it is fetched"
     if version in known:
         return version
     if not any_version:
@@ -165,4 +165,4 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str], watc
 
 def _last_lines(text: str, count: int = 4) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(lines[-count:]) or "it said nothing"
+    return " | ".join(lines[-count:]) or "no output"

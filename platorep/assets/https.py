@@ -51,7 +51,7 @@ def download_url(address: str, folder: Path, watch: Callable[[], None]) -> Path:
                     raise AssetError(f"cannot be reached ({_reason(error)})") from error
                 broken = error
             except requests.RequestException as error:
-                raise AssetError(f"cannot be had ({_reason(error)})") from error
+                raise AssetError(f"cannot be fetched ({_reason(error)})") from error
     raise AssetError(
         f"the transfer broke off {TRIES} times, last after {target.stat().st_size} bytes ({_reason(broken)})"
     )

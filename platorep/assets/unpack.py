@@ -70,7 +70,7 @@ def unpack(archive: Path, members: Sequence[str], into: Path) -> list[str]:
         if not any(wanted(name, [member]) for name in written):
             near = difflib.get_close_matches(member, seen, n=3, cutoff=0.4) or seen[:3]
             raise AssetError(
-                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Mend the "
+                f"{archive.name} has no member {member!r}. Nearest: {', '.join(near) or 'it is empty'}. Fix the "
                 "asset's `members`."
             )
     return written

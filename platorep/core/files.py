@@ -145,7 +145,7 @@ def read_record(path: Path, *, checked_since: int | None = None) -> dict[str, An
 
 def damaged(path: Path, why: str) -> StoreError:
     """The error for a damaged file under `features/`."""
-    return StoreError(f"{path} is damaged ({why}).", "`platorep store repair` removes it, and it is made again.")
+    return StoreError(f"{path} is damaged ({why}).", "`platorep store repair` removes it; it is then created again.")
 
 
 def _json_hash(value: Mapping[str, Any]) -> str:

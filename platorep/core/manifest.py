@@ -95,7 +95,7 @@ class Manifest(_Spec):
         stop = 0
         for shard in self.shards:
             if not _SHARD_NAME.fullmatch(shard.file):
-                return f"{shard.file!r} is no name of a shard"
+                return f"{shard.file!r} is not the name of a shard"
             if shard.start != stop or shard.stop <= shard.start:
                 return f"{shard.file} has rows {shard.start} to {shard.stop}, expected rows from {stop}"
             if self.checked and len(shard.hashes) != len(self.layers):

@@ -88,7 +88,7 @@ def read_samples(folder: Path) -> Samples:
     if samples.digest != values.get("digest"):
         raise StoreError(
             f"{path}: the ids do not have the digest that the file states; it was edited. "
-            "`platorep store repair` removes it, and it is made again."
+            "`platorep store repair` removes it; it is then created again."
         )
     return samples
 
@@ -118,13 +118,13 @@ def _fault(samples: Samples) -> str | None:
 
     ids, n = samples.ids, len(samples.ids) if isinstance(samples.ids, list) else 0
     if not is_list(ids, str) or not ids:
-        return "ids is no list of texts"
+        return "ids is not a list of texts"
     if not is_list(samples.captions, list, n) or not all(is_list(texts, str) for texts in samples.captions):
-        return f"captions is no list of {n} lists of texts"
+        return f"captions is not a list of {n} lists of texts"
     if samples.categories is not None and not is_list(samples.categories, str, n):
-        return f"categories is no list of {n} texts"
+        return f"categories is not a list of {n} texts"
     if not is_list(samples.dropped, dict):
-        return "dropped is no list of samples with their reasons"
+        return "dropped is not a list of samples with their reasons"
     if samples.pictures is not None and not is_list(samples.pictures, int, n):
-        return f"pictures is no list of {n} numbers"
+        return f"pictures is not a list of {n} numbers"
     return None

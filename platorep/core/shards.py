@@ -55,7 +55,7 @@ def open_shard(path: Path, framework: str = "pt") -> Iterator[Any]:
         raise StoreError(f"{path} cannot be read: {error}.", MEND) from None
 
 
-MEND = "`platorep store repair` makes damaged shards again."
+MEND = "`platorep store repair` extracts damaged shards again."
 
 
 def read_header(path: Path) -> Header:
@@ -75,7 +75,7 @@ def read_header(path: Path) -> Header:
             rows = None if "rows" not in stated else (int(stated["rows"][0]), int(stated["rows"][1]))
             header = Header(stated["key"], stated["digest"], rows, counts.pop(), layers, dict(stated.get("hashes", {})))
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise StoreError(f"{path} is no shard of features ({type(error).__name__}: {error}).", MEND) from None
+            raise StoreError(f"{path} is not a shard of features ({type(error).__name__}: {error}).", MEND) from None
     if counts or (header.rows is not None and header.rows[1] - header.rows[0] != header.count):
         raise StoreError(f"{path} states the rows {header.rows}, but its layers have {header.count} rows.", MEND)
     return header

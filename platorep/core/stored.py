@@ -167,7 +167,7 @@ class FeatureSet:
             self._warned = True
             log.warning(
                 "%s on %s was stored by an earlier version without checksums of its layers: damage cannot be noticed "
-                "as they are read. `platorep store verify` checks its files; overwrite=true stores it anew with "
+                "as they are read. `platorep store verify` checks its files; overwrite=true stores it again with "
                 "checksums.",
                 self.name,
                 self.spec.dataset.name,

@@ -160,7 +160,7 @@ class FeatureWriter:
         if damaged := [self._file(i).name for i in range(len(self.bounds)) if self._is_changed(i)]:
             raise StoreError(
                 f"{self.path}: {', '.join(damaged)} changed after being written. Run the same command again: "
-                "damaged shards are made again."
+                "damaged shards are extracted again."
             )
         headers = [read_header(self._file(index)) for index in range(len(self.bounds))]
         layers = headers[0].layers

@@ -89,7 +89,7 @@ def _examine_assets(spec: DatasetSpec, facts: DataFacts, named: Callable[[str], 
             if named is not None:
                 other = examine_data(named(spec.instead), facts.role, reachable=False)
                 facts.note += (
-                    f" ({other.note})" if other.found != "no" else f", which cannot be had either: {other.note}"
+                    f" ({other.note})" if other.found != "no" else f", which is not available either: {other.note}"
                 )
 
 

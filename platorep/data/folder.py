@@ -98,7 +98,7 @@ def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
         if splits:
             raise unknown_name(f"split of folder {root}", spec.split, splits)
         raise DataError(
-            f"{root} has no {', '.join(TABLES)}. Add one with the columns file_name and text, one row a picture."
+            f"{root} has no {', '.join(TABLES)}. Add one with the columns file_name and text, one row per picture."
         )
     if len(paths) > 1:
         raise DataError(
@@ -107,8 +107,8 @@ def _table(spec: DatasetSpec, root: Path) -> tuple[Path, Table]:
     table = read_table(paths[0])
     if not table.rows:
         raise DataError(
-            f"{paths[0]} has no rows; expected one a picture, with file_name and text. Write them, or make the table "
-            "anew."
+            f"{paths[0]} has no rows; expected one per picture, with file_name and text. Write them, or create the "
+            "table again."
         )
     return paths[0].parent, table
 

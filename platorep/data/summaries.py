@@ -168,7 +168,7 @@ def _summaries(path: Path) -> list[str]:
         stored = read_json(path, (dict, list))
         texts = stored if isinstance(stored, list) else read_record(path).get("summaries")  # lists: earlier versions
     except StoreError as error:
-        log.warning("%s It is made again.", error.fault)
+        log.warning("%s It is generated again.", error.fault)
         return []
     return texts if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else []
 

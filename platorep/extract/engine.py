@@ -103,7 +103,7 @@ def is_whole(store: FeatureStore, spec: ExtractSpec) -> bool:
     try:
         store.open(spec)
     except StoreError as error:
-        log.warning("%s: %s What is damaged is made again.", spec.model.name, error)
+        log.warning("%s: %s Damaged parts are extracted again.", spec.model.name, error)
         return False
     return True
 

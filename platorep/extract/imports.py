@@ -96,7 +96,7 @@ def _contents(path: Path, ids: Sequence[Any] | Path | str | None) -> tuple[dict[
     rows = _ids(ids) if ids is not None else file_ids
     if rows is None:
         raise DataError(
-            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one a line): pairing "
+            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one per line): pairing "
             "depends on them."
         )
     n = len(next(iter(arrays.values())))

@@ -41,7 +41,7 @@ def items_of(spec: ExtractSpec, samples: Samples) -> Items:
     """
     if spec.picture == "all" and spec.combine == "concatenate_text" and max(samples.pictures or [1], default=1) > 1:
         raise SpecError(
-            "combine=concatenate_text joins captions, but with picture=all there are several pictures an item, which "
+            "combine=concatenate_text joins captions, but with picture=all there are several pictures per item, which "
             "cannot be joined. Use combine=mean_features or multiply_items, or one picture (picture=first or an index)."
         )
     rows = rows_of(spec, samples)

@@ -65,7 +65,7 @@ def repair(
         try:
             yield _repair(store, result, resources, progress)
         except (PlatorepError, OSError) as error:
-            yield Repair(result.path, False, f"cannot be made again: {error}")
+            yield Repair(result.path, False, f"cannot be extracted again: {error}")
 
 
 def _repair(
@@ -79,8 +79,8 @@ def _repair(
         return Repair(
             folder,
             False,
-            "its damaged manifest is removed; `platorep extract` with the words of the first time writes it anew and "
-            "keeps the shards that are whole",
+            "its damaged manifest is removed; `platorep extract` with the original arguments writes it again and "
+            "keeps the intact shards",
         )
     if manifest.spec.model.source == "imported":
         return Repair(folder, False, "it was imported: import its file again (`platorep store import`)")

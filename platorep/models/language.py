@@ -190,7 +190,7 @@ class LanguageEncoder(Layers):
         real = [not special for special in encoded["special_tokens_mask"]]
         if not any(real):
             raise DataError(
-                f"{self.spec.name}: the text {_short(text.text)!r} gives no tokens. Drop it, or mend the caption."
+                f"{self.spec.name}: the text {_short(text.text)!r} gives no tokens. Drop it, or fix the caption."
             )
         prompted = (text.start, text.stop) != (0, len(text.text))
         inside = [

@@ -63,7 +63,7 @@ def _load_static(spec: ModelSpec, device: torch.device) -> Encoder:
     words = pd.read_parquet(find(path, "*.parquet")).iloc[:, 0]
     if vectors.ndim != 2 or len(vectors) != len(words):
         raise SpecError(
-            f"{spec.name}: {len(words)} words do not fit vectors of shape {vectors.shape}; expected one row a word."
+            f"{spec.name}: {len(words)} words do not fit vectors of shape {vectors.shape}; expected one row per word."
         )
     return StaticEncoder(spec, vectors, {str(word): row for row, word in enumerate(words)}, device)
 

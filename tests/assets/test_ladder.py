@@ -182,7 +182,7 @@ def test_where_every_way_is_closed_each_is_named_with_what_to_do(monkeypatch, as
     page.stop()
     hide_apt(monkeypatch)
     message = (
-        rf"(?s)pkg=1:1.0-1 could not be had: apt: there is no apt-get here; {page.url}{PAGE}: cannot be reached "
+        rf"(?s)pkg=1:1.0-1 could not be fetched: apt: there is no apt-get here; {page.url}{PAGE}: cannot be reached "
         r"\(ConnectionError: .*refused.*\).\nCheck the connection. Or download pkg_1%3a1.0-1_\*.deb by hand and put it "
         "into "
     )
@@ -193,7 +193,7 @@ def test_where_every_way_is_closed_each_is_named_with_what_to_do(monkeypatch, as
 
 def test_a_page_that_has_moved_away_is_quoted(monkeypatch, asset, page):
     hide_apt(monkeypatch)
-    with pytest.raises(AssetError, match=r"gone.tar.gz: cannot be had \(404 Not Found\)"):
+    with pytest.raises(AssetError, match=r"gone.tar.gz: cannot be fetched \(404 Not Found\)"):
         fetch(asset(page.url + PAGE.replace("pkg-1.0", "gone")))
 
 

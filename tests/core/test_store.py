@@ -94,7 +94,7 @@ def test_a_damaged_shard_is_named_on_opening(store, samples, features, damage):
     else:
         tensors = load_file(file)
         save_file({name: values[:-1] for name, values in tensors.items()}, file, metadata={"platorep": "{}"})
-    with pytest.raises(StoreError, match=rf"{file.name} .*`platorep store repair` makes damaged shards again"):
+    with pytest.raises(StoreError, match=rf"{file.name} .*`platorep store repair` extracts damaged shards again"):
         store.open(SPEC)
 
 
@@ -200,7 +200,7 @@ def changes():
         "rows": (lambda m: m["shards"][0].update(stop=5), "has rows 4 to 8, expected rows from 5"),
         "size": (lambda m: m["shards"][0].update(bytes=5), "but its manifest says 5 bytes"),
         "checksum": (lambda m: m["shards"][0]["hashes"].reverse(), "holds another checksums"),
-        "file outside": (lambda m: m["shards"][0].update(file="../../x.safetensors"), "is no name of a shard"),
+        "file outside": (lambda m: m["shards"][0].update(file="../../x.safetensors"), "is not the name of a shard"),
         "field missing": (lambda m: m.pop("shards"), "Manifest lacks shards"),
         "field of another type": (lambda m: m.update(n="10"), r"Manifest.n is '10' \(str\); expected int"),
         "field unknown": (lambda m: m.update(rows=10), "unknown field of Manifest 'rows'"),

@@ -127,5 +127,5 @@ def test_faults_of_a_jsonl_are_named_by_their_line_in_the_file(pictures, lines, 
 def test_table_without_rows_is_refused_as_such(pictures, name, content):
     root, _, _ = pictures
     (root / f"metadata.{name}").write_text(content)
-    with pytest.raises(DataError, match=rf"metadata.{name} has no rows; expected one a picture"):
+    with pytest.raises(DataError, match=rf"metadata.{name} has no rows; expected one per picture"):
         open_dataset(DatasetSpec(name="mine", source="folder", id=str(root)))

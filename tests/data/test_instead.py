@@ -156,7 +156,7 @@ def test_where_every_way_is_closed_the_other_dataset_is_taken_and_one_line_says_
     assert settled(asked) == OTHER.replace(n=20, order_seed=3)
     (line,) = caplog.messages
     assert line == (
-        "other is taken instead of stamps (dataset.instead=null forbids it): stamps=1-1 could not be had: "
+        "other is taken instead of stamps (dataset.instead=null forbids it): stamps=1-1 could not be fetched: "
         "apt: there is no apt-get here."
     )
 

@@ -129,7 +129,7 @@ def test_repair_goes_on_after_what_it_cannot_mend_and_says_what_is_to_be_done(jo
     flip(sorted(folder.glob("shard-*"))[0])
     found = {result.path.name.split("--")[0]: result for result in repair(store, resources())}
     assert not found["lost"].whole
-    assert "`platorep extract` with the words of the first time writes it anew" in found["lost"].text
+    assert "`platorep extract` with the original arguments writes it again" in found["lost"].text
     assert not (lost / "manifest.json").exists()
     assert "import its file again" in found["brain"].text
     assert found["llama"].text == "mended"
@@ -144,7 +144,7 @@ def test_repair_says_why_features_cannot_be_made_again(job, stored, tmp_path):
     flip(next(bad.path.glob("shard-*")))
     (result,) = repair(store, resources(), "gone")
     assert not result.whole
-    assert "cannot be made again: unknown timm architecture 'no_such_architecture'" in result.text
+    assert "cannot be extracted again: unknown timm architecture 'no_such_architecture'" in result.text
 
 
 def complete_on(store, samples, spec):

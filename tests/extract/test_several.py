@@ -135,7 +135,7 @@ def test_captions_may_be_averaged_while_pictures_are_too(run, views, alone, tmp_
 def test_pictures_cannot_be_joined_as_texts_but_one_picture_stands_beside_joined_captions():
     with pytest.raises(
         SpecError,
-        match=r"several pictures an item, which cannot be joined. Use combine=mean_features or multiply_items",
+        match=r"several pictures per item, which cannot be joined. Use combine=mean_features or multiply_items",
     ):
         rows(caption="all", picture="all", combine="concatenate_text")
     joined = rows(caption="all", combine="concatenate_text")

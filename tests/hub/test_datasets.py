@@ -81,7 +81,7 @@ def test_a_commit_that_is_not_here_is_not_replaced_by_another(hub, prh, monkeypa
     second = prh.commit(builder_data.pairs(5, seed=9), "wit_1024")
     assert len(open_dataset(PAIRS.replace(revision=second))) == 5
     hub.stop()
-    with pytest.raises(AssetError, match=f"'minhuh/prh' at revision '{first}' could not be had.*does not hold it"):
+    with pytest.raises(AssetError, match=f"'minhuh/prh' at revision '{first}' could not be fetched.*does not hold it"):
         open_dataset(PAIRS.replace(revision=first))
     hub.start()
     assert len(open_dataset(PAIRS.replace(revision=first))) == 6

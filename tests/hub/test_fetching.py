@@ -146,7 +146,7 @@ def test_a_cache_that_does_not_say_what_belongs_to_it_is_not_trusted(hub, reposi
     shutil.rmtree(lists)  # as clients leave it that fetch single files
     monkeypatch.setattr("huggingface_hub._tree_cache._IN_MEMORY_TREE_CACHE", {})
     hub.stop()
-    with pytest.raises(AssetError, match="could not be had from the Hub .*hf download owner/model"):
+    with pytest.raises(AssetError, match="could not be fetched from the Hub .*hf download owner/model"):
         snapshot("owner/model", commit, ("*.json",))
     hub.start()
     assert set(contents(snapshot("owner/model", commit, ("*.json",)))) == {"config.json", "tokenizer_config.json"}
@@ -186,7 +186,7 @@ def test_one_fault_of_the_repositorys_page_is_waited_out(hub, repository, waits,
 def test_a_hub_that_stays_busy_is_given_up_and_named_after_five_tries(hub, repository, waits):
     hub.fail("503", "GET /api/models/owner/model$", times=-1)
     with pytest.raises(
-        AssetError, match="'owner/model' at revision 'main' could not be had: .* answered 503 to 5 tries"
+        AssetError, match="'owner/model' at revision 'main' could not be fetched: .* answered 503 to 5 tries"
     ):
         resolve_revision("owner/model")
     assert waits == [1, 2, 4, 8]

@@ -120,7 +120,7 @@ def test_a_dataset_that_cannot_be_had_ends_the_command_in_a_sentence(papers, com
     papers.stop()
     assert command("extract", f"root={tmp_path}") == 1
     error = said(tmp_path, "extract")["error"]
-    assert error.startswith("AssetError: dataset 'minhuh/prh' at revision 'wit_1024' could not be had from the Hub")
+    assert error.startswith("AssetError: dataset 'minhuh/prh' at revision 'wit_1024' could not be fetched from the Hub")
     assert "hf download minhuh/prh --repo-type dataset" in error
 
 
