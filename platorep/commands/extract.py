@@ -89,6 +89,9 @@ def settled_specs(experiment: Experiment, pairs: PairedDataset) -> tuple[list[Ex
     specs: list[ExtractSpec] = []
     failures: list[Failure] = []
     for model in experiment.models:
+        if model.source == "imported" and (imported := _stored(experiment, model, pairs)) is not None:
+            specs.append(imported)
+            continue
         try:
             specs.append(experiment.extract_spec(resolve(model, experiment.device), pairs.spec))
         except AssetError as error:
@@ -113,12 +116,12 @@ def _stored(experiment: Experiment, model: ModelSpec, pairs: PairedDataset) -> E
 
 
 def missing_extractions(experiment: Experiment, specs: Sequence[ExtractSpec]) -> list[ExtractSpec]:
-    """The specs that are not completely stored; all of them if `overwrite` is set."""
+    """The specs that are not completely stored; with `overwrite`, all but imported features."""
     from platorep.extract import is_whole
 
     pending = []
     for spec in specs:
-        if not experiment.overwrite and is_whole(experiment.store, spec):
+        if (spec.model.source == "imported" or not experiment.overwrite) and is_whole(experiment.store, spec):
             log.info("%s: already extracted (%s)", spec.model.name, spec.key())
         else:
             pending.append(spec)

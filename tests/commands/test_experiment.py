@@ -2,7 +2,9 @@
 
 import collections
 import logging
+import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,8 +15,10 @@ from platorep.commands.extract import extract
 from platorep.commands.plot import plot
 from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
-from platorep.core.errors import AmbiguousError
-from platorep.core.store import FeatureSet
+from platorep.commands.store import dataset_named
+from platorep.core.errors import AmbiguousError, PlatorepError
+from platorep.core.store import FeatureSet, FeatureStore
+from platorep.extract.imports import store_import
 from tests.e2e.runs import configuration
 
 
@@ -136,3 +140,20 @@ def test_scores_of_smaller_galleries_are_not_those_of_the_run(configured):
     assert len(again.alignment.frame) == before
     assert set(again.alignment.frame.n) == {40}
     plot(again)
+
+
+def test_extract_takes_imported_features_as_they_are(root, tmp_path):
+    shutil.copytree(root / "features", tmp_path / "features")
+    store = FeatureStore(tmp_path / "features")
+    ids = experiment(configuration(tmp_path, *SMALL)).samples.ids
+    np.savez(tmp_path / "scans.npz", ids=np.array(ids), v4=np.random.default_rng(0).normal(size=(len(ids), 6)))
+    dataset = dataset_named(store, "synthetic")
+    imported = store_import(tmp_path / "scans.npz", store=store, dataset=dataset, name="scans", modality="brain")
+    model = "+models.scans={modality: brain, source: imported, id: scans.npz, family: ''}"
+    manifest = (imported.path / "manifest.json").read_bytes()
+    extract(experiment(configuration(tmp_path, *SMALL, "only=[scans]", model, "overwrite=true")))
+    assert (imported.path / "manifest.json").read_bytes() == manifest
+
+    missing = "+models.other={modality: brain, source: imported, id: other.npz, family: ''}"
+    with pytest.raises(PlatorepError, match=r"source=imported is not run here.*platorep store import"):
+        extract(experiment(configuration(tmp_path, *SMALL, "only=[other]", missing)))
