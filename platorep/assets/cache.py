@@ -129,7 +129,7 @@ def derived(name: str, make: Callable[[Path], object]) -> Path:
             check_contents(final)
             return final
         except AssetError as error:
-            log.warning("%s It is made again.", str(error).partition(" Remove ")[0])
+            log.warning("%s It is created again.", str(error).partition(" Remove ")[0])
     with _workspace() as temporary:
         fresh = temporary / "fresh"
         fresh.mkdir()

@@ -45,7 +45,7 @@ def find_features(store: FeatureStore, spec: ExtractSpec, commit_of: CommitOf) -
     if sets:
         raise StoreError(
             f"no features of {spec.model.name} on {spec.dataset.name} under {store.root} with these settings. "
-            "Run `platorep extract` with the same words first, or leave the model out of the suite (~models.NAME)."
+            "Run `platorep extract` with the same settings first, or leave the model out of the suite (~models.NAME)."
         )
     return None
 

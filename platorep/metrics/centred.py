@@ -57,8 +57,7 @@ class Centred:
         diagonal: d on the grid of `metrics.exact`, shape (n,) float64.
         pair_norm: |U|, over all n^2 entries.
         norm: |HKH| as the stored parts have it: 1 up to their rounding.
-        upper: U above the diagonal, row by row, scaled to norm 1 and on the grid, shape (n (n - 1) / 2,) float32: 2 n^2
-            bytes.
+        upper: U above the diagonal, row by row, scaled to norm 1 and on the grid, shape (n (n - 1) / 2,) float32.
         length: norm of `upper` after rounding.
         features: centred features Z with HKH = Z Z', shape (n, d) float32.
     """
