@@ -78,8 +78,8 @@ def test_the_choice_is_the_other_half_s_and_the_score_its_own(stored):
             np.array([[reference.mutual_knn(a[part], b[part], k=K // 2) for b in sides[1]] for a in sides[0]])
             for part in (first, second)
         ]
-        for chosen, scored in (tables, tables[::-1]):
-            scores.append(scored.flat[chosen.argmax()])
+        for choosing, scored in (tables, tables[::-1]):
+            scores.append(scored.flat[choosing.argmax()])
     assert row.score == pytest.approx(np.mean(scores), abs=1e-12)
 
 
