@@ -161,7 +161,8 @@ class Experiment:
         metrics = []
         for name, options in self.metric_options.items():
             values = [value if isinstance(value, list) else [value] for value in options.values()]
-            metrics += [build(name, **dict(zip(options, chosen, strict=True))) for chosen in itertools.product(*values)]
+            built = [build(name, **dict(zip(options, chosen, strict=True))) for chosen in itertools.product(*values)]
+            metrics += built if "ties" in options else [metric.with_ties(self.protocol.ties) for metric in built]
         return metrics
 
     @cached_property
@@ -285,7 +286,8 @@ class Experiment:
     def selection_path(self) -> Path:
         """The file of the chosen layers' scores: its name holds a hash of all that determines them."""
         determines = {
-            "version": 1,
+            # 2: tables of before divided a half's overlaps by the k of the whole
+            "version": 2 if self.protocol.select == "heldout" else 1,
             "models": [features.key for features in self.features],
             "metrics": [metric.id for metric in self.metrics],
             "clip": self.clamp.id,

@@ -31,6 +31,7 @@ class Protocol:
     clip: str = "exact"  # exact | approximate | none: clamp at the quantile of |features|, once per model
     quantile: float = 0.95
     select: str = "max"  # max | heldout | last | depth:0.5
+    ties: str = "random"  # random | first: which of equally near samples are neighbours; first is the released code's
     pairs: str = "cross"  # cross: models of different modalities; within: of one modality; all: every pair once
 
 

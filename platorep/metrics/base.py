@@ -104,6 +104,10 @@ class Metric(ABC):
         """
         return self
 
+    def with_ties(self, rule: str) -> Self:
+        """The metric with another rule for equally near samples; itself where it does not look at neighbours."""
+        return self
+
     def check(self, n: int) -> None:
         """Refuses a number of samples for which the score is undefined.
 
@@ -184,6 +188,9 @@ class NeighbourhoodMetric(Metric):
 
     def on_fold(self, n: int, n_fold: int) -> Self:
         return dataclasses.replace(self, k=max(self.least_k, round(self.k * n_fold / n)))
+
+    def with_ties(self, rule: str) -> Self:
+        return dataclasses.replace(self, ties=rule)
 
     def check(self, n: int) -> None:
         super().check(n)

@@ -2,7 +2,7 @@
 
     python scripts/bench/statistics.py --part tests
 
-Parts: tests, trends, neighbours, galleries, kernels, families, speed. Each takes a few minutes on 2 cores, prints its
+Parts: tests, ties, trends, neighbours, galleries, kernels, families, speed. Each takes a few minutes on 2 cores, prints its
 table and replaces the block of that name in docs/statistics.md. Every repetition has a seed of its own, so results do
 not depend on the number of workers.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -38,6 +39,10 @@ from platorep.stats.intervals import (
 from platorep.stats.nulls import max_null, max_null_prepared
 from platorep.stats.queries import query_scores
 from platorep.stats.trends import trend
+
+
+sys.path.append(str(Path(__file__).parents[2]))  # the features that the tests draw
+from tests.metrics.tied import KINDS, pair
 
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "statistics.md"
@@ -105,6 +110,37 @@ def test_errors(seed: int) -> dict[str, float]:
         max_null(classes, pairs[:1], DRAWS, seed).p[0] <= 0.05
     )
     return out
+
+
+# Type-I error and bias under ties: layers that share nothing, in which most samples have equally near neighbours.
+
+N_TIES, K_TIES = 200, 10
+
+
+def tied_scores(job: tuple[str, int]) -> dict[str, float]:
+    kind, seed = job
+    out: dict[str, float] = {}
+    for name, rule in (("mutual_knn", "random"), ("cknna", "random"), ("mutual_knn", "first")):
+        metric = registry.build(name, k=K_TIES, similarity=KINDS[kind][1], ties=rule)
+        x, y = ([metric.prepare(Geometry(side, metric.similarity))] for side in pair(kind, seed, N_TIES))
+        null = metric.null(x, y)
+        gap = (metric.score_all(x, y) - null.mean).item()
+        out |= {f"{name}, {rule}: gap": gap, f"{name}, {rule}: z": gap / null.sd.item()}
+    return out
+
+
+def ties_table(repetitions: int, workers: int) -> pd.DataFrame:
+    rows = []
+    with ProcessPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for kind in KINDS:
+            draws = pd.DataFrame(pool.map(tied_scores, [(kind, seed) for seed in range(repetitions)], chunksize=10))
+            row = {"features": kind}
+            for rule in ("mutual_knn, random", "cknna, random", "mutual_knn, first"):
+                gap, z = draws[f"{rule}: gap"], draws[f"{rule}: z"]
+                row[f"{rule}: rejected at 5 %"] = f"{100 * (stats.norm.sf(z) <= 0.05).mean():.1f} %"
+                row[f"{rule}: score - chance"] = f"{gap.mean():+.4f} ({gap.mean() / gap.sem():+.1f} se)"
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 # Type-I error of trend tests: families differ in competence and in alignment, and nothing relates the two.
@@ -362,15 +398,20 @@ def markdown(table: pd.DataFrame) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--part", required=True, choices=["tests", "trends", "neighbours", "galleries", "kernels", "families", "speed"]
+        "--part",
+        required=True,
+        choices=["tests", "ties", "trends", "neighbours", "galleries", "kernels", "families", "speed"],
     )
-    parser.add_argument("--repetitions", type=int, help="default 1000 for tests, 400 a world for intervals")
+    parser.add_argument(
+        "--repetitions", type=int, help="default 1000 for tests, 2000 for trends and ties, 400 a world for intervals"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--dry", action="store_true", help="print only")
     given = parser.parse_args()
-    repetitions = given.repetitions or {"tests": 1000, "trends": 2000}.get(given.part, 400)
+    repetitions = given.repetitions or {"tests": 1000, "trends": 2000, "ties": 2000}.get(given.part, 400)
     table = {
         "tests": lambda: errors_table(test_errors, repetitions, given.workers),
+        "ties": lambda: ties_table(repetitions, given.workers),
         "trends": lambda: errors_table(trend_errors, repetitions, given.workers),
         "neighbours": lambda: coverage_table(neighbour_intervals, repetitions, given.workers),
         "galleries": lambda: galleries_table(repetitions, given.workers),

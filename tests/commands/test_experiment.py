@@ -16,7 +16,7 @@ from platorep.commands.plot import plot
 from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
 from platorep.commands.store import dataset_named
-from platorep.core.errors import AmbiguousError, PlatorepError
+from platorep.core.errors import AmbiguousError, PlatorepError, SpecError
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.extract.imports import store_import
 from tests.e2e.runs import configuration
@@ -82,6 +82,18 @@ def test_a_variant_reads_anew_and_leaves_the_experiment_as_it_was(configured):
     part = whole.replace(models=whole.models[:2])
     assert [model.name for model in part.features] == names[:2]
     assert [model.name for model in whole.features] == names
+
+
+def test_the_protocol_says_which_tied_samples_are_neighbours_unless_the_metric_does(root):
+    words = (*SMALL, "metric=mutual_knn", "protocol.ties=first")
+    ids = [metric.id for metric in experiment(configuration(root, *words)).metrics]
+    assert ids == ["mutual_knn(k=10,similarity=cosine,ties=first)"]
+    own = experiment(configuration(root, *words, "+metric.mutual_knn.ties=random")).metrics
+    assert [metric.id for metric in own] == ["mutual_knn(k=10,similarity=cosine)"]
+    without = experiment(configuration(root, *SMALL, "metric=cka", "protocol.ties=first")).metrics
+    assert all("ties" not in metric.id for metric in without)
+    with pytest.raises(SpecError, match="'last'.*random.*first"):
+        _ = experiment(configuration(root, *SMALL, "protocol.ties=last")).metrics
 
 
 def test_an_experiment_cannot_be_changed_in_place(configured):

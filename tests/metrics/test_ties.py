@@ -108,6 +108,14 @@ def test_unrelated_tied_layers_score_at_chance_and_are_rarely_called_related(kin
     assert (z > 1.645).sum() <= 12  # of 100: 5 in the mean, 12 with three standard errors
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_over_2000_draws_the_test_keeps_its_level_and_the_score_is_at_chance(kind):
+    gaps, z = deviations(kind, "random", 2000, n=200, k=10)
+    assert abs(gaps.mean()) < 3 * gaps.std() / len(gaps) ** 0.5
+    assert 0.03 <= (z > 1.645).mean() <= 0.07
+
+
 @pytest.mark.parametrize("kind", ["one-hot", "two values", "one-dimensional, cosine"])
 def test_the_lower_index_makes_unrelated_layers_agree(kind):
     gaps, z = deviations(kind, "first", 50)
