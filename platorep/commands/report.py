@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.extract import open_pairs
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar
+
+
+log = logging.getLogger(__name__)
+
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+"""The last chunk of every PNG file."""
 
 
 def report(experiment: Experiment) -> Path:
@@ -20,7 +27,7 @@ def report(experiment: Experiment) -> Path:
 
     features, alignment, pairs = experiment.features, experiment.alignment, open_pairs(experiment)
     extracted = {model.name for model in features}
-    figures = sorted((experiment.root / "figures" / experiment.label).glob("*.png"))
+    figures = whole_figures(experiment.root / "figures" / experiment.label)
     path = experiment.root / "report" / f"{experiment.label}.html"
     run = Run(
         name=experiment.name,
@@ -33,7 +40,7 @@ def report(experiment: Experiment) -> Path:
         alignment=alignment,
         selection=experiment.selection,
         competence=experiment.competence,
-        figures={path.stem: path for path in figures},
+        figures=figures,
         missing=[model.name for model in experiment.models if model.name not in extracted],
         words=experiment.words,
         configuration=experiment.configuration,
@@ -45,3 +52,25 @@ def report(experiment: Experiment) -> Path:
         write_page(run, path, progress=progress)
     link_latest(path, path.with_name(f"{slug(experiment.name)}--latest.html"))
     return path
+
+
+def whole_figures(folder: Path) -> dict[str, Path]:
+    """The figures of a folder by name. Those that are damaged, or hold another figure, are left out and named."""
+    from PIL import Image
+
+    figures = {}
+    for path in sorted(folder.glob("*.png")):
+        try:
+            with Image.open(path, formats=["PNG"]) as picture:
+                title = picture.info.get("Title", path.stem)
+                picture.verify()  # compares the checksum of every chunk but the last, which is always the same
+            if not path.read_bytes().endswith(PNG_END):
+                raise OSError("its end is missing")
+        except Exception as error:  # Pillow raises SyntaxError, ValueError and zlib's errors beside OSError
+            log.warning("%s is damaged (%s). It is left out of the report; draw it again.", path, error)
+            continue
+        if title != path.stem:
+            log.warning("%s holds the figure %s. It is left out of the report; draw it again.", path, title)
+            continue
+        figures[path.stem] = path
+    return figures

@@ -89,21 +89,23 @@ def extract(
             "overwrite=true replaces whole extractions and cannot be shared out "
             f"(shard={'/'.join(map(str, resources.shard))}). Remove them first with `platorep store rm`."
         )
-    if not renew and is_whole(store, spec):
-        return store.dir(spec)
+    if not renew and store.has(spec):
+        try:
+            return store.open(spec).path
+        except StoreError as error:
+            log.warning("%s: %s Damaged parts are extracted again.", spec.model.name, error)
     items = items_of(spec, dataset.samples)
     writer = FeatureWriter(store, spec, items.samples, resources.shard_rows, renew=renew)
     return write_missing(writer, items, dataset, resources, bits=bits, loaded=loaded, progress=progress)
 
 
 def is_whole(store: FeatureStore, spec: ExtractSpec) -> bool:
-    """Whether an extraction is complete and can be opened; otherwise, damage is logged."""
+    """Whether an extraction is complete and can be opened."""
     if not store.has(spec):
         return False
     try:
         store.open(spec)
-    except StoreError as error:
-        log.warning("%s: %s Damaged parts are extracted again.", spec.model.name, error)
+    except StoreError:
         return False
     return True
 

@@ -183,7 +183,8 @@ def save(figure: Figure, stem: Path, style: PlotStyle | None = None) -> list[Pat
     """
     style, paths = style or PlotStyle(), []
     for kind in style.formats:
-        path, metadata = stem.with_name(f"{stem.name}.{kind}"), METADATA[kind]
+        path = stem.with_name(f"{stem.name}.{kind}")
+        metadata = {**METADATA[kind], "Title": stem.name}  # by which the report tells a figure from a copy of another
         with style.applied():
             write_atomically(path, functools.partial(figure.savefig, format=kind, metadata=metadata))
         paths.append(path)

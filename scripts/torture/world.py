@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -158,7 +159,7 @@ class World:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every file below a folder of outputs but the runs' own logs, without the times in manifests."""
+    """Every file below a folder of outputs but the runs' own logs, without the times in manifests and pages."""
     found = {}
     for path in sorted(root.rglob("*")) if root.is_dir() else []:
         name = path.relative_to(root).as_posix()
@@ -169,8 +170,10 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def plain(path: Path) -> bytes:
-    """The bytes of a file; of a manifest those that do not depend on the time and the machine."""
+    """The bytes of a file; of a manifest those that do not depend on the time and the machine, of a page all but times."""
     raw = path.read_bytes()
+    if path.suffix == ".html":
+        return re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d", b"(time)", raw)
     if path.name == "manifest.json":
         try:
             values = json.loads(raw)

@@ -68,10 +68,10 @@ TABLE = cross({("l", "v"): 0.1, ("l2", "v"): 0.2})
 
 
 def test_settings_that_are_ours_do_not_follow_the_caller(tmp_path):
-    plain = save(plot("matrix", TABLE), tmp_path / "plain")
+    plain = save(plot("matrix", TABLE), tmp_path / "plain" / "matrix")
     ours = {"font.size": 31.0, "axes.titlesize": 40, "pdf.fonttype": 3, "savefig.bbox": "tight", "savefig.dpi": 30}
     with matplotlib.rc_context(ours | {"figure.constrained_layout.use": True}):
-        other = save(plot("matrix", TABLE), tmp_path / "other")
+        other = save(plot("matrix", TABLE), tmp_path / "other" / "matrix")
     assert [a.read_bytes() for a in plain] == [b.read_bytes() for b in other]
 
 
