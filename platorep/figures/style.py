@@ -184,7 +184,7 @@ def save(figure: Figure, stem: Path, style: PlotStyle | None = None) -> list[Pat
     style, paths = style or PlotStyle(), []
     for kind in style.formats:
         path = stem.with_name(f"{stem.name}.{kind}")
-        metadata = {**METADATA[kind], "Title": stem.name}  # by which the report tells a figure from a copy of another
+        metadata = {**METADATA[kind], "Title": stem.name}  # the report tells a figure from a copy of another by it
         with style.applied():
             write_atomically(path, functools.partial(figure.savefig, format=kind, metadata=metadata))
         paths.append(path)
