@@ -114,8 +114,9 @@ def rows(
             return np.full(len(down) * len(across), np.nan)
         return matrix(part, scored.xs, scored.ys, down, across).numpy().ravel()
 
-    score, null = whole(scored.scores), scored.null or NullMoments(None, None)  # type: ignore[arg-type]
-    mean, sd, skewness = whole(null.mean), whole(null.sd), whole(null.skewness)
+    score = whole(scored.scores)
+    moments = scored.null or (None, None, None)
+    mean, sd, skewness = (whole(moment) for moment in moments)
     columns: dict[str, object] = {
         "dataset": dataset,
         "n": scored.x.n,
@@ -135,7 +136,7 @@ def rows(
         z = np.where(sd > 0, (score - mean) / sd, np.nan)
         top = metric.bounds[1]
         corrected = (score - mean) / (top - mean) if np.isfinite(top) else np.full(len(score), np.nan)
-    p = skewed_p(z, 0.0 if null.skewness is None else skewness)
+    p = skewed_p(z, 0.0 if moments[2] is None else skewness)
     columns |= {"null_mean": mean, "null_sd": sd, "z": z, "p_value": p, "corrected": corrected}
     return {name: columns[name] for name in ALIGNMENT_COLUMNS}
 

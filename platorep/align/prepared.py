@@ -5,7 +5,7 @@ An alignment table says the same of the layers of all models; `remarks` has it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -114,7 +114,9 @@ def ties_of(prepared: Prepared, metric: Metric) -> dict[int, float]:
     return {index: metric.tied(state) for index, state in zip(prepared.indices, prepared.states, strict=True)}
 
 
-def matrix(scores: torch.Tensor, x: Prepared, y: Prepared, rows: Iterable[int], columns: Iterable[int]) -> torch.Tensor:
+def matrix(
+    scores: torch.Tensor, x: Prepared, y: Prepared, rows: Collection[int], columns: Collection[int]
+) -> torch.Tensor:
     """Scores of the layers that take part, in their places among all layers; NaN elsewhere.
 
     Args:

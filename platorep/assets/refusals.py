@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from platorep.assets.patience import BUSY, TRIES, first_line
 from platorep.core.errors import AssetError
+
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import GatedRepoError
 
 
 def refusal(repo: str, revision: str | None, repo_type: str, error: BaseException) -> AssetError:
@@ -106,9 +111,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _gate(repo: str, repo_type: str, error: BaseException) -> str:
+def _gate(repo: str, repo_type: str, error: GatedRepoError) -> str:
     """Explains how to get access: by logging in, or by accepting the terms."""
-    if error.response.status_code == 401:  # type: ignore[attr-defined]
+    if error.response.status_code == 401:
         return (
             f"Accept its terms on {page(repo, repo_type)}, then log in with `hf auth login` or set HF_TOKEN to a token "
             "of "

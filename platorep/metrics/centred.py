@@ -227,7 +227,7 @@ def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) 
     """
     n = same_n(xs, ys)
     if xs[0].upper is not None:
-        u = exact.products([x.upper for x in xs], [y.upper for y in ys])
+        u = exact.products([held(x.upper) for x in xs], [held(y.upper) for y in ys])
         u *= torch.outer(*(_column([s.pair_norm / (s.length or 1) for s in side]) for side in (xs, ys)))
         return u if pairs_only else u + _diagonal_products(xs, ys, n)
     whole = _feature_products([held(x.features) for x in xs], [held(y.features) for y in ys])

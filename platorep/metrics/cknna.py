@@ -77,8 +77,8 @@ class CKNNA(NeighbourhoodMetric):
 
     def null(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> NullMoments:
         """Exact null moments, those of Mantel's statistic of the two sparse matrices. The mean is not 0: neighbours are alike."""
-        sums = [moments.stack_sums([_sums(s) for s in side]) for side in (xs, ys)]
-        mean, variance = moments.permutation_moments(*sums, xs[0].n)
+        x_sums, y_sums = (moments.stack_sums([_sums(s) for s in side]) for side in (xs, ys))
+        mean, variance = moments.permutation_moments(x_sums, y_sums, xs[0].n)
         return NullMoments(mean / _own(xs, ys), variance.sqrt() / _own(xs, ys))
 
 

@@ -117,7 +117,7 @@ def _rows(layers: Sequence[Centred], rows: torch.Tensor, n: int, hsic: Hsic) -> 
     itself = low == high
     position = (low * (2 * n - low - 1) // 2 + high - low - 1).masked_fill_(itself, 0).view(-1)
     for s in layers:
-        matrix = s.upper.index_select(0, position).view(-1, n).masked_fill_(itself, 0)
+        matrix = centred.held(s.upper).index_select(0, position).view(-1, n).masked_fill_(itself, 0)
         matrix *= s.pair_norm / (2**0.5 * s.length)
         if hsic == "biased":
             off = (s.diagonal[rows, None] + s.diagonal) / (n - 2) + s.trace / (n * (n - 1))
