@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up, then checks style and types and runs the tests; words after the name go to pytest: bash scripts/test.sh tests/core -x
+# Sets up, then checks style and types and runs the tests. Words after the name go to pytest:
+# bash scripts/test.sh tests/core -x
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -60,8 +60,8 @@ def prepare(
 ) -> dict[str, Prepared]:
     """Every layer of one model, prepared for each metric; one geometry of a layer and similarity serves all metrics.
 
-    A layer for which a metric is undefined is left out of that metric, and the rest goes on. Where the clamp's threshold
-    cannot be found, because a value is not finite, all layers are left out.
+    A layer for which a metric is undefined is left out of that metric, and the rest goes on. Where the clamp's
+    threshold cannot be found, because a value is not finite, all layers are left out.
 
     Args:
         layers: of one model.

@@ -70,15 +70,13 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
             )
         if isinstance(cause, HfHubHTTPError) and cause.response is not None and cause.response.status_code in BUSY:
             return AssetError(
-                f"{what} could not be fetched: the Hub answered {cause.response.status_code} to {TRIES} tries. Start again "
-                "later; "
-                "what is fetched stays."
+                f"{what} could not be fetched: the Hub answered {cause.response.status_code} to {TRIES} tries. "
+                "Start again later; what is fetched stays."
             )
     reason = f"{type(error).__name__}: {first_line(error)}"
     return AssetError(
-        f"{what} could not be fetched from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. Check "
-        "the "
-        f"connection; behind a mirror set HF_ENDPOINT; or {elsewhere(repo, repo_type)}"
+        f"{what} could not be fetched from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. "
+        f"Check the connection; behind a mirror set HF_ENDPOINT; or {elsewhere(repo, repo_type)}"
     )
 
 

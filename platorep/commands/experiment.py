@@ -245,8 +245,8 @@ class Experiment:
         """The stored features of one model on the dataset; None where it was never extracted on it.
 
         Raises:
-            StoreError: what is stored does not fit the configuration, or several extractions do and none of them has the
-                present content.
+            StoreError: what is stored does not fit the configuration, or several extractions do and none of them has
+                the present content.
         """
         dataset, models = self.present or (None, {})
         spec = self.extract_spec(models.get(model.name, model), dataset)
