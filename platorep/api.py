@@ -230,8 +230,9 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
 
 
 def _metrics(metrics: str | Metric | Sequence[str | Metric]) -> list[Metric]:
-    several = isinstance(metrics, Iterable) and not isinstance(metrics, (str, Metric))
-    return [_metric(metric, {}) for metric in (metrics if several else [metrics])]
+    if isinstance(metrics, (str, Metric)) or not isinstance(metrics, Iterable):
+        return [_metric(metrics, {})]
+    return [_metric(metric, {}) for metric in metrics]
 
 
 def _scores(

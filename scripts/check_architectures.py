@@ -3,12 +3,12 @@
     python scripts/check_architectures.py language                       # all, and the section of the page
     python scripts/check_architectures.py language decoder/llama encoder/bert     # some, to the terminal
 
-Run it when transformers, timm or open_clip is updated, and when an encoder or the way models are loaded changes; language
-takes about ten minutes on one core. Nothing is fetched. Ends with 1 if anything is wrong.
+Run it when transformers, timm or open_clip is updated, and when an encoder or the way models are loaded changes;
+language takes about ten minutes on one core. Nothing is fetched. Ends with 1 if anything is wrong.
 
 A kind is a module of tests/architectures that has COLUMNS (headings by attribute of a row), VERSIONS (the packages that
-the results depend on) and `rows(wanted)`, which yields rows with `architecture`, `kind` and `result`; the page needs a pair
-of marks for it (see tests/architectures/page.py).
+the results depend on) and `rows(wanted)`, which yields rows with `architecture`, `kind` and `result`; the page needs a
+pair of marks for it (see tests/architectures/page.py).
 """
 
 from __future__ import annotations

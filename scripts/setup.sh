@@ -16,7 +16,8 @@ make_environment() {
 
 [ -x .venv/bin/python ] || make_environment
 
-stamp=.venv/installed-$(cat pyproject.toml scripts/constraints.txt | .venv/bin/python -c 'import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])')
+digest='import hashlib, sys; print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest()[:16])'
+stamp=.venv/installed-$(cat pyproject.toml scripts/constraints.txt | .venv/bin/python -c "$digest")
 [ -f "$stamp" ] && exit 0
 
 # uv installs the same packages several times faster than pip; pip alone does as well

@@ -4,9 +4,11 @@
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-command -v chromedriver >/dev/null || { echo "chromedriver is missing: apt-get install chromium chromium-driver" >&2; exit 1; }
+command -v chromedriver >/dev/null \
+  || { echo "chromedriver is missing: apt-get install chromium chromium-driver" >&2; exit 1; }
 if [ -x .venv/bin/uv ]; then
-  .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint scripts/constraints.txt --editable '.[browser]'
+  .venv/bin/uv pip install --quiet --python .venv/bin/python \
+    --constraint scripts/constraints.txt --editable '.[browser]'
 else
   .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[browser]'
 fi

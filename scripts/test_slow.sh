@@ -4,7 +4,8 @@ set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -x .venv/bin/uv ]; then
-  .venv/bin/uv pip install --quiet --python .venv/bin/python --constraint scripts/constraints.txt --editable '.[test,umap,faiss]'
+  .venv/bin/uv pip install --quiet --python .venv/bin/python \
+    --constraint scripts/constraints.txt --editable '.[test,umap,faiss]'
 else
   .venv/bin/python -m pip install --quiet --constraint scripts/constraints.txt --editable '.[test,umap,faiss]'
 fi

@@ -41,7 +41,8 @@ class Arrays:
             raise FeatureError(f"{name} has no layers; give at least one array of shape (n, d).")
         if len(lengths := {len(tensor) for tensor in self.tensors}) > 1:
             raise FeatureError(
-                f"the layers of {name} have different numbers of rows: {sorted(lengths)}. Row i of each must be sample i."
+                f"the layers of {name} have different numbers of rows: {sorted(lengths)}. Row i of each must be "
+                "sample i."
             )
         self.n = len(self.tensors[0])
 

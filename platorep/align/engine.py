@@ -62,9 +62,9 @@ def align(
     not read. Metrics on neighbours leave the per-sample overlaps of the best layer pair beside their part, as
     `<part>.samples.parquet`. On a CPU the same inputs give the same bytes, in whatever calls and shards the pairs come.
 
-    A layer for which a metric is undefined (too narrow, a zero row under cosine), or whose samples are all alike, is left
-    out of that metric and the rest goes on: its rows have no score and say why. `prepared.left_out` lists such layers;
-    `prepared.remarks` puts them, and ties, in sentences.
+    A layer for which a metric is undefined (too narrow, a zero row under cosine), or whose samples are all alike, is
+    left out of that metric and the rest goes on: its rows have no score and say why. `prepared.left_out` lists such
+    layers; `prepared.remarks` puts them, and ties, in sentences.
 
     Args:
         x: features of the models on one side, of one dataset.
@@ -75,7 +75,8 @@ def align(
         quantile: of |features|, over all layers of a model together.
         concatenation: whether the concatenation of all layers takes part.
         pairs: "all", or "distinct": each unordered pair of different models once (for x and y the same models).
-        shard: (i, m): only the i-th of m contiguous shares of the pairs of models; the shares' parts together are the whole's.
+        shard: (i, m): only the i-th of m contiguous shares of the pairs of models; the shares' parts together are the
+            whole's.
         overwrite: make parts again that are there.
         memory: bytes that features and prepared layers may take together.
         device: where products are made.

@@ -1,11 +1,11 @@
-"""The same queries, searched in growing galleries: what becomes of an alignment when more samples compete to be neighbours.
+"""The same queries, searched in growing galleries: alignment when more samples compete to be neighbours.
 
-A fixed k asks for ever nearer neighbours as the gallery grows: scores of different sizes are no measure of each other. Beside it
-stands the score at k proportional to the gallery, which asks the same question at every size.
+A fixed k asks for ever nearer neighbours as the gallery grows: scores of different sizes are no measure of each other.
+Beside it stands the score at k proportional to the gallery, which asks the same question at every size.
 
-Only graphs are kept, queries x k a layer and size; features are there one layer at a time. Each share of the queries leaves
-one part a pair of models on disk, whole or not at all, and whoever finds all parts makes the table, of the same bytes whatever
-the number of shares.
+Only graphs are kept, queries x k a layer and size; features are there one layer at a time. Each share of the queries
+leaves one part a pair of models on disk, whole or not at all, and whoever finds all parts makes the table, of the same
+bytes whatever the number of shares.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def score_galleries(
 ) -> GalleryTable | None:
     """mutual_knn of the same queries in growing galleries, for all layer pairs of the given pairs of models.
 
-    Layers are clamped as `align` clamps them. The concatenation of all layers takes no part: where samples are many it is wider
-    than everything else. Layers without neighbours (a zero row under cosine, samples that are all alike) are left out: their
-    rows have no score.
+    Layers are clamped as `align` clamps them. The concatenation of all layers takes no part: where samples are many it
+    is wider than everything else. Layers without neighbours (a zero row under cosine, samples that are all alike) are
+    left out: their rows have no score.
 
     Args:
         pairs: pairs of models over the same samples.
@@ -87,8 +87,8 @@ def score_galleries(
         SpecError: more shares than tiles of queries; FAISS is asked for and not installed.
         FeatureError: a value is not finite; names model and layer.
 
-    Cost: a layer's products, queries x largest gallery x d, once for all sizes and all k; an addition a neighbour, pair of layers and
-    setting.
+    Cost: a layer's products, queries x largest gallery x d, once for all sizes and all k; an addition a neighbour, pair
+    of layers and setting.
     """
     order, word = _check(pairs, design, shard), clip_id(clip, quantile)
     parts = [[part_path(out_dir, a, b, design, word, (i, shard[1])) for i in range(shard[1])] for a, b in pairs]
@@ -198,9 +198,10 @@ def _searched(x: torch.Tensor, priority: Priority, design: Design, shard: tuple[
 def _recall(
     graphs: list[torch.Tensor], x: torch.Tensor, queries: torch.Tensor, design: Design
 ) -> tuple[list[int], list[int]]:
-    """True neighbours looked up for some of the queries, and those of them that an approximate search found, by setting.
+    """Numbers of true neighbours of some queries, and of those that an approximate search found, by setting.
 
-    These are the first few of each tile, so that the exact search has the same tiles, and the same bytes, whatever the shares.
+    These are the first few of each tile, so that the exact search has the same tiles, and the same bytes, whatever the
+    shares.
     """
     few = -(-design.rows // TESTED)
     test = queries[queries % design.rows < few]

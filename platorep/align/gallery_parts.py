@@ -1,4 +1,7 @@
-"""What a gallery's search is, and its parts on disk: shared neighbours a query, one file a pair of models and share of the queries."""
+"""The design of a search in galleries, and its parts on disk.
+
+A part has the shared neighbours of each query: one file for each pair of models and share of the queries.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ GALLERY_VERSION = 1
 """Raised whenever the meaning of a part changes; part of every part's name."""
 
 TILES = 16
-"""Query tiles at least, however few the queries: shares end at tile edges, so that products are the same whatever the shares."""
+"""Smallest number of query tiles. Shares end at tile edges, so that products are the same whatever the shares."""
 
 ROWS = 1024
 """Query rows of a tile at most."""
@@ -57,8 +60,8 @@ class Design:
     """Which queries are searched in which galleries.
 
     Attributes:
-        sizes: of the galleries, increasing. Galleries and queries are the first samples of one random order: each gallery
-            holds the one before it, and all hold the queries, which are left out of their own neighbours.
+        sizes: of the galleries, increasing. Galleries and queries are the first samples of one random order: each
+            gallery holds the one before it, and all hold the queries, which are left out of their own neighbours.
         queries: how many.
         ks: numbers of neighbours that stay as the gallery grows.
         share: k as a share of the gallery's size, at least 1; None for fixed numbers alone.
@@ -84,17 +87,20 @@ class Design:
     def __post_init__(self) -> None:
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes)) or self.sizes[0] < 2:
             raise SpecError(
-                f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, from 2 on, such as [1024,4096,16384]."
+                f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, from 2 on, such as "
+                "[1024,4096,16384]."
             )
         if self.seed < 0:
             raise SpecError(f"gallery.seed is {self.seed}; expected 0 or more.")
         if not 2 <= self.queries <= self.sizes[0]:
             raise SpecError(
-                f"gallery.queries is {self.queries}; expected 2 to {self.sizes[0]}, the smallest gallery: every gallery holds all queries."
+                f"gallery.queries is {self.queries}; expected 2 to {self.sizes[0]}, the smallest gallery: "
+                "every gallery holds all queries."
             )
         if self.share is not None and not 0 < self.share < 1:
             raise SpecError(
-                f"gallery.share is {self.share}; expected k as a share of the gallery, such as 0.01, or null for fixed k alone."
+                f"gallery.share is {self.share}; expected k as a share of the gallery, such as 0.01, or null for "
+                "fixed k alone."
             )
         if self.search not in ("exact", "faiss"):
             raise SpecError(f"gallery.search is {self.search!r}; expected exact or faiss.")
@@ -145,7 +151,8 @@ class Design:
         """
         if self.sizes[-1] > n:
             raise DataError(
-                f"gallery.sizes goes up to {self.sizes[-1]}, but there are only {n} samples. Leave out the galleries above {n}."
+                f"gallery.sizes goes up to {self.sizes[-1]}, but there are only {n} samples. "
+                f"Leave out the galleries above {n}."
             )
         return torch.from_numpy(nested_order(n, self.seed)[: self.sizes[-1]])
 
@@ -168,7 +175,7 @@ class Searched(NamedTuple):
 
 
 def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str, shard: tuple[int, int]) -> Path:
-    """Where the overlaps of a share of the queries are kept, for a pair of models; everything that determines them is in the name."""
+    """The file of a pair of models and share of the queries; its name has everything that determines the overlaps."""
     body = [
         GALLERY_VERSION,
         x.key,
@@ -187,7 +194,7 @@ def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str
 
 
 def is_current(path: Path, x: Features, y: Features) -> bool:
-    """Whether a part is there, whole, and made from the features as they are; parts of earlier versions do not say so."""
+    """Whether a part is complete and of the features as they are; parts of earlier versions do not say of which."""
     if not path.is_file():
         return False
     try:
@@ -302,7 +309,8 @@ def _read_parts(x: Features, y: Features, design: Design, paths: Sequence[Path])
             )
         if part["n"].to_pylist() != expected or part["k"].to_pylist() != parts[0]["k"].to_pylist():
             raise StoreError(
-                f"{path} holds other layers or galleries than its name says. Remove it and run `platorep gallery` again."
+                f"{path} holds other layers or galleries than its name says. Remove it and run "
+                "`platorep gallery` again."
             )
     return parts
 

@@ -1,13 +1,14 @@
 """Layers chosen on one half of the samples and scored on the other, so that the choice lifts no score.
 
 A half has half of the samples and, in proportion, half of the neighbours: a held-out score by mutual_knn with k = 10 of
-n = 1,024 is one with k = 5 of n = 512, in which a model agrees with itself by 1 and with an unrelated one by 5/511. It is
-another quantity than the score of all samples and is compared with held-out scores alone.
+n = 1,024 is one with k = 5 of n = 512, in which a model agrees with itself by 1 and with an unrelated one by 5/511. It
+is another quantity than the score of all samples and is compared with held-out scores alone.
 
-The null needs no relabelling. The choice is made on other samples, so that under it the score of a half has the exact null
-moments of the layer pair that was chosen for it. The mean of the average over halvings is the average of their means. Its
-standard deviation is at most the average of theirs, which is reached if all halvings agree; so p is an upper bound. An
-interval for another draw of the samples is not known: the halvings share samples, and each leaves out half of them.
+The null needs no relabelling. The choice is made on other samples, so that under it the score of a half has the exact
+null moments of the layer pair that was chosen for it. The mean of the average over halvings is the average of their
+means. Its standard deviation is at most the average of theirs, which is reached if all halvings agree; so p is an upper
+bound. An interval for another draw of the samples is not known: the halvings share samples, and each leaves out half of
+them.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class ModelLayers:
         """Each layer's index and geometries, in depth order, then those of the concatenation as index -1.
 
         A layer without geometry, such as one with a zero row under cosine, has the error in its place, and so has the
-        concatenation that it is a part of. The concatenation's inner products are summed from the layers' on the way: no
-        product over all widths is made.
+        concatenation that it is a part of. The concatenation's inner products are summed from the layers' on the way:
+        no product over all widths is made.
 
         Raises:
             FeatureError: a value is not finite, before the first layer; names the model.
@@ -179,13 +179,13 @@ def check_same_samples(models: Sequence[Features]) -> None:
         first = models[0]
         if other.n != first.n:
             raise DataError(
-                f"{first.name} has {first.n} samples (rows) and {other.name} has {other.n}; expected the same samples in the "
-                "same order. Extract both from the same dataset, or drop the rows that only one has."
+                f"{first.name} has {first.n} samples (rows) and {other.name} has {other.n}; expected the same samples "
+                "in the same order. Extract both from the same dataset, or drop the rows that only one has."
             )
         if other.digest != first.digest:
             raise DataError(
-                f"{first.name} and {other.name} have different samples, or the same in another order: their {first.n} ids "
-                f"have the digests {first.digest[:12]} and {other.digest[:12]}. Extract both from the same dataset."
+                f"{first.name} and {other.name} have different samples, or the same in another order: their {first.n} "
+                f"ids have the digests {first.digest[:12]} and {other.digest[:12]}. Extract both from the same dataset."
             )
 
 
@@ -207,7 +207,9 @@ def neighbour_graphs(
     memory: int = 4 << 30,
     device: str = "cpu",
 ) -> list[torch.Tensor]:
-    """The k nearest neighbours of every sample in every layer of a model, as `align` sees them: what permutation tests need.
+    """The k nearest neighbours of every sample in every layer of a model, as `align` sees them.
+
+    Permutation tests need no more.
 
     Returns:
         One (n, k) int64 tensor a layer, on the CPU, in depth order; the concatenation last.

@@ -42,13 +42,15 @@ def part_path(out_dir: Path, x: Features, y: Features, metric: Metric, clip: str
 
 
 def origin(path: Path, x: Features, y: Features) -> dict[str, object]:
-    """What a part and its per-sample file say of themselves: their name, and the bytes of the features that they are of."""
+    """What a part and its per-sample file say of themselves: their name, and the contents of the features."""
     return {"part": path.name, "made_from": [x.content, y.content]}
 
 
 def read_part(path: Path, x: Features, y: Features, metric: Metric, concatenation: bool) -> AlignmentTable | None:
-    """The scores in a part, or None where they are to be made: it is absent, damaged, of other models or from features whose
-    values were others, or its per-sample file is. Parts of earlier versions do not say what they were made from.
+    """The scores in a part, or None where they are to be computed.
+
+    They are computed where the part or its per-sample file is absent, damaged, of other models, or of features that had
+    other values. Parts of earlier versions do not say which features they were computed from.
     """
     if not path.is_file():
         return None
@@ -102,9 +104,9 @@ def rows(
 ) -> dict[str, object]:
     """The table's columns for all layer pairs of one pair of models, x's layers outermost.
 
-    p_value is the upper tail at z, the score standardised by its exact null moments, for one fixed layer pair: normal for
-    neighbour overlaps, Pearson's type III law with the null's skewness for kernels. Permutations say more of the far tail.
-    Layers that are left out have rows too, with missing scores.
+    p_value is the upper tail at z, the score standardised by its exact null moments, for one fixed layer pair: normal
+    for neighbour overlaps, Pearson's type III law with the null's skewness for kernels. Permutations say more of the
+    far tail. Layers that are left out have rows too, with missing scores.
     """
     down, across = (layer_indices(side, concatenation) for side in (scored.x, scored.y))
 
@@ -114,8 +116,9 @@ def rows(
             return np.full(len(down) * len(across), np.nan)
         return matrix(part, scored.xs, scored.ys, down, across).numpy().ravel()
 
-    score, null = whole(scored.scores), scored.null or NullMoments(None, None)  # type: ignore[arg-type]
-    mean, sd, skewness = whole(null.mean), whole(null.sd), whole(null.skewness)
+    score = whole(scored.scores)
+    moments = scored.null or (None, None, None)
+    mean, sd, skewness = (whole(moment) for moment in moments)
     columns: dict[str, object] = {
         "dataset": dataset,
         "n": scored.x.n,
@@ -135,7 +138,7 @@ def rows(
         z = np.where(sd > 0, (score - mean) / sd, np.nan)
         top = metric.bounds[1]
         corrected = (score - mean) / (top - mean) if np.isfinite(top) else np.full(len(score), np.nan)
-    p = skewed_p(z, 0.0 if null.skewness is None else skewness)
+    p = skewed_p(z, 0.0 if moments[2] is None else skewness)
     columns |= {"null_mean": mean, "null_sd": sd, "z": z, "p_value": p, "corrected": corrected}
     return {name: columns[name] for name in ALIGNMENT_COLUMNS}
 
@@ -202,7 +205,7 @@ def tables(parts: Sequence[dict[str, Any]]) -> list[AlignmentTable]:
 def write_samples(
     path: Path, x_layer: int, y_layer: int, overlap: torch.Tensor, facts: Mapping[str, object] | None = None
 ) -> None:
-    """What each sample contributes to the best layer pair's score: columns sample (place in the dataset's order), overlap."""
+    """What each sample contributes to the best layer pair's score: sample (place in the dataset's order), overlap."""
     frame = pd.DataFrame(
         {"sample": np.arange(len(overlap)), "overlap": overlap.numpy(), "x_layer": x_layer, "y_layer": y_layer}
     )

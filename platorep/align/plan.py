@@ -21,8 +21,9 @@ class Block(NamedTuple):
 def plan_blocks(pairs: Sequence[tuple[str, str]], sizes: Mapping[str, int], budget: int) -> list[Block]:
     """Blocks that cover all pairs, each with prepared layers of at most `budget` bytes where single models allow it.
 
-    If all models fit, there is one block and each is read once. Else the x models and the y models are cut into groups of
-    half the budget each; the y groups are met forwards and backwards in turn, so that the last one met need not be read again.
+    If all models fit, there is one block and each is read once. Else the x models and the y models are cut into groups
+    of half the budget each; the y groups are met forwards and backwards in turn, so that the last one met need not be
+    read again.
 
     Args:
         pairs: (x model, y model), in the order of the models.

@@ -5,7 +5,7 @@ An alignment table says the same of the layers of all models; `remarks` has it i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -60,8 +60,8 @@ def prepare(
 ) -> dict[str, Prepared]:
     """Every layer of one model, prepared for each metric; one geometry of a layer and similarity serves all metrics.
 
-    A layer for which a metric is undefined is left out of that metric, and the rest goes on. Where the clamp's threshold
-    cannot be found, because a value is not finite, all layers are left out.
+    A layer for which a metric is undefined is left out of that metric, and the rest goes on. Where the clamp's
+    threshold cannot be found, because a value is not finite, all layers are left out.
 
     Args:
         layers: of one model.
@@ -114,7 +114,9 @@ def ties_of(prepared: Prepared, metric: Metric) -> dict[int, float]:
     return {index: metric.tied(state) for index, state in zip(prepared.indices, prepared.states, strict=True)}
 
 
-def matrix(scores: torch.Tensor, x: Prepared, y: Prepared, rows: Iterable[int], columns: Iterable[int]) -> torch.Tensor:
+def matrix(
+    scores: torch.Tensor, x: Prepared, y: Prepared, rows: Collection[int], columns: Collection[int]
+) -> torch.Tensor:
     """Scores of the layers that take part, in their places among all layers; NaN elsewhere.
 
     Args:

@@ -76,8 +76,8 @@ def remarks(frame: pd.DataFrame) -> list[str]:
         tied = [share for metric in ids for share in shares[model, metric].values()]
         low, high = (f"{share:.0%}" for share in (min(tied), max(tied)))
         found.append(
-            f"{model}: in {_named(layers)} the last neighbour of {low if low == high else f'{low} to {high}'} of the samples "
-            f"is exactly as near as the next (labels, counts, repeated rows): which counts is arbitrary, and "
+            f"{model}: in {_named(layers)} the last neighbour of {low if low == high else f'{low} to {high}'} of the "
+            f"samples is exactly as near as the next (labels, counts, repeated rows): which counts is arbitrary, and "
             f"{', '.join(ids)} can say little of them. A metric of all samples, such as cka, needs no neighbours."
         )
     return found

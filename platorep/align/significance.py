@@ -84,7 +84,8 @@ def significance(
         DataError: models of different samples, or strata within which nothing can be exchanged.
         FeatureError: a metric is undefined for this n.
 
-    Cost: for mutual_knn about 2 ms a relabelling and pair of 33 and 24 layers; other metrics one `score_all` a relabelling.
+    Cost: for mutual_knn about 2 ms a relabelling and pair of 33 and 24 layers; other metrics one `score_all` a
+    relabelling.
     """
     _check_select(select)
     models = {one.key: one for pair in pairs for one in pair}
@@ -242,7 +243,7 @@ def _null(
 
 
 def _interval(metric: Metric, score: float, x: Any, y: Any, n: int) -> dict[str, Any]:
-    """95 % interval of the chosen pair, for another draw of all samples: by the influence of samples, or a block jackknife."""
+    """95 % interval of the chosen pair for another draw of all samples: linearised, or by a block jackknife."""
     if metric.counts_overlap and metric.neighbourhood and metric.neighbourhood < n - 1:
         k = metric.neighbourhood
         a, b = (torch.cat([side.indices, side.next[:, None]], dim=1).long() for side in (x, y))

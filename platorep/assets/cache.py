@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from platorep.assets import hub
@@ -179,15 +180,17 @@ def survey(asset: AssetSpec) -> str:
 # archives -------------------------------------------------------------------------------------------------------------
 
 
+def _report_download(report: Report, asset: AssetSpec, folder: Path) -> None:
+    report(_megabytes(folder), None, f"downloading {asset.id}")
+
+
 def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> Path:
     """Fetches an archive from the first source that provides the pinned content; returns the folder of its members."""
     closed: list[str] = []
     for rung in rungs(asset, downloads_dir()):
         try:
             with _workspace() as temporary:
-                archive = rung.bring(
-                    temporary, lambda at=temporary: report(_megabytes(at), None, f"downloading {asset.id}")
-                )
+                archive = rung.bring(temporary, partial(_report_download, report, asset, temporary))
                 report(archive.stat().st_size // 10**6, archive.stat().st_size // 10**6, f"unpacking {asset.id}")
                 folder, version = _admit(asset, rung, archive, temporary, digest)
         except AssetError as error:

@@ -81,8 +81,15 @@ def _session() -> Any:
 
     session = requests.Session()
     # requests are repeated if the server is busy, but not if it refuses the connection: then the next source is tried
-    counts = {"total": None, "connect": 0, "read": 0, "redirect": 10, "status": TRIES - 1}
-    retry = Patient(**counts, backoff_factor=0.5, status_forcelist=(429, 502, 503, 504))
+    retry = Patient(
+        total=None,
+        connect=0,
+        read=0,
+        redirect=10,
+        status=TRIES - 1,
+        backoff_factor=0.5,
+        status_forcelist=(429, 502, 503, 504),
+    )
     session.mount("https://", HTTPAdapter(max_retries=retry))
     session.mount("http://", HTTPAdapter(max_retries=retry))
     return session

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from platorep.assets.patience import BUSY, TRIES, first_line
 from platorep.core.errors import AssetError
+
+
+if TYPE_CHECKING:
+    from huggingface_hub.errors import GatedRepoError
 
 
 def refusal(repo: str, revision: str | None, repo_type: str, error: BaseException) -> AssetError:
@@ -65,15 +70,13 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
             )
         if isinstance(cause, HfHubHTTPError) and cause.response is not None and cause.response.status_code in BUSY:
             return AssetError(
-                f"{what} could not be fetched: the Hub answered {cause.response.status_code} to {TRIES} tries. Start again "
-                "later; "
-                "what is fetched stays."
+                f"{what} could not be fetched: the Hub answered {cause.response.status_code} to {TRIES} tries. "
+                "Start again later; what is fetched stays."
             )
     reason = f"{type(error).__name__}: {first_line(error)}"
     return AssetError(
-        f"{what} could not be fetched from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. Check "
-        "the "
-        f"connection; behind a mirror set HF_ENDPOINT; or {elsewhere(repo, repo_type)}"
+        f"{what} could not be fetched from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. "
+        f"Check the connection; behind a mirror set HF_ENDPOINT; or {elsewhere(repo, repo_type)}"
     )
 
 
@@ -106,9 +109,9 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__
 
 
-def _gate(repo: str, repo_type: str, error: BaseException) -> str:
+def _gate(repo: str, repo_type: str, error: GatedRepoError) -> str:
     """Explains how to get access: by logging in, or by accepting the terms."""
-    if error.response.status_code == 401:  # type: ignore[attr-defined]
+    if error.response.status_code == 401:
         return (
             f"Accept its terms on {page(repo, repo_type)}, then log in with `hf auth login` or set HF_TOKEN to a token "
             "of "

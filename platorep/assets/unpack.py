@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from platorep.core.errors import AssetError
 
@@ -86,29 +86,29 @@ def _safe(name: str, archive: Path) -> PurePosixPath:
     return path
 
 
-def _zip_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _zip_files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with zipfile.ZipFile(archive) as packed:
         for info in packed.infolist():
             is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
             if not info.is_dir() and not is_link:
                 with packed.open(info) as stream:
-                    yield info.filename, stream  # type: ignore[misc]
+                    yield info.filename, stream
 
 
-def _tar_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _tar_files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with tarfile.open(archive, mode="r|*") as packed:
         yield from _tar_members(packed)
 
 
-def _deb_files(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
+def _deb_files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with _deb_data(archive) as packed:
         yield from _tar_members(packed)
 
 
-def _tar_members(packed: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO]]:
+def _tar_members(packed: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
     for info in packed:
         if info.isfile() and (stream := packed.extractfile(info)) is not None:
-            yield info.name.removeprefix("./"), stream  # type: ignore[misc]
+            yield info.name.removeprefix("./"), stream
 
 
 @contextmanager
@@ -118,7 +118,8 @@ def _deb_data(archive: Path) -> Iterator[tarfile.TarFile]:
         name, size = _seek_data(raw, archive)
         if not name.endswith(".zst"):
             # a window on the ar member: tarfile stops at the end mark of the tar and does not read the rest of the ar
-            with tarfile.open(fileobj=_Window(raw, size), mode="r|*") as packed:
+            window: Any = _Window(raw, size)  # a stream is only read, whatever the types of tarfile ask for
+            with tarfile.open(fileobj=window, mode="r|*") as packed:
                 yield packed
             return
     if shutil.which("dpkg-deb") is None:

@@ -44,8 +44,8 @@ def _perform(command: str, cfg: DictConfig) -> Any:
     start = time.perf_counter()
     try:
         with terminable(), disk_errors_of_the_system():
-            plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-            result, root = _body(command)(plain, overrides)  # type: ignore[arg-type]
+            plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+            result, root = _body(command)(plain, overrides)
         status |= {"status": "ok", "results": _below(root, result)}
         return result
     except KeyboardInterrupt as interrupt:

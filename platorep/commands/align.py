@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.failures import Failure, raise_failures
@@ -78,7 +78,12 @@ def score_models(experiment: Experiment) -> AlignmentTable:
 
 
 def score_block(
-    experiment: Experiment, x: Sequence[Features], y: Sequence[Features], *, pairs: str = "all", metrics: Any = None
+    experiment: Experiment,
+    x: Sequence[Features],
+    y: Sequence[Features],
+    *,
+    pairs: Literal["all", "distinct"] = "all",
+    metrics: Any = None,
 ) -> AlignmentTable:
     """Scores of x models against y models, stored with those of the dataset; `metrics` defaults to the experiment's."""
     from platorep.align import align as run_alignment
@@ -89,7 +94,7 @@ def score_block(
             y,
             experiment.metrics if metrics is None else metrics,
             out_dir=experiment.alignment_folder,
-            pairs=pairs,  # type: ignore[arg-type]
+            pairs=pairs,
             shard=experiment.resources.shard,
             overwrite=experiment.overwrite,
             progress=report,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from platorep.core.errors import DataError, SpecError
 from platorep.core.stored import FeatureSet
 
 
-Block = tuple[list[FeatureSet], list[FeatureSet], str]
+Block = tuple[list[FeatureSet], list[FeatureSet], Literal["all", "distinct"]]
 """x models, y models, and the engine's word for the pairs: "all" or "distinct"."""
 
 

@@ -81,7 +81,7 @@ def doctor(experiment: Experiment, as_json: bool) -> None:
     for spec, model in zip(experiment.models, models, strict=True):
         _mark_stored(model, spec, experiment)
     if as_json:
-        parts = {"models": models, "data": data}
+        parts: dict[str, Sequence[ModelFacts | DataFacts]] = {"models": models, "data": data}
         lists = {name: [asdict(row) for row in part] for name, part in parts.items()}
         sys.stdout.write(json.dumps({"machine": asdict(machine), **lists}, indent=1) + "\n")
         return
@@ -257,13 +257,14 @@ def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine
         f"(the largest {max(sizes.values(), default=0) / 1e9:.1f} GB: evict=true keeps one at a time), "
         f"{machine.disk_free / 1e9:.0f} GB free."
     ]
+    rows: list[ModelFacts | DataFacts] = [*models, *data]
     for state, sentence in (
         ("needed", "A token (HF_TOKEN, or `hf auth login`) of an account that accepted their terms is needed for"),
         ("perhaps", "A token may be needed, because they have asked for terms, for"),
     ):
-        if names := [row.name for row in (*models, *data) if row.token == state and row.found != "stored"]:
+        if names := [row.name for row in rows if row.token == state and row.found != "stored"]:
             lines.append(f"{sentence}: {', '.join(names)}.")
-    if names := [row.name for row in (*models, *data) if row.found == "no"]:
+    if names := [row.name for row in rows if row.found == "no"]:
         lines.append(f"Cannot be had: {', '.join(names)}. The notes say why.")
     return lines
 

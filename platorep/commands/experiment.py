@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from platorep.commands.blocks import Block, blocks, pairs_of
 from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
 from platorep.commands.recipes import Probe, Recipe
-from platorep.core.clamp import Clamp
+from platorep.core.clamp import Clamp, ClipRule
 from platorep.core.digest import digest
 from platorep.core.errors import AmbiguousError, PlatorepError, StoreError
 from platorep.core.files import slug
@@ -140,7 +140,7 @@ class Experiment:
     @property
     def clamp(self) -> Clamp:
         """How outlying values are clamped."""
-        return Clamp(self.protocol.clip, self.protocol.quantile)  # type: ignore[arg-type]
+        return Clamp(cast(ClipRule, self.protocol.clip), self.protocol.quantile)  # it refuses another rule
 
     @property
     def device(self) -> Any:
@@ -245,8 +245,8 @@ class Experiment:
         """The stored features of one model on the dataset; None where it was never extracted on it.
 
         Raises:
-            StoreError: what is stored does not fit the configuration, or several extractions do and none of them has the
-                present content.
+            StoreError: what is stored does not fit the configuration, or several extractions do and none of them has
+                the present content.
         """
         dataset, models = self.present or (None, {})
         spec = self.extract_spec(models.get(model.name, model), dataset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -36,7 +37,7 @@ def ls(experiment: Experiment, listing: str, folders: Sequence[Path]) -> None:
         UnknownNameError: `listing` is none of these.
     """
     lists: dict[str, Callable[[], Table]] = {
-        **{name: lambda group=group: choices(group, folders) for name, group in GROUPS.items()},  # type: ignore[misc]
+        **{name: partial(choices, group, folders) for name, group in GROUPS.items()},
         "models": lambda: models(experiment),
         "features": lambda: features(experiment),
         "runs": lambda: runs(experiment),

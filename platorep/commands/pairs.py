@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from platorep.commands.experiment import Experiment
 from platorep.core.errors import unknown_name
@@ -29,7 +30,8 @@ def named_dataset(name: str) -> DatasetSpec:
     path = config_dir() / "dataset" / f"{name}.yaml"
     if not path.is_file():
         raise unknown_name("dataset", name, (other.stem for other in path.parent.glob("*.yaml")))
-    return DatasetSpec.from_dict(OmegaConf.to_container(OmegaConf.load(path), resolve=True))  # type: ignore[arg-type]
+    values: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    return DatasetSpec.from_dict(values)
 
 
 def with_pairs_at_hand(experiment: Experiment, *, fetching: bool) -> Experiment:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -151,9 +152,9 @@ def document_bits(
     return Bits(bits, np.array([len(text.encode()) for text in texts]), tokens, lossy, released)
 
 
-def own_prefix(tokenizer: object) -> tuple[int, ...]:
+def own_prefix(tokenizer: Any) -> tuple[int, ...]:
     """The special tokens that a tokenizer adds before a text."""
-    encoding = tokenizer("a", return_special_tokens_mask=True)  # type: ignore[operator]
+    encoding = tokenizer("a", return_special_tokens_mask=True)
     special = encoding["special_tokens_mask"]
     return tuple(encoding["input_ids"][: special.index(0)])
 

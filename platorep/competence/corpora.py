@@ -52,11 +52,12 @@ def read_corpus(spec: CorpusSpec, samples: Samples | None = None) -> Corpus:
         DataError: there are no documents, a document is empty, or a file is not UTF-8.
         AssetError: the dataset cannot be fetched from the Hub.
     """
+    documents: Iterable[tuple[str, str]]
     if spec.source == "captions":
         if samples is None:
             raise SpecError("corpus=captions needs the samples of a dataset. Run `platorep extract` first.")
         first = (captions[0] for captions in samples.captions)
-        name, documents = spec.name, iter(zip(samples.ids, first, strict=True))
+        name, documents = spec.name, zip(samples.ids, first, strict=True)
     elif spec.source == "folder":
         name, documents = spec.name, _files(spec)
     else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from platorep.core.errors import PlatorepError, StoreError
 from platorep.core.files import damaged, read_record
-from platorep.core.specs import ExtractSpec, _Spec
+from platorep.core.specs import ExtractSpec, Record
 
 
 MANIFEST = "manifest.json"
@@ -24,7 +24,7 @@ _SHARD_NAME = re.compile(r"shard-\d+-of-\d+(-rows-\d+-\d+)?\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
-class Layer(_Spec):
+class Layer(Record):
     """One stored layer.
 
     Attributes:
@@ -41,7 +41,7 @@ class Layer(_Spec):
 
 
 @dataclass(frozen=True, slots=True)
-class Shard(_Spec):
+class Shard(Record):
     """One stored shard: rows [start, stop) of every layer.
 
     Attributes:
@@ -62,11 +62,11 @@ class Shard(_Spec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest(_Spec):
+class Manifest(Record):
     """The content of one extraction: schema, key, spec, samples, layers, shards, figures of the model, provenance."""
 
     schema: int
-    key: str  # type: ignore[assignment]  # of what it is about: a manifest has none of its own
+    key: str
     spec: ExtractSpec
     sample_digest: str
     n: int

@@ -13,7 +13,7 @@ from rich.progress import Task as RichTask
 from rich.text import Text
 
 
-Report = Callable[[int, int, str], None]
+Report = Callable[[int, int | None, str], None]
 """`report(done, total, what)`: called by the engines, displayed by this module."""
 
 
@@ -34,7 +34,7 @@ class StderrHandler(logging.StreamHandler):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self):  # type: ignore[override]
+    def stream(self):
         """The current sys.stderr, which a live progress bar replaces."""
         return sys.stderr
 

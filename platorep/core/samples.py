@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -76,13 +77,8 @@ def read_samples(folder: Path) -> Samples:
     """
     path = folder / SAMPLES
     values = read_record(path, checked_since=SCHEMA)
-    samples = Samples(
-        ids=values.get("ids"),  # type: ignore[arg-type]  # what is no list of texts is found below
-        captions=values.get("captions"),  # type: ignore[arg-type]
-        categories=values.get("categories"),
-        dropped=values.get("dropped"),  # type: ignore[arg-type]
-        pictures=values.get("pictures"),
-    )
+    fields: dict[str, Any] = {field.name: values.get(field.name) for field in dataclasses.fields(Samples)}
+    samples = Samples(**fields)  # values of a wrong type are found next
     if (fault := _fault(samples)) is not None:
         raise damaged(path, fault)
     if samples.digest != values.get("digest"):
@@ -101,7 +97,8 @@ def read_dataset(folder: Path) -> DatasetSpec:
     """
     path = folder / SAMPLES
     try:
-        return DatasetSpec.from_dict(read_record(path, checked_since=SCHEMA).get("spec"))  # type: ignore[arg-type]
+        spec: Any = read_record(path, checked_since=SCHEMA).get("spec")
+        return DatasetSpec.from_dict(spec)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"its spec cannot be read: {error}") from None
 

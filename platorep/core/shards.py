@@ -26,7 +26,7 @@ class Header(NamedTuple):
         key: key of the spec.
         digest: digest of the ordered sample ids of the whole extraction.
         rows: first row and row after the last within the extraction; None in shards of earlier versions.
-        count: number of rows of its layers.
+        n: number of rows of its layers.
         layers: names of the layers in depth order.
         hashes: tensor name -> hash of its values; empty in shards of earlier versions.
     """
@@ -34,7 +34,7 @@ class Header(NamedTuple):
     key: str
     digest: str
     rows: tuple[int, int] | None
-    count: int  # type: ignore[assignment]  # hides a method of tuples that nobody calls
+    n: int
     layers: tuple[Layer, ...]
     hashes: dict[str, str]
 
@@ -76,8 +76,8 @@ def read_header(path: Path) -> Header:
             header = Header(stated["key"], stated["digest"], rows, counts.pop(), layers, dict(stated.get("hashes", {})))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise StoreError(f"{path} is not a shard of features ({type(error).__name__}: {error}).", MEND) from None
-    if counts or (header.rows is not None and header.rows[1] - header.rows[0] != header.count):
-        raise StoreError(f"{path} states the rows {header.rows}, but its layers have {header.count} rows.", MEND)
+    if counts or (header.rows is not None and header.rows[1] - header.rows[0] != header.n):
+        raise StoreError(f"{path} states the rows {header.rows}, but its layers have {header.n} rows.", MEND)
     return header
 
 

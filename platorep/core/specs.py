@@ -15,7 +15,7 @@ import sys
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from platorep.core.errors import SpecError, unknown_name
 
@@ -30,14 +30,16 @@ LATER = {"later": True}
 """Metadata of fields added later: the key omits them at their default, so keys of existing features stay valid."""
 
 
-class _Spec:
-    """Conversion to and from JSON, and a content key, for the frozen dataclasses below."""
+class Record:
+    """Conversion of a frozen dataclass to and from JSON."""
 
     __slots__ = ()
 
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]  # subclasses are dataclasses
+
     def to_dict(self) -> dict[str, Any]:
         """The spec as JSON values: all fields, with nested specs as dicts."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -48,7 +50,7 @@ class _Spec:
             SpecError: a field is missing or has an invalid value.
         """
         hints = typing.get_type_hints(cls)
-        fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        fields = {f.name: f for f in dataclasses.fields(cls)}
         fields_read = {}
         for name, value in values.items():
             if name not in fields:
@@ -65,11 +67,21 @@ class _Spec:
             )
         return cls(**fields_read)
 
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+class _Spec(Record):
+    """A record with a content key."""
+
+    __slots__ = ()
+
     def identity(self) -> dict[str, Any]:
         """The fields that the key covers, also in nested specs: all but labels and later fields at their default."""
         return {
             f.name: _identity(getattr(self, f.name))
-            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            for f in dataclasses.fields(self)
             if not f.metadata.get("label") and not (f.metadata.get("later") and getattr(self, f.name) == f.default)
         }
 
@@ -79,13 +91,9 @@ class _Spec:
         text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)  # type: ignore[type-var]
-
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, _Spec):
+    if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
@@ -128,7 +136,7 @@ def _read(where: str, hint: Any, value: Any) -> Any:
         if not hasattr(value, "items"):
             raise SpecError(f"{where} is {value!r}; expected a mapping.")
         return {str(k): _read(f"{where}.{k}", args[1], v) for k, v in value.items()}
-    if isinstance(hint, type) and issubclass(hint, _Spec):
+    if isinstance(hint, type) and issubclass(hint, Record):
         return value if isinstance(value, hint) else hint.from_dict(dict(value))
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

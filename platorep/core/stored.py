@@ -199,7 +199,7 @@ def shard_fault(folder: Path, manifest: Manifest, shard: Shard) -> str | None:
         "key": (header.key, manifest.key),
         "sample digest": (header.digest, manifest.sample_digest),
         "rows": (header.rows, (shard.start, shard.stop)) if manifest.checked else (None, None),
-        "number of rows": (header.count, shard.stop - shard.start),
+        "number of rows": (header.n, shard.stop - shard.start),
         "layers": ([(layer.name, layer.dim, layer.dtype) for layer in header.layers],
                    [(layer.name, layer.dim, layer.dtype) for layer in manifest.layers]),
         "checksums": (tuple(header.hashes.get(layer.name) for layer in header.layers), shard.hashes)

@@ -127,9 +127,10 @@ def summarise(
         for (count, start), path in parts.items()
         if len(_summaries(path)) != len(originals[start : start + decoding.batch])
     ]
-    writer = _Writer(spec, decoding, device) if missing else None
+    writer: _Writer | None = None
     for done, (count, start) in enumerate(missing, 1):
-        made = writer(originals[start : start + decoding.batch], count, decoding.seed + start)  # type: ignore[misc]
+        writer = writer or _Writer(spec, decoding, device)
+        made = writer(originals[start : start + decoding.batch], count, decoding.seed + start)
         write_record(parts[count, start], {"summaries": made})
         if progress is not None:
             progress(done, len(missing), f"{count} words")

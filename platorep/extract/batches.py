@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +146,9 @@ class _Pictures(Dataset):
 
 
 def _stack(parts: list[torch.Tensor | str]) -> torch.Tensor | str:
-    return next((part for part in parts if isinstance(part, str)), None) or torch.stack(parts)  # type: ignore[arg-type]
+    pictures = [part for part in parts if isinstance(part, torch.Tensor)]
+    failure = next((part for part in parts if isinstance(part, str)), None)
+    return torch.stack(pictures) if failure is None else failure
 
 
 def picture_batches(
@@ -156,7 +158,7 @@ def picture_batches(
     workers: int,
     *,
     pinned: bool,
-) -> Iterator[torch.Tensor]:
+) -> Generator[torch.Tensor]:
     """Yields the pictures of every batch in order, decoded and transformed by worker processes.
 
     Args:

@@ -141,7 +141,7 @@ def write_missing(
                 shards = _text_shards(cast(TextEncoder, encoder), spec, items, bounds, budget, bits)
             else:
                 workers = default_workers(device) if resources.workers is None else resources.workers
-                shards = _picture_shards(encoder, dataset, items, bounds, budget, workers, device)
+                shards = _picture_shards(cast(PictureEncoder, encoder), dataset, items, bounds, budget, workers, device)
             with closing(shards):  # ends the workers at once if interrupted
                 counted = _write_all(writer, missing, encoder.layers, shards, clock, progress)
         facts = dict(encoder.facts)
@@ -195,7 +195,7 @@ Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
 
 def _text_shards(
     encoder: TextEncoder, spec: ExtractSpec, items: Items, bounds: Sequence[tuple[int, int]], budget: Budget, bits: bool
-) -> Iterator[Made]:
+) -> Generator[Made]:
     encoder.fit([text.text for row_texts in items.texts for text in row_texts])
     rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits)
     for start, stop in bounds:

@@ -19,7 +19,6 @@ import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from platorep.core.files import write_atomically
 
 
 if TYPE_CHECKING:
-    from platorep.figures.data import FigureData, Plot
+    from platorep.figures.data import Drawing, FigureData, Plot
     from platorep.figures.style import PlotStyle
 
 __all__ = ["about", "draw", "find", "known", "needs", "save"]
@@ -61,7 +60,7 @@ def about(name: str) -> str:
     return _figures().get(name, "")
 
 
-def find(name: str) -> Callable[..., Plot]:
+def find(name: str) -> Drawing:
     """The function that draws a figure.
 
     Raises:
@@ -78,7 +77,7 @@ def needs(name: str) -> tuple[str, ...]:
     Raises:
         UnknownNameError: no such figure.
     """
-    return find(name).needs  # type: ignore[attr-defined]
+    return find(name).needs
 
 
 def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **options: Any) -> Plot:

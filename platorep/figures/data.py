@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pandas as pd
 
@@ -16,6 +16,8 @@ from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTabl
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from platorep.figures.style import PlotStyle
 
 MISSING = {
     "alignment": "scores of layer pairs: run `platorep align`",
@@ -75,18 +77,32 @@ class Plot:
     data: pd.DataFrame
 
 
-def figure(*needs: str) -> Callable[[Callable[..., Plot]], Callable[..., Plot]]:
+class Drawing(Protocol):
+    """A function that is declared as a figure.
+
+    Attributes:
+        needs: fields of `FigureData` that it needs.
+    """
+
+    needs: tuple[str, ...]
+
+    def __call__(self, data: FigureData, *, style: PlotStyle | None = None, **options: Any) -> Plot:
+        """Draws the tables."""
+        ...
+
+
+def figure(*needs: str) -> Callable[[Callable[..., Plot]], Drawing]:
     """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, hubness.
 
     The function takes a `FigureData` and options by keyword, and returns a `Plot`. It is drawn in the style that the
     keyword argument `style` asks for.
     """
 
-    def declare(function: Callable[..., Plot]) -> Callable[..., Plot]:
+    def declare(function: Callable[..., Plot]) -> Drawing:
         from platorep.figures.style import styled
 
-        drawn = styled(function)
-        drawn.needs = needs  # type: ignore[attr-defined]
-        return drawn
+        drawing = cast(Drawing, styled(function))
+        drawing.needs = needs
+        return drawing
 
     return declare

@@ -188,7 +188,7 @@ def _map(axes: Axes, models: pd.DataFrame, numbered: bool) -> None:
         look: dict[str, Any] = {"marker": marker, "s": 26, "edgecolors": style.INK, "linewidths": 0.5, "zorder": 3}
         axes.scatter(members.x, members.y, c=shade(members.solved), label=kind or "no family", **look)
     names = [str(i) for i in range(1, len(models) + 1)] if numbered else list(models.index)
-    label_points(axes, *points.T, names, radii=0.045, size=style.small() - (0.5 if numbered else 1.5))
+    label_points(axes, points[:, 0], points[:, 1], names, radii=0.045, size=style.small() - (0.5 if numbered else 1.5))
 
 
 def _key(axes: Axes, kinds: list[str], names: list[str], lines: int) -> None:
@@ -214,9 +214,9 @@ def _key(axes: Axes, kinds: list[str], names: list[str], lines: int) -> None:
 
 def _color_bar(axes: Axes) -> None:
     left, bottom, width, _ = layout.box(axes)
-    bar = layout.place(axes.get_figure(root=True), left, bottom - 0.26, width * 0.5, 0.08)
+    bar = layout.place(layout.figure_of(axes), left, bottom - 0.26, width * 0.5, 0.08)
     shades = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, 1), SHADES)
-    axes.get_figure(root=True).colorbar(shades, cax=bar, orientation="horizontal")
+    layout.figure_of(axes).colorbar(shades, cax=bar, orientation="horizontal")
     bar.tick_params(labelsize=style.small() - 0.5)
     words = {"fontsize": style.small(), "va": "center"}
-    layout.write(axes.get_figure(root=True), left + width * 0.53, bottom - 0.22, "share of tasks solved", **words)
+    layout.write(layout.figure_of(axes), left + width * 0.53, bottom - 0.22, "share of tasks solved", **words)

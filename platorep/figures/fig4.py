@@ -180,7 +180,7 @@ def _fit(axes: Axes, table: pd.DataFrame) -> str:
 
 def _keys(axes: Axes, size: pd.Series, ranks: pd.Series, shade: matplotlib.colors.Normalize) -> None:
     """What colour and size mean, to the right of a panel."""
-    figure_ = axes.get_figure(root=True)
+    figure_ = layout.figure_of(axes)
     left, bottom, width, height = layout.box(axes)
     if ranks.notna().any():
         bar = layout.place(figure_, left + width + 0.2, bottom + height - 1.0, 0.1, 0.9)

@@ -56,8 +56,8 @@ def color_bar(axes: Axes, image: matplotlib.image.AxesImage) -> Axes:
     """A narrow colour bar to the right of a panel, at most 1.6 inches high."""
     left, bottom, width, height = layout.box(axes)
     tall = min(height, 1.6)
-    bar = layout.place(axes.get_figure(root=True), left + width + GAP, bottom + height - tall, 0.1, tall)
-    axes.get_figure(root=True).colorbar(image, cax=bar)
+    bar = layout.place(layout.figure_of(axes), left + width + GAP, bottom + height - tall, 0.1, tall)
+    layout.figure_of(axes).colorbar(image, cax=bar)
     bar.tick_params(labelsize=style.small() - 0.5)
     for spine in bar.spines.values():
         spine.set_visible(False)

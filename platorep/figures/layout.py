@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -151,9 +151,14 @@ def write(figure: Figure, x: float, y: float, text: str, **more: Any) -> None:
     figure.text(x / total, y / tall, text, **({"fontsize": style.small()} | more))
 
 
+def figure_of(axes: Axes) -> Figure:
+    """The figure that a panel belongs to."""
+    return cast(Figure, axes.get_figure(root=True))  # None for axes that were removed
+
+
 def box(axes: Axes) -> tuple[float, float, float, float]:
     """Left, bottom, width and height of a panel."""
-    total, tall = size(axes.get_figure(root=True))
+    total, tall = size(figure_of(axes))
     found = axes.get_position()
     return found.x0 * total, found.y0 * tall, found.width * total, found.height * tall
 

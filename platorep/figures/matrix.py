@@ -53,7 +53,10 @@ def _draw(axes: Axes, table: pd.DataFrame, chance: float | None) -> None:
     bar = color_bar(axes, image)
     if chance is not None and low <= chance <= high:
         bar.axhline(
-            chance, color=style.contrast(image.cmap(float(image.norm(np.asarray(chance))))), linewidth=1, linestyle=":"
+            chance,
+            color=style.contrast(image.cmap(np.asarray(image.norm(np.asarray(chance))).item())),
+            linewidth=1,
+            linestyle=":",
         )
         place: dict[str, Any] = {
             "transform": bar.get_yaxis_transform(),

@@ -51,8 +51,9 @@ def growing_neighbours(
 ) -> list[torch.Tensor]:
     """About the k nearest rows of each query in growing galleries: `knn.growing_neighbours`, not exact, on the CPU.
 
-    One HNSW graph grows with the gallery and is searched at each size, by Euclidean distance, which orders unit rows as their
-    cosine does. It is built by one thread, as several would not build the same one twice; the same inputs give the same neighbours.
+    One HNSW graph grows with the gallery and is searched at each size, by Euclidean distance, which orders unit rows as
+    their cosine does. It is built by one thread, as several would not build the same one twice; the same inputs give
+    the same neighbours.
 
     Args:
         queries: shape (m, d), float32; rows of length 1 under cosine.
@@ -68,7 +69,8 @@ def growing_neighbours(
         SpecError: FAISS is not installed.
         FeatureError: the graph did not lead to k neighbours of a query.
 
-    Cost: building about n log n products with `BUILD` candidates each; memory the gallery once more, and 300 bytes a row.
+    Cost: building about n log n products with `BUILD` candidates each; memory the gallery once more, and 300 bytes a
+    row.
     """
     faiss = load_faiss()
     rows, points = (x.cpu().contiguous().numpy() for x in (queries, gallery))
@@ -86,8 +88,8 @@ def growing_neighbours(
         nearest = nearest[keep].reshape(len(rows), k)
         if (nearest < 0).any():
             raise FeatureError(
-                f"{METHOD} did not find k = {k} neighbours of every query among {stop} samples. Use fewer, or search exactly: "
-                "gallery.search=exact."
+                f"{METHOD} did not find k = {k} neighbours of every query among {stop} samples. Use fewer, or search "
+                "exactly: gallery.search=exact."
             )
         found.append(torch.from_numpy(nearest.astype(np.int64)))
     return found

@@ -54,9 +54,9 @@ class Metric(ABC):
     """A similarity of representations: larger is more alike. Parameters are the dataclass's fields.
 
     What a metric declares of itself is all that the rest of the program knows of it: its name and title, its bounds and
-    invariances, whether it looks at neighbours (`neighbourhood`), whether its prepared layers can be relabelled, and what
-    of the optional methods (`null`, `per_sample`, `leave_block_out`) it has. Declared properties are read by the property
-    tests: each declared invariance is tested, each undeclared one has a counter-example.
+    invariances, whether it looks at neighbours (`neighbourhood`), whether its prepared layers can be relabelled, and
+    what of the optional methods (`null`, `per_sample`, `leave_block_out`) it has. Declared properties are read by the
+    property tests: each declared invariance is tested, each undeclared one has a counter-example.
 
     Attributes:
         name: the word for it on the command line.
@@ -76,7 +76,7 @@ class Metric(ABC):
 
     @property
     def id(self) -> str:
-        """Name with every parameter: mutual_knn(k=10,similarity=cosine). The rule for ties is named if not the default."""
+        """Name with every parameter: mutual_knn(k=10,similarity=cosine). The rule for ties is named unless random."""
         fields = sorted(dataclasses.fields(self), key=lambda field: field.name)
         words = [(field.name, getattr(self, field.name)) for field in fields]
         words = [(name, value) for name, value in words if name != "ties" or value != "random"]  # stored ids have none
@@ -98,7 +98,7 @@ class Metric(ABC):
         return None
 
     def on_fold(self, n: int, n_fold: int) -> Self:
-        """The metric for n_fold of n samples: with its number of neighbours in proportion, at least the fewest it takes.
+        """The metric for n_fold of n samples: the number of neighbours is in proportion, and at least `least_k`.
 
         At a fixed k a score depends on n; with k / n fixed it hardly does.
         """
@@ -118,7 +118,10 @@ class Metric(ABC):
             raise FeatureError(f"{self.name} needs at least 2 samples; got {n}.")
 
     def state_bytes(self, n: int, d: int) -> int:
-        """About how much memory one prepared layer of shape (n, d) takes: what `align` plans with. One n x n matrix unless overridden."""
+        """About how much memory one prepared layer of shape (n, d) takes, for `align` to plan with.
+
+        One n x n matrix unless overridden.
+        """
         return 4 * n * n
 
     @abstractmethod
@@ -146,20 +149,20 @@ class Metric(ABC):
         return None
 
     def tied(self, state: Any) -> float:
-        """Share of samples whose last neighbour is exactly as near as the next sample; NaN for metrics without neighbours."""
+        """Share of samples whose last neighbour is exactly as near as the next sample; NaN without neighbours."""
         return math.nan
 
     samplewise: ClassVar[bool] = False
     """Whether the score is the mean of what each sample contributes; see `per_sample`."""
 
     def per_sample(self, x: Any, y: Any) -> torch.Tensor | None:
-        """What each sample contributes, shape (n,) float64 on the CPU, the score being the mean; None where it is no mean."""
+        """What each sample contributes, (n,) float64 on the CPU; the score is their mean. None where it is no mean."""
         return None
 
     def leave_block_out(
         self, xs: Sequence[Any], ys: Sequence[Any], blocks: Sequence[torch.Tensor]
     ) -> torch.Tensor | None:
-        """Scores of all pairs without each block of samples, shape (len(blocks), len(xs), len(ys)); None where not offered."""
+        """Scores of all pairs without each block of samples, (len(blocks), len(xs), len(ys)); None if not offered."""
         return None
 
 

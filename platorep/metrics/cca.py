@@ -79,8 +79,8 @@ class _Canonical(Metric):
         least = 2 * self.components + 1
         if n < least:
             raise FeatureError(
-                f"{self.name} with {self.components} components needs at least {least} samples, below which any two layers "
-                f"correlate perfectly somewhere; got {n}. Lower components."
+                f"{self.name} with {self.components} components needs at least {least} samples, below which any two "
+                f"layers correlate perfectly somewhere; got {n}. Lower components."
             )
 
 
@@ -90,7 +90,8 @@ class SVCCA(_Canonical):
 
     Each feature is z-scored over the samples; U holds the first `components` left singular vectors. U has orthonormal,
     centred columns, so the canonical correlations of two layers are in closed form the singular values of U_x' U_y;
-    the score is their mean. Range [0, 1]; level under chance about sqrt(components / n), never 0. A constant feature counts as 0.
+    the score is their mean. Range [0, 1]; level under chance about sqrt(components / n), never 0. A constant feature
+    counts as 0.
 
     The released code of the PRH takes U from a randomised SVD of few iterations and correlates after an iterative CCA
     with unseeded noise; this is the value it scatters about, without randomness.
@@ -132,9 +133,9 @@ class PWCCA(_Canonical):
     """Projection-weighted canonical correlation of the leading principal components.
 
     Score = sum_i a_i r_i / sum_i a_i over the canonical correlations r_i of the two layers' first `components`
-    principal components, with a_i = sum_j |<h_i, x_j>|: how much of the first layer's features x_j its canonical variate
-    h_i accounts for. Range [0, 1]. The weights are the first layer's, so the score is not symmetric; they are taken
-    feature by feature, so a rotation of the first layer's features changes them.
+    principal components, with a_i = sum_j |<h_i, x_j>|: how much of the first layer's features x_j its canonical
+    variate h_i accounts for. Range [0, 1]. The weights are the first layer's, so the score is not symmetric; they are
+    taken feature by feature, so a rotation of the first layer's features changes them.
 
     Without a cut at few components the score is 1 for any two layers whose widths add up to n, as most do.
 
@@ -178,8 +179,8 @@ class Procrustes(Metric):
     distance of the layers scaled to norm 1. Range [0, 1]. Its level under chance is far from 0 and grows with the
     widths: compare it with a null of permutations.
 
-    State a layer: 4 n min(n, d) bytes. Cost: one QR a layer where d > n; then n d_x d_y + d_x d_y min(d_x, d_y) operations
-    a pair (widths at most n), which no product shares: seconds a pair at n = 1,024 and great widths.
+    State a layer: 4 n min(n, d) bytes. Cost: one QR a layer where d > n; then n d_x d_y + d_x d_y min(d_x, d_y)
+    operations a pair (widths at most n), which no product shares: seconds a pair at n = 1,024 and great widths.
 
     Source: Williams et al. 2021, arXiv:2110.14739; Ding et al. 2021, arXiv:2108.01661.
 
@@ -222,7 +223,7 @@ class Procrustes(Metric):
 
 
 def _principal(name: str, z: torch.Tensor, components: int) -> torch.Tensor:
-    """First left singular vectors of centred `z`, shape (n, components) float64, from the smaller of its two Gram matrices."""
+    """First left singular vectors of centred `z`, (n, components) float64, from the smaller of its Gram matrices."""
     n, d = z.shape
     if components > d:
         raise FeatureError(f"{name} keeps {components} components, but the features have width {d}. Lower components.")

@@ -222,12 +222,12 @@ def held(part: torch.Tensor | None) -> torch.Tensor:
 def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) -> torch.Tensor:
     """<HKH, HLH> of all pairs, or with `pairs_only` <U_K, U_L>; shape (len(xs), len(ys)) float64 on the CPU.
 
-    The same in any company: see `metrics.exact`. Cost: n^2 operations a pair from half matrices. From features the cheaper
-    of |X'Y|^2 (2 n d_x d_y a pair) and of matrices made tile by tile (n^2 d a layer, then n^2 a pair).
+    The same in any company: see `metrics.exact`. Cost: n^2 operations a pair from half matrices. From features the
+    cheaper of |X'Y|^2 (2 n d_x d_y a pair) and of matrices made tile by tile (n^2 d a layer, then n^2 a pair).
     """
     n = same_n(xs, ys)
     if xs[0].upper is not None:
-        u = exact.products([x.upper for x in xs], [y.upper for y in ys])
+        u = exact.products([held(x.upper) for x in xs], [held(y.upper) for y in ys])
         u *= torch.outer(*(_column([s.pair_norm / (s.length or 1) for s in side]) for side in (xs, ys)))
         return u if pairs_only else u + _diagonal_products(xs, ys, n)
     whole = _feature_products([held(x.features) for x in xs], [held(y.features) for y in ys])
@@ -268,9 +268,8 @@ def same_n(xs: Sequence[Prepared], ys: Sequence[Prepared]) -> int:
     """
     sizes = {s.n for s in (*xs, *ys)}
     if len(sizes) != 1:
-        raise FeatureError(
-            f"layers of different numbers of samples cannot be compared: {sorted(sizes)}. Keep the samples that all have."
-        )
+        numbers = f"different numbers of samples cannot be compared: {sorted(sizes)}"
+        raise FeatureError(f"layers of {numbers}. Keep the samples that all have.")
     return sizes.pop()
 
 

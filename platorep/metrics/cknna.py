@@ -23,15 +23,16 @@ _WHOLE = 8  # k above n / 8: products of whole tables cost less than look-ups
 class CKNNA(NeighbourhoodMetric):
     """Centred kernel alignment restricted to common neighbours, bounded.
 
-    CKNNA = Align(K, L) / sqrt(Align(K, K) Align(L, L)), Align(K, L) = sum_ij a_ij b_ij (HKH)_ij (HLH)_ij, where a_ij = 1 if
-    j is among the k nearest neighbours of i on the first side, b_ij on the second; in a denominator both masks are the
-    side's own. The linear kernel is centred over all samples first and masked then, so that the score is the cosine of
-    two vectors. Range [-1, 1]; as k grows to n - 1 it becomes the CKA of all pairs of different samples.
+    CKNNA = Align(K, L) / sqrt(Align(K, K) Align(L, L)), Align(K, L) = sum_ij a_ij b_ij (HKH)_ij (HLH)_ij, where a_ij =
+    1 if j is among the k nearest neighbours of i on the first side, b_ij on the second; in a denominator both masks are
+    the side's own. The linear kernel is centred over all samples first and masked then, so that the score is the cosine
+    of two vectors. Range [-1, 1]; as k grows to n - 1 it becomes the CKA of all pairs of different samples.
 
     State a layer: 8 n k bytes (82 kB at n = 1,024, k = 10). Cost: n k a layer beside the Gram matrix and neighbours; a
     pair costs its common neighbours (all pairs are one sparse product), or n^2 as one dense product where k > n / 32.
 
-    Source: PRH (arXiv:2405.07987) Eq. 16-18 with two-sided centring. The released code masks before it centres: `CKNNAPRH`.
+    Source: PRH (arXiv:2405.07987) Eq. 16-18 with two-sided centring. The released code masks before it centres:
+    `CKNNAPRH`.
 
     Raises:
         SpecError: k < 1.
@@ -76,9 +77,9 @@ class CKNNA(NeighbourhoodMetric):
         return sparse_products(xs, ys) / _own(xs, ys)
 
     def null(self, xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> NullMoments:
-        """Exact null moments, those of Mantel's statistic of the two sparse matrices. The mean is not 0: neighbours are alike."""
-        sums = [moments.stack_sums([_sums(s) for s in side]) for side in (xs, ys)]
-        mean, variance = moments.permutation_moments(*sums, xs[0].n)
+        """Exact null moments: Mantel's, of the two sparse matrices. The mean is not 0, because neighbours are alike."""
+        x_sums, y_sums = (moments.stack_sums([_sums(s) for s in side]) for side in (xs, ys))
+        mean, variance = moments.permutation_moments(x_sums, y_sums, xs[0].n)
         return NullMoments(mean / _own(xs, ys), variance.sqrt() / _own(xs, ys))
 
 
@@ -86,14 +87,14 @@ class CKNNA(NeighbourhoodMetric):
 class CKNNAPRH(NeighbourhoodMetric):
     """CKNNA as the PRH's released code computes it: to reproduce its figures, not to measure with.
 
-    Score = s(K, L) / (sqrt(s(K, K) s(L, L)) + 1e-6), s(K, L) = unbiased HSIC of (M * K, M * L), where M is 1 at the pairs
-    that are neighbours on both sides (a side's own neighbours in a denominator). The raw kernel is masked first and
-    centred after, with zeros where the mask is 0: so the score has no bound (it passes 1 for k above about n / 2), no
-    chance level of 0, and for k above n / 10 it ranks models otherwise than the formula in the paper. M is not symmetric, and
-    neither is the score, slightly.
+    Score = s(K, L) / (sqrt(s(K, K) s(L, L)) + 1e-6), s(K, L) = unbiased HSIC of (M * K, M * L), where M is 1 at the
+    pairs that are neighbours on both sides (a side's own neighbours in a denominator). The raw kernel is masked first
+    and centred after, with zeros where the mask is 0: so the score has no bound (it passes 1 for k above about n / 2),
+    no chance level of 0, and for k above n / 10 it ranks models otherwise than the formula in the paper. M is not
+    symmetric, and neither is the score, slightly.
 
-    State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side; where
-    k > n / 8 (up to 4,096 samples), three products of n^2 operations a pair and up to 0.9 GB of tables.
+    State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side;
+    where k > n / 8 (up to 4,096 samples), three products of n^2 operations a pair and up to 0.9 GB of tables.
 
     Source: PRH's released code, `cknna` with its default unbiased estimator; Song et al. 2012 Eq. 5.
 
@@ -125,8 +126,9 @@ class CKNNAPRH(NeighbourhoodMetric):
         centred.check_samples(self.name, n)
         if self.k > n / 10:
             warnings.warn(
-                f"cknna_prh with k = {self.k} of {n} samples: above k = n / 10 the released formula is unbounded and ranks models "
-                "otherwise than CKNNA. Use cknna, which is bounded, unless you reproduce the paper's figures.",
+                f"cknna_prh with k = {self.k} of {n} samples: above k = n / 10 the released formula is unbounded and "
+                "ranks models otherwise than CKNNA. Use cknna, which is bounded, unless you reproduce the paper's "
+                "figures.",
                 stacklevel=2,
             )
 
@@ -145,8 +147,8 @@ class CKNNAPRH(NeighbourhoodMetric):
         own = hsic(n, (v.square() * mutual).sum(), v.sum(), v.sum(), into.dot(v.sum(1))).item()
         if not own > 0:
             raise FeatureError(
-                f"the masked kernel's unbiased HSIC with itself is {own:.3g}, so that cknna_prh, which divides by its root, is undefined. "
-                "Use cknna, or a larger k."
+                f"the masked kernel's unbiased HSIC with itself is {own:.3g}, so that cknna_prh, which divides by its "
+                "root, is undefined. Use cknna, or a larger k."
             )
         return NeighbourValues(columns.int(), values, mutual, own, layer.tied(self.k, self.ties))
 

@@ -24,7 +24,8 @@ class Dissimilarities:
         n: number of samples.
         upper: shape (n (n - 1) / 2,) float32, row by row above the diagonal, on the grid of `metrics.exact`.
         length: norm of `upper` after rounding.
-        between: part of the squared norm that lies in the samples' own means, in [0, 1]; decides the variance under chance.
+        between: part of the squared norm that lies in the samples' own means, in [0, 1]; decides the variance under
+            chance.
     """
 
     n: int
@@ -42,7 +43,8 @@ class RSA(Metric):
     """Representational similarity analysis: the correlation of two layers' dissimilarities over all pairs of samples.
 
     Dissimilarity: 1 - cosine under similarity=cosine, Euclidean distance under similarity=euclidean. The score is
-    Pearson's or Spearman's correlation of the n (n - 1) / 2 values; ties have their mean rank. Range [-1, 1]; level under chance 0.
+    Pearson's or Spearman's correlation of the n (n - 1) / 2 values; ties have their mean rank. Range [-1, 1]; level
+    under chance 0.
 
     State a layer: 2 n^2 bytes. Cost: n^2 operations a layer beside the Gram matrix (Spearman: one sort of n^2 / 2
     values, some 50 ms at n = 1,024); n^2 a pair, as one product.
@@ -124,7 +126,7 @@ class RSA(Metric):
 
 @dataclass(frozen=True, kw_only=True)
 class DistanceCorrelation(Metric):
-    """Distance correlation: dependence of any kind, from centred Euclidean distances (of rows of length 1 under cosine).
+    """Distance correlation: dependence of any kind, from centred Euclidean distances (under cosine, of unit rows).
 
     estimator=biased: dCor = sqrt(<HAH, HBH> / (|HAH| |HBH|)) of the distance matrices A, B; range [0, 1], well above 0
     under chance. estimator=unbiased: the bias-corrected squared distance correlation, <U_A, U_B> / (|U_A| |U_B|) of the

@@ -1,11 +1,11 @@
-"""Sums of products whose result does not depend on the order of summation, so that a score has the same bytes in any company.
+"""Sums of products whose result does not depend on the order of summation: a score has the same bytes in any company.
 
-How a matrix product adds up depends on its shape: the score of one pair of layers would differ in its last digits with the
-other pairs that are scored in the same call, with the shard, and after a restart. Two remedies are used here.
+How a matrix product adds up depends on its shape: the score of one pair of layers would differ in its last digits with
+the other pairs that are scored in the same call, with the shard, and after a restart. Two remedies are used here.
 
-Vectors of norm 1 are rounded to multiples of 2^-26. Their products are multiples of 2^-52, and all partial sums are below
-|x| |y| = 1, so that float64 holds every one of them exactly. The rounding moves an inner product by about 4e-9 (each entry
-by at most 2^-27, independently), less than float32 does in making the vectors.
+Vectors of norm 1 are rounded to multiples of 2^-26. Their products are multiples of 2^-52, and all partial sums are
+below |x| |y| = 1, so that float64 holds every one of them exactly. The rounding moves an inner product by about 4e-9
+(each entry by at most 2^-27, independently), less than float32 does in making the vectors.
 
 What cannot be scaled so is added up by halves (`tree_sum`), element by element, which is the same for every pair.
 """
@@ -21,7 +21,7 @@ GRID = 2.0**-26
 """Entries of vectors of norm 1 are multiples of this."""
 
 TILES = {"cpu": 1 << 13, "cuda": 1 << 20}
-"""Entries of a vector that are multiplied at a time, by device: on a CPU they stay in the cache. Others take the CPU's."""
+"""Entries of a vector that are multiplied at a time, by device (others as a CPU, where they stay in the cache)."""
 
 
 def on_grid(vector: torch.Tensor, grid: float = GRID) -> torch.Tensor:

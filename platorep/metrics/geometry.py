@@ -27,17 +27,17 @@ class Geometry:
     """One layer's samples, with the similarity matrix and the neighbours computed on first use and kept.
 
     Under cosine rows are divided by their length, and what is computed does not depend on it. Under euclidean it does
-    not depend on an offset or a scale: rows are moved by a point amid them before they are multiplied, and multiplied by
-    a power of two where their squares would leave the range of float32. Moving by a point on a coarse grid and scaling
-    by a power of two round nothing, so that whole numbers stay whole and features around 0 stay as they are. Neighbours
-    closer than a few hundredths of their distance from that point are searched again in float64.
+    not depend on an offset or a scale: rows are moved by a point amid them before they are multiplied, and multiplied
+    by a power of two where their squares would leave the range of float32. Moving by a point on a coarse grid and
+    scaling by a power of two round nothing, so that whole numbers stay whole and features around 0 stay as they are.
+    Neighbours closer than a few hundredths of their distance from that point are searched again in float64.
 
     Args:
         x: clipped features, shape (n, d), any floating dtype; computed with in float32.
         similarity: "cosine", or "euclidean" (neighbours by distance).
         seed: of the order of tied samples; see `platorep.metrics.ties`. Two layers need different ones, even of equal
-            features, if their ties are to be broken independently. None: a hash of the features, with which equal layers
-            have equal neighbours.
+            features, if their ties are to be broken independently. None: a hash of the features, with which equal
+            layers have equal neighbours.
 
     Attributes:
         n: number of samples.
@@ -141,7 +141,7 @@ class Geometry:
 
     @cached_property
     def gram(self) -> torch.Tensor:
-        """Inner products of the rows of length 1, or under euclidean of the moved rows, shape (n, n) float32. Cost 0.6 n^2 d."""
+        """Inner products of the unit rows, or under euclidean of the moved rows, (n, n) float32. Cost 0.6 n^2 d."""
         return inner_products(self.x if self.similarity == "cosine" else self.moved)
 
     def products(self) -> torch.Tensor:
@@ -170,7 +170,7 @@ class Geometry:
         return z
 
     def require_variation(self) -> None:
-        """Refuses a layer all of whose samples are alike. Cost n d at most, and n where the first sample has an unlike one.
+        """Refuses a layer all of whose samples are alike. Cost n d at most; n if an early one differs from the first.
 
         Raises:
             NoVariationError: all rows are equal up to rounding.

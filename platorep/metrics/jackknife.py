@@ -1,7 +1,8 @@
 """Scores without a block of samples, for all blocks at the cost of a few scores: what a block jackknife needs.
 
-Deleting samples changes the means that centring takes away, but the sums over the remaining pairs follow from those over
-all pairs less the block's rows. With M, N the centred matrices of the two sides (zero row sums), b the block, m = n - |b|:
+Deleting samples changes the means that centring takes away, but the sums over the remaining pairs follow from those
+over all pairs less the block's rows. M and N are the centred matrices of the two sides (zero row sums), b is the block,
+and m = n - |b|:
 
     sum over kept pairs of M N = <M, N> - 2 sum_(i in b, j) M_ij N_ij + sum_(i, j in b) M_ij N_ij,
     row sums over the kept = -(column sums of the block's rows),
@@ -78,7 +79,7 @@ def leave_block_out(
 
 
 class _Cut(NamedTuple):
-    """What leaves with a block: products of pairs that touch it; and of the kept samples the row sums and their total."""
+    """What leaves with a block: products of pairs that touch it, and the kept samples' row sums and their total."""
 
     product: torch.Tensor  # (Lx, Ly)
     own_x: torch.Tensor  # (Lx,)
@@ -117,7 +118,7 @@ def _rows(layers: Sequence[Centred], rows: torch.Tensor, n: int, hsic: Hsic) -> 
     itself = low == high
     position = (low * (2 * n - low - 1) // 2 + high - low - 1).masked_fill_(itself, 0).view(-1)
     for s in layers:
-        matrix = s.upper.index_select(0, position).view(-1, n).masked_fill_(itself, 0)
+        matrix = centred.held(s.upper).index_select(0, position).view(-1, n).masked_fill_(itself, 0)
         matrix *= s.pair_norm / (2**0.5 * s.length)
         if hsic == "biased":
             off = (s.diagonal[rows, None] + s.diagonal) / (n - 2) + s.trace / (n * (n - 1))

@@ -23,17 +23,19 @@ class CKA(Metric):
     (rbf), of rows divided by their length under similarity=cosine.
 
     hsic=biased: HSIC = tr(K H L H). Range [0, 1]. Its level under chance is not 0 but grows with the width of the
-    features: see `null`. hsic=unbiased (Song et al. 2012, Eq. 5): the diagonal left out and the matrices U-centred; level
-    under chance 0, range [-1, 1], negative values meant as they are.
+    features: see `null`. hsic=unbiased (Song et al. 2012, Eq. 5): the diagonal left out and the matrices U-centred;
+    level under chance 0, range [-1, 1], negative values meant as they are.
 
     sigma=median: the square root of the (lower) median squared distance over pairs of samples.
 
-    State a layer: 2 n^2 bytes (2.1 MB at n = 1,024); a linear kernel of more than `centred.GRAM_ROWS` samples is kept as
-    features, 4 n d bytes. Cost: a few passes over the layer's Gram matrix, then n^2 operations a pair, as one product.
+    State a layer: 2 n^2 bytes (2.1 MB at n = 1,024); a linear kernel of more than `centred.GRAM_ROWS` samples is kept
+    as features, 4 n d bytes. Cost: a few passes over the layer's Gram matrix, then n^2 operations a pair, as one
+    product.
 
     Source: Kornblith et al. 2019, arXiv:1905.00414, Eq. 2-3 and section 3; debiased as in Nguyen et al. 2021,
     arXiv:2010.15327; PRH (arXiv:2405.07987) Eq. 12-15, whose one-sided centring (Eq. 13) is read as the two-sided one
-    that its code has. That code adds 1e-6 to the denominator, which lowers scores whose HSIC is near 1e-6; this does not.
+    that its code has. That code adds 1e-6 to the denominator, which lowers scores whose HSIC is near 1e-6; this does
+    not.
 
     Raises:
         SpecError: an unknown kernel or estimator, or sigma <= 0.

@@ -23,7 +23,10 @@ DENSE = 8192
 """Samples up to which a layer's whole similarity matrix is made; beyond, neighbours are found in tiles."""
 
 TILES = {"cpu": (1024, 1024), "cuda": (16384, 16384)}
-"""Query rows and gallery rows of one tile, by device: 4 MB of similarities, which stay in the cache, and 1 GB. Others take the CPU's."""
+"""Query rows and gallery rows of one tile, by device; others take the CPU's.
+
+On a CPU a tile has 4 MB of similarities, which stay in the cache; on a GPU 1 GB.
+"""
 
 
 NEAR = 2.0**-9
@@ -97,8 +100,8 @@ def nearest(
         own: which gallery row each query is, shape (m,), -1 for none; that row is no neighbour. None with a gallery:
             no query is in it.
         similarity: inner product of unit rows, or distance.
-        priority: which of equally near rows comes first, of (query, gallery row); by default the lower row. A query that
-            is a gallery row is called by that, others by their place among the queries.
+        priority: which of equally near rows comes first, of (query, gallery row); by default the lower row. A query
+            that is a gallery row is called by that, others by their place among the queries.
         shard: (i, m): only the i-th of m contiguous shares of the queries. Shares end at tile edges, so that the
             shares' results, stacked, are the whole's bytes.
         tile: query rows and gallery rows held at a time, squares of the first without a gallery; None: by device.
@@ -109,8 +112,9 @@ def nearest(
     Raises:
         FeatureError: the gallery has too few rows for k.
 
-    Cost: the matrix product, m n d; half of it without a gallery, where a tile serves its rows and its columns. Of later
-    tiles only what comes up to the k-th best so far is looked at. Memory one tile of similarities beside the features.
+    Cost: the matrix product, m n d; half of it without a gallery, where a tile serves its rows and its columns. Of
+    later tiles only what comes up to the k-th best so far is looked at. Memory one tile of similarities beside the
+    features.
     """
     tile = tile or TILES.get(queries.device.type, TILES["cpu"])
     if gallery is None:
@@ -126,8 +130,9 @@ def _among_themselves(
 ) -> Nearest:
     """Neighbours of the share's rows among all rows, by square tiles on and above the diagonal of the similarities.
 
-    Every row meets the others in the order of their index: from the columns of tiles before its own, then from the rows of
-    its own and later ones. A share makes the tiles that it needs in the same orientation as the whole, hence its bytes.
+    Every row meets the others in the order of their index: from the columns of tiles before its own, then from the rows
+    of its own and later ones. A share makes the tiles that it needs in the same orientation as the whole, hence its
+    bytes.
     """
     n = len(x)
     check_k(k, n)
@@ -199,7 +204,8 @@ def growing(
     """
     if list(sizes) != sorted(set(sizes)) or not sizes or sizes[-1] > len(gallery) or len(ks) != len(sizes):
         raise FeatureError(
-            f"gallery sizes {list(sizes)} must increase, reach at most the {len(gallery)} rows there are, and have one k each."
+            f"gallery sizes {list(sizes)} must increase, reach at most the {len(gallery)} rows there are, and "
+            "have one k each."
         )
     for k, size in zip(ks, sizes, strict=True):
         check_k(k, size if own is not None else size + 1)
@@ -250,8 +256,8 @@ def refined(
     """Neighbours by distance, searched again in float64 for queries that have a neighbour too near for float32.
 
     |a-b|^2 comes from |a|^2 + |b|^2 - 2<a,b>, so that float32 leaves few digits of a distance that is small beside the
-    length of a. Queries whose nearest sample is nearer than `NEAR` of their squared length are searched again; which they
-    are does not depend on k.
+    length of a. Queries whose nearest sample is nearer than `NEAR` of their squared length are searched again; which
+    they are does not depend on k.
 
     Args:
         found: neighbours in the first sizes[0], sizes[1], ... gallery rows, by float32.

@@ -41,9 +41,8 @@ class NeighbourValues:
     def relabelled(self, order: Relabelling) -> NeighbourValues:
         """The same of the relabelled samples."""
         columns, ascending = order.names(order.rows(self.columns)).sort(dim=1)
-        values, mutual = (
-            None if part is None else order.rows(part).gather(1, ascending) for part in (self.values, self.mutual)
-        )
+        values = order.rows(self.values).gather(1, ascending)
+        mutual = None if self.mutual is None else order.rows(self.mutual).gather(1, ascending)
         return replace(self, columns=columns, values=values, mutual=mutual)
 
 
@@ -56,9 +55,9 @@ def row_blocks(n: int, step: int) -> Iterator[slice]:
 def dense_hsic(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
     """s(K, L) of all pairs, shape (len(xs), len(ys)) float64 on the CPU, from whole tables of a few layers a time.
 
-    With A, B the sides' masks and M = A * B, the sums of Song's formula are products of one side's table with the other's:
-    (M * K) has the column sums sum_i (A * K)_ij B_ij, (M * L) the row sums sum_j A_ij (B * L)_ij, and since K and L are symmetric
-    sum_ij (M * K)_ij (M * L)_ji = sum_ij (A * A' * K)_ij (B * B' * L)_ij.
+    With A, B the sides' masks and M = A * B, the sums of Song's formula are products of one side's table with the
+    other's: (M * K) has the column sums sum_i (A * K)_ij B_ij, (M * L) the row sums sum_j A_ij (B * L)_ij, and since K
+    and L are symmetric sum_ij (M * K)_ij (M * L)_ji = sum_ij (A * A' * K)_ij (B * B' * L)_ij.
     """
     n = xs[0].n
     step = max(1, TABLE // n**2)
@@ -69,7 +68,7 @@ def dense_hsic(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> 
         row = []
         for others in (ys[start : start + step] for start in range(0, len(ys), step)):
             b, b_l = _tables(others)
-            both = exact.split_products(both_k, (b_l * b.transpose(1, 2)).flatten(1))
+            both = exact.split_products(both_k.unbind(), (b_l * b.transpose(1, 2)).flatten(1).unbind())
             into_k = torch.bmm(a_k.permute(2, 0, 1), b.permute(2, 1, 0))  # (n, x layers, y layers)
             from_l = torch.bmm(a.permute(1, 0, 2), b_l.permute(1, 2, 0))
             sums = (tree_sum(part, 0).cpu() for part in (into_k, from_l, into_k * from_l))
@@ -94,13 +93,15 @@ def _tables(layers: Sequence[NeighbourValues]) -> tuple[torch.Tensor, torch.Tens
 
 
 def sparse_hsic(xs: Sequence[NeighbourValues], ys: Sequence[NeighbourValues]) -> torch.Tensor:
-    """s(K, L) of all pairs, shape (len(xs), len(ys)) float64 on the CPU, by looking up one side's values at the other's neighbours."""
+    """s(K, L) of all pairs, (len(xs), len(ys)) float64 on the CPU; one side's values are looked up at the other's."""
     columns, values, mutual = (torch.stack([getattr(y, part) for y in ys]) for part in ("columns", "values", "mutual"))
     return torch.stack([_masked_hsic(x, columns.long(), values, mutual) for x in xs]).cpu()
 
 
 def _masked_hsic(x: NeighbourValues, columns: torch.Tensor, values: torch.Tensor, mutual: torch.Tensor) -> torch.Tensor:
-    """s(K, L) of one layer with each of (m, n, k) others, shape (m,) float64, from K's values looked up at L's neighbours."""
+    """s(K, L) of one layer with each of (m, n, k) others, (m,) float64, from K's values looked up at L's neighbours."""
+    if x.mutual is None:
+        raise TypeError("these values do not say which neighbours are mutual: expected those of cknna_prh")
     m, n, _ = columns.shape
     into_k = values.new_zeros(m, n, dtype=torch.float64)  # column sums of M * K
     from_l = torch.empty_like(into_k)  # row sums of M * L

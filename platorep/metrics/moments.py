@@ -1,7 +1,8 @@
 """Exact mean and variance of sum_ij A_ij B_p(i)p(j) over uniform permutations p: chance without permuting.
 
 These are the moments of Mantel's statistic (the quadratic assignment statistic) for matrices that need not be
-symmetric. With 0/1 neighbour graphs the sum is the neighbour overlap; with U-centred Gram matrices it is the unbiased HSIC.
+symmetric. With 0/1 neighbour graphs the sum is the neighbour overlap; with U-centred Gram matrices it is the unbiased
+HSIC.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _CELLS = 1 << 22  # neighbours of neighbours looked at together
 
 
 class PairSums(NamedTuple):
-    """The sums over an n x n matrix with zero diagonal that the moments need; float64 tensors of one shape (one a layer)."""
+    """The sums over an n x n matrix with zero diagonal that the moments need: float64, one shape, such as (layers,)."""
 
     total: torch.Tensor  # sum M_ij
     squares: torch.Tensor  # sum M_ij^2
@@ -58,7 +59,8 @@ def permutation_moments(x: PairSums, y: PairSums, n: int) -> tuple[torch.Tensor,
     Returns:
         Mean and variance, both of shape (Lx, Ly), float64.
 
-    Source: Mantel 1967 (Cancer Research 27), for matrices that need not be symmetric; checked against all permutations of small n.
+    Source: Mantel 1967 (Cancer Research 27), for matrices that need not be symmetric; checked against all permutations
+    of small n.
     """
     kinds = zip(_kinds(x), _kinds(y), (1, 1, 1, 1, 2, 1), (2, 2, 3, 3, 3, 4), strict=True)
     mean = x.total[:, None] * y.total[None, :] / (n * (n - 1))

@@ -40,8 +40,8 @@ class Neighbours(NamedTuple):
 class NeighbourMetric(NeighbourhoodMetric):
     """A metric that sees of a layer only each sample's k nearest others.
 
-    Under cosine the scores do not depend on any sample's length; under euclidean two layers that share nothing but their
-    samples' lengths score far above chance. Distances do not depend on an offset or a scale (see `Geometry`).
+    Under cosine the scores do not depend on any sample's length; under euclidean two layers that share nothing but
+    their samples' lengths score far above chance. Distances do not depend on an offset or a scale (see `Geometry`).
     """
 
     @property
@@ -97,8 +97,8 @@ class MutualKNN(NeighbourMetric):
 
     Cost: n^2 d a layer; one addition a shared neighbour a pair.
 
-    Source: PRH (arXiv:2405.07987) Eq. 9-11. The paper's Figure 11 speaks of intersection over union; its Eq. 11 and code
-    divide by k, as here. For intersection over union see `jaccard_knn`.
+    Source: PRH (arXiv:2405.07987) Eq. 9-11. The paper's Figure 11 speaks of intersection over union; its Eq. 11 and
+    code divide by k, as here. For intersection over union see `jaccard_knn`.
     """
 
     name: ClassVar[str] = "mutual_knn"
@@ -138,11 +138,11 @@ class JaccardKNN(NeighbourMetric):
 
 @dataclass(frozen=True, kw_only=True)
 class CycleKNN(NeighbourMetric):
-    """Share of samples that find themselves again: i is a neighbour, on one side, of one of its neighbours on the other.
+    """Share of samples i that are, on one side, a neighbour of one of i's neighbours on the other side.
 
-    direction=xy: 1/n sum_i [ i in S_x(j) for some j in S_y(i) ], from y's neighbours back through x's. direction=yx: the
-    same with the sides exchanged. The two differ, and are reported apart. Range [0, 1], not symmetric. Cost: n k look-ups
-    a pair.
+    direction=xy: 1/n sum_i [ i in S_x(j) for some j in S_y(i) ], from y's neighbours back through x's. direction=yx:
+    the same with the sides exchanged. The two differ, and are reported apart. Range [0, 1], not symmetric. Cost: n k
+    look-ups a pair.
 
     Source: PRH (arXiv:2405.07987) Figure 11; xy is its code's cycle_knn(x, y), called there with vision as x.
     """
@@ -260,8 +260,8 @@ class RnxArea(NeighbourMetric):
 def neighbourhood_overlaps(x: torch.Tensor, ys: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """Shared neighbours of every sample among the first 1, 2, ..., k of each list, shape (n, k) float64 for each y.
 
-    A shared neighbour counts from the later of its two ranks on. `mutual_knn` at K is the mean of column K-1 over K: all k
-    from one graph.
+    A shared neighbour counts from the later of its two ranks on. `mutual_knn` at K is the mean of column K-1 over K:
+    all k from one graph.
     """
     n, k = x.shape
     index, rank = torch.arange(n, device=x.device)[:, None], torch.arange(k, device=x.device)

@@ -113,7 +113,7 @@ def order_statistic(chunks: Callable[[], Iterable[torch.Tensor]], index: Callabl
 
 
 def _within(chunks: Callable[[], Iterable[torch.Tensor]], wanted: int, low: float, high: float) -> float | None:
-    """The wanted-th smallest |value| if it lies in [low, high]. Only values strictly inside are kept: ties cost no memory."""
+    """The wanted-th smallest |value| if it lies in [low, high]. Only values strictly inside are kept: ties are free."""
 
     def sift(part: torch.Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
         counts: np.ndarray = np.zeros(3, dtype=np.int64)

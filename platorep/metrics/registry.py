@@ -57,7 +57,8 @@ def build(name: str, **params: Any) -> Metric:
         default = known[param].default
         if type(default) in (int, bool) and type(value) is not type(default):
             raise SpecError(
-                f"{name}: {param} is {value!r}; expected {'a whole number' if type(default) is int else 'true or false'}."
+                f"{name}: {param} is {value!r}; "
+                f"expected {'a whole number' if type(default) is int else 'true or false'}."
             )
     if params.get("similarity", "cosine") not in ("cosine", "euclidean"):
         raise SpecError(f"{name}: similarity is {params['similarity']!r}; expected 'cosine' or 'euclidean'.")

@@ -44,7 +44,7 @@ class Relabelling:
 
 
 def _upper_order(order: torch.Tensor) -> torch.Tensor:
-    """Where the entries above the diagonal of a symmetric matrix stand after relabelling, int32 positions in the same vector."""
+    """Positions, in the same vector, of the entries above a symmetric matrix's diagonal after relabelling; int32."""
     n = len(order)
     index = order.int()
     first, second = index[:, None], index[None, :]

@@ -80,7 +80,7 @@ class Running:
         return row[keep], gallery[keep], nearer[keep]
 
     def _merge(self, here: slice, values: torch.Tensor, indices: torch.Tensor, left_out: torch.Tensor) -> None:
-        """Takes in more entries, shape (queries, c); `left_out` is the best closeness of those that are not among them."""
+        """Takes in more entries, shape (queries, c); `left_out` is the best closeness of those not among them."""
         k = self.values.shape[1]
         values, order = torch.cat([self.values[here], values], dim=1).sort(dim=1, descending=True, stable=True)
         indices = torch.cat([self.indices[here], indices], dim=1).gather(1, order)

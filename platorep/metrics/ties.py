@@ -5,11 +5,11 @@ stable sort and scikit-learn's brute-force search do, decides it the same way on
 unrelated layers with ties agree far above chance: one-hot codes of unrelated labels score several times k/(n-1).
 
 The rule here is to break ties at random, anew for each query and independently for each layer (`random`). Given the
-features, the expected overlap of two layers is then that over all ways to break the ties. Unrelated layers share k/(n-1)
-of their neighbours on average, and the null moments of the drawn graphs hold exactly. The draw is a hash of a seed, the
-query and the neighbour: the same on every machine, for every tile and share, and for every k, because the first
-neighbours of a longer list are the shorter list. `first` takes the lower index: what the released code of the PRH does
-where its library sorts stably, and what it is kept for.
+features, the expected overlap of two layers is then that over all ways to break the ties. Unrelated layers share
+k/(n-1) of their neighbours on average, and the null moments of the drawn graphs hold exactly. The draw is a hash of a
+seed, the query and the neighbour: the same on every machine, for every tile and share, and for every k, because the
+first neighbours of a longer list are the shorter list. `first` takes the lower index: what the released code of the PRH
+does where its library sorts stably, and what it is kept for.
 
 Ties are exact: two samples tie if their computed similarities are equal as floating-point numbers. Rows that are equal
 are made to have equal similarities. Similarities that are equal on paper but differ in their last bit are ordered by
@@ -50,10 +50,10 @@ class Nearest(NamedTuple):
     """Shape (m, k) int64."""
 
     closeness: torch.Tensor
-    """Shape (m, k + 1): larger is nearer; the last column is the best one that is left out, -inf where there is none."""
+    """Shape (m, k + 1): larger is nearer; the last column is the best of those left out, -inf where there is none."""
 
     def tied(self, k: int) -> torch.Tensor:
-        """Which queries have a k-th neighbour exactly as near as the next sample, shape (m,) bool; k up to that searched."""
+        """Which queries have a k-th neighbour exactly as near as the next sample, (m,) bool; k up to that searched."""
         return (self.closeness[:, k - 1] == self.closeness[:, k]) & (self.closeness[:, k] > -torch.inf)
 
 

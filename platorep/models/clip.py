@@ -144,7 +144,7 @@ class ClipPictureEncoder(PictureNetwork):
                 "Take the same network from timm."
             )
         maps, prefixes = intermediates(tower, noise_pictures(size, 1).to(device, next(tower.parameters()).dtype))
-        self.pool = picture_pool(spec.pool, prefixes is not None, spec.name)
+        self.pool = picture_pool(spec.pool, bool(prefixes), spec.name)
         blocks = getattr(getattr(tower, "transformer", None), "resblocks", None)
         self.batch_first = blocks is None or tower.get_submodule("transformer").batch_first
         kind = "stage" if blocks is None else "block"
@@ -161,15 +161,15 @@ class ClipPictureEncoder(PictureNetwork):
     def reported(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         maps, prefixes = intermediates(self.model, pictures)
         if self.pool == "cls":
-            return [prefixes[i][:, 0].float() for i in self.kept]  # type: ignore[index]
+            return [prefixes[i][:, 0].float() for i in self.kept]
         return [pool_space(maps[i], self.pool) for i in self.kept]
 
 
 @torch.inference_mode()
-def intermediates(tower: Any, pictures: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor] | None]:
-    """Maps (batch, channels, height, width) of every layer of a picture tower, and its class tokens, if any."""
+def intermediates(tower: Any, pictures: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Maps (batch, channels, height, width) of every layer of a picture tower, and its class tokens; [] without one."""
     outputs = tower.forward_intermediates(pictures, intermediates_only=True, output_extra_tokens=True)
-    return outputs["image_intermediates"], outputs.get("image_intermediates_prefix")
+    return outputs["image_intermediates"], outputs.get("image_intermediates_prefix", [])
 
 
 def picture_tower(spec: ModelSpec, model: Any, device: torch.device) -> ClipPictureEncoder | TimmEncoder:
@@ -199,7 +199,7 @@ def tower_has_class_token(config: Mapping[str, Any]) -> bool:
         ).eval()
         if hasattr(model.visual, "trunk"):
             return token_layout(model.visual.trunk, _size(model.visual)).has_class_token
-        return intermediates(model.visual, noise_pictures(_size(model.visual), 1).to("meta"))[1] is not None
+        return bool(intermediates(model.visual, noise_pictures(_size(model.visual), 1).to("meta"))[1])
 
 
 def _size(tower: Any) -> tuple[int, int]:

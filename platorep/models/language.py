@@ -229,7 +229,8 @@ class LanguageEncoder(Layers):
                 f"(id {highest}), but the model has only {self.rows} embeddings. Give the tokenizer that it was "
                 "trained with, or leave out the texts that hold this token."
             )
-        return tuple(t.to(self.device, non_blocking=True) for t in (ids, mask, pooled))  # type: ignore[return-value]
+        ids, mask, pooled = (t.to(self.device, non_blocking=True) for t in (ids, mask, pooled))
+        return ids, mask, pooled
 
     def _bits(self, batch: Sequence[Tokens], ids: torch.Tensor, final: torch.Tensor) -> dict[str, torch.Tensor]:
         """Bits of the scored tokens of every text, with and without the first token, which is given the start token."""
@@ -280,7 +281,7 @@ class LanguageEncoder(Layers):
     @torch.inference_mode()
     def _logits_agree(self) -> bool:
         """Whether logits computed from the last states equal the logits of the model."""
-        wanted = self.nature.logits[0].float()
+        wanted = self._stated_logits()[0].float()
         try:
             computed = self._logits(self.nature.final[0])
         except (RuntimeError, AttributeError, TypeError, ValueError, LookupError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,18 +96,20 @@ def _missing_keys() -> Iterator[list[str]]:
     missing: list[str] = []
     original: Any = nn.Module.load_state_dict
 
-    def load_state_dict(self: nn.Module, state_dict: Any, strict: bool = True, **more: Any) -> Any:
-        keys = original(self, state_dict, strict=False, **more)
+    def load_state_dict(
+        self: nn.Module, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        keys = original(self, state_dict, strict=False, assign=assign)
         if strict and keys.unexpected_keys:
             raise RuntimeError(f"it holds {', '.join(keys.unexpected_keys[:5])}, which the architecture lacks")
         missing.extend(keys.missing_keys)
         return keys
 
-    nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]
+    nn.Module.load_state_dict = load_state_dict  # type: ignore[method-assign]  # replaced on purpose
     try:
         yield missing
     finally:
-        nn.Module.load_state_dict = original  # type: ignore[method-assign]
+        nn.Module.load_state_dict = original  # type: ignore[method-assign]  # put back
 
 
 def misfit(name: str, file: Path, error: Exception) -> str:

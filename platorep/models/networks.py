@@ -97,11 +97,11 @@ class PictureNetwork(Layers):
     def encode(self, batch: torch.Tensor) -> Encoded:
         """Pooled outputs of the kept layers, for pictures (batch, 3, height, width)."""
         pictures = batch.to(self.device, self.dtype, non_blocking=True)
-        return Encoded(self.reported(pictures) if self.blocks is None else self.hooked(pictures), {})
+        return Encoded(self.reported(pictures) if self.blocks is None else self.hooked(pictures, self.blocks), {})
 
-    def hooked(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+    def hooked(self, pictures: torch.Tensor, blocks: Sequence[nn.Module]) -> list[torch.Tensor]:
         """Pooled vectors of the kept layers, taken from the blocks while the network runs."""
-        modules = {self.all_layers[i]: self.blocks[i] for i in self.kept}  # type: ignore[index]
+        modules = {self.all_layers[i]: blocks[i] for i in self.kept}
         with pooled_outputs(modules, self.pool_output) as outputs:
             self.run(pictures)
         return [outputs[name] for name in self.layers]
@@ -118,8 +118,8 @@ class PictureNetwork(Layers):
         pictures = noise_pictures(self.size).to(self.device, self.dtype)
         features = reported = self.reported(pictures)
         if self.blocks is not None:
-            if self._hooks_agree(pictures, reported):
-                features = self.hooked(pictures)
+            if self._hooks_agree(pictures, self.blocks, reported):
+                features = self.hooked(pictures, self.blocks)
             else:
                 self.blocks = None
                 log.info("%s: its layers are read from %s, which its blocks are not", self.spec.name, self.REPORT)
@@ -133,10 +133,12 @@ class PictureNetwork(Layers):
                     "so that the model cannot be used here. Take an architecture whose layers are deterministic."
                 )
 
-    def _hooks_agree(self, pictures: torch.Tensor, reported: Sequence[torch.Tensor]) -> bool:
+    def _hooks_agree(
+        self, pictures: torch.Tensor, blocks: Sequence[nn.Module], reported: Sequence[torch.Tensor]
+    ) -> bool:
         """Whether pooled outputs of the blocks equal the report of the library."""
         try:
-            hooked = self.hooked(pictures)
+            hooked = self.hooked(pictures, blocks)
         except Exception as error:  # pooling may raise any error for unexpected outputs
             log.debug("%s: its blocks cannot be pooled: %s", self.spec.name, error)
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -162,7 +162,7 @@ def names_class_token(model: Any) -> bool:
     return stated if stated is not None else getattr(model, "cls_token", None) is not None
 
 
-def isotropic_blocks(model: Any) -> nn.Module | None:
+def isotropic_blocks(model: Any) -> Sequence[nn.Module] | None:
     """The blocks of a transformer with a constant number and width of tokens; None for other networks."""
     blocks = getattr(model, "blocks", None)
     return (

@@ -75,6 +75,7 @@ def colour(
         tiles(_pictures(pictures), side), pairs=pairs, radius=radius, levels=levels, least=least, seed=seed
     )
     pmi = colours.pmi(smoothing)
+    shapes: list[tuple[str, np.ndarray, tuple[str, ...] | None, np.ndarray]]
     shapes = [("pictures", colours.rgb, None, pmi.max() - pmi)]
     specs = _text_models(models)
     if specs:

@@ -7,6 +7,7 @@ import inspect
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,8 +114,8 @@ def _write(experiment: str, tables: dict[str, pd.DataFrame], folder: Path) -> li
     paths = style.save(figure(tables), folder / experiment)
     for name, table in tables.items():
         parquet, csv = folder / f"{name}.parquet", folder / f"{name}.csv"
-        write_atomically(parquet, lambda p, table=table: table.to_parquet(p, index=False, compression="zstd"))
-        write_atomically(csv, lambda p, table=table: table.to_csv(p, index=False, float_format="%.6g"))
+        write_atomically(parquet, partial(table.to_parquet, index=False, compression="zstd"))
+        write_atomically(csv, partial(table.to_csv, index=False, float_format="%.6g"))
         paths += [parquet, csv]
     log.info("%s: %d files in %s", experiment, len(paths), folder)
     return paths

@@ -90,7 +90,7 @@ def instruments(
                     spans.setdefault(name, []).append(span)
         shares = {(name, "relabelling"): float(np.mean(values)) for name, values in largest.items()}
         shares |= {
-            (name, "moments"): float((skewed_p(*np.array(values).T) < LEVEL).mean()) for name, values in moments.items()
+            (name, "moments"): float(np.mean(skewed_p(*np.array(values).T) < LEVEL)) for name, values in moments.items()
         }
         for (metric, test), share in shares.items():
             error = (share * (1 - share) / repetitions) ** 0.5
@@ -172,9 +172,8 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
     metric = build("cka")
     left, right = metric.prepare(a), metric.prepare(b)
     parts = blocks(cell.n, min(64, cell.n))
-    intervals["cka, jackknife"] = jackknife(
-        metric.score(left, right), metric.leave_block_out([left], [right], parts)[:, 0, 0].numpy()
-    )
+    if (left_out := metric.leave_block_out([left], [right], parts)) is not None:
+        intervals["cka, jackknife"] = jackknife(metric.score(left, right), left_out[:, 0, 0].numpy())
     for name, interval in intervals.items():
         yield name, (interval.estimate, interval.low, interval.high)
 

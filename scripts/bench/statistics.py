@@ -2,9 +2,9 @@
 
     python scripts/bench/statistics.py --part tests
 
-Parts: tests, ties, trends, neighbours, galleries, kernels, families, speed. Each takes a few minutes on 2 cores, prints its
-table and replaces the block of that name in docs/statistics.md. Every repetition has a seed of its own, so results do
-not depend on the number of workers.
+Parts: tests, ties, trends, neighbours, galleries, kernels, families, speed. Each takes a few minutes on 2 cores, prints
+its table and replaces the block of that name in docs/statistics.md. Every repetition has a seed of its own, so results
+do not depend on the number of workers.
 """
 
 from __future__ import annotations

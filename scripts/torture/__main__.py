@@ -1,6 +1,6 @@
 """Kills, damage, faulty disks and wrong words, in their thousands; prints one table of what became of them.
 
-    bash scripts/torture.sh                        # everything: a thousand kills, all damage, every disk; an hour on two cores
+    bash scripts/torture.sh                        # a thousand kills, all damage, every disk; an hour on two cores
     bash scripts/torture.sh --sample               # a few of each, in two minutes
     bash scripts/torture.sh --only damage --seed 3
 

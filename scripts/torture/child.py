@@ -1,7 +1,7 @@
 """One command of the program in a forked copy of this process, which has loaded everything already.
 
-A trial costs as long as the command's own work. In the child an audit hook sees every file operation below a folder, and can
-end the process at one of them, as `kill -9` or the loss of power would, or refuse one of them, as a full disk would.
+A trial costs as long as the command's own work. In the child an audit hook sees every file operation below a folder. It
+can end the process at one of them, as `kill -9` or the loss of power would, or refuse one, as a full disk would.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from pathlib import Path
 
 
 LIBRARIES = (
-    "torch", "torchvision", "transformers", "timm", "timm.data", "open_clip", "datasets", "pandas", "pyarrow.parquet", "hydra",
-    "hydra.main", "omegaconf", "rich.progress", "PIL.Image", "sklearn", "sklearn.linear_model", "scipy.stats", "skimage",
-    "matplotlib.pyplot", "jinja2", "safetensors.torch", "xxhash", "resvg_py",
+    "torch", "torchvision", "transformers", "timm", "timm.data", "open_clip", "datasets", "pandas",
+    "pyarrow.parquet", "hydra", "hydra.main", "omegaconf", "rich.progress", "PIL.Image", "sklearn",
+    "sklearn.linear_model", "scipy.stats", "skimage", "matplotlib.pyplot", "jinja2", "safetensors.torch", "xxhash",
+    "resvg_py",
 )  # fmt: skip
 
 EVENTS = {
@@ -156,7 +157,7 @@ def _child(words: Sequence[str], folder: Path, log: Path, count: Path, fault: Fa
 
 
 def _hook(root: str, fault: Fault):
-    """Counts the operations that change something below `root`, and kills or refuses at the one that the fault names."""
+    """Counts operations that change something below `root`, and kills or refuses at the one that the fault names."""
 
     def below(args: tuple) -> bool:
         for arg in args:

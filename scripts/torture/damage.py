@@ -1,4 +1,4 @@
-"""Damage of every kind to every kind of file: found and named, or without effect on any output; never another number."""
+"""Damage of every kind to every kind of file: it is found and named, or has no effect on any output."""
 
 from __future__ import annotations
 
@@ -160,10 +160,10 @@ def apply(root: Path, names: list[str], damage: str, chance: random.Random) -> l
 def trial(
     world: World, before: Path, expected: dict[str, bytes], kind: str, damage: str, seed: int
 ) -> tuple[str, list[str]]:
-    """Damages a file and runs the commands that read; whether it was named, mended or without effect, and what is wrong.
+    """Damages a file and runs the commands that read; whether it was named, mended or had no effect, and what is wrong.
 
-    Right is a command that ends with an error that names the file (or its folder), without a traceback; or one that ends as if
-    nothing had happened. Wrong is an output that differs from the undisturbed one's, whatever was said.
+    Right is a command that ends with an error that names the file (or its folder), without a traceback; or one that
+    ends as if nothing had happened. Wrong is an output that differs from the undisturbed one's, whatever was said.
     """
     chance, folder = random.Random(seed), world.copy(before)
     root, label = folder / "outputs", f"{kind}, {damage}"

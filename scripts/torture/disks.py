@@ -89,7 +89,7 @@ def _judged(label: str, kind: str, ended: Ended) -> list[str]:
 
 
 def _mount(folder: Path, outputs: Path, room: int | None) -> None:
-    """Puts the outputs onto a small file system of their own, which has `room` kilobytes left, or is read-only for None."""
+    """Puts the outputs onto a small file system of their own with `room` kilobytes left; None: a read-only one."""
     aside = folder / "aside"
     if outputs.is_dir():
         outputs.rename(aside)

@@ -18,27 +18,30 @@ LIMIT = 60.0
 """Seconds after which a command that runs on is stopped: its words were accepted."""
 
 VERBS = (
-    "run", "extract", "align", "gallery", "competence", "plot", "report", "captions", "reproduce", "simulate", "ls", "doctor",
-    "store verify", "store rm", "store export", "store import", "store repair", "rnu", "",
+    "run", "extract", "align", "gallery", "competence", "plot", "report", "captions", "reproduce", "simulate", "ls",
+    "doctor", "store verify", "store rm", "store export", "store import", "store repair", "rnu", "",
 )  # fmt: skip
 
 KEYS = (
-    "suite", "dataset", "dataset.n", "dataset.id", "dataset.source", "dataset.order_seed", "metric", "metric.mutual_knn.k",
-    "protocol", "protocol.select", "protocol.pairs", "protocol.clip", "protocol.quantile", "statistics.permutations",
-    "statistics.seed", "statistics.strata", "compute", "compute.device", "compute.tokens", "compute.workers", "compute.threads",
-    "compute.shard_rows", "compute.memory", "compute.compile", "shard", "only", "layers", "prompt", "span", "caption", "picture",
-    "combine", "max_tokens", "overlong", "storage_dtype", "dtype", "pool", "evict", "overwrite", "figure", "gallery.sizes",
-    "gallery.queries", "gallery.share", "gallery.seed", "gallery.search", "scores", "corpus", "corpus.max_bytes", "probe",
-    "captions", "captions.words", "captions.batch", "captions.temperature", "models.pixels.seed", "models.pixels.id",
-    "models.pixels.modality", "models.pixels.input_size", "models.vit_random.weight_noise", "experiment", "world", "root",
-    "what", "json", "sweep", "nonsense", "dataset.nonsense", "hydra.run.dir", "hydra.job_logging",
+    "suite", "dataset", "dataset.n", "dataset.id", "dataset.source", "dataset.order_seed", "metric",
+    "metric.mutual_knn.k", "protocol", "protocol.select", "protocol.pairs", "protocol.clip", "protocol.quantile",
+    "statistics.permutations", "statistics.seed", "statistics.strata", "compute", "compute.device",
+    "compute.tokens", "compute.workers", "compute.threads", "compute.shard_rows", "compute.memory",
+    "compute.compile", "shard", "only", "layers", "prompt", "span", "caption", "picture", "combine", "max_tokens",
+    "overlong", "storage_dtype", "dtype", "pool", "evict", "overwrite", "figure", "gallery.sizes",
+    "gallery.queries", "gallery.share", "gallery.seed", "gallery.search", "scores", "corpus", "corpus.max_bytes",
+    "probe", "captions", "captions.words", "captions.batch", "captions.temperature", "models.pixels.seed",
+    "models.pixels.id", "models.pixels.modality", "models.pixels.input_size", "models.vit_random.weight_noise",
+    "experiment", "world", "root", "what", "json", "sweep", "nonsense", "dataset.nonsense", "hydra.run.dir",
+    "hydra.job_logging",
 )  # fmt: skip
 
 VALUES = (
-    "0", "1", "-1", "3", "1e9", "99999999999999999999999", "nan", "inf", "-inf", "0.5", "true", "null", "", "none", "all", "last",
-    "depth:.", "depth:2", "depth:0.5", "a/b", "0/2", "2/2", "[]", "[1,2]", "[a,[b]]", "{a: 1}", "{}", "'", '"', "${x}", "${oc.env:HOME}",
-    "$(date)", "../..", "/", ".", "~", "a b", "ü", "模型", "\u202e", "x" * 300, "\\", "%s", "{caption}", "max", "cross", "cuda:99", "mps",
-    "float99", "3GB", "infGB", "-1GB", "mutual_knn", "cka,rsa", "cosine", "prh", "heldout", "synthetic", "folder", "hub", "fig3", "stamps",
+    "0", "1", "-1", "3", "1e9", "99999999999999999999999", "nan", "inf", "-inf", "0.5", "true", "null", "", "none",
+    "all", "last", "depth:.", "depth:2", "depth:0.5", "a/b", "0/2", "2/2", "[]", "[1,2]", "[a,[b]]", "{a: 1}", "{}",
+    "'", '"', "${x}", "${oc.env:HOME}", "$(date)", "../..", "/", ".", "~", "a b", "ü", "模型", "\u202e", "x" * 300,
+    "\\", "%s", "{caption}", "max", "cross", "cuda:99", "mps", "float99", "3GB", "infGB", "-1GB", "mutual_knn",
+    "cka,rsa", "cosine", "prh", "heldout", "synthetic", "folder", "hub", "fig3", "stamps",
 )  # fmt: skip
 
 PREFIXES = ("", "", "", "+", "++", "~")
@@ -87,7 +90,7 @@ def line_trial(world: World, before: Path, seed: int) -> tuple[str, list[str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# metadata ---------------------------------------------------------------------------------------------------------------
+# metadata -------------------------------------------------------------------------------------------------------------
 
 
 def pairs(folder: Path) -> None:

@@ -22,7 +22,7 @@ def trials(world: World, kills: int, seed: int) -> Iterator[tuple[str, int]]:
 
 
 def trial(world: World, name: str, seed: int) -> tuple[int, list[str]]:
-    """One command, killed one to three times, then left to end; how many kills there were, and what is wrong in the end."""
+    """One command, killed one to three times, then left to end: the number of kills, and what is wrong in the end."""
     chance, state, command = random.Random(seed), world.states[name], COMMANDS[name]
     folder = world.copy(state.before)
     killed = 0

@@ -18,7 +18,8 @@ from child import Ended, run
 
 COMMON = (
     "root=outputs", "suite=synthetic", "dataset=synthetic", "dataset.n=24", "only='tfidf,pixels,vit_random'",
-    "metric.mutual_knn.k=3", "statistics.permutations=9", "compute.device=cpu", "compute.workers=0", "compute.shard_rows=8",
+    "metric.mutual_knn.k=3", "statistics.permutations=9", "compute.device=cpu", "compute.workers=0",
+    "compute.shard_rows=8",
 )  # fmt: skip
 
 SMALL = (

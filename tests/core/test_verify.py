@@ -194,7 +194,7 @@ def test_a_kill_while_features_are_removed_leaves_all_or_nothing_of_them(store, 
     assert [path.name for path in found.path.parent.iterdir()] == ["samples.json"]
 
 
-# random damage ----------------------------------------------------------------------------------------------------------
+# random damage --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(60))

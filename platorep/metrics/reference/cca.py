@@ -13,7 +13,7 @@ def centre(x: np.ndarray) -> np.ndarray:
 
 
 def canonical(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Canonical correlations and the first side's variates (n, m), from whitened covariances; x and y centred, of full rank."""
+    """Canonical correlations and the first side's variates (n, m) of centred x and y of full rank, by whitening."""
 
     def whiten(a: np.ndarray) -> np.ndarray:
         values, vectors = np.linalg.eigh(a.T @ a)
