@@ -171,7 +171,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 
 def plain(path: Path) -> bytes:
-    """The bytes of a file; of a manifest those that do not depend on the time and the machine, of a page all but times."""
+    """The bytes of a file, without what depends on time and machine in manifests and the times in pages."""
     raw = path.read_bytes()
     if path.suffix == ".html":
         return re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d", b"(time)", raw)
