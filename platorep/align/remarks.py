@@ -63,24 +63,33 @@ def remarks(frame: pd.DataFrame) -> list[str]:
     Args:
         frame: with the columns of `AlignmentTable`.
     """
-    found = [f"{entry}." if not entry.reason.endswith(".") else str(entry) for entry in left_out(frame)]
-    shares: dict[tuple[str, str], dict[str, float]] = {}
+    sentences = [f"{entry}." if not entry.reason.endswith(".") else str(entry) for entry in left_out(frame)]
+    return sentences + _tied(frame)
+
+
+def _tied(frame: pd.DataFrame) -> list[str]:
+    """One sentence on tied neighbours for all models together, the worst of them by name; none where nothing is tied."""
+    shares: dict[str, dict[str, float]] = {}  # model -> layer -> share of samples, the largest of all metrics
+    metrics: dict[str, None] = {}
     for side in ("x", "y"):
         columns = [f"{side}_model", "metric", f"{side}_layer_name", f"{side}_tied"]
-        for model, metric, layer, tied in _distinct(frame[frame[f"{side}_tied"] >= TIED], columns):
-            shares.setdefault((model, metric), {})[layer] = tied
-    metrics: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (model, metric), tied in shares.items():
-        metrics.setdefault((model, tuple(tied)), []).append(metric)
-    for (model, layers), ids in metrics.items():
-        tied = [share for metric in ids for share in shares[model, metric].values()]
-        low, high = (f"{share:.0%}" for share in (min(tied), max(tied)))
-        found.append(
-            f"{model}: in {_named(layers)} the last neighbour of {low if low == high else f'{low} to {high}'} of the "
-            f"samples is exactly as near as the next (labels, counts, repeated rows): which counts is arbitrary, and "
-            f"{', '.join(ids)} can say little of them. A metric of all samples, such as cka, needs no neighbours."
-        )
-    return found
+        for model, metric, layer, share in _distinct(frame[frame[f"{side}_tied"] >= TIED], columns):
+            layers = shares.setdefault(model, {})
+            layers[layer] = max(share, layers.get(layer, 0.0))
+            metrics[metric] = None
+    if not shares:
+        return []
+    worst = sorted(shares, key=lambda model: -max(shares[model].values()))
+    models = [
+        f"{model} (up to {max(shares[model].values()):.0%} of the samples, {_named(list(shares[model]))})"
+        for model in worst[:3]
+    ]
+    more = f" and {len(worst) - 3} more model{'s' * (len(worst) > 4)}" if len(worst) > 3 else ""
+    return [
+        f"{', '.join(metrics)}: the last neighbour is exactly as near as the next in {', '.join(models)}{more}. Which of "
+        "them counts is drawn at random, so these layers agree less than they would without ties. Repeated rows, labels "
+        "and counts are common causes. A metric of all samples, such as cka, needs no neighbours."
+    ]
 
 
 def _distinct(frame: pd.DataFrame, columns: list[str]) -> list[tuple]:

@@ -180,11 +180,23 @@ def test_ties_are_in_the_table_and_in_a_sentence(stored, fine):
     assert (knn.y_tied == 0).all()
     assert frame[frame.metric == CKA.id][["x_tied", "y_tied"]].isna().all(axis=None)
     (sentence,) = remarks(frame)
-    assert sentence.startswith("labels: in layer layer.01 the last neighbour of 100% of the samples is exactly as near")
+    assert sentence.startswith(
+        f"{KNN.id}: the last neighbour is exactly as near as the next in labels (up to 100% of the samples, layer layer.01)."
+    )
     chosen = significance([(stored("more_labels", [labels]), fine)], [KNN], select="last", permutations=19).frame.iloc[
         0
     ]
     assert (chosen.x_tied, chosen.y_tied) == (1, 0)
+
+
+def test_ties_of_many_models_are_one_sentence_that_names_the_worst(stored, fine):
+    labels = [
+        stored(f"labels_{classes}", [torch.eye(classes)[torch.arange(N) % classes], normal(classes)])
+        for classes in (3, 4, 5, 6, 7)
+    ]
+    (sentence,) = remarks(align(labels, [fine], [KNN], out_dir=None).frame)
+    assert sentence.count("up to 100% of the samples") == 3
+    assert " and 2 more models. " in sentence
 
 
 def test_models_break_their_ties_apart_and_one_model_with_itself_agrees(stored):
