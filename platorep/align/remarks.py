@@ -68,7 +68,7 @@ def remarks(frame: pd.DataFrame) -> list[str]:
 
 
 def _tied(frame: pd.DataFrame) -> list[str]:
-    """One sentence on tied neighbours for all models together, the worst of them by name; none where nothing is tied."""
+    """One sentence on tied neighbours for all models, with the worst of them by name; none where nothing is tied."""
     shares: dict[str, dict[str, float]] = {}  # model -> layer -> share of samples, the largest of all metrics
     metrics: dict[str, None] = {}
     for side in ("x", "y"):
@@ -86,9 +86,9 @@ def _tied(frame: pd.DataFrame) -> list[str]:
     ]
     more = f" and {len(worst) - 3} more model{'s' * (len(worst) > 4)}" if len(worst) > 3 else ""
     return [
-        f"{', '.join(metrics)}: the last neighbour is exactly as near as the next in {', '.join(models)}{more}. Which of "
-        "them counts is drawn at random, so these layers agree less than they would without ties. Repeated rows, labels "
-        "and counts are common causes. A metric of all samples, such as cka, needs no neighbours."
+        f"{', '.join(metrics)}: the last neighbour is exactly as near as the next in {', '.join(models)}{more}. "
+        "Which of them counts is drawn at random, so these layers agree less than they would without ties. "
+        "Repeated rows, labels and counts are common causes. A metric of all samples, such as cka, needs no neighbours."
     ]
 
 

@@ -181,7 +181,8 @@ def test_ties_are_in_the_table_and_in_a_sentence(stored, fine):
     assert frame[frame.metric == CKA.id][["x_tied", "y_tied"]].isna().all(axis=None)
     (sentence,) = remarks(frame)
     assert sentence.startswith(
-        f"{KNN.id}: the last neighbour is exactly as near as the next in labels (up to 100% of the samples, layer layer.01)."
+        f"{KNN.id}: the last neighbour is exactly as near as the next in labels "
+        "(up to 100% of the samples, layer layer.01)."
     )
     chosen = significance([(stored("more_labels", [labels]), fine)], [KNN], select="last", permutations=19).frame.iloc[
         0
