@@ -256,9 +256,8 @@ def test_differences_that_float32_loses_altogether_are_warned_of_and_refused(x):
 )
 def test_tied_neighbours_are_warned_of_where_they_are_asked_for(call):
     labels, plain = np.eye(8)[np.random.default_rng(0).integers(0, 8, 80)], views()[1]
-    with pytest.warns(
-        UserWarning, match=r"as near as the next in x \(up to \d+% of the samples, layer layer.0"
-    ) as caught:
+    message = r"as near as the next in x \(up to \d+% of the samples, layer layer.0"
+    with pytest.warns(UserWarning, match=message) as caught:
         call(labels, plain)
     assert [one.filename for one in caught] == [__file__]
     with warnings.catch_warnings():

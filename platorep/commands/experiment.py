@@ -320,14 +320,14 @@ class Experiment:
         """The scores of the layers that the protocol chooses, with their nulls and intervals; None before `align`."""
         from platorep.results.tables import SelectionTable
 
-        return SelectionTable.load([self.selection_path]) if self.selection_path.is_file() else None
+        return SelectionTable.load([self.selection_path]) if self.selection_path.exists() else None
 
     @cached_property
     def competence(self) -> CompetenceTable | None:
         """The competence table; None before `competence`."""
         from platorep.results.tables import CompetenceTable
 
-        return CompetenceTable.load([self.competence_path]) if self.competence_path.is_file() else None
+        return CompetenceTable.load([self.competence_path]) if self.competence_path.exists() else None
 
     @cached_property
     def chosen(self) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from platorep.commands.plot import plot
 from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
 from platorep.commands.store import dataset_named
-from platorep.core.errors import AmbiguousError, PlatorepError, SpecError
+from platorep.core.errors import AmbiguousError, PlatorepError, SpecError, StoreError
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.extract.imports import store_import
 from tests.e2e.runs import configuration
@@ -82,6 +82,20 @@ def test_a_variant_reads_anew_and_leaves_the_experiment_as_it_was(configured):
     part = whole.replace(models=whole.models[:2])
     assert [model.name for model in part.features] == names[:2]
     assert [model.name for model in whole.features] == names
+
+
+@pytest.mark.parametrize("table", ["selection", "competence"])
+def test_a_folder_in_the_place_of_a_table_is_named_and_not_taken_for_a_table_that_is_missing(
+    configured, table, tmp_path
+):
+    moved = experiment(configured).replace(root=tmp_path)
+    shutil.copytree(experiment(configured).root, tmp_path, dirs_exist_ok=True)
+    path = getattr(moved, f"{table}_path")
+    path.unlink()
+    assert getattr(moved, table) is None
+    path.mkdir()
+    with pytest.raises(StoreError, match=f"{path.name} is damaged"):
+        getattr(experiment(configured).replace(root=tmp_path), table)
 
 
 def test_the_protocol_says_which_tied_samples_are_neighbours_unless_the_metric_does(root):
