@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Any
 import pandas as pd
 
 from platorep.core.digest import digest
+from platorep.core.errors import StoreError
 from platorep.core.files import slug
 from platorep.core.specs import ModelSpec
 from platorep.results.tables import COMPETENCE_COLUMNS, CompetenceTable
+
+
+log = logging.getLogger(__name__)
 
 
 def row(
@@ -47,7 +52,7 @@ def kept(
     *,
     overwrite: bool = False,
 ) -> CompetenceTable:
-    """Reads a part of the table from disk, or computes and writes it.
+    """Reads a part of the table from disk, or computes and writes it. A damaged part is named and computed again.
 
     The current name and family of the model replace the stored ones, because keys do not cover them.
 
@@ -61,8 +66,11 @@ def kept(
     """
     path = folder / f"{slug(name)}--{digest(determines)}.parquet"
     if path.is_file() and not overwrite:
-        part = CompetenceTable.load([path])
-        return CompetenceTable.from_frame(part.frame.assign(model=model.name, family=model.family))
+        try:
+            part = CompetenceTable.load([path])
+            return CompetenceTable.from_frame(part.frame.assign(model=model.name, family=model.family))
+        except StoreError as error:
+            log.warning("%s: measured again, because a stored result cannot be read: %s", model.name, error)
     part = make()
     part.write(path)
     return part
