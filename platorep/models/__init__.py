@@ -1,7 +1,7 @@
 """Encoders: a small common interface to models, with all layers pooled on the device."""
 
 from platorep.models.ahead import read_ahead
-from platorep.models.base import Encoded, Encoder, Text, TextRules, Tokens, is_lexical, pick_device
+from platorep.models.base import Encoded, Encoder, Text, TextRules, Tokens, is_lexical
 from platorep.models.evicting import evict
 from platorep.models.loading import load
 from platorep.models.resolving import resolve
@@ -16,7 +16,6 @@ __all__ = [
     "evict",
     "is_lexical",
     "load",
-    "pick_device",
     "read_ahead",
     "resolve",
 ]

@@ -8,6 +8,8 @@ import torch
 
 from platorep.align import align, significance
 from platorep.align.heldout import SPLITS
+from platorep.align.significance import Null
+from platorep.core.clamp import NONE
 from platorep.metrics import reference
 from platorep.metrics.base import Metric
 from platorep.metrics.registry import METRICS, build
@@ -37,7 +39,7 @@ def test_a_model_agrees_with_itself_in_full_under_every_protocol(name, choice, s
     """Its copy under another name: the pair is no pair of one model."""
     metric = of(name)
     one, copy = (stored(title, [layer(1), layer(2, 12)]) for title in ("one", "copy"))
-    row = significance([(one, copy)], [metric], select=choice, clip="none", permutations=0).frame.iloc[0]
+    row = significance([(one, copy)], [metric], select=choice, null=Null(permutations=0), clamp=NONE).frame.iloc[0]
     assert row.x_layer == row.y_layer
     if name not in ITSELF:
         assert row.score == pytest.approx(metric.bounds[1], abs=2e-6)
@@ -57,7 +59,7 @@ def test_a_held_out_score_is_the_formula_on_each_half(name, similarity, stored):
     """One layer a side, so that nothing is chosen: the score is the mean of the reference over the halves."""
     metric, x, y = of(name, similarity), layer(3), layer(4, 11)
     one, two = stored("one", [x]), stored("two", [y])
-    row = significance([(one, two)], [metric], select="heldout", clip="none", seed=5).frame.iloc[0]
+    row = significance([(one, two)], [metric], select="heldout", null=Null(seed=5), clamp=NONE).frame.iloc[0]
     words = {"k": K // 2} if metric.neighbourhood else {"components": 4} if name in ("svcca", "pwcca") else {}
     each = [
         getattr(reference, name)(x.numpy()[part], y.numpy()[part], similarity=similarity, **words)
@@ -70,7 +72,7 @@ def test_a_held_out_score_is_the_formula_on_each_half(name, similarity, stored):
 def test_the_choice_is_the_other_half_s_and_the_score_its_own(stored):
     metric, xs, ys = of("mutual_knn"), [layer(1), layer(2)], [layer(3), layer(4)]
     one, two = stored("one", xs), stored("two", ys)
-    row = significance([(one, two)], [metric], select="heldout", clip="none").frame.iloc[0]
+    row = significance([(one, two)], [metric], select="heldout", clamp=NONE).frame.iloc[0]
     sides = [[side.numpy() for side in [*layers, torch.cat(layers, dim=1)]] for layers in (xs, ys)]
     scores = []
     for first, second in halves(N, SPLITS, 0):
@@ -114,6 +116,6 @@ def test_metrics_without_moments_say_that_they_have_no_null(stored):
 
 def test_the_table_of_all_layer_pairs_scores_all_samples_whatever_the_protocol(stored):
     one, two = stored("one", [layer(1), layer(2)]), stored("two", [layer(3)])
-    best = chosen(align([one], [two], [of("mutual_knn")], out_dir=None), "max").iloc[0]
-    row = significance([(one, two)], [of("mutual_knn")], select="max", permutations=0).frame.iloc[0]
+    best = chosen(align([(one, two)], [of("mutual_knn")], out_dir=None), "max").iloc[0]
+    row = significance([(one, two)], [of("mutual_knn")], select="max", null=Null(permutations=0)).frame.iloc[0]
     assert (row.score, row.x_layer, row.y_layer) == (pytest.approx(best.score), best.x_layer, best.y_layer)

@@ -8,8 +8,9 @@ from PIL import Image
 from torch import nn
 
 from platorep.core.errors import SpecError
+from platorep.core.resources import pick_device
 from platorep.core.specs import ModelSpec
-from platorep.models import pick_device, resolve
+from platorep.models import resolve
 from platorep.models.base import parse_layers
 from platorep.models.degrade import add_weight_noise, reduce_picture
 from tests import small_models
