@@ -17,6 +17,8 @@ from platorep.results.protocols import chosen
 from platorep.stats.selection import halves
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:cknna_prh with k")  # its formula holds for a large k, too
+
 N, K = 60, 8
 ITSELF = ("cycle_knn", "cknna_prh")  # a neighbour need not be mutual; 1e-6 in the denominator, and no bound
 
