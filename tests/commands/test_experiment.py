@@ -85,9 +85,7 @@ def test_a_variant_reads_anew_and_leaves_the_experiment_as_it_was(configured):
 
 
 @pytest.mark.parametrize("table", ["selection", "competence"])
-def test_a_folder_in_the_place_of_a_table_is_named_and_not_counted_as_missing(
-    configured, table, tmp_path
-):
+def test_a_folder_in_the_place_of_a_table_is_named_and_not_counted_as_missing(configured, table, tmp_path):
     moved = experiment(configured).replace(root=tmp_path)
     shutil.copytree(experiment(configured).root, tmp_path, dirs_exist_ok=True)
     path = getattr(moved, f"{table}_path")
