@@ -25,7 +25,7 @@ from platorep.extract.host import on_host
 from platorep.extract.items import Items, items_of
 from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
 from platorep.models.compiling import compiled_blocks
-from platorep.models.loading import load
+from platorep.models.sources import load
 from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
 
 

@@ -181,8 +181,3 @@ def parse_layers(text: str, count: int) -> tuple[int, ...]:
 def native_dtype(device: torch.device) -> str:
     """The dtype for dtype="auto": bfloat16 on GPUs with native support, else float32."""
     return "bfloat16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
-
-
-def is_lexical(spec: ModelSpec) -> bool:
-    """Whether features are sparse word weights, which must not be clamped because large values are the signal."""
-    return spec.source == "tfidf"

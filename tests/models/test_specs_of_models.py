@@ -68,7 +68,7 @@ def test_random_weights_need_no_hub_and_name_the_library():
         ({"modality": "language"}, "source=timm has vision"),
         ({"weight_noise": -1.0}, "expected 0 or more"),
         ({"input_size": 0}, "expected 1 or more"),
-        ({"quantize": "4bit"}, "quantize works for source=transformers only"),
+        ({"quantize": "4bit"}, "quantize is not possible for vision models of source=timm"),
         ({"source": "imported"}, "store import"),
         ({"source": "pixels", "weight_noise": 0.1}, "weights of a network in full precision"),
     ],
