@@ -29,7 +29,8 @@ def _name(kind: ast.ClassDef) -> str | None:
     """The text that a class assigns to its annotated attribute `name`; None if it has none."""
     for node in kind.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "name":
-            return node.value.value if isinstance(node.value, ast.Constant) else None
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            return value if isinstance(value, str) else None
     return None
 
 
