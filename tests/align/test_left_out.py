@@ -197,7 +197,7 @@ def test_ties_of_many_models_are_one_sentence_that_names_the_worst(stored, fine)
         stored(f"labels_{classes}", [torch.eye(classes)[torch.arange(N) % classes], normal(classes)])
         for classes in (3, 4, 5, 6, 7)
     ]
-    (sentence,) = remarks(align(labels, [fine], [KNN], out_dir=None).frame)
+    (sentence,) = remarks(align(list(product(labels, [fine])), [KNN], out_dir=None).frame)
     assert sentence.count("up to 100% of the samples") == 3
     assert " and 2 more models. " in sentence
 
