@@ -6,7 +6,6 @@ import itertools
 import operator
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,14 @@ from platorep.align.arrays import Array, Arrays
 from platorep.align.engine import align
 from platorep.align.layers import check_same_samples
 from platorep.align.remarks import left_out, remarks
+from platorep.align.significance import Null
 from platorep.align.significance import significance as choose_and_test
+from platorep.core.clamp import Clamp, ClipRule
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import ArrayFeatures
+from platorep.core.resources import Resources
 from platorep.core.rounding import LOSS, rounding_words
 from platorep.metrics.base import Metric
-from platorep.metrics.preprocess import ClipRule
 from platorep.metrics.registry import build, parse
 from platorep.results.outputs import Outputs
 from platorep.results.tables import AlignmentTable, SelectionTable
@@ -83,7 +84,7 @@ def score(
         >>> score(x, x[:, ::-1], k=5)  # an orthogonal map moves no neighbour
         1.0
     """
-    frame, _ = _scores([x], [y], _metric(metric, params), clip, quantile, "cpu")
+    frame, _ = _scores([x], [y], _metric(metric, params), Clamp(clip, quantile), Resources())
     if missing := left_out(frame):
         raise FeatureError(f"{missing[0].model}: {missing[0].reason}")
     return float(frame.score.iloc[0])
@@ -113,7 +114,7 @@ def score_layers(
     Returns:
         Shape (len(xs), len(ys)), float64; NaN where the metric is undefined for a layer, which a warning names.
     """
-    frame, shape = _scores(xs, ys, _metric(metric, params), clip, quantile, device)
+    frame, shape = _scores(xs, ys, _metric(metric, params), Clamp(clip, quantile), Resources(device=str(device)))
     return frame.score.to_numpy().reshape(shape)
 
 
@@ -142,18 +143,8 @@ def compare(
         `table.frame` has a row per layer pair; `table.best()` the best of each pair of models, `table.matrix()` the
         models' matrix. Layers for which a metric is undefined have no score and say why; a warning names them.
     """
-    features = _models(models, device, quantile)
-    table = align(
-        features,
-        features,
-        _metrics(metrics),
-        out_dir=None,
-        clip=clip,
-        quantile=quantile,
-        concatenation=concatenation,
-        pairs="distinct",
-        device=device,
-    )
+    clamp, resources, pairs = Clamp(clip, quantile), Resources(device=str(device)), _pairs(models)
+    table = align(pairs, _metrics(metrics), out_dir=None, clamp=clamp, concatenation=concatenation, resources=resources)
     _warn(remarks(table.frame), stacklevel=3)
     return table
 
@@ -189,26 +180,14 @@ def significance(
         `table.frame` has a row for each pair of models and metric: layers, score, 95 % interval, mean and central 95 %
         of the null of the choice, p, p corrected for all pairs, and the share of tied samples.
     """
-    features = _models(models, device, quantile)
-    pairs = list(itertools.combinations(features, 2))
-    if not pairs:
-        raise DataError("no two different models to compare; give at least two.")
-    return choose_and_test(
-        pairs,
-        _metrics(metrics),
-        select=select,
-        permutations=permutations,
-        seed=seed,
-        strata=strata,
-        strata_name="strata" if strata is not None else "",
-        clip=clip,
-        quantile=quantile,
-        device=device,
-    )
+    clamp, resources, pairs = Clamp(clip, quantile), Resources(device=str(device)), _pairs(models)
+    name = "strata" if strata is not None else ""
+    null = Null(permutations=permutations, seed=seed, strata=strata, strata_name=name)
+    return choose_and_test(pairs, _metrics(metrics), select=select, null=null, clamp=clamp, resources=resources)
 
 
-def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile: float) -> list[ArrayFeatures]:
-    """The models of a mapping, checked; warns of lost digits on behalf of the caller's caller."""
+def _pairs(models: Mapping[str, Array | Sequence[Array]]) -> list[tuple[ArrayFeatures, ArrayFeatures]]:
+    """All pairs of different models of a mapping, checked; warns of lost digits on behalf of the caller's caller."""
     if not isinstance(models, Mapping):
         raise SpecError(
             f"models is a {type(models).__name__}; expected a dict from a name to an array or its layers: "
@@ -218,7 +197,6 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
         raise SpecError(
             f"a model is named {wrong[0]!r} ({type(wrong[0]).__name__}); expected a text. Write {str(wrong[0])!r}."
         )
-    _check(quantile, device)
     arrays = [
         Arrays(name, [layers] if isinstance(layers, (np.ndarray, torch.Tensor)) else layers)
         for name, layers in models.items()
@@ -226,7 +204,10 @@ def _models(models: Mapping[str, Array | Sequence[Array]], device: str, quantile
     _warn(_rounding(arrays), stacklevel=4)
     features = [model.features for model in arrays]
     check_same_samples(features)
-    return features
+    pairs = list(itertools.combinations(features, 2))
+    if not pairs:
+        raise DataError("no two different models to compare; give at least two.")
+    return pairs
 
 
 def _metrics(metrics: str | Metric | Sequence[str | Metric]) -> list[Metric]:
@@ -236,17 +217,14 @@ def _metrics(metrics: str | Metric | Sequence[str | Metric]) -> list[Metric]:
 
 
 def _scores(
-    xs: Sequence[Array], ys: Sequence[Array], metric: Metric, clip: ClipRule, quantile: float, device: str
+    xs: Sequence[Array], ys: Sequence[Array], metric: Metric, clamp: Clamp, resources: Resources
 ) -> tuple[pd.DataFrame, tuple[int, int]]:
     """The table's rows of two models, and the numbers of their layers; warns on behalf of the caller's caller."""
-    _check(quantile, device)
     x, y = Arrays("x", xs), Arrays("y", ys)
     _warn(_rounding([x, y]), stacklevel=4)
-    sides = x.features, y.features
-    check_same_samples(sides)
-    table = align(
-        sides[:1], sides[1:], [metric], out_dir=None, clip=clip, quantile=quantile, concatenation=False, device=device
-    )
+    pair = x.features, y.features
+    check_same_samples(pair)
+    table = align([pair], [metric], out_dir=None, clamp=clamp, concatenation=False, resources=resources)
     shape = len(x.tensors), len(y.tensors)
     if shape != (1, 1) or not left_out(table.frame):  # a single score is refused
         _warn(remarks(table.frame), stacklevel=4)
@@ -286,19 +264,6 @@ def _whole(value: Any) -> Any:
         return operator.index(value)
     except TypeError:
         return value
-
-
-def _check(quantile: float, device: str) -> None:
-    """Refuses a quantile that is no number, and a device that is not there."""
-    if not isinstance(quantile, Real) or isinstance(quantile, bool):
-        raise SpecError(f"quantile is {quantile!r}; expected a number between 0 and 1, such as 0.95.")
-    try:
-        torch.zeros(1, device=device).item()
-    except Exception as error:  # each backend that is missing has an error of its own
-        cause = str(error).partition("\n")[0][:200]
-        raise SpecError(
-            f"device {device!r} cannot be used: {cause} Expected 'cpu', or where there is one 'cuda' or 'cuda:1'."
-        ) from error
 
 
 def _rounding(models: Sequence[Arrays]) -> list[str]:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sweeps through every launcher, and quantised models: what needs extras. A few minutes; run before a release, and
-# whenever platorep/cli/launch.py, platorep/cli/tasks.py, the store or models/loading.py change. Words after the name go
+# whenever platorep/cli/launch.py, platorep/cli/tasks.py, the store or models/sources.py change. Words after the name go
 # to pytest.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

@@ -153,9 +153,9 @@ def test_compare_gives_every_pair_of_models_once():
         (
             lambda x: platorep.compare({"a": x, "b": x}, device="foo"),
             SpecError,
-            "device 'foo' cannot be used: .*Expected 'cpu'",
+            "device 'foo' cannot be used here .*Use device=cpu or device=auto",
         ),
-        (lambda x: platorep.score_layers([x], [x], device="meta"), SpecError, "device 'meta' cannot be used"),
+        (lambda x: platorep.score_layers([x], [x], device="meta"), SpecError, "device 'meta' cannot be used here"),
         (lambda x: platorep.score(x, x, quantile="a"), SpecError, "quantile is 'a'; expected a number between 0 and 1"),
         (lambda x: platorep.compare({"a": x, "b": x}, quantile=None), SpecError, "quantile is None; expected a number"),
     ],

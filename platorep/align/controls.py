@@ -16,10 +16,12 @@ import pandas as pd
 import torch
 
 from platorep.align.layers import ModelLayers, check_same_samples, full_precision
+from platorep.align.plan import products
 from platorep.align.prepared import Prepared, prepare
-from platorep.core.clamp import Clamp
+from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import Features
+from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.core.version import __version__
 from platorep.data.captions import mismatched
 from platorep.metrics.base import Metric
@@ -63,30 +65,26 @@ class Shuffles:
 
 @full_precision()
 def shuffled_pairs(
-    x: Sequence[Features],
-    y: Sequence[Features],
+    pairs: Sequence[tuple[Features, Features]],
     metric: Metric,
     shuffles: Shuffles | None = None,
     *,
-    clamp: Clamp | None = None,
-    memory: int = 4 << 30,
-    device: str | torch.device = "cpu",
+    clamp: Clamp = EXACT,
+    resources: Resources = DEFAULT,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> AlignmentTable:
-    """Alignment of every x model with every y model after a share of the pairs was mismatched.
+    """Alignment of every pair of models after a share of the pairs of samples was mismatched.
 
     With a share s and a seed, round(s n) samples of the y side pass their rows round (`data.captions.mismatched`); the
     same samples for all models. The layers are chosen anew each time. Under "max", the score at share 1 is a draw of
     the null of that choice, not of a fixed pair's chance level.
 
     Args:
-        x: models on one side.
-        y: models on the other side, of the same samples.
+        pairs: the (x, y) models, all of the same samples.
         metric: one whose prepared layers can be relabelled.
         shuffles: shares, seeds and the choice of layers.
         clamp: of the features.
-        memory: bytes that features and prepared layers may take together.
-        device: where layers are prepared.
+        resources: the device, and the memory that features and prepared layers may take together.
         progress: called after each model that was prepared and each scored shuffling.
 
     Returns:
@@ -94,43 +92,41 @@ def shuffled_pairs(
         the rows apart. The null columns are NaN.
 
     Raises:
-        DataError: models of different samples, or no model on a side.
+        DataError: models of different samples, or no pair of models.
         FeatureError: the metric is undefined for every layer of a model.
         SpecError: a share outside [0, 1].
 
     Cost: one preparation a model, then shares times seeds times one `score_all` over all layers.
     """
-    shuffles, clamp = shuffles or Shuffles(), clamp or Clamp()
-    _check(x, y)
-    n, models = x[0].n, list({model.key: model for model in (*x, *y)}.values())
+    shuffles, device = shuffles or Shuffles(), pick_device(resources.device)
+    if not pairs:
+        raise DataError("no pair of different models to compare.")
+    models = list({model.key: model for pair in pairs for model in pair}.values())
+    check_same_samples(models)
+    n, dataset = models[0].n, models[0].dataset
     metric.check(n)
     total, prepared = len(models) + len(shuffles.draws), {}
     for number, model in enumerate(models, 1):
-        layers = ModelLayers(model, clip=clamp.rule, quantile=clamp.quantile, memory=memory // 2, device=str(device))
+        layers = ModelLayers(model, clamp=clamp, memory=resources.memory // 2, device=device)
         prepared[model.key] = prepare(layers, [metric])[metric.id]
         if not prepared[model.key].states:
             reason = next(iter(prepared[model.key].left_out.values()))
             raise FeatureError(f"{model.name}: {metric.id} is undefined for all of its layers: {reason}")
         if progress is not None:
             progress(number, total, model.name)
-    xs, ys = ([state for model in side for state in prepared[model.key].states] for side in (x, y))
-    common = {"dataset": x[0].dataset, "n": n, "metric": metric.id, "clip": clamp.id, "version": __version__}
-    common |= {"dtype": "float32", "backend": torch.device(device).type}
+    common = {"dataset": dataset, "n": n, "metric": metric.id, "clip": clamp.id, "version": __version__}
+    common |= {"dtype": "float32", "backend": device.type}
     rows = []
     for number, (share, seed) in enumerate(shuffles.draws, 1):
         order = torch.from_numpy(mismatched(n, share, seed))
-        scores = metric.score_all(xs, relabel(ys, order))
         drawn = common | {"shuffle_share": float(share), "shuffle_seed": float(seed)}
-        rows += [drawn | row for row in _chosen(x, y, scores, prepared, shuffles.select)]
+        for x, y in products(pairs):
+            xs, ys = ([state for model in side for state in prepared[model.key].states] for side in (x, y))
+            scores = metric.score_all(xs, relabel(ys, order))
+            rows += [drawn | row for row in _chosen(x, y, scores, prepared, shuffles.select)]
         if progress is not None:
             progress(len(models) + number, total, f"{share:.0%}")
     return AlignmentTable.from_frame(pd.DataFrame(rows).reindex(columns=list(ALIGNMENT_COLUMNS)))
-
-
-def _check(x: Sequence[Features], y: Sequence[Features]) -> None:
-    if not x or not y:
-        raise DataError(f"shuffled pairs need models on both sides; got {len(x)} and {len(y)}.")
-    check_same_samples([*x, *y])
 
 
 def _chosen(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -20,13 +19,14 @@ from platorep.align.parts import (
     tables,
     write_samples,
 )
-from platorep.align.plan import plan_blocks
+from platorep.align.plan import plan_blocks, products
 from platorep.align.prepared import Prepared, prepare
+from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, SpecError
 from platorep.core.features import Features
 from platorep.core.files import remove_temporary
+from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.metrics.base import Metric, NullMoments
-from platorep.metrics.preprocess import ClipRule, clip_id
 from platorep.results.tables import AlignmentTable
 
 
@@ -39,22 +39,17 @@ States = dict[str, Prepared]
 
 @full_precision()
 def align(
-    x: Sequence[Features],
-    y: Sequence[Features],
+    pairs: Sequence[tuple[Features, Features]],
     metrics: Sequence[Metric],
     *,
     out_dir: Path | None,
-    clip: ClipRule = "exact",
-    quantile: float = 0.95,
+    clamp: Clamp = EXACT,
     concatenation: bool = True,
-    pairs: Literal["all", "distinct"] = "all",
-    shard: tuple[int, int] = (0, 1),
     overwrite: bool = False,
-    memory: int = 4 << 30,
-    device: str | torch.device = "cpu",
+    resources: Resources = DEFAULT,
     progress: Progress | None = None,
 ) -> AlignmentTable:
-    """Scores every layer of every x model against every layer of every y model.
+    """Scores every layer of the first model of a pair against every layer of the second, for all pairs and metrics.
 
     Each layer is read, clamped at its model's threshold, and prepared once for all metrics; the concatenation of all
     layers of a model (index -1) takes part as one layer more. One parquet part a (x model, y model, metric) goes to
@@ -67,32 +62,27 @@ def align(
     layers; `prepared.remarks` puts them, and ties, in sentences.
 
     Args:
-        x: features of the models on one side, of one dataset.
-        y: features of the models on the other side, of the same samples in the same order.
+        pairs: the (x, y) models, all of the same samples in the same order.
         metrics: built by `platorep.metrics.registry.build`.
         out_dir: folder of the parts; None keeps nothing on disk.
-        clip: "exact", "approximate" or "none"; see `platorep.metrics.preprocess`.
-        quantile: of |features|, over all layers of a model together.
+        clamp: how the features of a model are clamped, over all of its layers together.
         concatenation: whether the concatenation of all layers takes part.
-        pairs: "all", or "distinct": each unordered pair of different models once (for x and y the same models).
-        shard: (i, m): only the i-th of m contiguous shares of the pairs of models; the shares' parts together are the
-            whole's.
         overwrite: make parts again that are there.
-        memory: bytes that features and prepared layers may take together.
-        device: where products are made.
+        resources: the device of products; the memory that features and prepared layers may take together; and the shard
+            (i, m), for which only the i-th of m contiguous shares of the pairs is scored. The shares' parts together
+            are the whole's.
         progress: called after each prepared layer and each written part.
 
     Returns:
-        The table of all pairs of this call, in the order x model, y model, metric, x layer, y layer.
+        The table of this call's share of the pairs, in their order, then metric, x layer, y layer.
 
     Raises:
         DataError: two models have different samples or orders; names both, with their digests.
         FeatureError: a metric is undefined for this n.
     """
-    clip_word = clip_id(clip, quantile)
-    _check(x, y, metrics)
-    wanted = _shared_out(_pairs(x, y, pairs), shard)
-    store = _Parts(out_dir, clip_word, concatenation, torch.device(device).type)
+    _check(pairs, metrics)
+    wanted, memory, device = _shared_out(pairs, resources.shard), resources.memory, pick_device(resources.device)
+    store = _Parts(out_dir, clamp.id, concatenation, device.type)
     missing = [(a, b, m) for a, b in wanted for m in metrics if overwrite or not store.has(a, b, m)]
     needed = [m for m in metrics if any(m is other for _, _, other in missing)]
     models = {one.key: one for a, b, _ in missing for one in (a, b)}
@@ -105,7 +95,7 @@ def align(
         states = {key: states[key] for key in block.keeps}
         room = memory - sum(sizes[key] for key in (*block.keeps, *block.reads))  # for one model's features
         for key in block.reads:
-            layers = ModelLayers(models[key], clip=clip, quantile=quantile, memory=room, device=str(device))
+            layers = ModelLayers(models[key], clamp=clamp, memory=room, device=device)
             states[key] = prepare(layers, needed, concatenation=concatenation, progress=report)
         here = [(a, b, m) for a, b, m in missing if (a.key, b.key) in block.pairs]
         for metric in needed:
@@ -116,43 +106,26 @@ def align(
     return AlignmentTable.concatenate([store.get(a, b, m) for a, b in wanted for m in metrics])
 
 
-def _check(x: Sequence[Features], y: Sequence[Features], metrics: Sequence[Metric]) -> None:
+def _check(pairs: Sequence[tuple[Features, Features]], metrics: Sequence[Metric]) -> None:
     """Refuses nothing to do, samples that differ, and a number of samples for which a metric is undefined."""
-    if not x or not y or not metrics:
+    if not pairs or not metrics:
         raise DataError(
-            f"nothing to align: {len(x)} x models, {len(y)} y models, {len(metrics)} metrics; each must be at least 1."
+            f"nothing to align: {len(pairs)} pairs of different models, {len(metrics)} metrics; give one of each."
         )
-    check_same_samples([*x, *y])
+    check_same_samples([model for pair in pairs for model in pair])
     for metric in metrics:
-        metric.check(x[0].n)
+        metric.check(pairs[0][0].n)
     if twice := [metric.id for i, metric in enumerate(metrics) if metric in metrics[:i]]:
         raise DataError(f"metric {twice[0]} is asked for twice.")
 
 
-def _pairs(x: Sequence[Features], y: Sequence[Features], kind: str) -> list[tuple[Features, Features]]:
-    if kind == "all":
-        return [(a, b) for a in x for b in y]
-    if kind != "distinct":
-        raise SpecError(f"pairs is {kind!r}; expected 'all' or 'distinct'.")
-    found: dict[frozenset[str], tuple[Features, Features]] = {}
-    for a in x:
-        for b in y:
-            if a.key != b.key:
-                found.setdefault(frozenset((a.key, b.key)), (a, b))
-    if not found:
-        raise DataError("no two different models to align: pairs=distinct leaves out a model with itself.")
-    return list(found.values())
-
-
-def _shared_out(pairs: list[tuple[Features, Features]], shard: tuple[int, int]) -> list[tuple[Features, Features]]:
+def _shared_out(pairs: Sequence[tuple[Features, Features]], shard: tuple[int, int]) -> list[tuple[Features, Features]]:
     i, m = shard
-    if not 0 <= i < m:
-        raise SpecError(f"shard {i}/{m}: the first number must be at least 0 and less than the second.")
     if m > len(pairs):
         raise SpecError(
             f"shard {i}/{m}: there are only {len(pairs)} pairs of models to share out. Use at most {len(pairs)} shards."
         )
-    return pairs[len(pairs) * i // m : len(pairs) * (i + 1) // m]
+    return list(pairs[len(pairs) * i // m : len(pairs) * (i + 1) // m])
 
 
 def _state_bytes(features: Features, metrics: Sequence[Metric]) -> int:
@@ -161,17 +134,9 @@ def _state_bytes(features: Features, metrics: Sequence[Metric]) -> int:
 
 def _scores(metric: Metric, pairs: list[tuple[Features, Features]], states: dict[str, States]) -> Iterator[Scored]:
     """Scores of model pairs: x models that meet the same y models share one product."""
-    partners: dict[str, list[Features]] = {}
-    for a, b in pairs:
-        partners.setdefault(a.key, []).append(b)
-    models = {a.key: a for a, _ in pairs}
-    groups: dict[tuple[str, ...], list[Features]] = {}
-    for key, others in partners.items():
-        groups.setdefault(tuple(b.key for b in others), []).append(models[key])
-    for columns, rows_of in groups.items():
-        others = partners[rows_of[0].key]
+    for rows_of, others in products(pairs):
         xs = [state for a in rows_of for state in states[a.key][metric.id].states]
-        ys = [state for key in columns for state in states[key][metric.id].states]
+        ys = [state for b in others for state in states[b.key][metric.id].states]
         some = bool(xs and ys)
         scores = metric.score_all(xs, ys) if some else torch.empty(len(xs), len(ys), dtype=torch.float64)
         null = metric.null(xs, ys) if some else None

@@ -30,10 +30,11 @@ from platorep.align.gallery_parts import (
 from platorep.align.layers import ModelLayers, check_same_samples, full_precision, tie_seed
 from platorep.align.parts import origin
 from platorep.align.plan import plan_blocks
+from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, FeatureError, SpecError
 from platorep.core.features import Features
+from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.metrics import knn
-from platorep.metrics.preprocess import ClipRule, clip_id
 from platorep.metrics.ties import Priority, by_index, by_seed
 from platorep.results.tables import GalleryTable
 
@@ -53,12 +54,9 @@ def score_galleries(
     design: Design,
     *,
     out_dir: Path,
-    clip: ClipRule = "exact",
-    quantile: float = 0.95,
-    shard: tuple[int, int] = (0, 1),
+    clamp: Clamp = EXACT,
     overwrite: bool = False,
-    memory: int = 4 << 30,
-    device: str | torch.device = "cpu",
+    resources: Resources = DEFAULT,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> GalleryTable | None:
     """mutual_knn of the same queries in growing galleries, for all layer pairs of the given pairs of models.
@@ -71,12 +69,10 @@ def score_galleries(
         pairs: pairs of models over the same samples.
         design: queries, galleries and neighbours.
         out_dir: folder of the parts.
-        clip: rule of the clamp; see `align`.
-        quantile: of the clamp.
-        shard: (i, m): the i-th of m shares of the queries.
+        clamp: how features are clamped, as in `align`.
         overwrite: whether parts of this share that are there are made again.
-        memory: bytes that features and graphs may take together; at least one layer's features are held twice.
-        device: where products are made.
+        resources: the device of products; the memory that features and graphs may take together, though at least one
+            layer's features are held twice; and the shard (i, m), the i-th of m shares of the queries.
         progress: called after each layer that was searched and each part that was written.
 
     Returns:
@@ -90,7 +86,8 @@ def score_galleries(
     Cost: a layer's products, queries x largest gallery x d, once for all sizes and all k; an addition a neighbour, pair
     of layers and setting.
     """
-    order, word = _check(pairs, design, shard), clip_id(clip, quantile)
+    shard, memory, device = resources.shard, resources.memory, pick_device(resources.device)
+    order, word = _check(pairs, design, shard), clamp.id
     parts = [[part_path(out_dir, a, b, design, word, (i, shard[1])) for i in range(shard[1])] for a, b in pairs]
     missing = [
         (a, b, own[shard[0]])
@@ -115,10 +112,9 @@ def score_galleries(
         room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
         for key in block.reads:
             one = models[key]
-            beside = (
-                3 * 4 * one.n * max(layer.dim for layer in one.layers)
-            )  # a layer as it is read, normalised, and in the order
-            layers = ModelLayers(one, clip=clip, quantile=quantile, memory=room - beside, device=str(device))
+            # a layer as it is read, normalised, and in the order
+            beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)
+            layers = ModelLayers(one, clamp=clamp, memory=room - beside, device=device)
             searched[key] = []
             for layer in _search(layers, order, design, shard):
                 searched[key].append(layer)

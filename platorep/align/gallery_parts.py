@@ -135,10 +135,10 @@ class Design:
 
         return PARAMETERS
 
-    def backend(self, device: str | torch.device) -> str:
+    def backend(self, device: torch.device) -> str:
         """What results say of the search."""
         if self.search == "exact":
-            return torch.device(device).type
+            return device.type
         from platorep.metrics.approximate import METHOD
 
         return f"cpu, {METHOD}"

@@ -9,11 +9,13 @@ from functools import cached_property, partial
 
 import torch
 
+from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, FeatureError
 from platorep.core.features import Features
+from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.metrics.geometry import Geometry, scaled
 from platorep.metrics.knn import DENSE, Similarity
-from platorep.metrics.preprocess import ClipRule, clip_threshold
+from platorep.metrics.preprocess import clip_threshold
 from platorep.metrics.ties import TieRule, seed_of
 from platorep.results.tables import CONCATENATION
 
@@ -37,16 +39,13 @@ class ModelLayers:
 
     Args:
         features: the stored features.
-        clip: rule of the clamp's threshold.
-        quantile: of |features| over all layers together.
+        clamp: how values are clamped, over all layers together.
         memory: bytes that may be held.
         device: where layers are loaded to.
     """
 
-    def __init__(
-        self, features: Features, *, clip: ClipRule, quantile: float, memory: int, device: str = "cpu"
-    ) -> None:
-        self.features, self.clip, self.quantile, self.device = features, clip, quantile, device
+    def __init__(self, features: Features, *, clamp: Clamp, memory: int, device: torch.device | str = "cpu") -> None:
+        self.features, self.clamp, self.device = features, clamp, str(device)
         self.holds = feature_bytes(features) <= memory
 
     @cached_property
@@ -62,7 +61,7 @@ class ModelLayers:
         """
         layers = self._held if self.holds else [partial(self._rows, i) for i in range(len(self.features.layers))]
         try:
-            found = clip_threshold(layers, self.features.n, rule=self.clip, quantile=self.quantile)
+            found = clip_threshold(layers, self.features.n, self.clamp)
         except FeatureError as error:
             names = [layer.name for layer in self.features.layers]
             bad = next(
@@ -71,9 +70,8 @@ class ModelLayers:
             raise FeatureError(f"{self.features.name}{f', layer {bad}' if bad else ''}: {error}") from error
         if found == 0:
             # word counts and their like: a clamp at 0 would leave nothing of them, and they have no outlier dimensions
-            log.warning(
-                "%s: more than %g of its features are 0; they are not clamped.", self.features.name, self.quantile
-            )
+            name, quantile = self.features.name, self.clamp.quantile
+            log.warning("%s: more than %g of its features are 0; they are not clamped.", name, quantile)
             return None
         return found
 
@@ -201,11 +199,9 @@ def neighbour_graphs(
     *,
     similarity: Similarity = "cosine",
     ties: TieRule = "random",
-    clip: ClipRule = "exact",
-    quantile: float = 0.95,
+    clamp: Clamp = EXACT,
     concatenation: bool = True,
-    memory: int = 4 << 30,
-    device: str = "cpu",
+    resources: Resources = DEFAULT,
 ) -> list[torch.Tensor]:
     """The k nearest neighbours of every sample in every layer of a model, as `align` sees them.
 
@@ -217,7 +213,8 @@ def neighbour_graphs(
     Raises:
         FeatureError: a layer has no neighbours; names it.
     """
-    layers, graphs = ModelLayers(features, clip=clip, quantile=quantile, memory=memory, device=device), []
+    device, graphs = pick_device(resources.device), []
+    layers = ModelLayers(features, clamp=clamp, memory=resources.memory, device=device)
     for index, made in layers.geometries([similarity], concatenation=concatenation):
         geometry = made[similarity]
         if isinstance(geometry, FeatureError):

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from platorep.core.features import Features
+
 
 log = logging.getLogger(__name__)
 
@@ -16,6 +18,20 @@ class Block(NamedTuple):
     keeps: list[str]  # models that stay from the block before
     reads: list[str]  # models that are read for this block
     pairs: set[tuple[str, str]]
+
+
+def products(
+    pairs: Sequence[tuple[Features, Features]],
+) -> Iterator[tuple[list[Features], list[Features]]]:
+    """The pairs as x models times y models: x models that meet the same y models are scored in one product."""
+    partners: dict[str, list[Features]] = {}
+    for a, b in pairs:
+        partners.setdefault(a.key, []).append(b)
+    models = {a.key: a for a, _ in pairs}
+    groups: dict[tuple[str, ...], list[Features]] = {}
+    for key, others in partners.items():
+        groups.setdefault(tuple(b.key for b in others), []).append(models[key])
+    yield from ((x, partners[x[0].key]) for x in groups.values())
 
 
 def plan_blocks(pairs: Sequence[tuple[str, str]], sizes: Mapping[str, int], budget: int) -> list[Block]:

@@ -11,6 +11,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ import torch
 from platorep.align import heldout
 from platorep.align.layers import ModelLayers, check_same_samples, full_precision
 from platorep.align.prepared import Prepared, prepare
+from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import FeatureError, SpecError
 from platorep.core.features import Features
+from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.core.version import __version__
 from platorep.metrics.base import Metric
-from platorep.metrics.preprocess import ClipRule, clip_id
 from platorep.results.tables import SELECTION_COLUMNS, SelectionTable
 from platorep.stats import calibration, intervals
 from platorep.stats.nulls import MaxNull, max_null, max_null_prepared
@@ -42,20 +44,36 @@ ENOUGH = 19
 """Fewest permutations for which a level of 5 % can be reached, and so a calibrated score exists."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Null:
+    """How the null of a choice of layers is drawn: by relabelling the samples.
+
+    Args:
+        permutations: relabellings; 0 leaves nulls and p out. A held-out choice needs none: see `heldout`.
+        seed: of relabellings, and of the halvings of a held-out choice.
+        strata: one label a sample: relabel only within, and so test what goes beyond the label.
+        strata_name: what the labels are, for the table.
+    """
+
+    permutations: int = 200
+    seed: int = 0
+    strata: Sequence[Any] | None = None
+    strata_name: str = ""
+
+
+RELABELLED = Null()
+"""200 relabellings of all samples."""
+
+
 @full_precision()
 def significance(
     pairs: Sequence[tuple[Features, Features]],
     metrics: Sequence[Metric],
     *,
     select: str = "max",
-    permutations: int = 200,
-    seed: int = 0,
-    strata: Sequence[Any] | None = None,
-    strata_name: str = "",
-    clip: ClipRule = "exact",
-    quantile: float = 0.95,
-    memory: int = 4 << 30,
-    device: str | torch.device = "cpu",
+    null: Null = RELABELLED,
+    clamp: Clamp = EXACT,
+    resources: Resources = DEFAULT,
     progress: Progress | None = None,
 ) -> SelectionTable:
     """Chooses layers for every pair of models and tests and brackets the score that they get.
@@ -66,21 +84,16 @@ def significance(
         select: "max" over all layer pairs and the concatenations, as the paper; "heldout": chosen on one half of the
             samples and scored on the other, over 10 halvings; "last"; "depth:0.5", the layer nearest to that depth. Of
             the layers that take part: those for which a metric is undefined are never chosen.
-        permutations: relabellings of the null; 0 leaves nulls and p out. A held-out choice needs none: see `heldout`.
-        seed: of relabellings and halvings.
-        strata: one label a sample: relabel only within, and so test what goes beyond the label.
-        strata_name: what the labels are, for the table.
-        clip: rule of the clamp; see `align`.
-        quantile: of the clamp.
-        memory: bytes that the prepared layers of all models may take.
-        device: where layers are prepared.
+        null: relabellings of the samples.
+        clamp: how features are clamped, as in `align`.
+        resources: the device, and the memory that the prepared layers of all models may take.
         progress: called after each model that was prepared and each metric that was tested.
 
     Returns:
         One row for each pair of models and metric; none where no layer of a model takes part.
 
     Raises:
-        SpecError: an unknown choice, or prepared layers that do not fit into `memory`.
+        SpecError: an unknown choice, or prepared layers that do not fit into the memory.
         DataError: models of different samples, or strata within which nothing can be exchanged.
         FeatureError: a metric is undefined for this n.
 
@@ -91,20 +104,21 @@ def significance(
     models = {one.key: one for pair in pairs for one in pair}
     check_same_samples(list(models.values()))
     n = next(iter(models.values())).n
+    memory, device = resources.memory, pick_device(resources.device)
     _check_metrics(metrics, models, n, memory, select)
     total, done = len(models) + len(metrics), 0
     prepared: dict[str, dict[str, Prepared]] = {}
     for key, one in models.items():
-        layers = ModelLayers(one, clip=clip, quantile=quantile, memory=memory, device=str(device))
-        prepared[key] = _layers(layers, metrics, select, seed)
+        layers = ModelLayers(one, clamp=clamp, memory=memory, device=device)
+        prepared[key] = _layers(layers, metrics, select, null.seed)
         done += 1
         if progress is not None:
             progress(done, total, one.name)
     rows: list[dict[str, Any]] = []
     for metric in metrics:
         of = {key: states[metric.id] for key, states in prepared.items()}
-        common = {"n": n, "metric": metric.id, "clip": clip_id(clip, quantile), "select": select, "seed": seed}
-        common |= {"strata": strata_name, "interval": "", "note": ""}
+        common = {"n": n, "metric": metric.id, "clip": clamp.id, "select": select, "seed": null.seed}
+        common |= {"strata": null.strata_name, "interval": "", "note": ""}
         there = [(a, b) for a, b in pairs if of[a.key].states and of[b.key].states]
         for a, b in pairs:
             if (a, b) not in there:
@@ -113,7 +127,7 @@ def significance(
         if select == "heldout":
             found = heldout.rows(metric, keys, of, n)
         else:
-            found = _chosen(metric, keys, of, n, permutations, seed, strata) if keys else []
+            found = _chosen(metric, keys, of, n, null) if keys else []
         rows += [common | _names(a, b) | row for (a, b), row in zip(there, found, strict=True)]
         done += 1
         if progress is not None:
@@ -183,16 +197,10 @@ def _names(a: Features, b: Features) -> dict[str, Any]:
 
 
 def _chosen(
-    metric: Metric,
-    keys: list[tuple[str, str]],
-    of: dict[str, Prepared],
-    n: int,
-    permutations: int,
-    seed: int,
-    strata: Sequence[Any] | None,
+    metric: Metric, keys: list[tuple[str, str]], of: dict[str, Prepared], n: int, null: Null
 ) -> list[dict[str, Any]]:
     """Rows of all pairs under one metric: the best of the layers that may be chosen, its interval and its null."""
-    null = _null(metric, keys, of, permutations, seed, strata)
+    maxima = _maxima(metric, keys, of, null)
     best, rows = metric.bounds[1], []
     for number, (x, y) in enumerate(keys):
         scores = metric.score_all(of[x].states, of[y].states)
@@ -202,44 +210,38 @@ def _chosen(
             "x_layer": of[x].indices[i],
             "y_layer": of[y].indices[j],
             "score": score,
-            "permutations": permutations,
+            "permutations": null.permutations,
         }
         row |= {"scored_n": n, "scored_k": metric.neighbourhood, "x_tied": metric.tied(a), "y_tied": metric.tied(b)}
         row |= _interval(metric, score, a, b, n)
-        if null is not None:
-            draws = null.null[number]
+        if maxima is not None:
+            draws = maxima.null[number]
             low, high = np.quantile(draws, [0.025, 0.975])
             row |= {"null_mean": draws.mean(), "null_sd": draws.std(ddof=1) if len(draws) > 1 else np.nan}
-            row |= {"null_low": low, "null_high": high, "p_floor": null.permutations.floor}
+            row |= {"null_low": low, "null_high": high, "p_floor": maxima.permutations.floor}
             if math.isfinite(best):
                 row["corrected"] = calibration.chance_corrected(score, draws.mean(), best)
-        elif permutations:
+        elif null.permutations:
             row |= {"permutations": 0, "note": "no null: layers prepared for this metric cannot be relabelled"}
         rows.append(row)
-    if null is not None:
-        columns = {"p_value": null.p, "p_family": null.p_family, "q_value": null.q}
-        if math.isfinite(best) and permutations >= ENOUGH:
-            columns["calibrated"] = calibration.calibrated(null.observed, null.null, best=best).score
+    if maxima is not None:
+        columns = {"p_value": maxima.p, "p_family": maxima.p_family, "q_value": maxima.q}
+        if math.isfinite(best) and null.permutations >= ENOUGH:
+            columns["calibrated"] = calibration.calibrated(maxima.observed, maxima.null, best=best).score
         rows = [row | {name: values[i] for name, values in columns.items()} for i, row in enumerate(rows)]
     return rows
 
 
-def _null(
-    metric: Metric,
-    keys: list[tuple[str, str]],
-    of: dict[str, Prepared],
-    permutations: int,
-    seed: int,
-    strata: Sequence[Any] | None,
-) -> MaxNull | None:
+def _maxima(metric: Metric, keys: list[tuple[str, str]], of: dict[str, Prepared], null: Null) -> MaxNull | None:
     """The null of the maximum of every pair; None without relabellings, or for a metric that cannot be relabelled."""
-    if not permutations or not metric.relabels:
+    if not null.permutations or not metric.relabels:
         return None
     used = {key: of[key] for key in dict.fromkeys(key for pair in keys for key in pair)}
     if metric.counts_overlap:
         graphs = {key: torch.stack([state.indices.cpu() for state in one.states]) for key, one in used.items()}
-        return max_null(graphs, keys, permutations, seed, strata)
-    return max_null_prepared(metric, {k: one.states for k, one in used.items()}, keys, permutations, seed, strata)
+        return max_null(graphs, keys, null.permutations, null.seed, null.strata)
+    states = {key: one.states for key, one in used.items()}
+    return max_null_prepared(metric, states, keys, null.permutations, null.seed, null.strata)
 
 
 def _interval(metric: Metric, score: float, x: Any, y: Any, n: int) -> dict[str, Any]:

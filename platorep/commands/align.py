@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.failures import Failure, raise_failures
@@ -16,6 +16,9 @@ from platorep.core.features import Features
 from platorep.core.progress import bar, console_for_tables
 from platorep.results.tables import AlignmentTable, SelectionTable
 
+
+if TYPE_CHECKING:
+    from platorep.metrics.base import Metric
 
 log = logging.getLogger(__name__)
 
@@ -73,64 +76,49 @@ def align_models(experiment: Experiment) -> Alignment:
 
 def score_models(experiment: Experiment) -> AlignmentTable:
     """Scores of all layer pairs of the stored models; parts that are on disk are read."""
-    tables = [score_block(experiment, x, y, pairs=kind) for x, y, kind in experiment.blocks]
-    return AlignmentTable.concatenate(tables)
+    return score_pairs(experiment, experiment.pairs, experiment.metrics)
 
 
-def score_block(
-    experiment: Experiment,
-    x: Sequence[Features],
-    y: Sequence[Features],
-    *,
-    pairs: Literal["all", "distinct"] = "all",
-    metrics: Any = None,
+def score_pairs(
+    experiment: Experiment, pairs: Sequence[tuple[Features, Features]], metrics: Sequence[Metric]
 ) -> AlignmentTable:
-    """Scores of x models against y models, stored with those of the dataset; `metrics` defaults to the experiment's."""
+    """Scores of pairs of models, stored with those of the experiment's dataset."""
     from platorep.align import align as run_alignment
 
     with bar("Aligning") as report:
         return run_alignment(
-            x,
-            y,
-            experiment.metrics if metrics is None else metrics,
+            pairs,
+            metrics,
             out_dir=experiment.alignment_folder,
-            pairs=pairs,
-            shard=experiment.resources.shard,
+            clamp=experiment.clamp,
             overwrite=experiment.overwrite,
+            resources=experiment.resources,
             progress=report,
-            **scoring(experiment),
         )
-
-
-def scoring(experiment: Experiment) -> dict[str, Any]:
-    """The clamp, the memory and the device, as the engines take them."""
-    clamp = experiment.clamp
-    return {
-        "clip": clamp.rule,
-        "quantile": clamp.quantile,
-        "memory": experiment.resources.memory,
-        "device": experiment.device,
-    }
 
 
 def select_layers(experiment: Experiment) -> None:
     """Chooses layers by the protocol, computes nulls and intervals for all pairs of models, and writes the table."""
-    from platorep.align import significance
+    from platorep.align.significance import Null, significance
 
     path, statistics = experiment.selection_path, experiment.statistics
     if path.is_file() and not experiment.overwrite:
         return
+    null = Null(
+        permutations=statistics.permutations,
+        seed=statistics.seed,
+        strata=strata(experiment),
+        strata_name=statistics.strata or "",
+    )
     with bar("Testing") as report:
         table: SelectionTable = significance(
             experiment.pairs,
             experiment.metrics,
             select=experiment.protocol.select,
-            permutations=statistics.permutations,
-            seed=statistics.seed,
-            strata=strata(experiment),
-            strata_name=statistics.strata or "",
+            null=null,
+            clamp=experiment.clamp,
+            resources=experiment.resources,
             progress=report,
-            **scoring(experiment),
         )
     table.write(path)
 

@@ -25,7 +25,8 @@ from platorep.core.progress import console_for_tables
 from platorep.core.provenance import versions
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec
 from platorep.data.examining import DataFacts, examine_data
-from platorep.models.examining import ModelFacts, examine_model, timm_patches
+from platorep.models import source_of
+from platorep.models.examining import ModelFacts, examine_model
 
 
 HUB_SECONDS = 5.0
@@ -184,8 +185,8 @@ def _on_this_machine(facts: ModelFacts, spec: ModelSpec, n: int, machine: Machin
     if model.parameters:
         model.memory = int(model.parameters * BYTES_A_WEIGHT[dtype])
         model.fits = model.memory < 0.9 * machine.device_memory
-        if spec.source != "static":  # word vectors are looked up, not computed
-            tokens = timm_patches(spec) or TOKENS_A_SAMPLE.get(spec.modality, 100)
+        if (source := source_of(spec)).is_network:  # word vectors are looked up, not computed
+            tokens = source.tokens(spec) or TOKENS_A_SAMPLE.get(spec.modality, 100)
             operations = 2.0 * model.parameters * tokens * n
             model.seconds = operations / (EFFICIENCY * throughput)
     return model

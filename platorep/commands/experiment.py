@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from platorep.commands.blocks import Block, blocks, pairs_of
+from platorep.commands.comparisons import compared
 from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
 from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp, ClipRule
@@ -20,7 +20,7 @@ from platorep.core.digest import digest
 from platorep.core.errors import AmbiguousError, PlatorepError, StoreError
 from platorep.core.files import slug
 from platorep.core.lookup import find_dataset, find_features
-from platorep.core.resources import Resources
+from platorep.core.resources import Resources, pick_device
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from platorep.metrics.base import Metric
+    from platorep.metrics.ties import TieRule
     from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
 
 log = logging.getLogger(__name__)
@@ -149,8 +150,6 @@ class Experiment:
         Raises:
             SpecError: a device that this machine does not have.
         """
-        from platorep.models import pick_device
-
         return pick_device(self.resources.device)
 
     @cached_property
@@ -158,11 +157,11 @@ class Experiment:
         """The configured metrics; metric.cknna.k=[10,50] stands for two."""
         from platorep.metrics.registry import build
 
-        metrics = []
+        metrics, ties = [], cast("TieRule", self.protocol.ties)  # metrics refuse another rule
         for name, options in self.metric_options.items():
             values = [value if isinstance(value, list) else [value] for value in options.values()]
             built = [build(name, **dict(zip(options, chosen, strict=True))) for chosen in itertools.product(*values)]
-            metrics += built if "ties" in options else [metric.with_ties(self.protocol.ties) for metric in built]
+            metrics += built if "ties" in options else [metric.with_ties(ties) for metric in built]
         return metrics
 
     @cached_property
@@ -263,19 +262,14 @@ class Experiment:
             return self.store.open(settled)
 
     @cached_property
-    def blocks(self) -> list[Block]:
-        """The blocks of model pairs that `protocol.pairs` means.
+    def pairs(self) -> list[tuple[FeatureSet, FeatureSet]]:
+        """The pairs of stored models that `protocol.pairs` means: each once, and no model with itself.
 
         Raises:
             SpecError: an unknown word.
             DataError: "cross" without two modalities.
         """
-        return blocks(self.features, self.protocol.pairs)
-
-    @cached_property
-    def pairs(self) -> list[tuple[FeatureSet, FeatureSet]]:
-        """The pairs of stored models that `protocol.pairs` means: each once, and no model with itself."""
-        return pairs_of(self.blocks)
+        return compared(self.features, self.protocol.pairs)
 
     @property
     def alignment_folder(self) -> Path:

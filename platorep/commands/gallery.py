@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platorep.commands.align import scoring
 from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
 from platorep.commands.tables import gallery_table
@@ -40,10 +39,10 @@ def gallery(experiment: Experiment) -> Path | None:
             experiment.pairs,
             design,
             out_dir=_folder(experiment) / "parts",
-            shard=experiment.resources.shard,
+            clamp=experiment.clamp,
             overwrite=experiment.overwrite,
+            resources=experiment.resources,
             progress=report,
-            **scoring(experiment),
         )
     if table is None:
         i, m = experiment.resources.shard

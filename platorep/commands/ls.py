@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from platorep.commands.experiment import Experiment
@@ -54,7 +55,7 @@ def choices(group: str, folders: Sequence[Path]) -> Table:
     for name, path in sorted(files.items()):
         lines = path.read_text(encoding="utf-8").splitlines()
         comments = [line.lstrip("# ") for line in lines if line.startswith("#") and "@package" not in line]
-        table.add_row(name, " ".join(comments))
+        table.add_row(name, escape(" ".join(comments)))
     return table
 
 

@@ -106,8 +106,10 @@ def hubness_of_layers(experiment: Experiment) -> pd.DataFrame:
                 model,
                 metric.neighbourhood,
                 similarity=metric.similarity,
+                ties=metric.ties,
+                clamp=experiment.clamp,
                 concatenation=False,
-                memory=experiment.resources.memory,
+                resources=experiment.resources,
             )
             depths = relative_depths(len(graphs))
             frames.append(hubness(torch.stack(graphs)).assign(model=model.name, depth=depths))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from platorep.align.controls import Shuffles, shuffled_pairs
-from platorep.commands.align import score_block, score_models, select_layers
+from platorep.commands.align import score_models, score_pairs, select_layers
 from platorep.commands.competence import measure_competence
 from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
@@ -91,9 +92,9 @@ def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
         tables.append(table)
         failures += failed
     for n in recipe.galleries:
-        for x, y, kind in experiment.blocks:
-            small = ([random_sample(features, n) for features in side] for side in (x, y))
-            tables.append(score_block(experiment, *small, pairs=kind, metrics=experiment.metrics[:1]))
+        small = {features.key: random_sample(features, n) for features in experiment.features}
+        pairs = [(small[a.key], small[b.key]) for a, b in experiment.pairs]
+        tables.append(score_pairs(experiment, pairs, experiment.metrics[:1]))
     specs = [features.spec.model for features in experiment.features]
     return with_facts(AlignmentTable.concatenate(tables), specs), failures
 
@@ -124,26 +125,21 @@ def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentT
     variant_run = variant_run.replace(models=tuple(model for model in language if model.name not in failed))
     vision = [features for features in experiment.features if features.spec.model.modality == "vision"]
     facts = {} if variant.words is None else {"words": variant.words}
-    return with_facts(score_block(variant_run, variant_run.features, vision), [], **facts), failures
+    pairs = list(itertools.product(variant_run.features, vision))
+    return with_facts(score_pairs(variant_run, pairs, variant_run.metrics), [], **facts), failures
 
 
 def _shuffled(experiment: Experiment) -> AlignmentTable:
-    tables = []
-    for x, y, _ in experiment.blocks:
-        with bar("Shuffling pairs") as report:
-            tables.append(
-                shuffled_pairs(
-                    x,
-                    y,
-                    experiment.metrics[0],
-                    Shuffles(seeds=experiment.recipe.shuffles, select=experiment.protocol.select),
-                    clamp=experiment.clamp,
-                    memory=experiment.resources.memory,
-                    device=experiment.device,
-                    progress=report,
-                )
-            )
-    return AlignmentTable.concatenate(tables)
+    shuffles = Shuffles(seeds=experiment.recipe.shuffles, select=experiment.protocol.select)
+    with bar("Shuffling pairs") as report:
+        return shuffled_pairs(
+            experiment.pairs,
+            experiment.metrics[0],
+            shuffles,
+            clamp=experiment.clamp,
+            resources=experiment.resources,
+            progress=report,
+        )
 
 
 def _of(competence: CompetenceTable, models: set[Any]) -> pd.DataFrame:

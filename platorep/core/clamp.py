@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 from platorep.core.errors import SpecError
@@ -30,14 +31,20 @@ class Clamp:
     def __post_init__(self) -> None:
         if self.rule not in ("exact", "approximate", "none"):
             raise SpecError(f"the clamp's rule is {self.rule!r}; expected exact, approximate or none.")
-        if isinstance(self.quantile, bool) or not isinstance(self.quantile, (int, float)):
-            raise SpecError(f"the clamp's quantile is {self.quantile!r}; expected a number, such as 0.95.")
-        if not 0 < self.quantile < 1:
+        is_number = isinstance(self.quantile, Real) and not isinstance(self.quantile, bool)
+        if not is_number or not 0 < self.quantile < 1:
             raise SpecError(
-                f"the clamp's quantile is {self.quantile}; expected a number between 0 and 1, such as 0.95."
+                f"the clamp's quantile is {self.quantile!r}; expected a number between 0 and 1, such as 0.95."
             )
 
     @property
     def id(self) -> str:
         """The rule as written in tables, such as "exact(0.95)" or "none"."""
         return "none" if self.rule == "none" else f"{self.rule}({self.quantile:g})"
+
+
+EXACT = Clamp()
+"""The clamp of the paper and of the command line: at the 0.95 quantile of all values."""
+
+NONE = Clamp("none")
+"""Features as they are."""

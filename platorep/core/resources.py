@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platorep.core.errors import SpecError, unknown_name
+
+
+if TYPE_CHECKING:
+    import torch
 
 
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -21,7 +25,7 @@ MOST_BYTES = 10**18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """How a run computes. Results do not depend on it.
+    """How a run computes. Results do not depend on it. The defaults are for calls from Python: one process on the CPU.
 
     Attributes:
         device: "auto", "cpu", "cuda", "cuda:1", ….
@@ -37,13 +41,13 @@ class Resources:
         SpecError: a value has the wrong type or is out of range. The message uses the name of the command line.
     """
 
-    device: str
-    threads: int | None
-    tokens: int | None
-    workers: int | None
-    shard_rows: int
-    compile: bool
-    memory: int
+    device: str = "cpu"
+    threads: int | None = None
+    tokens: int | None = None
+    workers: int | None = None
+    shard_rows: int = 256
+    compile: bool = False
+    memory: int = 4 << 30
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
@@ -113,6 +117,26 @@ def parse_shard(text: str | None) -> tuple[int, int]:
     return index, count
 
 
+def pick_device(name: str = "auto") -> torch.device:
+    """The device for `compute.device`; "auto" selects the first GPU, else that of Apple, else the CPU.
+
+    Raises:
+        SpecError: the device is not available.
+    """
+    import torch
+
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return torch.device(accelerator.type, 0) if accelerator is not None else torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each backend that is missing has an error of its own
+        cause = str(error).partition("\n")[0][:200]
+        raise SpecError(f"device {name!r} cannot be used here ({cause}). Use device=cpu or device=auto.") from error
+    return device
+
+
 def use_threads(threads: int | None) -> None:
     """Sets the number of threads of torch; None does not change it."""
     if threads is not None:
@@ -128,3 +152,7 @@ def _check(name: str, value: Any, least: int, most: int, otherwise: str = "") ->
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         number = f"{least} or more" if most >= MOST_BYTES else f"{least} to {most}"
         raise SpecError(f"{name} is {value!r}; expected {number}{f', or {otherwise}' if otherwise else ''}.")
+
+
+DEFAULT = Resources()
+"""One process on the CPU."""

@@ -181,9 +181,10 @@ class AssetSpec(_Spec):
 class ModelSpec(_Spec):
     """One model: architecture, weights, pooling of tokens, and degradation, if any.
 
-    `id` is the name of the architecture or repository in its library. Weights come from `asset` if it is set, and
-    otherwise from the Hub's `id` at `revision`. A resolved `revision` is a commit hash or a content hash, and `branch`
-    is the branch or tag that it was resolved from.
+    `source` is one of `platorep.models.sources`, or "imported" for features that were not extracted here. `id` is the
+    name of the architecture or repository in its library. Weights come from `asset` if it is set, and otherwise from
+    the Hub's `id` at `revision`. A resolved `revision` is a commit hash or a content hash, and `branch` is the branch
+    or tag that it was resolved from.
     `pool="auto"` is the mean over tokens for language. For vision, it is the class token if there is one, else the mean
     over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
@@ -194,7 +195,7 @@ class ModelSpec(_Spec):
 
     name: str = field(metadata=LABEL)
     modality: str
-    source: Literal["transformers", "timm", "open_clip", "static", "tfidf", "pixels", "imported"]
+    source: str
     id: str
     revision: str | None = None
     asset: AssetSpec | None = None
@@ -226,14 +227,15 @@ class ModelSpec(_Spec):
 class DatasetSpec(_Spec):
     """Pairs of a picture and its caption: their source, selection and order.
 
-    A resolved `revision` is a commit or a content hash, and `branch` is the branch or tag that it was resolved from.
-    `columns` maps the names image, text, category and id to columns of the dataset. `n` keeps the first n pairs after
-    the seeded shuffle (`order_seed=None` keeps the order of the source). `options` are specific to the source.
-    `instead` names the dataset that replaces this one if it is not available.
+    `source` is a module of `platorep.data` that has pairs. A resolved `revision` is a commit or a content hash, and
+    `branch` is the branch or tag that it was resolved from. `columns` maps the names image, text, category and id to
+    columns of the dataset. `n` keeps the first n pairs after the seeded shuffle (`order_seed=None` keeps the order of
+    the source). `options` are specific to the source. `instead` names the dataset that replaces this one if it is not
+    available.
     """
 
     name: str = field(metadata=LABEL)
-    source: Literal["stamps", "emoji", "folder", "hub", "synthetic", "digits", "factors"]
+    source: str
     id: str = ""
     config: str | None = None
     revision: str | None = None

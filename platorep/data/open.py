@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from PIL import Image
 
-from platorep.core.errors import DataError, SpecError
+from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec
 from platorep.core.text import is_unicode, visible
-from platorep.data import digits, emoji, factors, folder, hub, stamps, synthetic
 from platorep.data.captions import OPTION, transform
 from platorep.data.pair import Pair, Report
 
 
 log = logging.getLogger(__name__)
 
-SOURCES: dict[str, Callable[[DatasetSpec, Report | None], tuple[DatasetSpec, Sequence[Pair]]]] = {
-    "stamps": stamps.pairs,
-    "emoji": emoji.pairs,
-    "folder": folder.pairs,
-    "hub": hub.pairs,
-    "synthetic": synthetic.pairs,
-    "digits": digits.pairs,
-    "factors": factors.pairs,
-}
-"""Sources: each returns the spec with its revision resolved, and all of its pairs in a fixed order."""
+Source = Callable[[DatasetSpec, Report | None], tuple[DatasetSpec, Sequence[Pair]]]
+"""A source: returns the spec with its revision resolved, and all of its pairs in a fixed order."""
 
 NAMED = 5
 """Largest number of bad samples that an error message lists."""
@@ -160,10 +154,28 @@ def settled(spec: DatasetSpec) -> DatasetSpec:
     return _from_source(spec, None)[0]
 
 
+@functools.cache
+def sources() -> list[str]:
+    """Names of the sources: the modules of this package that have a function `pairs`, without importing them."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    return [module.stem for module in modules if "\ndef pairs(" in module.read_text(encoding="utf-8")]
+
+
+def source_of(spec: DatasetSpec) -> Source:
+    """The source of a dataset: the function `pairs` of the module of its name.
+
+    Raises:
+        UnknownNameError: there is no such source; the message has the nearest names.
+    """
+    if spec.source not in sources():
+        raise unknown_name(f"source of dataset {spec.name}", spec.source, sources())
+    return importlib.import_module(f"platorep.data.{spec.source}").pairs
+
+
 def _from_source(spec: DatasetSpec, progress: Report | None) -> tuple[DatasetSpec, Sequence[Pair]]:
     """The pairs of the source. The option of captions is checked first and is not passed to the source."""
     source_options = {name: value for name, value in spec.options.items() if name != OPTION}
-    resolved, pairs = SOURCES[spec.source](spec.replace(options=source_options), progress)
+    resolved, pairs = source_of(spec)(spec.replace(options=source_options), progress)
     return resolved.replace(options=spec.options), pairs
 
 

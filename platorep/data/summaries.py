@@ -200,7 +200,7 @@ class _Writer:
     """A causal language model that answers a system prompt and a caption."""
 
     def __init__(self, spec: ModelSpec, decoding: Decoding, device: torch.device) -> None:
-        from platorep.models.loading import load
+        from platorep.models.sources import load
 
         encoder: Any = load(spec, device)  # it is asked what it has
         if not getattr(encoder, "causal", False):

@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import torch
 
 from platorep.core.errors import SpecError, StoreError
-from platorep.core.resources import Resources
+from platorep.core.resources import Resources, pick_device
 from platorep.core.samples import Samples
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import FeatureStore
@@ -23,9 +23,9 @@ from platorep.core.writer import FeatureWriter
 from platorep.extract.batches import Budget, default_workers, encode_within, free_memory, pack, picture_batches
 from platorep.extract.host import on_host
 from platorep.extract.items import Items, items_of
-from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules, pick_device
+from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
 from platorep.models.compiling import compiled_blocks
-from platorep.models.loading import load
+from platorep.models.sources import load
 from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
 
 

@@ -104,7 +104,7 @@ class Metric(ABC):
         """
         return self
 
-    def with_ties(self, rule: str) -> Self:
+    def with_ties(self, rule: TieRule) -> Self:
         """The metric with another rule for equally near samples; itself where it does not look at neighbours."""
         return self
 
@@ -192,7 +192,7 @@ class NeighbourhoodMetric(Metric):
     def on_fold(self, n: int, n_fold: int) -> Self:
         return dataclasses.replace(self, k=max(self.least_k, round(self.k * n_fold / n)))
 
-    def with_ties(self, rule: str) -> Self:
+    def with_ties(self, rule: TieRule) -> Self:
         return dataclasses.replace(self, ties=rule)
 
     def check(self, n: int) -> None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
 
 import numpy as np
 import torch
 
-from platorep.core.errors import FeatureError, SpecError
+from platorep.core.clamp import Clamp
+from platorep.core.errors import FeatureError
 
-
-ClipRule = Literal["exact", "approximate", "none"]
-"""How the clamp's threshold is found; see `clip_threshold`."""
 
 _CHUNK = 1 << 17  # elements compared at a time: |x| and its masks stay in the cache
 _PART = 1 << 20  # elements that a thread takes at a time
@@ -25,24 +22,7 @@ Load = Callable[[slice], torch.Tensor]
 """Rows of one layer, shape (rows, d), floating."""
 
 
-def clip_id(rule: ClipRule, quantile: float) -> str:
-    """The rule in one word, as tables name it: exact(0.95), approximate(0.95), none.
-
-    Raises:
-        SpecError: an unknown rule, or a quantile outside (0, 1).
-    """
-    if rule not in ("exact", "approximate", "none"):
-        raise SpecError(f"clip is {rule!r}; expected 'exact', 'approximate' or 'none'.")
-    if rule == "none":
-        return rule
-    if not 0 < quantile < 1:
-        raise SpecError(
-            f"clip quantile {quantile} must lie between 0 and 1 exclusive; clip=none leaves the features as they are."
-        )
-    return f"{rule}({quantile:g})"
-
-
-def clip_threshold(layers: Sequence[torch.Tensor | Load], n: int, *, rule: ClipRule, quantile: float) -> float | None:
+def clip_threshold(layers: Sequence[torch.Tensor | Load], n: int, clamp: Clamp) -> float | None:
     """The value at which a model's features are clamped, over all layers together; None for the rule "none".
 
     `exact`: the int(quantile * count)-th smallest |value|, counted from 0, over all samples, layers and dimensions.
@@ -53,19 +33,19 @@ def clip_threshold(layers: Sequence[torch.Tensor | Load], n: int, *, rule: ClipR
         layers: the layers of one model, shape (n, d_layer) each, or functions that load rows of one; a function is
             called a few times, so that no more than one layer is held.
         n: number of samples.
-        rule: which rule.
-        quantile: in (0, 1).
+        clamp: rule and quantile.
 
     Raises:
         FeatureError: a value is NaN or infinite.
 
     Cost: two passes over the values for `exact`, one for `approximate`; a few MB of memory.
     """
-    if rule == "none":
+    if clamp.rule == "none":
         return None
-    clip_id(rule, quantile)
     loads = [layer if callable(layer) else layer.__getitem__ for layer in layers]
-    return _exact(loads, quantile) if rule == "exact" else _approximate(loads, n, quantile)
+    if clamp.rule == "exact":
+        return _exact(loads, clamp.quantile)
+    return _approximate(loads, n, clamp.quantile)
 
 
 def clip(x: torch.Tensor, threshold: float | None) -> torch.Tensor:

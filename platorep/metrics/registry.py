@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from platorep.core.errors import SpecError, unknown_name
 from platorep.metrics.base import Metric
 
 
-METRICS = {
-    "mutual_knn": "platorep.metrics.neighbours:MutualKNN",
-    "cycle_knn": "platorep.metrics.neighbours:CycleKNN",
-    "lcs_knn": "platorep.metrics.neighbours:LcsKNN",
-    "edit_distance_knn": "platorep.metrics.neighbours:EditDistanceKNN",
-    "jaccard_knn": "platorep.metrics.neighbours:JaccardKNN",
-    "rnx_area": "platorep.metrics.neighbours:RnxArea",
-    "cka": "platorep.metrics.kernels:CKA",
-    "cknna": "platorep.metrics.cknna:CKNNA",
-    "cknna_prh": "platorep.metrics.cknna:CKNNAPRH",
-    "rsa": "platorep.metrics.distances:RSA",
-    "distance_correlation": "platorep.metrics.distances:DistanceCorrelation",
-    "svcca": "platorep.metrics.cca:SVCCA",
-    "pwcca": "platorep.metrics.cca:PWCCA",
-    "procrustes": "platorep.metrics.cca:Procrustes",
-}
-"""Name -> "module:Class"."""
+def _declared() -> dict[str, str]:
+    """Classes of this package that declare a name, as "module:Class" by name, without importing them."""
+    found = {}
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if 'name: ClassVar[str] = "' in source:
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.ClassDef) and (name := _name(node)):
+                    found[name] = f"platorep.metrics.{path.stem}:{node.name}"
+    return found
+
+
+def _name(kind: ast.ClassDef) -> str | None:
+    """The text that a class assigns to its annotated attribute `name`; None if it has none."""
+    for node in kind.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "name":
+            value = node.value.value if isinstance(node.value, ast.Constant) else None
+            return value if isinstance(value, str) else None
+    return None
+
+
+METRICS = _declared()
+"""Name -> "module:Class". A metric is registered by its attribute `name: ClassVar[str] = "NAME"`."""
 
 
 def metric_class(name: str) -> type[Metric]:

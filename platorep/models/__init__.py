@@ -1,10 +1,10 @@
 """Encoders: a small common interface to models, with all layers pooled on the device."""
 
 from platorep.models.ahead import read_ahead
-from platorep.models.base import Encoded, Encoder, Text, TextRules, Tokens, is_lexical, pick_device
+from platorep.models.base import Encoded, Encoder, Text, TextRules, Tokens
 from platorep.models.evicting import evict
-from platorep.models.loading import load
 from platorep.models.resolving import resolve
+from platorep.models.sources import load, source_of
 
 
 __all__ = [
@@ -14,9 +14,8 @@ __all__ = [
     "TextRules",
     "Tokens",
     "evict",
-    "is_lexical",
     "load",
-    "pick_device",
     "read_ahead",
     "resolve",
+    "source_of",
 ]

@@ -16,9 +16,8 @@ import psutil
 
 from platorep.assets import cache_dir
 from platorep.core.specs import ModelSpec
-from platorep.models import fetching
 from platorep.models.files import fetched
-from platorep.models.repositories import fetched_weights, repository
+from platorep.models.sources import source_of
 
 
 log = logging.getLogger(__name__)
@@ -67,13 +66,9 @@ def weight_files(spec: ModelSpec) -> list[Path]:
     if spec.asset is not None:
         path = cache_dir() / "dequantized" / str(spec.revision)[:16]
         path = path if path.is_dir() else fetched(spec.asset)
-    elif spec.weights == "random" or spec.source not in ("transformers", "timm", "open_clip"):
-        return []
-    elif spec.source == "transformers":
-        return fetching.weights(spec)
+        files = [path] if path.is_file() else sorted(path.rglob("*"))
     else:
-        path = fetched_weights(repository(spec), str(spec.revision))
-    files = [path] if path.is_file() else sorted(path.rglob("*"))
+        files = source_of(spec).weights(spec) if spec.weights == "pretrained" else []
     return [file for file in files if file.suffix in ENDINGS]
 
 

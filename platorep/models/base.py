@@ -178,30 +178,6 @@ def parse_layers(text: str, count: int) -> tuple[int, ...]:
     return tuple(sorted({int(v) % count for v in values}))
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """The device for `compute.device`; "auto" selects the first GPU, else that of Apple, else the CPU.
-
-    Raises:
-        SpecError: the device is not available.
-    """
-    if name == "auto":
-        accelerator = torch.accelerator.current_accelerator(check_available=True)
-        return torch.device(accelerator.type, 0) if accelerator is not None else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SpecError(
-            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}). Use device=cpu or device=auto."
-        ) from None
-    return device
-
-
 def native_dtype(device: torch.device) -> str:
     """The dtype for dtype="auto": bfloat16 on GPUs with native support, else float32."""
     return "bfloat16" if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0) else "float32"
-
-
-def is_lexical(spec: ModelSpec) -> bool:
-    """Whether features are sparse word weights, which must not be clamped because large values are the signal."""
-    return spec.source == "tfidf"

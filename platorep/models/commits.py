@@ -6,7 +6,7 @@ from pathlib import Path
 
 from platorep.assets.hub import known_commit
 from platorep.core.specs import DatasetSpec, ModelSpec
-from platorep.models.resolving import hub_id
+from platorep.models.sources import source_of
 
 
 def commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
@@ -14,6 +14,7 @@ def commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
     if isinstance(spec, DatasetSpec):
         on_hub = spec.source == "hub" and not Path(spec.id).expanduser().is_dir()
         return known_commit(spec.id, spec.revision, repo_type="dataset") if on_hub else None
-    if spec.asset is not None or spec.source not in ("transformers", "timm", "open_clip"):
+    if spec.asset is not None or spec.source == "imported":
         return None
-    return known_commit(hub_id(spec), spec.revision)
+    place = source_of(spec).repository(spec)
+    return None if place is None else known_commit(place.id, spec.revision)

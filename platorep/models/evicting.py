@@ -6,6 +6,7 @@ import logging
 import shutil
 
 from platorep.core.specs import AssetSpec, ModelSpec
+from platorep.models.sources import source_of
 
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ def evict(spec: ModelSpec) -> None:
     """
     if spec.asset is not None:
         _evict_asset(spec.asset, str(spec.revision))
-    elif spec.weights == "pretrained" and spec.source in ("transformers", "timm", "open_clip"):
+    elif spec.weights == "pretrained" and source_of(spec).repository(spec) is not None:
         _evict_from_hub_cache(str(spec.revision))
 
 

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from platorep.assets import cached, survey
-from platorep.assets.examining import Repository, cached_repository, examine_repository
-from platorep.core.errors import AssetError, PlatorepError
+from platorep.assets.examining import Repository as Listing
+from platorep.assets.examining import cached_repository, examine_repository
+from platorep.core.errors import AssetError, PlatorepError, SpecError
 from platorep.core.specs import AssetSpec, ModelSpec
-from platorep.models import repositories
 from platorep.models.fetching import WEIGHT_FILES
-
-
-TOKENIZERS = (
-    ("tokenizer.json",), ("tokenizer.model",), ("spm.model",), ("spiece.model",), ("sentencepiece.bpe.model",),
-    ("vocab.json", "merges.txt"), ("vocab.txt",), ("tekken.json",),
-)  # fmt: skip
-"""Groups of files, each of which is a complete tokenizer."""
-
-SENTENCEPIECE = ("sentencepiece", "google.protobuf")
-"""Packages that read a tokenizer that only has a .model file."""
+from platorep.models.repositories import Repository
+from platorep.models.resolving import with_folder
+from platorep.models.source import Source
+from platorep.models.sources import source_of
 
 
 @dataclass
@@ -68,20 +60,22 @@ def examine_model(spec: ModelSpec, *, reachable: bool) -> ModelFacts:
         reachable: whether the Hub can be reached; otherwise, its cache on this machine is examined.
     """
     facts = ModelFacts(spec.name, spec.id, "none needed", "unknown", spec.revision)
-    folder = Path(spec.id).expanduser()
-    asset = spec.asset
-    if asset is None and spec.source in ("transformers", "open_clip") and folder.is_dir():
-        asset = AssetSpec(source="path", id=spec.id)
-    if spec.source in ("pixels", "tfidf") or (spec.weights == "random" and spec.source == "timm"):
+    try:
+        source = source_of(spec)
+    except PlatorepError as error:
+        facts.found, facts.note = "no", str(error).removeprefix(f"{spec.name}: ")
+        return facts
+    asset = with_folder(spec, source).asset
+    if source.version(spec) is not None:
         facts.found = "yes"
     elif asset is not None and asset.source != "hub":
         _examine_asset(asset, facts)
     else:
-        _examine_hub(spec, facts, reachable)
+        _examine_hub(spec, source, facts, reachable)
     if facts.parameters is None:
-        facts.parameters = spec.parameters or (_timm_parameters(spec.id) if spec.source == "timm" else None)
+        facts.parameters = spec.parameters or source.parameters(spec)
     if facts.disk is None and facts.parameters and facts.weights_from != "none needed" and spec.weights == "pretrained":
-        facts.disk, facts.estimated = facts.parameters * (4 if spec.source == "timm" else 2), True
+        facts.disk, facts.estimated = facts.parameters * source.weight_bytes, True
     return facts
 
 
@@ -106,16 +100,16 @@ def _examine_asset(asset: AssetSpec, facts: ModelFacts) -> None:
         facts.found, facts.note = "no", str(error)
 
 
-def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
+def _examine_hub(spec: ModelSpec, source: Source, facts: ModelFacts, reachable: bool) -> None:
     """A repository of the Hub, or of its cache on this machine."""
     try:
-        repo, rows = _place(spec)
+        place = _place(spec, source)
     except PlatorepError as error:  # timm or open_clip has no repository for these weights
         facts.found, facts.weights_from, facts.note = "no", "nowhere", str(error).removeprefix(f"{spec.name}: ")
         return
-    facts.weights_from = f"hub: {repo}"
-    here = cached_repository(repo, spec.revision)
-    seen = examine_repository(repo, spec.revision) if reachable else here or Repository("unknown")
+    facts.weights_from = f"hub: {place.id}"
+    here = cached_repository(place.id, spec.revision)
+    seen = examine_repository(place.id, spec.revision) if reachable else here or Listing("unknown")
     facts.found, facts.revision, facts.note = seen.found, seen.commit or spec.revision, seen.note
     facts.parameters = seen.parameters
     if seen.gated:
@@ -126,37 +120,38 @@ def _examine_hub(spec: ModelSpec, facts: ModelFacts, reachable: bool) -> None:
         facts.note = "nothing of it is in the Hub's cache"
     if not seen.sizes:
         return
-    wanted = _wanted(rows, seen.sizes) if spec.weights == "pretrained" else []
+    wanted = _wanted(place.weights, seen.sizes) if spec.weights == "pretrained" else []
     notes = [facts.note] if facts.note else []
     if here is not None and wanted and here.commit == seen.commit and set(wanted) <= here.held:
         facts.found = "here"
     elif not reachable:
         facts.found, notes = "unknown", ["its weights are not in the Hub's cache"]
     facts.disk = sum(seen.sizes[name] for name in wanted) or None
-    problems = _problems(spec, rows, seen, wanted)
+    facts.tokenizer, problems = source.examine(spec, seen, wanted)
+    if spec.weights == "pretrained" and not wanted:
+        problems.insert(0, _without_weights(place.weights, seen))
     if problems and facts.found in ("yes", "here"):
         facts.found = "no"
-    if spec.source == "transformers" and spec.modality == "language":
-        facts.tokenizer, missing = _tokenizer(seen.sizes)
-        problems += missing
-        if missing and facts.found in ("yes", "here"):
-            facts.found = "no"
     if wanted and all(name.endswith(".bin") for name in wanted):
         notes.append("weights are pickles, of which tensors alone are read")
     facts.note = "; ".join(problems + notes)
 
 
-def _place(spec: ModelSpec) -> tuple[str, list[tuple[str, ...]]]:
-    """The repository of a model's weights, and rows of possible file names, of which the first existing row is used."""
+def _place(spec: ModelSpec, source: Source) -> Repository:
+    """The repository of a model's weights.
+
+    Raises:
+        SpecError: there is none.
+    """
     if spec.asset is not None:  # a Hub asset: owner/name@revision
-        return spec.asset.id.partition("@")[0], [spec.asset.members] if spec.asset.members else list(WEIGHT_FILES)
-    if spec.source in ("timm", "open_clip") and spec.weights == "pretrained":
-        place = repositories.repository(spec)
-        return place.id, [(name,) for name in place.weights]
-    return spec.id, list(WEIGHT_FILES)
+        rows = (spec.asset.members,) if spec.asset.members else WEIGHT_FILES
+        return Repository(spec.asset.id.partition("@")[0], rows)
+    if (place := source.repository(spec)) is None:
+        raise SpecError(f"{spec.name}: source={spec.source} needs an asset")
+    return place
 
 
-def _wanted(rows: list[tuple[str, ...]], names: Iterable[str]) -> list[str]:
+def _wanted(rows: Sequence[tuple[str, ...]], names: Iterable[str]) -> list[str]:
     """The weight files to fetch. Patterns only match the top folder; subfolders hold copies."""
     names = list(names)
     for patterns in rows:
@@ -169,51 +164,10 @@ def _fits(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) and name.count("/") == pattern.count("/")
 
 
-def _problems(spec: ModelSpec, rows: list[tuple[str, ...]], seen: Repository, wanted: list[str]) -> list[str]:
-    """Problems that would prevent these files from being loaded."""
-    problems = []
-    if spec.weights == "pretrained" and not wanted:
-        kinds = sorted({Path(name).suffix for name in seen.sizes} - {"", ".md", ".txt", ".json"})
-        problems.append(
-            f"it holds no weights ({' or '.join(row[0] for row in rows)}); it has {', '.join(kinds) or 'no such files'}"
-        )
-    if spec.source == "transformers":
-        kind = seen.config.get("model_type")
-        if kind is not None and not spec.trust_remote_code and not _is_known(kind):
-            problems.append(f"transformers has no architecture {kind!r}; the repository's own code is not run")
-        if "config.json" not in seen.sizes and not (spec.asset and any(name.endswith(".gguf") for name in wanted)):
-            problems.append("it has no config.json, so it is not in transformers' format")
-    return problems
-
-
-def _is_known(kind: str) -> bool:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
-
-    return kind in CONFIG_MAPPING_NAMES
-
-
-def _tokenizer(names: Iterable[str]) -> tuple[str, list[str]]:
-    """The files of a tokenizer, and packages that are missing to read it."""
-    names = set(names)
-    if any(name.endswith(".gguf") for name in names) and "config.json" not in names:
-        return "in the GGUF file", []
-    for files in TOKENIZERS:
-        if names.issuperset(files):
-            missing = [package for package in SENTENCEPIECE if not _has(package)]
-            unread = files[0].endswith(".model") and missing
-            return " + ".join(files), (
-                [f"its tokenizer is {files[0]} alone, which needs {' and '.join(missing)}: pip install them"]
-                if unread
-                else []
-            )
-    return "none", ["it has no tokenizer's files"]
-
-
-def _has(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:
-        return False
+def _without_weights(rows: Sequence[tuple[str, ...]], seen: Listing) -> str:
+    kinds = sorted({Path(name).suffix for name in seen.sizes} - {"", ".md", ".txt", ".json"})
+    names = " or ".join(row[0] for row in rows)
+    return f"it holds no weights ({names}); it has {', '.join(kinds) or 'no such files'}"
 
 
 def _numbers(file: Path) -> int:
@@ -232,29 +186,3 @@ def _numbers(file: Path) -> int:
 
         return int(np.load(file, mmap_mode="r", allow_pickle=False).size)
     return 0
-
-
-def _timm_parameters(name: str) -> int | None:
-    """Parameters of a timm architecture; None if timm does not know it."""
-    import timm
-    import torch
-
-    architecture = name.removeprefix("timm/").split(".")[0]
-    if architecture not in timm.list_models():
-        return None
-    with torch.device("meta"):
-        return sum(p.numel() for p in timm.create_model(architecture, pretrained=False).parameters())
-
-
-def timm_patches(spec: ModelSpec) -> int | None:
-    """Patches of a picture at the input size of a timm model, by its name and registry; None if these do not tell."""
-    import timm
-
-    named = re.search(r"patch(\d+)", spec.id)
-    if spec.source != "timm" or named is None:
-        return None
-    try:
-        config = timm.get_pretrained_cfg(spec.id.removeprefix("timm/"))
-    except RuntimeError:
-        return None
-    return None if config is None else (config.input_size[1] // int(named[1])) ** 2

@@ -1,4 +1,4 @@
-"""Converts errors of the transformers library while it reads a model's files to messages."""
+"""Converts errors of the libraries while they read a model's files to messages."""
 
 from __future__ import annotations
 
@@ -71,3 +71,27 @@ def damaged_files(folder: Path) -> list[Path]:
         except (ValueError, SafetensorError):
             damaged.append(path)
     return damaged
+
+
+def misfit(name: str, file: Path, error: Exception) -> str:
+    """The message for a file whose tensors do not match, from the error of a library."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = " ".join(lines[1:3] if len(lines) > 1 else lines)[:300]
+    return (
+        f"{name}: the weights in {file.name} do not fit the architecture ({reason}). "
+        "Take the checkpoint that belongs to it."
+    )
+
+
+@contextmanager
+def without_pickles(name: str, file: Path) -> Iterator[None]:
+    """Converts the error of torch for pickled objects other than tensors to a message."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":
+            raise
+        raise SpecError(
+            f"{name}: {file.name} holds pickled objects besides tensors, which are not executed (it is read by "
+            "weights_only). Take weights in safetensors."
+        ) from error

@@ -1,13 +1,12 @@
-"""Local files of models, and architectures without weights."""
+"""Local files of models."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from platorep.assets import fetch
-from platorep.core.errors import AssetError, SpecError, unknown_name
-from platorep.core.specs import AssetSpec, ModelSpec
+from platorep.core.errors import AssetError
+from platorep.core.specs import AssetSpec
 
 
 def fetched(asset: AssetSpec) -> Path:
@@ -27,24 +26,3 @@ def find(path: Path, *patterns: str) -> Path:
             if file.match(pattern):
                 return file
     raise AssetError(f"{path} holds no {' or '.join(patterns)}. Name the right members of the asset.")
-
-
-def timm_architecture(spec: ModelSpec) -> Any:
-    """A timm model with its initial weights.
-
-    Raises:
-        UnknownNameError: timm has no such architecture.
-        SpecError: the architecture exists, but not with these pretrained weights.
-    """
-    import timm
-
-    name = spec.id.removeprefix("timm/")
-    if name.split(".")[0] not in timm.list_models():
-        raise unknown_name("timm architecture", name.split(".")[0], timm.list_models())
-    try:
-        return timm.create_model(name, pretrained=False)
-    except RuntimeError as error:
-        raise SpecError(
-            f"{spec.name}: timm does not know {name!r} ({error}). "
-            f"Known tags: {', '.join(timm.list_pretrained(name.split('.')[0] + '*'))}."
-        ) from error

@@ -9,14 +9,62 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from platorep.core.errors import DataError
-from platorep.core.specs import ModelSpec
+from platorep.core.errors import DataError, SpecError
+from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
+from platorep.models.files import fetched, find
+from platorep.models.source import Source
 
 
 log = logging.getLogger(__name__)
 
 WORD = re.compile(r"\w+(?:['’]\w+)?", re.UNICODE)
+
+
+class Static(Source):
+    """Word vectors of an asset: one .npy (words x width) and one .parquet (words in order)."""
+
+    modalities = ("language",)
+    is_network = False
+
+    def check(self, spec: ModelSpec) -> None:
+        super().check(spec)
+        _asset(spec)
+
+    def load(self, spec: ModelSpec, device: torch.device) -> StaticEncoder:
+        import pandas as pd
+
+        path = fetched(_asset(spec))
+        vectors = np.load(find(path, "*.npy"), mmap_mode="r", allow_pickle=False)
+        words = pd.read_parquet(find(path, "*.parquet")).iloc[:, 0]
+        if vectors.ndim != 2 or len(vectors) != len(words):
+            raise SpecError(
+                f"{spec.name}: {len(words)} words do not fit vectors of shape {vectors.shape}; "
+                "expected one row per word."
+            )
+        return StaticEncoder(spec, vectors, {str(word): row for row, word in enumerate(words)}, device)
+
+
+def _asset(spec: ModelSpec) -> AssetSpec:
+    if spec.asset is None:
+        raise SpecError(
+            f"{spec.name}: static word vectors need an asset with one .npy (words x width) "
+            "and one .parquet (words in order)."
+        )
+    return spec.asset
+
+
+class Tfidf(Source):
+    """Weights of words, fitted on the captions."""
+
+    modalities = ("language",)
+    is_network = False
+
+    def load(self, spec: ModelSpec, device: torch.device) -> TfidfEncoder:
+        return TfidfEncoder(spec, device)
+
+    def version(self, spec: ModelSpec) -> str:
+        return "1"
 
 
 class StaticEncoder(Layers):

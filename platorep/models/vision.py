@@ -1,4 +1,4 @@
-"""Encoders of pictures: timm models, and 16 x 16 pixels as a baseline."""
+"""Encoders of pictures: timm models."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from torch import nn
 
 from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
-from platorep.models.base import Encoded, Layers
 from platorep.models.networks import PictureInput, PictureNetwork, noise_pictures
 from platorep.models.pooling import picture_pool, pool_patches, pool_space
-from platorep.models.transforms import PictureTransform, small_pixels
 
 
 if TYPE_CHECKING:
@@ -91,22 +89,6 @@ class TimmEncoder(PictureNetwork):
         if self.pool == "cls":
             return [prefix[:, 0].float() for _, prefix in maps]
         return [pool_space(layer, self.pool) for layer in maps]
-
-
-class PixelEncoder(Layers):
-    """The picture reduced to 16 x 16 RGB values in [0, 1], as a baseline."""
-
-    tokens_each = 16
-
-    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
-        super().__init__(("pixels",))
-        self.spec, self.device = spec, device
-        self.transform = PictureTransform(small_pixels, spec.input_size)
-        self.facts |= {"parameters": 0}
-
-    def encode(self, batch: torch.Tensor) -> Encoded:
-        """Pixels as vectors, (batch, 768)."""
-        return Encoded([batch.to(self.device).flatten(1).float()], {})
 
 
 @torch.inference_mode()

@@ -60,7 +60,7 @@ def anatomy(
     """
     if features.n > most:
         features = Subset(features, np.arange(most), f"first {most}")
-    held = ModelLayers(features, clip=clamp.rule, quantile=clamp.quantile, memory=memory)
+    held = ModelLayers(features, clamp=clamp, memory=memory)
     rows, graphs = [], {}
     for index, geometries in held.geometries([similarity], concatenation=CONCATENATION in wanted):
         geometry = geometries[similarity]

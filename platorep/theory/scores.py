@@ -11,6 +11,7 @@ import torch
 from scipy.stats import t as student
 
 from platorep.align import align
+from platorep.core.clamp import NONE
 from platorep.core.features import ArrayFeatures
 from platorep.metrics.registry import build
 
@@ -39,9 +40,8 @@ def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, A
         known.
     """
     built = {name: build(name, **params) for name, params in metrics.items()}
-    table = align(
-        [layered("x", x)], [layered("y", y)], list(built.values()), out_dir=None, clip="none", concatenation=False
-    )
+    pairs = [(layered("x", x), layered("y", y))]
+    table = align(pairs, list(built.values()), out_dir=None, clamp=NONE, concatenation=False)
     frame = table.frame[table.frame.x_layer == table.frame.y_layer]
     names = {metric.id: name for name, metric in built.items()}
     columns = ["metric", "seed", "score", "null_mean", "null_sd", "p_value"]

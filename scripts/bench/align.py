@@ -15,11 +15,13 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import torch
 
 from platorep.align import align
+from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
@@ -133,13 +135,11 @@ def main() -> None:
         started, steps = time.perf_counter(), []
         metrics = [parse(word) for word in args.metrics]
         table = align(
-            x,
-            y,
+            list(product(x, y)),
             metrics,
             out_dir=Path(scratch) / "out",
-            memory=int(args.memory * 1e9),
-            device=args.device,
             progress=lambda *step: steps.append((time.perf_counter(), step[2])),
+            resources=Resources(memory=int(args.memory * 1e9), device=args.device),
         )
         took = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -31,13 +31,13 @@ from timm.data import create_transform, resolve_model_data_config
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from platorep.core.resources import Resources
+from platorep.core.resources import Resources, pick_device
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
 from platorep.extract import engine
 from platorep.extract.batches import Budget, pack
-from platorep.models import Text, TextRules, pick_device
+from platorep.models import Text, TextRules
 from platorep.models.base import native_dtype
 from platorep.models.language import LanguageEncoder
 from platorep.models.vision import TimmEncoder

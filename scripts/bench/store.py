@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
 
 import align as shapes
@@ -24,6 +25,7 @@ import torch
 from platorep.align import align
 from platorep.core import features as core_features
 from platorep.core.features import FeatureSet
+from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.shards import tensor_hash
 from platorep.core.store import FeatureStore
@@ -66,7 +68,12 @@ def reading(features: dict[str, list[FeatureSet]], scratch: Path, memory: int) -
     core_features.tensor_hash = checks
     start = time.perf_counter()
     try:
-        align(features["language"], features["vision"], [parse("mutual_knn")], out_dir=scratch / "parts", memory=memory)
+        align(
+            list(product(features["language"], features["vision"])),
+            [parse("mutual_knn")],
+            out_dir=scratch / "parts",
+            resources=Resources(memory=memory),
+        )
     finally:
         core_features.tensor_hash = tensor_hash
     took = time.perf_counter() - start

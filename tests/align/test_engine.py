@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,10 @@ from platorep.align.gallery_parts import Design
 from platorep.align.layers import ModelLayers, neighbour_graphs
 from platorep.align.parts import samples_path
 from platorep.align.plan import plan_blocks
+from platorep.align.significance import Null
+from platorep.core.clamp import Clamp
 from platorep.core.errors import DataError, FeatureError, SpecError
+from platorep.core.resources import Resources
 from platorep.core.store import FeatureSet
 from platorep.metrics.base import Geometry
 from platorep.metrics.registry import build
@@ -37,7 +41,7 @@ def test_scores_equal_a_pair_by_pair_evaluation(model, tmp_path):
         build("cycle_knn", k=5),
         build("cycle_knn", k=5, direction="yx"),
     ]
-    table = align([a], [b, c], metrics, out_dir=tmp_path / "out").frame
+    table = align(list(product([a], [b, c])), metrics, out_dir=tmp_path / "out").frame
     for row in table.itertuples():
         metric = next(m for m in metrics if m.id == row.metric)
         states = []
@@ -56,7 +60,7 @@ def test_related_layers_score_above_chance_and_a_shuffled_side_at_chance(model, 
     b = model("b", 2, n=400)
     order = torch.randperm(400, generator=torch.Generator().manual_seed(3))
     shuffled = stored("shuffled", [b.load(i)[order] for i in range(2)])
-    table = align([a], [b, shuffled], [KNN], out_dir=tmp_path / "out").frame
+    table = align(list(product([a], [b, shuffled])), [KNN], out_dir=tmp_path / "out").frame
     assert (table[table.y_model == "b"].z > 8).all()
     chance = table[table.y_model == "shuffled"]
     assert chance.null_mean.to_numpy() == pytest.approx(5 / 399)
@@ -69,7 +73,7 @@ def test_related_layers_score_above_chance_and_a_shuffled_side_at_chance(model, 
 def test_same_inputs_give_the_same_bytes(model, tmp_path):
     x, y = [model("a"), model("b", 2)], [model("c", 4), model("d")]
     for folder in ("one", "two"):
-        align(x, y, [KNN, build("jaccard_knn", k=3)], out_dir=tmp_path / folder)
+        align(list(product(x, y)), [KNN, build("jaccard_knn", k=3)], out_dir=tmp_path / folder)
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     assert len(digests(tmp_path / "one")) == 4 * 2 * 2  # a part and its samples, a pair and metric
 
@@ -78,44 +82,45 @@ def test_same_inputs_give_the_same_bytes(model, tmp_path):
 def test_memory_budget_changes_nothing(model, tmp_path, memory, caplog):
     x, y = [model("a"), model("b", 2), model("c")], [model("d", 4), model("e")]
     metrics = [KNN, build("lcs_knn", k=5)]
-    align(x, y, metrics, out_dir=tmp_path / "roomy")
+    align(list(product(x, y)), metrics, out_dir=tmp_path / "roomy")
     with caplog.at_level(logging.WARNING):
-        align(x, y, metrics, out_dir=tmp_path / "tight", memory=memory)
+        align(list(product(x, y)), metrics, out_dir=tmp_path / "tight", resources=Resources(memory=memory))
     assert digests(tmp_path / "roomy") == digests(tmp_path / "tight")
     assert bool(caplog.records) == (memory == 1)
 
 
 def test_order_of_models_changes_no_part(model, tmp_path):
     x, y = [model("a"), model("b", 2)], [model("c", 4), model("d")]
-    align(x, y, [KNN], out_dir=tmp_path / "one")
-    align(x[::-1], y[::-1], [KNN], out_dir=tmp_path / "two")
+    align(list(product(x, y)), [KNN], out_dir=tmp_path / "one")
+    align(list(product(x[::-1], y[::-1])), [KNN], out_dir=tmp_path / "two")
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
 def test_shards_make_the_parts_of_the_whole(model, tmp_path):
     x, y = [model("a"), model("b", 2)], [model("c", 4), model("d"), model("e")]
-    whole = align(x, y, [KNN], out_dir=tmp_path / "one")
-    pieces = [align(x, y, [KNN], out_dir=tmp_path / "two", shard=(i, 4)).frame for i in range(4)]
+    whole = align(list(product(x, y)), [KNN], out_dir=tmp_path / "one")
+    pieces = [
+        align(list(product(x, y)), [KNN], out_dir=tmp_path / "two", resources=Resources(shard=(i, 4))).frame
+        for i in range(4)
+    ]
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), whole.frame)
-    with pytest.raises(SpecError, match=r"shard 4/4"):
-        align(x, y, [KNN], out_dir=tmp_path, shard=(4, 4))
     with pytest.raises(SpecError, match="only 6 pairs"):
-        align(x, y, [KNN], out_dir=tmp_path, shard=(0, 7))
+        align(list(product(x, y)), [KNN], out_dir=tmp_path, resources=Resources(shard=(0, 7)))
 
 
 def test_parts_that_are_there_are_not_made_and_their_models_not_read(model, tmp_path, monkeypatch):
     a, b, c, out = model("a"), model("b"), model("c"), tmp_path / "out"
-    first = align([a], [b], [KNN], out_dir=out)
+    first = align([(a, b)], [KNN], out_dir=out)
     read = []
     load = FeatureSet.load
     monkeypatch.setattr(
         FeatureSet, "load", lambda self, *args, **more: read.append(self.name) or load(self, *args, **more)
     )
-    again = align([a], [b], [KNN], out_dir=out)
+    again = align([(a, b)], [KNN], out_dir=out)
     assert read == []
     pd.testing.assert_frame_equal(first.frame, again.frame)
-    both = align([a], [b, c], [KNN], out_dir=out)
+    both = align(list(product([a], [b, c])), [KNN], out_dir=out)
     assert set(read) == {"a", "c"}
     assert read.count("a") == len(a.layers)  # each layer once
     pd.testing.assert_frame_equal(both.frame[both.frame.y_model == "b"].reset_index(drop=True), first.frame)
@@ -123,11 +128,11 @@ def test_parts_that_are_there_are_not_made_and_their_models_not_read(model, tmp_
 
 def test_a_part_removed_is_made_again_with_the_same_bytes(model, tmp_path):
     x, y, out = [model("a"), model("b")], [model("c"), model("d")], tmp_path / "out"
-    align(x, y, [KNN], out_dir=out)
+    align(list(product(x, y)), [KNN], out_dir=out)
     before = digests(out)
     for path in sorted(out.glob("*.parquet"))[1::3]:
         path.unlink()
-    align(x, y, [KNN], out_dir=out)
+    align(list(product(x, y)), [KNN], out_dir=out)
     part = {name: code for name, code in digests(out).items() if not name.endswith(".samples.parquet")}
     assert part == {name: code for name, code in before.items() if not name.endswith(".samples.parquet")}
 
@@ -136,12 +141,12 @@ def test_a_run_that_was_stopped_between_metrics_goes_on_block_by_block(model, tm
     """Each block of models then lacks another metric: the one it lacks is made, the one it has is not missed."""
     x, y, out = [model("a"), model("b"), model("c")], [model("d"), model("e")], tmp_path / "out"
     metrics = [KNN, build("jaccard_knn", k=5)]
-    align(x, y, metrics, out_dir=out)
+    align(list(product(x, y)), metrics, out_dir=out)
     before = digests(out)
     for number, path in enumerate(sorted(out.glob("*.parquet"))):
         if number % 3:
             path.unlink()
-    align(x, y, metrics, out_dir=out, memory=1)  # one pair a block
+    align(list(product(x, y)), metrics, out_dir=out, resources=Resources(memory=1))  # one pair a block
     kept = {name for name in digests(out) if not name.endswith(".samples.parquet")}
     assert kept == {name for name in before if not name.endswith(".samples.parquet")}
     assert all(digests(out)[name] == before[name] for name in digests(out))
@@ -149,15 +154,16 @@ def test_a_run_that_was_stopped_between_metrics_goes_on_block_by_block(model, tm
 
 def test_other_settings_make_other_parts(model, tmp_path):
     a, b, out = model("a"), model("b"), tmp_path / "out"
-    for options in ({}, {"quantile": 0.9}, {"clip": "approximate"}, {"clip": "none"}, {"concatenation": False}):
-        align([a], [b], [KNN], out_dir=out, **options)
-    align([a], [b], [build("mutual_knn", k=6)], out_dir=out)
+    clamps = [{"clamp": Clamp(*words)} for words in (("exact",), ("exact", 0.9), ("approximate",), ("none",))]
+    for options in (*clamps, {"concatenation": False}):
+        align([(a, b)], [KNN], out_dir=out, **options)
+    align([(a, b)], [build("mutual_knn", k=6)], out_dir=out)
     assert len([path for path in out.iterdir() if not path.name.endswith(".samples.parquet")]) == 6
 
 
 def test_per_sample_overlaps_average_to_the_best_score(model, tmp_path):
     metric = build("edit_distance_knn", k=6)
-    table = align([model("a")], [model("b", 4)], [metric], out_dir=tmp_path / "out")
+    table = align([(model("a"), model("b", 4))], [metric], out_dir=tmp_path / "out")
     best = table.best().iloc[0]
     (part,) = [path for path in (tmp_path / "out").iterdir() if not path.name.endswith(".samples.parquet")]
     samples = pd.read_parquet(samples_path(part))
@@ -166,25 +172,16 @@ def test_per_sample_overlaps_average_to_the_best_score(model, tmp_path):
     assert (samples.x_layer.unique().tolist(), samples.y_layer.unique().tolist()) == ([best.x_layer], [best.y_layer])
 
 
-def test_distinct_pairs_meet_once_and_never_themselves(model, tmp_path):
-    models = [model("a"), model("b"), model("c")]
-    table = align(models, models, [KNN], out_dir=tmp_path / "out", pairs="distinct")
-    found = table.frame[["x_model", "y_model"]].drop_duplicates().itertuples(index=False)
-    assert [tuple(pair) for pair in found] == [("a", "b"), ("a", "c"), ("b", "c")]
-    with pytest.raises(DataError, match="no two different models"):
-        align(models[:1], models[:1], [KNN], out_dir=tmp_path / "out", pairs="distinct")
-
-
 def test_a_model_with_itself_scores_one_on_the_diagonal(model, tmp_path):
     a = model("a")
-    scores = align([a], [a], [KNN], out_dir=None).frame.score.to_numpy().reshape(4, 4)
+    scores = align([(a, a)], [KNN], out_dir=None).frame.score.to_numpy().reshape(4, 4)
     assert (scores.diagonal() == 1).all()
     assert (scores == scores.T).all()
     assert (scores[~np.eye(4, dtype=bool)] < 1).all()
 
 
 def test_depth_is_relative_and_missing_for_the_concatenation(model):
-    frame = align([model("a", 3)], [model("b", 1)], [KNN], out_dir=None).frame
+    frame = align([(model("a", 3), model("b", 1))], [KNN], out_dir=None).frame
     depths = frame.groupby("x_layer").x_depth.first()
     assert depths[[0, 1, 2]].tolist() == [0, 0.5, 1]
     assert frame[frame.x_layer == -1].x_depth.isna().all()
@@ -194,7 +191,7 @@ def test_depth_is_relative_and_missing_for_the_concatenation(model):
 
 def test_progress_counts_to_its_total(model, tmp_path):
     seen = []
-    align([model("a")], [model("b", 2)], [KNN], out_dir=tmp_path / "out", progress=lambda *step: seen.append(step))
+    align([(model("a"), model("b", 2))], [KNN], out_dir=tmp_path / "out", progress=lambda *step: seen.append(step))
     assert [done for done, _, _ in seen] == list(range(1, 3 + 2 + 1 + 1))
     assert {total for _, total, _ in seen} == {len(seen)}
 
@@ -202,7 +199,7 @@ def test_progress_counts_to_its_total(model, tmp_path):
 def test_different_samples_are_refused_with_both_names(model):
     a, b = model("gpt", n=30), model("vit", n=30, ids=[f"t{i}" for i in range(30)], dataset="other")
     with pytest.raises(DataError, match=f"gpt and vit have different samples.*{a.digest[:12]}.*{b.digest[:12]}"):
-        align([a], [b], [KNN], out_dir=None)
+        align([(a, b)], [KNN], out_dir=None)
 
 
 def test_too_few_samples_are_refused_before_anything_is_read(model, monkeypatch):
@@ -211,23 +208,19 @@ def test_too_few_samples_are_refused_before_anything_is_read(model, monkeypatch)
     with pytest.raises(
         FeatureError, match="k = 10 neighbours of 10 samples: k must be at least 1 and at most n - 1 = 9"
     ):
-        align([a], [b], [build("mutual_knn", k=10)], out_dir=None)
+        align([(a, b)], [build("mutual_knn", k=10)], out_dir=None)
 
 
 def test_nothing_to_do_and_doubles_are_refused(model):
     a = model("a")
-    with pytest.raises(DataError, match="1 x models, 0 y models, 1 metrics"):
-        align([a], [], [KNN], out_dir=None)
+    with pytest.raises(DataError, match="0 pairs of different models, 1 metrics"):
+        align([], [KNN], out_dir=None)
     with pytest.raises(DataError, match="asked for twice"):
-        align([a], [a], [KNN, KNN], out_dir=None)
-    with pytest.raises(SpecError, match="clip is 'exactly'"):
-        align([a], [a], [KNN], out_dir=None, clip="exactly")
-    with pytest.raises(SpecError, match="pairs is 'some'"):
-        align([a], [a], [KNN], out_dir=None, pairs="some")
+        align([(a, a)], [KNN, KNN], out_dir=None)
 
 
 def test_the_concatenation_summed_from_layers_has_the_gram_of_the_concatenated_features(model):
-    layers = ModelLayers(model("a", 4), clip="exact", quantile=0.9, memory=1 << 30)
+    layers = ModelLayers(model("a", 4), memory=1 << 30, clamp=Clamp("exact", 0.9))
     for similarity in ("cosine", "euclidean"):
         made = dict(layers.geometries([similarity]))[-1][similarity]
         whole = Geometry(torch.cat([layers.clipped(i) for i in range(4)], dim=1), similarity)
@@ -238,7 +231,7 @@ def test_the_concatenation_summed_from_layers_has_the_gram_of_the_concatenated_f
 def test_layers_read_at_each_use_are_those_held(model):
     features = model("a", 4)
     for clip in ("exact", "approximate"):
-        held, read = (ModelLayers(features, clip=clip, quantile=0.8, memory=memory) for memory in (1 << 30, 0))
+        held, read = (ModelLayers(features, memory=memory, clamp=Clamp(clip, 0.8)) for memory in (1 << 30, 0))
         assert held.holds
         assert not read.holds
         assert held.threshold == read.threshold
@@ -248,7 +241,7 @@ def test_layers_read_at_each_use_are_those_held(model):
 
 def test_neighbour_graphs_are_those_that_were_scored(model):
     a, b = model("a"), model("b", 2)
-    frame = align([a], [b], [KNN], out_dir=None).frame
+    frame = align([(a, b)], [KNN], out_dir=None).frame
     x, y = neighbour_graphs(a, 5), neighbour_graphs(b, 5)
     expected = [
         np.mean([len(set(p) & set(q)) / 5 for p, q in zip(s.tolist(), t.tolist(), strict=True)]) for s in x for t in y
@@ -290,11 +283,11 @@ def test_products_are_in_full_precision_whatever_the_process_has_set(model, tmp_
     before = torch.get_float32_matmul_precision()
     try:
         torch.set_float32_matmul_precision("high")
-        align([x], [y], [KNN], out_dir=None)
-        significance([(x, y)], [KNN], permutations=0)
+        align([(x, y)], [KNN], out_dir=None)
+        significance([(x, y)], [KNN], null=Null(permutations=0))
         neighbour_graphs(x, 5)
         score_galleries([(x, y)], Design(sizes=(20,), queries=8, ks=(3,)), out_dir=tmp_path)
-        shuffled_pairs([x], [y], KNN, Shuffles(shares=(0.0,), seeds=1))
+        shuffled_pairs([(x, y)], KNN, Shuffles(shares=(0.0,), seeds=1))
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision(before)

@@ -16,6 +16,7 @@ from platorep.align import neighbour_graphs
 from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design, part_path, shared_by_query
 from platorep.core.errors import DataError, FeatureError, SpecError, StoreError
+from platorep.core.resources import Resources
 from platorep.metrics.registry import parse
 from platorep.results.tables import GalleryTable
 from tests.faiss_stub import Faiss
@@ -88,15 +89,19 @@ def test_shares_of_the_queries_merge_to_the_bytes_of_one_run(pairs, tmp_path, sh
     design = Design(sizes=(60, 120), queries=50, ks=(1, 5))
     score_galleries(pairs, design, out_dir=tmp_path / "one").write(tmp_path / "one.parquet")
     for i in range(shares - 1, 0, -1):
-        assert score_galleries(pairs, design, out_dir=tmp_path / "many", shard=(i, shares)) is None
-    score_galleries(pairs, design, out_dir=tmp_path / "many", shard=(0, shares)).write(tmp_path / "many.parquet")
+        assert score_galleries(pairs, design, out_dir=tmp_path / "many", resources=Resources(shard=(i, shares))) is None
+    score_galleries(pairs, design, out_dir=tmp_path / "many", resources=Resources(shard=(0, shares))).write(
+        tmp_path / "many.parquet"
+    )
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "many.parquet").read_bytes()
     assert len(list((tmp_path / "many").iterdir())) == 2 * shares
 
 
 def test_more_shares_than_tiles_of_queries_are_refused(pairs, tmp_path):
     with pytest.raises(SpecError, match="shard 0/14: 50 queries are cut into at most 13 shares"):
-        score_galleries(pairs, Design(sizes=(60, 120), queries=50), out_dir=tmp_path, shard=(0, 14))
+        score_galleries(
+            pairs, Design(sizes=(60, 120), queries=50), out_dir=tmp_path, resources=Resources(shard=(0, 14))
+        )
 
 
 def test_a_part_that_is_there_is_not_made_again(pairs, tmp_path, monkeypatch):
@@ -134,11 +139,11 @@ def test_a_part_that_is_not_what_it_should_be_is_named_and_made_again(pairs, tmp
 
 def test_a_part_of_another_share_that_is_not_what_it_should_be_is_refused(pairs, tmp_path):
     for share in ((0, 2), (1, 2)):
-        score_galleries(pairs, SMALL, out_dir=tmp_path, shard=share)
+        score_galleries(pairs, SMALL, out_dir=tmp_path, resources=Resources(shard=share))
     first, second = (part_path(tmp_path, *pairs[0], SMALL, "exact(0.95)", (i, 2)) for i in (0, 1))
     second.write_bytes(first.read_bytes())
     with pytest.raises(StoreError, match=f"{second.name} was made from other features, or for another place"):
-        score_galleries(pairs, SMALL, out_dir=tmp_path, shard=(0, 2))
+        score_galleries(pairs, SMALL, out_dir=tmp_path, resources=Resources(shard=(0, 2)))
 
 
 def test_two_models_of_one_key_are_two_models(pairs, tmp_path):
@@ -156,7 +161,9 @@ def test_two_models_of_one_key_are_two_models(pairs, tmp_path):
 
 def test_little_memory_and_other_tiles_change_no_byte(pairs, tmp_path, monkeypatch):
     score_galleries(pairs, SMALL, out_dir=tmp_path / "much").write(tmp_path / "much.parquet")
-    score_galleries(pairs, SMALL, out_dir=tmp_path / "little", memory=1).write(tmp_path / "little.parquet")
+    score_galleries(pairs, SMALL, out_dir=tmp_path / "little", resources=Resources(memory=1)).write(
+        tmp_path / "little.parquet"
+    )
     monkeypatch.setattr("platorep.align.gallery_parts._CELLS", 100)
     monkeypatch.setattr("platorep.align.gallery.COLUMNS", 17)
     score_galleries(pairs, SMALL, out_dir=tmp_path / "tiles").write(tmp_path / "tiles.parquet")
@@ -281,7 +288,10 @@ def test_what_was_searched_approximately_says_so_and_states_its_recall(pairs, tm
 def test_shares_of_an_approximate_search_merge_to_the_bytes_of_one_run(pairs, tmp_path, faiss):
     faiss.hidden = 4
     score_galleries(pairs, APPROXIMATE, out_dir=tmp_path / "one").write(tmp_path / "one.parquet")
-    tables = [score_galleries(pairs, APPROXIMATE, out_dir=tmp_path / "many", shard=(i, 3)) for i in range(3)]
+    tables = [
+        score_galleries(pairs, APPROXIMATE, out_dir=tmp_path / "many", resources=Resources(shard=(i, 3)))
+        for i in range(3)
+    ]
     assert tables[:2] == [None, None]
     tables[2].write(tmp_path / "many.parquet")
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "many.parquet").read_bytes()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,8 @@ from platorep.align.gallery import score_galleries
 from platorep.align.gallery_parts import Design
 from platorep.align.parts import samples_path
 from platorep.align.remarks import ALIKE
+from platorep.align.significance import Null
+from platorep.core.clamp import NONE, Clamp
 from platorep.core.errors import FeatureError
 from platorep.core.store import FeatureSet
 from platorep.metrics.registry import METRICS, build
@@ -42,7 +46,7 @@ def fine(stored):
 
 
 def test_what_is_undefined_is_left_out_by_name_and_the_rest_scores_as_without_it(odd, fine, stored, tmp_path):
-    table = align([odd], [fine], [KNN, SVCCA, CKA], out_dir=tmp_path)
+    table = align([(odd, fine)], [KNN, SVCCA, CKA], out_dir=tmp_path)
     frame = table.frame
     assert len(frame) == 3 * 6 * 3
     missing = frame[frame.score.isna()].groupby("metric").x_layer.unique().map(sorted).to_dict()
@@ -57,18 +61,16 @@ def test_what_is_undefined_is_left_out_by_name_and_the_rest_scores_as_without_it
     assert "row 7 is the zero vector" in named[("layer.03",), ids, True]
     assert named[("concatenation",), ids, True].startswith("layer layer.03: row 7 is the zero vector")
     sound = stored("sound", [odd.load(i) for i in (1, 4)])
-    alone = align([sound], [fine], [KNN, CKA], out_dir=None, clip="none", concatenation=False).frame
-    among = align([odd], [fine], [KNN, CKA], out_dir=None, clip="none", concatenation=False).frame.dropna(
-        subset="score"
-    )
+    alone = align([(sound, fine)], [KNN, CKA], out_dir=None, concatenation=False, clamp=NONE).frame
+    among = align([(odd, fine)], [KNN, CKA], out_dir=None, concatenation=False, clamp=NONE).frame.dropna(subset="score")
     among = among[among.x_layer.isin([1, 4])]
     assert among.score.tolist() == alone.score.tolist()
 
 
 def test_a_second_run_reads_the_parts_and_names_the_same(odd, fine, tmp_path, monkeypatch):
-    first = align([odd], [fine], [KNN, SVCCA], out_dir=tmp_path)
+    first = align([(odd, fine)], [KNN, SVCCA], out_dir=tmp_path)
     monkeypatch.setattr(FeatureSet, "load", lambda *_, **__: pytest.fail("read"))
-    again = align([odd], [fine], [KNN, SVCCA], out_dir=tmp_path)
+    again = align([(odd, fine)], [KNN, SVCCA], out_dir=tmp_path)
     pd.testing.assert_frame_equal(first.frame, again.frame)
     assert left_out(first.frame) == left_out(again.frame)
 
@@ -76,12 +78,12 @@ def test_a_second_run_reads_the_parts_and_names_the_same(odd, fine, tmp_path, mo
 def test_one_narrow_model_costs_no_pair_of_the_others(stored, fine, tmp_path):
     narrow, other = stored("narrow", [normal(8, 2)]), stored("other", [normal(1)])
     models = [narrow, fine, other]
-    table = align(models, models, [KNN, SVCCA], out_dir=tmp_path, pairs="distinct")
+    table = align(list(combinations(models, 2)), [KNN, SVCCA], out_dir=tmp_path)
     scored = table.frame.dropna(subset="score").groupby(["x_model", "y_model"]).metric.nunique()
     assert scored.to_dict() == {("narrow", "fine"): 1, ("narrow", "other"): 1, ("fine", "other"): 2}
     assert len(table.best()) == 4
     chosen = significance(
-        [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]], [KNN, SVCCA], permutations=19
+        [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]], [KNN, SVCCA], null=Null(permutations=19)
     )
     assert chosen.frame.metric.value_counts().to_dict() == {KNN.id: 3, SVCCA.id: 1}
     parts = [path for path in tmp_path.glob("*.parquet") if not path.name.endswith(".samples.parquet")]
@@ -91,13 +93,13 @@ def test_one_narrow_model_costs_no_pair_of_the_others(stored, fine, tmp_path):
 def test_layers_without_variation_are_never_chosen(stored):
     """Two models whose first layers are the same for every sample: they would agree perfectly."""
     models = [stored(name, [torch.ones(N, 4), normal(i), normal(i + 5)]) for i, name in enumerate(("one", "two"))]
-    frame = align([models[0]], [models[1]], [KNN], out_dir=None).frame
+    frame = align([(models[0], models[1])], [KNN], out_dir=None).frame
     for word in ("max", "last", "depth:0"):
-        row = chosen(align([models[0]], [models[1]], [KNN], out_dir=None), word).iloc[0]
+        row = chosen(align([(models[0], models[1])], [KNN], out_dir=None), word).iloc[0]
         assert 0 not in (row.x_layer, row.y_layer)
         assert row.score < 0.5
     for choice in ("max", "heldout", "last", "depth:0", "depth:0.2"):
-        row = significance([tuple(models)], [KNN, CKA], select=choice, permutations=19).frame
+        row = significance([tuple(models)], [KNN, CKA], select=choice, null=Null(permutations=19)).frame
         assert 0 not in {*row.x_layer, *row.y_layer}
         assert (row.score < 0.5).all()
     assert not [entry for entry in left_out(frame) if entry.is_fault]
@@ -108,22 +110,22 @@ def test_layers_without_variation_are_never_chosen(stored):
 def test_a_choice_by_depth_takes_the_nearest_layer_that_takes_part(stored, fine, choice):
     layers = [normal(1), normal(2), torch.ones(N, 4), normal(3), torch.ones(N, 4)]
     model = stored("gappy", layers)
-    expected = chosen(align([model], [fine], [KNN, CKA], out_dir=None), choice)
-    got = significance([(model, fine)], [KNN, CKA], select=choice, permutations=0).frame
+    expected = chosen(align([(model, fine)], [KNN, CKA], out_dir=None), choice)
+    got = significance([(model, fine)], [KNN, CKA], select=choice, null=Null(permutations=0)).frame
     assert got.x_layer.tolist() == expected.x_layer.tolist() == ([1, 1] if choice == "depth:0.5" else [3, 3])
     assert got.score.to_numpy() == pytest.approx(expected.score.to_numpy(), rel=1e-12)
 
 
 def test_a_model_none_of_whose_layers_takes_part_has_rows_and_no_choice(stored, fine, tmp_path, caplog):
     blank = stored("blank", [torch.ones(N, 3), torch.zeros(N, 2)])
-    frame = align([blank], [fine], [KNN], out_dir=tmp_path).frame
+    frame = align([(blank, fine)], [KNN], out_dir=tmp_path).frame
     assert frame.score.isna().all()
-    assert len(chosen(align([blank], [fine], [KNN], out_dir=tmp_path))) == 0
+    assert len(chosen(align([(blank, fine)], [KNN], out_dir=tmp_path))) == 0
     (samples,) = (
         samples_path(path) for path in tmp_path.glob("*.parquet") if not path.name.endswith(".samples.parquet")
     )
     assert pd.read_parquet(samples).overlap.isna().all()
-    table = significance([(blank, fine), (fine, fine)], [KNN], permutations=19)
+    table = significance([(blank, fine), (fine, fine)], [KNN], null=Null(permutations=19))
     assert table.frame.x_model.tolist() == ["fine"]
     assert "blank and fine: no layers left to choose from by mutual_knn" in caplog.text
     assert significance([(blank, fine)], [KNN], select="heldout").frame.empty
@@ -140,11 +142,11 @@ def test_a_model_with_a_value_that_is_not_finite_is_left_out_and_its_layer_named
         return x.masked_fill(x == x.max(), torch.nan) if self.name == "broken" and layer == 1 else x
 
     monkeypatch.setattr(FeatureSet, "load", damaged)
-    frame = align([broken, fine], [fine], [KNN], out_dir=None, clip=clip).frame
+    frame = align(list(product([broken, fine], [fine])), [KNN], out_dir=None, clamp=Clamp(clip)).frame
     assert frame.groupby("x_model").score.count().to_dict() == {"broken": 0 if clip == "exact" else 6, "fine": 9}
     assert any("layer.01" in str(entry) and "not finite" in str(entry) for entry in left_out(frame))
     with pytest.raises(FeatureError, match="broken.*layer.01.*not finite"):
-        neighbour_graphs(broken, 5, clip=clip)
+        neighbour_graphs(broken, 5, clamp=Clamp(clip))
 
 
 def test_galleries_and_controls_leave_out_the_same_layers(odd, fine, tmp_path, caplog):
@@ -153,12 +155,12 @@ def test_galleries_and_controls_leave_out_the_same_layers(odd, fine, tmp_path, c
     assert sorted(frame[frame.score.isna()].x_layer.unique()) == [0, 3]
     assert "odd: layer layer.00 left out" in caplog.text
     assert not frame.score.isna().all()
-    shuffled = shuffled_pairs([odd], [fine], KNN, Shuffles(shares=(0.0, 0.5), seeds=1)).frame
+    shuffled = shuffled_pairs([(odd, fine)], KNN, Shuffles(shares=(0.0, 0.5), seeds=1)).frame
     assert set(shuffled.x_layer) <= {1, 2, 4}
-    plain = align([odd], [fine], [KNN], out_dir=None).best().iloc[0]
+    plain = align([(odd, fine)], [KNN], out_dir=None).best().iloc[0]
     assert shuffled.score.iloc[0] == pytest.approx(plain.score, abs=1e-12)
     with pytest.raises(FeatureError, match="undefined for all of its layers"):
-        shuffled_pairs([fine], [odd], build("svcca", components=20), Shuffles(seeds=1))
+        shuffled_pairs([(fine, odd)], build("svcca", components=20), Shuffles(seeds=1))
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -167,14 +169,14 @@ def test_a_layer_without_variation_stops_no_metric(name, stored, fine):
         build(name, k=5) if build(name).neighbourhood else build(name, components=3) if "cca" in name else build(name)
     )
     model = stored("model", [torch.full((N, 5), 2.0), normal(1)])
-    frame = align([model], [fine], [metric], out_dir=None).frame
+    frame = align([(model, fine)], [metric], out_dir=None).frame
     assert frame.x_layer[frame.score.isna()].unique().tolist() == [0]
     assert np.isfinite(frame.score[frame.x_layer == 1]).all()
 
 
 def test_ties_are_in_the_table_and_in_a_sentence(stored, fine):
     labels = torch.eye(6)[torch.arange(N) % 6]
-    frame = align([stored("labels", [normal(1), labels])], [fine], [KNN, CKA], out_dir=None, concatenation=False).frame
+    frame = align([(stored("labels", [normal(1), labels]), fine)], [KNN, CKA], out_dir=None, concatenation=False).frame
     knn = frame[frame.metric == KNN.id]
     assert knn.x_tied.tolist() == [0, 0, 1, 1]
     assert (knn.y_tied == 0).all()
@@ -184,9 +186,9 @@ def test_ties_are_in_the_table_and_in_a_sentence(stored, fine):
         f"{KNN.id}: the last neighbour is exactly as near as the next in labels "
         "(up to 100% of the samples, layer layer.01)."
     )
-    chosen = significance([(stored("more_labels", [labels]), fine)], [KNN], select="last", permutations=19).frame.iloc[
-        0
-    ]
+    chosen = significance(
+        [(stored("more_labels", [labels]), fine)], [KNN], select="last", null=Null(permutations=19)
+    ).frame.iloc[0]
     assert (chosen.x_tied, chosen.y_tied) == (1, 0)
 
 
@@ -195,7 +197,7 @@ def test_ties_of_many_models_are_one_sentence_that_names_the_worst(stored, fine)
         stored(f"labels_{classes}", [torch.eye(classes)[torch.arange(N) % classes], normal(classes)])
         for classes in (3, 4, 5, 6, 7)
     ]
-    (sentence,) = remarks(align(labels, [fine], [KNN], out_dir=None).frame)
+    (sentence,) = remarks(align(list(product(labels, [fine])), [KNN], out_dir=None).frame)
     assert sentence.count("up to 100% of the samples") == 3
     assert " and 2 more models. " in sentence
 
@@ -203,9 +205,9 @@ def test_ties_of_many_models_are_one_sentence_that_names_the_worst(stored, fine)
 def test_models_break_their_ties_apart_and_one_model_with_itself_agrees(stored):
     labels = torch.eye(6)[torch.randint(6, (N,), generator=torch.Generator().manual_seed(0))]
     one, two = (stored(name, [labels]) for name in ("one", "two"))
-    itself = align([one], [one], [KNN], out_dir=None).frame
+    itself = align([(one, one)], [KNN], out_dir=None).frame
     assert itself.score[itself.x_layer == itself.y_layer].tolist() == [1, 1]
-    apart = align([one], [two], [KNN], out_dir=None).frame
+    apart = align([(one, two)], [KNN], out_dir=None).frame
     assert apart.score.max() < 0.8
     assert apart.z.min() > 3  # the labels are the same all the same
 
@@ -213,11 +215,11 @@ def test_models_break_their_ties_apart_and_one_model_with_itself_agrees(stored):
 def test_parts_of_the_version_before_are_read(model, tmp_path):
     """They have no columns on ties and on what is left out."""
     a, b = model("a"), model("b")
-    table = align([a], [b], [KNN], out_dir=tmp_path)
+    table = align([(a, b)], [KNN], out_dir=tmp_path)
     (path,) = (path for path in tmp_path.glob("*.parquet") if not path.name.endswith(".samples.parquet"))
     columns = ["x_tied", "y_tied", "x_left_out", "y_left_out"]
     pd.read_parquet(path).drop(columns=columns).to_parquet(path)
-    again = align([a], [b], [KNN], out_dir=tmp_path).frame
+    again = align([(a, b)], [KNN], out_dir=tmp_path).frame
     pd.testing.assert_frame_equal(again.drop(columns=columns), table.frame.drop(columns=columns))
     assert again.x_tied.isna().all()
     assert (again.x_left_out == "").all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from itertools import product
 
 import pandas as pd
 import pytest
@@ -37,7 +38,7 @@ def scored(models, tmp_path):
     """Scores the models under tmp_path/parts; returns the scoring function and the first table and bytes."""
 
     def score(**more):
-        return align(models[:2], models[2:], METRICS, out_dir=tmp_path / "parts", **more).frame
+        return align(list(product(models[:2], models[2:])), METRICS, out_dir=tmp_path / "parts", **more).frame
 
     frame = score()
     return score, frame, contents(tmp_path / "parts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from platorep.align import align
+from platorep.core.resources import Resources
 from platorep.metrics.base import Metric
 from platorep.metrics.registry import METRICS, build
 
@@ -36,7 +38,7 @@ def test_restarts_and_shards_leave_the_bytes_of_one_run(models, tmp_path_factory
     def digests() -> dict[str, str]:
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
-    align(models[:2], models[2:], metrics, out_dir=folder)
+    align(list(product(models[:2], models[2:])), metrics, out_dir=folder)
     before = digests()
     lost = data.draw(st.sets(st.sampled_from(sorted(name for name in before if "samples" not in name)), min_size=1))
     for name in lost:
@@ -44,5 +46,10 @@ def test_restarts_and_shards_leave_the_bytes_of_one_run(models, tmp_path_factory
     shards = data.draw(st.integers(1, 4))
     memory = data.draw(st.sampled_from([1, 1 << 30]))
     for shard in data.draw(st.permutations(range(shards))):
-        align(models[:2], models[2:], metrics, out_dir=folder, shard=(shard, shards), memory=memory)
+        align(
+            list(product(models[:2], models[2:])),
+            metrics,
+            out_dir=folder,
+            resources=Resources(shard=(shard, shards), memory=memory),
+        )
     assert digests() == before

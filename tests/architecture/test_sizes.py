@@ -18,10 +18,6 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 MANY_PARAMETERS: dict[str, str] = {
     "api.py:significance": "the public surface: every setting of a test by keyword",
-    "align/engine.py:align": "an engine's whole interface; clamp and resources are to be grouped",
-    "align/gallery.py:score_galleries": "an engine's whole interface; clamp and resources are to be grouped",
-    "align/layers.py:neighbour_graphs": "an engine's whole interface; clamp and resources are to be grouped",
-    "align/significance.py:significance": "an engine's whole interface; clamp and resources are to be grouped",
     "metrics/knn.py:growing": "the arguments of `nearest` for several galleries",
     "theory/colour.py:colour": "an experiment's options, which the command line sets by name",
 }

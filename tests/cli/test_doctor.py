@@ -13,7 +13,8 @@ from platorep.commands.configuration import experiment
 from platorep.core.specs import AssetSpec, CorpusSpec, DatasetSpec, ModelSpec
 from platorep.data.examining import examine_data
 from platorep.models import load, resolve
-from platorep.models.examining import examine_model, timm_patches
+from platorep.models.examining import examine_model
+from platorep.models.sources import SOURCES
 from tests import small_models
 from tests.assets.archives import make_wheel
 from tests.e2e.runs import configuration, run
@@ -51,7 +52,7 @@ def test_size_memory_and_time_follow_from_the_number_of_parameters():
 
 def test_the_patches_of_a_picture_are_those_of_the_models_own_size():
     def patches(id: str) -> int | None:
-        return timm_patches(ModelSpec(name="v", modality="vision", source="timm", id=id))
+        return SOURCES["timm"].tokens(ModelSpec(name="v", modality="vision", source="timm", id=id))
 
     assert patches("vit_giant_patch14_dinov2.lvd142m") == 37**2  # 518 pixels
     assert patches("timm/vit_base_patch16_224.mae") == 14**2

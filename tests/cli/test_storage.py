@@ -33,10 +33,10 @@ def root(tmp_path):
 
 def test_what_was_imported_is_exported_unchanged(root, tmp_path):
     assert store("export", "mine", tmp_path / "again.npz", "--root", root).exit_code == 0
-    before, after = np.load(tmp_path / "mine.npz"), np.load(tmp_path / "again.npz")
-    assert before["ids"].tolist() == after["ids"].tolist()
-    name = next(key for key in after if key != "ids")
-    np.testing.assert_array_equal(before["layer"], after[name])
+    with np.load(tmp_path / "mine.npz") as before, np.load(tmp_path / "again.npz") as after:
+        assert before["ids"].tolist() == after["ids"].tolist()
+        name = next(key for key in after if key != "ids")
+        np.testing.assert_array_equal(before["layer"], after[name])
 
 
 def damage(root, name):

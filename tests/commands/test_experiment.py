@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from platorep.commands.align import align, score_block
+from platorep.commands.align import align, score_pairs
 from platorep.commands.competence import competence
 from platorep.commands.configuration import experiment
 from platorep.commands.extract import extract
@@ -157,9 +157,8 @@ def test_a_stage_that_cannot_see_the_folder_asks_which_revision(folder):
 def test_scores_of_smaller_galleries_are_not_those_of_the_run(configured):
     whole = experiment(configured)
     before = len(whole.alignment.frame)
-    for x, y, kind in whole.blocks:
-        small = [[random_sample(features, 24) for features in side] for side in (x, y)]
-        score_block(whole, *small, pairs=kind)
+    pairs = [(random_sample(a, 24), random_sample(b, 24)) for a, b in whole.pairs]
+    score_pairs(whole, pairs, whole.metrics)
     again = experiment(configured)
     assert len(again.alignment.frame) == before
     assert set(again.alignment.frame.n) == {40}

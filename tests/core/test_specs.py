@@ -98,7 +98,7 @@ def test_unknown_field_is_answered_with_the_nearest():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"source": "tim"}, r"ModelSpec.source is 'tim'; expected one of 'transformers', 'timm'"),
+        ({"weights": "some"}, r"ModelSpec.weights is 'some'; expected one of 'pretrained', 'random'"),
         ({"seed": "1"}, r"ModelSpec.seed is '1' \(str\); expected int"),
         ({"seed": True}, r"ModelSpec.seed is True \(bool\); expected int"),
         ({"id": None}, r"ModelSpec.id is None \(NoneType\); expected str"),

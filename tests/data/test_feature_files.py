@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_pt_files_of_other_things_are_refused(content, message, tmp_path):
 def test_code_in_a_pt_file_is_not_run(tmp_path):
     class Payload:
         def __reduce__(self):
-            return (open, (str(tmp_path / "run"), "w"))
+            return (os.mkdir, (str(tmp_path / "run"),))
 
     torch.save({"a": Payload()}, tmp_path / "x.pt")
     refused(tmp_path / "x.pt", "because reading them could run code")

@@ -11,6 +11,8 @@ from platorep.core.errors import DataError, SpecError, UnknownNameError
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureStore
 from platorep.data import open_dataset
+from platorep.data import synthetic as synthetic_module
+from platorep.data.open import source_of, sources
 
 
 def synthetic(**more) -> DatasetSpec:
@@ -226,3 +228,14 @@ def test_stored_samples_that_the_source_lost_are_named():
     first.samples.ids[3] = "lost"
     with pytest.raises(DataError, match="no longer has 1 of its 8 stored samples, first .'lost'."):
         open_dataset(synthetic(n=8), known=lambda one: first.samples)
+
+
+def test_a_source_is_a_module_that_has_pairs():
+    assert sources() == ["digits", "emoji", "factors", "folder", "hub", "stamps", "synthetic"]
+    assert source_of(synthetic()) is synthetic_module.pairs
+
+
+@pytest.mark.parametrize("name", ["syntetic", "pair", "open", "../data/hub", ""])
+def test_other_modules_are_no_source(name):
+    with pytest.raises(UnknownNameError, match=f"source of dataset shapes '{name}'"):
+        open_dataset(synthetic().replace(source=name))

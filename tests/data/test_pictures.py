@@ -81,6 +81,7 @@ INLINE = (1, 2, 3, 4, 6, 7, 8, 9, 11, 13)
 """Types whose values stand in the entry. A pointer to nowhere ends the reading of a directory."""
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of some of these tags
 @settings(max_examples=150, deadline=None)
 @given(
     after=st.dictionaries(st.integers(0x0113, 0xFFFF), st.tuples(st.integers(0, 14), FOUR), max_size=4),
@@ -151,6 +152,7 @@ def test_one_transparent_colour_becomes_white_and_one_of_sixteen_bits_is_refused
         decode_picture(png(2, 16, rows, key))
 
 
+@pytest.mark.filterwarnings("ignore:Image size")  # Pillow warns before the picture is refused
 def test_pictures_of_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
     huge = png(2, 8, np.zeros((1, 1, 3)))
     for width, height, message in [

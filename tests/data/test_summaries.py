@@ -16,7 +16,7 @@ from platorep.core.specs import DatasetSpec
 from platorep.data import open_dataset
 from platorep.data.summaries import INSTRUCTION, SLACK, TOKENS_A_WORD, Decoding, first_line, summarise
 from platorep.models import resolve
-from platorep.models.loading import load
+from platorep.models.sources import load
 from tests.small_models import bert, llama
 
 

@@ -88,6 +88,9 @@ def test_masked_values_that_were_filled_by_default_are_refused(tmp_path):
         load(npz(tmp_path, a=masked.filled()), FeatureStore(tmp_path / "store"))
 
 
+@pytest.mark.filterwarnings(
+    "ignore:torch.quantize_per_tensor", "ignore:The PyTorch API of nested tensors"
+)  # as made here
 @pytest.mark.parametrize("kind", ["sparse", "quantised", "meta", "nested"])
 def test_tensors_that_are_no_plain_numbers_are_refused(kind, tmp_path):
     made = {

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from platorep.core.clamp import Clamp
 from platorep.metrics.base import Geometry
 from platorep.metrics.preprocess import clip, clip_threshold
 from platorep.metrics.registry import build
@@ -41,7 +42,7 @@ def geometries(name: str, rule: str, golden: dict) -> dict[str, list[Geometry]]:
     with np.load(HERE / f"{name}.npz") as file:
         for side in ("x", "y"):
             layers = list(torch.from_numpy(file[side]).unbind(dim=1))
-            threshold = clip_threshold(layers, len(layers[0]), rule=rule, quantile=0.95)
+            threshold = clip_threshold(layers, len(layers[0]), Clamp(rule))
             assert threshold == pytest.approx(golden[f"clip_{side}"], rel=1e-6)
             layers = [clip(layer, threshold) for layer in layers]
             made = [Geometry(layer) for layer in layers]

@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 
 from platorep.assets.examining import TRIES, examine_repository, token_state
 from platorep.core.specs import ModelSpec
-from platorep.models import examining
+from platorep.models import examining, transformers_models
 from platorep.models.examining import examine_model
 from tests.hub.builder import GITATTRIBUTES
 
@@ -187,7 +187,7 @@ def test_a_tokenizer_model_alone_needs_two_libraries(hub, monkeypatch):
     facts = look(language("openlm-research/open_llama_3b", parameters=999))
     assert (facts.found, facts.tokenizer, facts.parameters, facts.disk) == ("yes", "tokenizer.model", 999, 2000)
     assert facts.note == "weights are pickles, of which tensors alone are read"
-    monkeypatch.setattr(examining, "_has", lambda package: package != "google.protobuf")
+    monkeypatch.setattr(transformers_models, "_has", lambda package: package != "google.protobuf")
     facts = look(language("openlm-research/open_llama_3b"))
     assert facts.found == "no"
     assert "its tokenizer is tokenizer.model alone, which needs google.protobuf" in facts.note

@@ -6,8 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from platorep.core.errors import FeatureError, SpecError
-from platorep.metrics.preprocess import _within, clip, clip_id, clip_threshold, order_statistic
+from platorep.core.clamp import NONE, Clamp
+from platorep.core.errors import FeatureError
+from platorep.metrics.preprocess import _within, clip, clip_threshold, order_statistic
 
 
 def layers(seed: int, widths: list[int], n: int, kind: str) -> list[torch.Tensor]:
@@ -34,8 +35,8 @@ def test_exact_rule_is_the_sorted_values_at_the_index(seed, widths, n, kind, qua
     xs = layers(seed, widths, n, kind)
     every = np.sort(np.concatenate([x.float().abs().numpy().ravel() for x in xs]))
     expected = every[int(quantile * len(every))]
-    assert clip_threshold(xs, n, rule="exact", quantile=quantile) == expected
-    assert clip_threshold([x.__getitem__ for x in xs], n, rule="exact", quantile=quantile) == expected
+    assert clip_threshold(xs, n, Clamp("exact", quantile)) == expected
+    assert clip_threshold([x.__getitem__ for x in xs], n, Clamp("exact", quantile)) == expected
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy", "tied", "bfloat16"])
@@ -43,7 +44,7 @@ def test_exact_rule_over_many_pieces(kind):
     xs = layers(1, [700, 900], 512, kind)
     every = torch.cat([x.float().abs().flatten() for x in xs]).sort().values
     for quantile in (0.5, 0.95, 0.9999):
-        assert clip_threshold(xs, 512, rule="exact", quantile=quantile) == every[int(quantile * len(every))]
+        assert clip_threshold(xs, 512, Clamp("exact", quantile)) == every[int(quantile * len(every))]
 
 
 def test_a_sample_that_misleads_costs_time_and_not_exactness():
@@ -66,14 +67,14 @@ def test_approximate_rule_is_the_mean_of_the_samples_quantiles(seed, widths, n, 
     expected = np.quantile(
         np.concatenate([np.abs(x.numpy()) for x in xs], axis=1).astype(np.float64), quantile, axis=1
     ).mean()
-    assert clip_threshold(xs, n, rule="approximate", quantile=quantile) == pytest.approx(expected, rel=1e-5)
+    assert clip_threshold(xs, n, Clamp("approximate", quantile)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_two_rules_differ_and_none_clips_nothing():
     xs = layers(0, [30, 60], 40, "heavy")
-    exact, approximate = (clip_threshold(xs, 40, rule=rule, quantile=0.95) for rule in ("exact", "approximate"))
+    exact, approximate = (clip_threshold(xs, 40, Clamp(rule)) for rule in ("exact", "approximate"))
     assert exact != approximate
-    assert clip_threshold(xs, 40, rule="none", quantile=0.95) is None
+    assert clip_threshold(xs, 40, NONE) is None
     assert clip(xs[0], None) is xs[0]
     cut = clip(xs[0], exact)
     assert cut.abs().max() == exact
@@ -86,20 +87,4 @@ def test_values_that_are_not_finite_are_refused(value, rule):
     x = torch.randn(30, 50)
     x[11, 3] = value
     with pytest.raises(FeatureError, match="not finite"):
-        clip_threshold([torch.randn(30, 20), x], 30, rule=rule, quantile=0.95)
-
-
-@pytest.mark.parametrize("quantile", [0, 1, -0.1, 95])
-def test_quantiles_outside_0_and_1_are_refused(quantile):
-    with pytest.raises(SpecError, match="must lie between 0 and 1"):
-        clip_threshold([torch.randn(4, 4)], 4, rule="exact", quantile=quantile)
-
-
-def test_rules_are_spelled_out():
-    assert [clip_id("exact", 0.95), clip_id("approximate", 0.9), clip_id("none", 7)] == [
-        "exact(0.95)",
-        "approximate(0.9)",
-        "none",
-    ]
-    with pytest.raises(SpecError, match="clip is 'exakt'; expected 'exact', 'approximate' or 'none'"):
-        clip_id("exakt", 0.95)
+        clip_threshold([torch.randn(30, 20), x], 30, Clamp(rule, 0.95))

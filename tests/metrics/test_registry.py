@@ -1,9 +1,43 @@
 from __future__ import annotations
 
-import pytest
+import importlib
+import pkgutil
 
+import pytest
+from omegaconf import OmegaConf
+
+import platorep.metrics
+from platorep.commands.pairs import config_dir
 from platorep.core.errors import SpecError, UnknownNameError
+from platorep.metrics.base import Metric
 from platorep.metrics.registry import METRICS, build, metric_class, parse
+
+
+FILES = {path.stem: OmegaConf.to_container(OmegaConf.load(path)) for path in (config_dir() / "metric").glob("*.yaml")}
+EVERY = FILES.pop("all")["defaults"]
+
+
+def subclasses(kind: type) -> set[type]:
+    return {kind}.union(*(subclasses(child) for child in kind.__subclasses__()))
+
+
+def test_every_metric_is_registered_and_has_a_file_and_a_title_of_its_own():
+    for module in pkgutil.iter_modules(platorep.metrics.__path__, "platorep.metrics."):
+        importlib.import_module(module.name)
+    named = [kind for kind in subclasses(Metric) if kind.__module__.startswith("platorep.") and "name" in vars(kind)]
+    assert {kind.name: kind for kind in named} == {name: metric_class(name) for name in METRICS}
+    assert len(named) == len(METRICS)
+    assert set(FILES) == set(METRICS)
+    assert set(EVERY) <= set(METRICS)
+    titles = {name: vars(metric_class(name)).get("title", "") for name in METRICS}
+    assert all(titles.values()), titles
+    assert len(set(titles.values())) == len(titles)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metrics_file_holds_its_name_and_defaults(name):
+    assert list(FILES[name]) == [name]
+    assert build(name, **FILES[name][name]) == build(name)
 
 
 @pytest.mark.parametrize("name", METRICS)

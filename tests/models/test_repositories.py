@@ -6,8 +6,12 @@ import pytest
 
 from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
-from platorep.models.repositories import CLIP_WEIGHTS, TIMM_WEIGHTS, repository
-from platorep.models.resolving import hub_id
+from platorep.models import source_of
+from platorep.models.repositories import CLIP_WEIGHTS, TIMM_WEIGHTS, Repository
+
+
+def repository(spec: ModelSpec) -> Repository:
+    return source_of(spec).repository(spec)
 
 
 def timm_model(name: str) -> ModelSpec:
@@ -31,7 +35,7 @@ def clip_model(name: str) -> ModelSpec:
     ],
 )
 def test_repository_is_the_one_that_timm_names(name, want):
-    assert hub_id(timm_model(name)) == want
+    assert repository(timm_model(name)).id == want
 
 
 def test_every_pretrained_model_of_timm_has_a_repository_or_a_sentence():
@@ -47,7 +51,7 @@ def test_every_pretrained_model_of_timm_has_a_repository_or_a_sentence():
             continue
         at = repository(timm_model(name))
         assert at.id == config.hf_hub_id
-        assert at.weights[-1].endswith((".bin", ".safetensors"))
+        assert at.weights[-1][0].endswith((".bin", ".safetensors"))
         elsewhere += [name] if at.id != f"timm/{name}" else []
     assert elsewhere
     assert {"gcvit_tiny.in1k", "legacy_xception.tf_in1k"} <= set(refused)

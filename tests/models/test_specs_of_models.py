@@ -8,8 +8,9 @@ from PIL import Image
 from torch import nn
 
 from platorep.core.errors import SpecError
+from platorep.core.resources import pick_device
 from platorep.core.specs import ModelSpec
-from platorep.models import pick_device, resolve
+from platorep.models import resolve
 from platorep.models.base import parse_layers
 from platorep.models.degrade import add_weight_noise, reduce_picture
 from tests import small_models
@@ -67,7 +68,7 @@ def test_random_weights_need_no_hub_and_name_the_library():
         ({"modality": "language"}, "source=timm has vision"),
         ({"weight_noise": -1.0}, "expected 0 or more"),
         ({"input_size": 0}, "expected 1 or more"),
-        ({"quantize": "4bit"}, "quantize works for source=transformers only"),
+        ({"quantize": "4bit"}, "quantize is not possible for vision models of source=timm"),
         ({"source": "imported"}, "store import"),
         ({"source": "pixels", "weight_noise": 0.1}, "weights of a network in full precision"),
     ],

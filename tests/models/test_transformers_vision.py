@@ -142,7 +142,7 @@ def test_half_precision_passes_the_same_checks(tmp_path):
 
 def test_quantised_pictures_are_refused(tmp_path):
     spec = transformers_models.save("vit", tmp_path)
-    with pytest.raises(SpecError, match="quantize works for source=transformers only, and for language"):
+    with pytest.raises(SpecError, match="quantize is not possible for vision models of source=transformers"):
         resolve(spec.replace(quantize="8bit"), CPU)
 
 

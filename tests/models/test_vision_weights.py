@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import ModelSpec
-from platorep.models import load, loading_vision, repositories, resolve
-from platorep.models.loading_vision import timm_from_file
+from platorep.models import load, open_clip_models, repositories, resolve, source_of
 from platorep.models.networks import noise_pictures
+from platorep.models.timm_models import timm_from_file
 from tests import small_models
 from tests.architectures import transformers_models
 
@@ -124,13 +124,13 @@ def test_folder_of_open_clip_without_weights_is_named(tmp_path):
 def test_known_weights_without_a_config_beside_them_take_open_clips_own(tmp_path, monkeypatch):
     """ViTamin's repositories hold the weights alone."""
     file = tmp_path / "pytorch_model.bin"
-    monkeypatch.setattr(loading_vision, "fetched_weights", lambda at, revision: file)
+    monkeypatch.setattr(open_clip_models, "fetched_weights", lambda at, revision: file)
     spec = ModelSpec(name="m", modality="vision", source="open_clip", id="ViTamin-S/datacomp1b", revision="0" * 40)
-    architecture, settings = loading_vision._clip_source(spec)
+    architecture, settings = open_clip_models._arguments(spec)
     assert (architecture, settings["pretrained"]) == ("ViTamin-S", str(file))
     assert settings["force_preprocess_cfg"]["mean"] == pytest.approx((0.48145466, 0.4578275, 0.40821073))
     with pytest.raises(SpecError, match="the repository of 'owner/name' has no open_clip_config.json"):
-        loading_vision._clip_source(spec.replace(id="owner/name"))
+        open_clip_models._arguments(spec.replace(id="owner/name"))
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_known_weights_of_open_clip_are_loaded_without_a_config_beside_them(tmp_
     model = open_clip.create_model("ViTamin-S", force_custom_text=True)
     file = tmp_path / "pytorch_model.safetensors"
     save_file({key: value.contiguous() for key, value in model.state_dict().items()}, file)
-    monkeypatch.setattr(loading_vision, "fetched_weights", lambda at, revision: file)
+    monkeypatch.setattr(open_clip_models, "fetched_weights", lambda at, revision: file)
     spec = ModelSpec(name="m", modality="vision", source="open_clip", id="ViTamin-S/datacomp1b", revision="0" * 40)
     encoder = load(resolve(spec, CPU), CPU)
     assert (encoder.pool, len(encoder.layers), encoder.size) == ("mean", 14, (224, 224))
@@ -194,16 +194,16 @@ def test_pooler_may_be_missing_from_the_file_of_transformers(tmp_path):
 @pytest.mark.parametrize("source", ["timm", "open_clip"])
 def test_first_weight_file_that_a_repository_has_is_taken(tmp_path, monkeypatch, source):
     names = {"timm": "pytorch_model.bin", "open_clip": "open_clip_pytorch_model.bin"}
-    at = repositories.repository(
-        ModelSpec(name="m", modality="vision", source=source, id="resnet18" if source == "timm" else "owner/name")
-    )
+    id = "resnet18" if source == "timm" else "owner/name"
+    spec = ModelSpec(name="m", modality="vision", source=source, id=id, revision="0" * 40)
+    at = source_of(spec).repository(spec)
     monkeypatch.setattr(repositories, "snapshot", lambda repo, commit, members: tmp_path)
     with pytest.raises(AssetError, match=f"{at.id}.*holds no .*{names[source]}"):
-        repositories.fetched_weights(at, "0" * 40)
+        source_of(spec).weights(spec)
     (tmp_path / names[source]).write_bytes(b"")
-    assert repositories.fetched_weights(at, "0" * 40).name == names[source]
-    (tmp_path / at.weights[0]).write_bytes(b"")
-    assert repositories.fetched_weights(at, "0" * 40).suffix == ".safetensors"
+    assert [file.name for file in source_of(spec).weights(spec)] == [names[source]]
+    (tmp_path / at.weights[0][0]).write_bytes(b"")
+    assert [file.suffix for file in source_of(spec).weights(spec)] == [".safetensors"]
 
 
 def test_model_of_transformers_without_an_image_processor_is_refused(tmp_path):

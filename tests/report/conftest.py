@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import combinations, product
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from PIL import Image
 
 from platorep import competence
 from platorep.align import align, significance
+from platorep.align.significance import Null
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
@@ -83,9 +85,9 @@ def make_run(
             made = {"device": "cpu", "dtype": "float32"} if name != "v1" else {}  # imported features tell neither
             features.append(FeatureSet(writer.finish(scalars, **made)))
     built = [build(name, **({"k": 5} if name == "mutual_knn" else {})) for name in metrics]
-    x, y = (features[:models], features[models:]) if kind == "cross" else (features, features)
-    align(x, y, built, out_dir=root / "alignment", pairs="all" if kind == "cross" else "distinct")
-    tested = [(a, b) for a in x for b in y if kind == "cross" or x.index(a) < y.index(b)]
+    cross = product(features[:models], features[models:])
+    tested = list(cross if kind == "cross" else combinations(features, 2))
+    align(tested, built, out_dir=root / "alignment")
     parts = sorted(path for path in (root / "alignment").glob("*.parquet") if ".samples." not in path.name)
     return Run(
         name="small--toy",
@@ -96,7 +98,7 @@ def make_run(
         features=features,
         metrics=built,
         alignment=AlignmentTable.load(parts),
-        selection=significance(tested, built, permutations=permutations) if permutations else None,
+        selection=significance(tested, built, null=Null(permutations=permutations)) if permutations else None,
         competence=competence.from_features(features),
         missing=["absent"],
         words=["suite=small", "metric=[mutual_knn,cka]"],

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from platorep.align import significance
+from platorep.align.significance import Null
 from platorep.core.errors import StoreError
 from platorep.figures import draw
 from platorep.figures.data import FigureData
@@ -27,7 +28,7 @@ def tests_of(small):
     """The selection table of each protocol."""
     language, vision = small.features[:2], small.features[2:]
     pairs = [(a, b) for a in language for b in vision]
-    return {select: significance(pairs, small.metrics, select=select, permutations=19) for select in SELECTS}
+    return {select: significance(pairs, small.metrics, select=select, null=Null(permutations=19)) for select in SELECTS}
 
 
 @pytest.fixture(params=SELECTS)

@@ -140,6 +140,7 @@ def test_fig4_draws_the_measures_that_it_is_told(base):
     assert value(comparison, "rank correlation of alignment and 1 - bits per byte") == pytest.approx(rank)
 
 
+@pytest.mark.filterwarnings("ignore:cknna_prh with k")  # the figure shows what becomes of it
 def test_fig10_has_every_k_of_both_variants(base):
     _, best, comparison = run(base, "fig10", *FEW_K, "metric.cknna_prh.k=[5,10,40]")
     assert best.metric.nunique() == 6

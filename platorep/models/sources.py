@@ -1,0 +1,52 @@
+"""The sources of models: one line each."""
+
+from __future__ import annotations
+
+import torch
+
+from platorep.core.errors import SpecError, unknown_name
+from platorep.core.specs import ModelSpec
+from platorep.models.base import Encoder
+from platorep.models.lexical import Static, Tfidf
+from platorep.models.open_clip_models import OpenClip
+from platorep.models.pixels import Pixels
+from platorep.models.source import Source
+from platorep.models.timm_models import Timm
+from platorep.models.transformers_models import Transformers
+
+
+SOURCES: dict[str, Source] = {
+    "transformers": Transformers(),
+    "timm": Timm(),
+    "open_clip": OpenClip(),
+    "static": Static(),
+    "tfidf": Tfidf(),
+    "pixels": Pixels(),
+}
+"""Sources by the name that `ModelSpec.source` has."""
+
+
+def source_of(spec: ModelSpec) -> Source:
+    """The source of a model.
+
+    Raises:
+        UnknownNameError: there is no such source; the message has the nearest names.
+        SpecError: its features are imported, not extracted.
+    """
+    if spec.source == "imported":
+        raise SpecError(
+            f"{spec.name}: source=imported is not run here; import such features with `platorep store import`."
+        )
+    if spec.source not in SOURCES:
+        raise unknown_name(f"source of model {spec.name}", spec.source, [*SOURCES, "imported"])
+    return SOURCES[spec.source]
+
+
+def load(spec: ModelSpec, device: torch.device) -> Encoder:
+    """The encoder of a resolved spec, on its device, in evaluation mode.
+
+    Raises:
+        SpecError: the weights do not match the architecture, or the architecture is not supported.
+        AssetError: the weights cannot be fetched.
+    """
+    return source_of(spec).load(spec, device)
