@@ -1,7 +1,10 @@
 """Figures: pure functions of tables. Nothing is imported before it is drawn.
 
-    plot = draw("fig3", FigureData(alignment=scores, competence=competence))
-    paths = save(plot, Path("outputs/figures/fig3"))
+    from platorep.figures import FigureData, PlotStyle, draw, save
+
+    style = PlotStyle(width="single", formats=["pdf"])
+    plot = draw("fig3", FigureData(alignment=scores, competence=competence), style=style)
+    paths = save(plot, Path("outputs/figures/fig3"), style)
 
 A figure is a module here with a function of its name that is declared as one, which is all that registers it:
 
@@ -27,10 +30,19 @@ from platorep.core.files import write_atomically
 
 
 if TYPE_CHECKING:
-    from platorep.figures.data import Drawing, FigureData, Plot
+    from platorep.figures.data import Drawing, FigureData, Plot, figure
     from platorep.figures.style import PlotStyle
 
-__all__ = ["about", "draw", "find", "known", "needs", "save"]
+__all__ = ["FigureData", "Plot", "PlotStyle", "about", "draw", "figure", "find", "known", "needs", "save"]
+
+TYPES = {"FigureData": "data", "Plot": "data", "figure": "data", "PlotStyle": "style"}
+"""Names that are imported from a module of this package on first use, because they load pandas or matplotlib."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in TYPES:
+        return getattr(importlib.import_module(f"platorep.figures.{TYPES[name]}"), name)
+    raise AttributeError(f"module 'platorep.figures' has no attribute {name!r}")
 
 
 @functools.cache
