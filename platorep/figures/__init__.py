@@ -25,8 +25,9 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platorep.core.errors import unknown_name
+from platorep.core.errors import SpecError, unknown_name
 from platorep.core.files import write_atomically
+from platorep.core.plugins import is_path, load_object
 
 
 if TYPE_CHECKING:
@@ -73,11 +74,19 @@ def about(name: str) -> str:
 
 
 def find(name: str) -> Drawing:
-    """The function that draws a figure.
+    """The function that draws a figure: one of `known()`, or the path of a function of the user's own.
 
     Raises:
         UnknownNameError: no such figure; the message has the nearest names.
+        SpecError: a path that leads to no figure.
     """
+    if is_path(name):
+        function = load_object(name)
+        if not hasattr(function, "needs"):
+            raise SpecError(
+                f"{name} is no figure; expected a function with the decorator platorep.figures.figure(...)."
+            )
+        return function
     if name not in _figures():
         raise unknown_name("figure", name, known())
     return getattr(importlib.import_module(f"platorep.figures.{name}"), name)
@@ -88,6 +97,7 @@ def needs(name: str) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: no such figure.
+        SpecError: a path that leads to no figure.
     """
     return find(name).needs
 
@@ -96,7 +106,7 @@ def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **optio
     """Draws one figure of the tables.
 
     Args:
-        name: one of `known()`.
+        name: one of `known()`, or the path of a function of the user's own, `module.function`.
         data: the tables.
         style: how it looks on paper.
         options: the figure's own keyword arguments.
