@@ -20,7 +20,7 @@ def launch(command: str, argv: Sequence[str]) -> None:
 
     Exits with code 1 when the command fails or when a name in the words is unknown.
     """
-    from platorep.cli.words import hydra_words
+    from platorep.cli.words import hydra_words, own_objects
     from platorep.core.disk import check_writable
     from platorep.core.errors import PlatorepError
 
@@ -37,7 +37,7 @@ def launch(command: str, argv: Sequence[str]) -> None:
 
     from platorep.cli import schema, tasks
 
-    schema.register()
+    schema.register(own_objects(words))
     saved = sys.argv
     sys.argv = [f"platorep {command}", *words]
     try:

@@ -6,11 +6,13 @@ names the key; the specs in `core.specs` and the registries check them, and answ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style
 from platorep.commands.pairs import config_dir as config_dir
+from platorep.core.plugins import TARGET
 
 
 OPEN = ("models", "dataset", "metric", "figure", "corpus", "probe")
@@ -76,8 +78,13 @@ class Config:
     world: dict[str, Any] = field(default_factory=dict)  # simulate: name and parameters; empty: the experiment's own
 
 
-def register() -> None:
-    """Registers the schema and the resolver `platorep.names` with Hydra; calling it again changes nothing."""
+def register(own: Sequence[tuple[str, str]] = ()) -> None:
+    """Registers the schema and the resolver `platorep.names` with Hydra; calling it again changes nothing.
+
+    Args:
+        own: metrics and figures of the user's own, as (group, "module.name"): each becomes a choice of its group, with
+            the part after the last dot as its key.
+    """
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
@@ -88,3 +95,6 @@ def register() -> None:
     for name in OPEN:
         OmegaConf.set_struct(schema[name], False)
     ConfigStore.instance().store(name="schema", node=schema)
+    for group, path in own:
+        entry = {path.rpartition(".")[2]: {TARGET: path}}
+        ConfigStore.instance().store(group=group, name=path, node=entry)

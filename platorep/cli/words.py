@@ -38,6 +38,9 @@ FLAGS = {
 }
 """Our own options, with the overrides that each stands for."""
 
+OWN = ("metric", "figure")
+"""Groups in which `module.name` chooses an object of the user's own."""
+
 WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 """Hydra's options whose value is the next word."""
 
@@ -98,10 +101,20 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
         if not match or match[1] not in GROUPS or "$" in match[2] or "(" in match[2]:
             continue  # interpolations and Hydra's sweep functions are Hydra's to judge
         known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
-        for choice in match[2].strip("[]").split(","):
-            name = choice.strip().strip("[]'\"")
-            if name and name != "null" and name not in known:
+        for name in _choices(match[2]):
+            if name != "null" and name not in known and not (match[1] in OWN and "." in name):
                 raise unknown_name(GROUPS[match[1]], name, known)
+
+
+def _choices(value: str) -> list[str]:
+    """The names in the value of a group: "a", "[a,b]", "a,b" of a sweep."""
+    return [name for choice in value.strip("[]").split(",") if (name := choice.strip().strip("[]'\""))]
+
+
+def own_objects(overrides: Sequence[str]) -> list[tuple[str, str]]:
+    """The user's own metrics and figures among the choices, as (group, "module.name")."""
+    groups = [(match[1], match[2]) for word in overrides if (match := re.fullmatch(r"\+?(\w+)=(.+)", word))]
+    return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if "." in name]
 
 
 def check_added(overrides: Sequence[str]) -> None:

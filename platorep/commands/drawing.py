@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from platorep.commands.experiment import Experiment
+from platorep.core.plugins import TARGET
 
 
 if TYPE_CHECKING:
@@ -35,4 +36,10 @@ def draw_figure(experiment: Experiment, name: str, data: FigureData, stem: Path)
     from platorep.figures import draw, save
 
     style = plot_style(experiment)
-    return save(draw(name, data, style=style, **experiment.figures.get(name, {})), stem, style)
+    options = {key: value for key, value in experiment.figures.get(name, {}).items() if key != TARGET}
+    return save(draw(source(experiment, name), data, style=style, **options), stem, style)
+
+
+def source(experiment: Experiment, name: str) -> str:
+    """The path of a figure of the user's own, else its name."""
+    return experiment.figures.get(name, {}).get(TARGET, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from platorep.core.digest import digest
 from platorep.core.errors import AmbiguousError, PlatorepError, StoreError
 from platorep.core.files import slug
 from platorep.core.lookup import find_dataset, find_features
+from platorep.core.plugins import TARGET
 from platorep.core.resources import Resources, pick_device
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec
@@ -127,6 +127,8 @@ class Experiment:
             "protocol": dataclasses.asdict(self.protocol),
             "statistics": dataclasses.asdict(self.statistics),
         }
+        if any(TARGET in options for options in self.metric_options.values()):  # their ids hold a hash of their code
+            determines["ids"] = [metric.id for metric in self.metrics]
         return f"{slug(self.name)}--{digest(determines)}"
 
     @property
@@ -155,14 +157,9 @@ class Experiment:
     @cached_property
     def metrics(self) -> list[Metric]:
         """The configured metrics; metric.cknna.k=[10,50] stands for two."""
-        from platorep.metrics.registry import build
+        from platorep.metrics.registry import build_all
 
-        metrics, ties = [], cast("TieRule", self.protocol.ties)  # metrics refuse another rule
-        for name, options in self.metric_options.items():
-            values = [value if isinstance(value, list) else [value] for value in options.values()]
-            built = [build(name, **dict(zip(options, chosen, strict=True))) for chosen in itertools.product(*values)]
-            metrics += built if "ties" in options else [metric.with_ties(ties) for metric in built]
-        return metrics
+        return build_all(self.metric_options, cast("TieRule", self.protocol.ties))  # metrics refuse another rule
 
     @cached_property
     def store(self) -> FeatureStore:

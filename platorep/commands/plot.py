@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from platorep.commands.drawing import draw_figure
+from platorep.commands.drawing import draw_figure, source
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
 from platorep.core.errors import PlatorepError, SpecError, StoreError
@@ -71,7 +71,7 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
     from platorep.figures import needs
     from platorep.figures.data import FigureData
 
-    needed = {need for name in names for need in needs(name)}
+    needed = {need for name in names for need in needs(source(experiment, name))}
     tables: dict[str, Any] = {"competence": experiment.competence, "select": experiment.protocol.select}
     if "alignment" in needed:
         tables |= {"alignment": experiment.alignment, "selection": experiment.selection}

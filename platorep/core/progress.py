@@ -63,15 +63,23 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="dim")
 
 
+def _quiet() -> bool:
+    """Whether the terminal is to show errors only, as `-q` sets it."""
+    return any(
+        isinstance(handler, StderrHandler) and handler.level > logging.WARNING
+        for handler in logging.getLogger().handlers
+    )
+
+
 @contextmanager
 def bar(title: str, *, terminal: bool | None = None) -> Iterator[Report]:
     """Shows a progress bar; yields the callback that updates it.
 
     Args:
         title: description of the work.
-        terminal: whether to draw; by default whether standard error is a terminal.
+        terminal: whether to draw; by default whether standard error is a terminal and `-q` was not given.
     """
-    shown = sys.stderr.isatty() if terminal is None else terminal
+    shown = sys.stderr.isatty() and not _quiet() if terminal is None else terminal
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as progress:
         task = progress.add_task(title, total=None)

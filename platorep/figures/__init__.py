@@ -1,7 +1,10 @@
 """Figures: pure functions of tables. Nothing is imported before it is drawn.
 
-    plot = draw("fig3", FigureData(alignment=scores, competence=competence))
-    paths = save(plot, Path("outputs/figures/fig3"))
+    from platorep.figures import FigureData, PlotStyle, draw, save
+
+    style = PlotStyle(width="single", formats=["pdf"])
+    plot = draw("fig3", FigureData(alignment=scores, competence=competence), style=style)
+    paths = save(plot, Path("outputs/figures/fig3"), style)
 
 A figure is a module here with a function of its name that is declared as one, which is all that registers it:
 
@@ -22,15 +25,25 @@ import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from platorep.core.errors import unknown_name
+from platorep.core.errors import SpecError, unknown_name
 from platorep.core.files import write_atomically
+from platorep.core.plugins import is_path, load_object
 
 
 if TYPE_CHECKING:
-    from platorep.figures.data import Drawing, FigureData, Plot
+    from platorep.figures.data import Drawing, FigureData, Plot, figure
     from platorep.figures.style import PlotStyle
 
-__all__ = ["about", "draw", "find", "known", "needs", "save"]
+__all__ = ["FigureData", "Plot", "PlotStyle", "about", "draw", "figure", "find", "known", "needs", "save"]
+
+TYPES = {"FigureData": "data", "Plot": "data", "figure": "data", "PlotStyle": "style"}
+"""Names that are imported from a module of this package on first use, because they load pandas or matplotlib."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in TYPES:
+        return getattr(importlib.import_module(f"platorep.figures.{TYPES[name]}"), name)
+    raise AttributeError(f"module 'platorep.figures' has no attribute {name!r}")
 
 
 @functools.cache
@@ -61,11 +74,19 @@ def about(name: str) -> str:
 
 
 def find(name: str) -> Drawing:
-    """The function that draws a figure.
+    """The function that draws a figure: one of `known()`, or the path of a function of the user's own.
 
     Raises:
         UnknownNameError: no such figure; the message has the nearest names.
+        SpecError: a path that leads to no figure.
     """
+    if is_path(name):
+        function = load_object(name)
+        if not hasattr(function, "needs"):
+            raise SpecError(
+                f"{name} is no figure; expected a function with the decorator platorep.figures.figure(...)."
+            )
+        return function
     if name not in _figures():
         raise unknown_name("figure", name, known())
     return getattr(importlib.import_module(f"platorep.figures.{name}"), name)
@@ -76,6 +97,7 @@ def needs(name: str) -> tuple[str, ...]:
 
     Raises:
         UnknownNameError: no such figure.
+        SpecError: a path that leads to no figure.
     """
     return find(name).needs
 
@@ -84,7 +106,7 @@ def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **optio
     """Draws one figure of the tables.
 
     Args:
-        name: one of `known()`.
+        name: one of `known()`, or the path of a function of the user's own, `module.function`.
         data: the tables.
         style: how it looks on paper.
         options: the figure's own keyword arguments.

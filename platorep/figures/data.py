@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,10 +72,15 @@ class FigureData:
 
 @dataclass(frozen=True)
 class Plot:
-    """A drawn figure, and the numbers that it shows as a tidy table."""
+    """A drawn figure, and the numbers that it shows as a tidy table. Notebooks show the figure."""
 
     figure: Figure
     data: pd.DataFrame
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        self.figure.savefig(picture, format="png", dpi=100)
+        return picture.getvalue()
 
 
 class Drawing(Protocol):

@@ -65,6 +65,7 @@ class Metric(ABC):
         relabels: whether prepared layers have `relabelled`; without it there is no permutation null.
         counts_overlap: whether the score is the mean share of common neighbours, of prepared layers that are
             `neighbours.Neighbours`: for it there are a fast null of the maximum and a linearised interval.
+        code: hash of the code of a metric of the user's own, which is part of its id; empty for those of platorep.
     """
 
     name: ClassVar[str]
@@ -72,6 +73,7 @@ class Metric(ABC):
     symmetric: ClassVar[bool] = True
     relabels: ClassVar[bool] = True
     counts_overlap: ClassVar[bool] = False
+    code: ClassVar[str] = ""
     similarity: Similarity = "cosine"
 
     @property
@@ -79,6 +81,7 @@ class Metric(ABC):
         """Name with every parameter: mutual_knn(k=10,similarity=cosine). The rule for ties is named unless random."""
         fields = sorted(dataclasses.fields(self), key=lambda field: field.name)
         words = [(field.name, getattr(self, field.name)) for field in fields]
+        words = [*([("code", self.code)] if self.code else []), *words]
         words = [(name, value) for name, value in words if name != "ties" or value != "random"]  # stored ids have none
         return f"{self.name}({','.join(f'{name}={_word(value)}' for name, value in words)})"
 

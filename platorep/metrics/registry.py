@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import itertools
 import re
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from platorep.core.errors import SpecError, unknown_name
+from platorep.core.plugins import TARGET, code_digest, is_path, load_object
 from platorep.metrics.base import Metric
+from platorep.metrics.ties import TieRule
 
 
 def _declared() -> dict[str, str]:
@@ -39,23 +43,43 @@ METRICS = _declared()
 
 
 def metric_class(name: str) -> type[Metric]:
-    """The class of a metric.
+    """The class of a metric: a name of `METRICS`, or the path of a class of the user's own, `module.Class`.
 
     Raises:
         UnknownNameError: no such metric, with the nearest names.
+        SpecError: a path that leads to no metric.
     """
+    if is_path(name):
+        return _own_class(name)
     if name not in METRICS:
         raise unknown_name("metric", name, METRICS)
     module, attribute = METRICS[name].split(":")
     return getattr(import_module(module), attribute)
 
 
+def _own_class(path: str) -> type[Metric]:
+    kind = load_object(path)
+    if not (isinstance(kind, type) and issubclass(kind, Metric)):
+        raise SpecError(f"{path} is no metric; expected a subclass of platorep.metrics.base.Metric.")
+    if missing := sorted(kind.__abstractmethods__):
+        raise SpecError(f"{path} lacks {', '.join(missing)}: what a Metric must have.")
+    for attribute in ("name", "title"):
+        if not isinstance(getattr(kind, attribute, None), str):
+            raise SpecError(f"{path} has no {attribute}; add {attribute}: ClassVar[str] = '...' to the class.")
+    if not re.fullmatch("[a-z_0-9]+", kind.name) or kind.name in METRICS:
+        raise SpecError(
+            f"{path} has the name {kind.name!r}; expected lower-case letters, digits and _, and no name of platorep's."
+        )
+    kind.code = code_digest(kind)
+    return kind
+
+
 def build(name: str, **params: Any) -> Metric:
-    """The metric `name` with its parameters; those not given have their defaults.
+    """The metric of a name, or of a path `module.Class`, with its parameters; those not given have their defaults.
 
     Raises:
         UnknownNameError: no such metric or parameter, with the nearest names.
-        SpecError: a value that the parameter does not take.
+        SpecError: a value that the parameter does not take, or a path that leads to no metric.
     """
     kind = metric_class(name)
     known = {field.name: field for field in dataclasses.fields(kind)}
@@ -73,6 +97,27 @@ def build(name: str, **params: Any) -> Metric:
     return kind(**params)
 
 
+def build_all(configured: Mapping[str, Mapping[str, Any]], ties: TieRule) -> list[Metric]:
+    """The metrics of a configuration: a list as a parameter's value stands for one metric per value.
+
+    Args:
+        configured: parameters by name; `_target_` among them is the path of a class of the user's own.
+        ties: rule for equally near samples where the parameters name none.
+
+    Raises:
+        UnknownNameError: as `build`.
+        SpecError: as `build`.
+    """
+    metrics = []
+    for key, entry in configured.items():
+        params = {name: value for name, value in entry.items() if name != TARGET}
+        values = [value if isinstance(value, list) else [value] for value in params.values()]
+        for chosen in itertools.product(*values):
+            metric = build(entry.get(TARGET, key), **dict(zip(params, chosen, strict=True)))
+            metrics.append(metric if "ties" in params else metric.with_ties(ties))
+    return metrics
+
+
 def parse(text: str) -> Metric:
     """The metric of an id or a shorthand: "mutual_knn(k=10,similarity=cosine)", "mutual_knn(k=5)", "cka".
 
@@ -80,7 +125,7 @@ def parse(text: str) -> Metric:
         SpecError: not of that form.
         UnknownNameError: as `build`.
     """
-    match = re.fullmatch(r"\s*([a-z_0-9]+)\s*(?:\((.*)\))?\s*", text)
+    match = re.fullmatch(r"\s*([a-z_0-9]+|[\w.]+\.\w+)\s*(?:\((.*)\))?\s*", text)
     if not match:
         raise SpecError(f"metric {text!r} is not of the form name or name(parameter=value,...).")
     params = {}

@@ -56,7 +56,7 @@ def metric_parameters(metric: str) -> tuple[str, dict[str, str]]:
 def metric_label(metric: str) -> str:
     """A metric's id for readers, common parameters left out: "mutual k-NN (k = 10)", "CKA (unbiased)"."""
     name, parameters = metric_parameters(metric)
-    shown = {key: value for key, value in parameters.items() if f"{key}={value}" not in _UNSAID}
+    shown = {key: value for key, value in parameters.items() if f"{key}={value}" not in _UNSAID and key != "code"}
     parts = [value if key in _BARE else f"{key} = {value}" for key, value in shown.items()]
     return TITLES.get(name, name.replace("_", " ")) + (f" ({', '.join(parts)})" if parts else "")
 
