@@ -4,10 +4,9 @@ import pytest
 import torch
 
 from platorep.cli.schema import config_dir
-from platorep.commands.blocks import blocks
 from platorep.commands.configuration import model_specs
 from platorep.commands.failures import Failure, raise_failures
-from platorep.core.errors import DataError, PlatorepError, SpecError, StoreError, UnknownNameError
+from platorep.core.errors import PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.lookup import find_features
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
@@ -80,43 +79,6 @@ def test_an_open_spec_that_fits_two_extractions_is_refused_with_both(store):
     put(store, SPEC.replace(model=MODEL.replace(revision="r2")))
     with pytest.raises(StoreError, match=r"2 extractions of net on pairs fit: .*revision r1.*revision r2"):
         find_features(store, SPEC.replace(model=MODEL.replace(revision=None)), lambda spec: None)
-
-
-@pytest.fixture
-def features(store):
-    def one(name, modality):
-        return put(store, SPEC.replace(model=MODEL.replace(name=name, modality=modality)))
-
-    return [one("v1", "vision"), one("l1", "language"), one("v2", "vision"), one("l2", "language")]
-
-
-def names(parts):
-    return [([a.name for a in x], [b.name for b in y], kind) for x, y, kind in parts]
-
-
-def test_cross_puts_language_down_and_vision_across(features):
-    assert names(blocks(features, "cross")) == [(["l1", "l2"], ["v1", "v2"], "all")]
-
-
-def test_within_compares_models_of_one_modality(features):
-    assert names(blocks(features, "within")) == [
-        (["v1", "v2"], ["v1", "v2"], "distinct"),
-        (["l1", "l2"], ["l1", "l2"], "distinct"),
-    ]
-
-
-def test_all_compares_every_pair_once(features):
-    assert names(blocks(features, "all")) == [(["v1", "l1", "v2", "l2"], ["v1", "l1", "v2", "l2"], "distinct")]
-
-
-def test_cross_of_one_modality_is_refused(features):
-    with pytest.raises(DataError, match="all models are of vision"):
-        blocks(features[::2], "cross")
-
-
-def test_unknown_pairs_are_refused(features):
-    with pytest.raises(SpecError, match="expected cross, within or all"):
-        blocks(features, "both")
 
 
 CONFIG = {
