@@ -1,5 +1,6 @@
-"""Writes the pages of the Python interface from its docstrings: python scripts/api_docs.py [FOLDER], build/api by default.
+"""Writes the pages of the Python interface from its docstrings: python scripts/api_docs.py [FOLDER].
 
+FOLDER is build/api by default.
 The pages are HTML files without a server or a network; FOLDER/index.html is the first.
 """
 
