@@ -137,6 +137,16 @@ def gallery(cfg: DictConfig) -> Any:
     return _perform("gallery", cfg)
 
 
+def units(cfg: DictConfig) -> Any:
+    """Single units of models, matched."""
+    return _perform("units", cfg)
+
+
+def neighbours(cfg: DictConfig) -> Any:
+    """The stored samples nearest to a query."""
+    return _perform("neighbours", cfg)
+
+
 def plot(cfg: DictConfig) -> Any:
     """Figures from the scores on disk."""
     return _perform("plot", cfg)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from platorep.commands.comparisons import compared
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Units
 from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp, ClipRule
 from platorep.core.digest import digest
@@ -59,6 +59,7 @@ class Experiment:
         probe: linear probes; None for none.
         score_files: downstream scores to import.
         gallery: sizes and queries of `platorep gallery`.
+        units: settings of `platorep units`.
         style: how figures look on paper.
         captions: how `platorep captions` summarises.
         recipe: what `platorep reproduce` adds.
@@ -85,6 +86,7 @@ class Experiment:
     probe: Probe | None = None
     score_files: tuple[Path, ...] = ()
     gallery: Gallery = field(default_factory=Gallery)
+    units: Units = field(default_factory=Units)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     recipe: Recipe = field(default_factory=Recipe)

@@ -66,6 +66,18 @@ class Gallery:
 
 
 @dataclass
+class Units:
+    """`platorep units`: which units are matched, and what their correlations are compared with."""
+
+    pairs: str = "within"  # within: models of one modality; cross: of different modalities; all: every pair once
+    layers: str = "all"  # all | last | indices such as "3,-1" | relative depths such as "depth:0.5,1.0"
+    rule: str = "best_buddies"  # best_buddies | released: the best partner, among whose 5 best the unit is
+    permutations: int = 99  # of the samples; no p is smaller than 1/(permutations + 1)
+    rotations: int = 5  # of the basis of every layer
+    partial: str | None = None  # null | picture_mean | caption_length: removed from every unit by least squares
+
+
+@dataclass
 class Captions:
     """`platorep captions`: which model summarises the dataset's captions, and how."""
 

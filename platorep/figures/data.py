@@ -13,6 +13,7 @@ import pandas as pd
 from platorep.core.errors import StoreError
 from platorep.results import protocols, views
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
+from platorep.results.units import ShareTable
 
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ MISSING = {
     "competence": "the models' competence: run `platorep competence`",
     "galleries": "scores in growing galleries: run `platorep gallery`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
+    "units": "shares of matched units: run `platorep units`",
 }
 """What a figure can need, the fields of `FigureData`, with the words for a figure that lacks it."""
 
@@ -40,6 +42,7 @@ class FigureData:
         competence: measures by model.
         galleries: the table of `platorep gallery`.
         hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
+        units: the shares of `platorep units`.
     """
 
     alignment: AlignmentTable | None = None
@@ -48,6 +51,7 @@ class FigureData:
     competence: CompetenceTable | None = None
     galleries: GalleryTable | None = None
     hubness: pd.DataFrame | None = None
+    units: ShareTable | None = None
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
@@ -98,7 +102,7 @@ class Drawing(Protocol):
 
 
 def figure(*needs: str) -> Callable[[Callable[..., Plot]], Drawing]:
-    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, hubness.
+    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, hubness, units.
 
     The function takes a `FigureData` and options by keyword, and returns a `Plot`. It is drawn in the style that the
     keyword argument `style` asks for.
