@@ -7,6 +7,7 @@ from pathlib import Path
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.extract import open_pairs
+from platorep.commands.units import units_if_any
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar
 
@@ -47,6 +48,7 @@ def report(experiment: Experiment) -> Path:
         select=experiment.protocol.select,
         clamp=experiment.clamp,
         memory=experiment.resources.memory,
+        units=units_if_any(experiment),
     )
     with bar("Reading layers") as progress:
         write_page(run, path, progress=progress)

@@ -181,6 +181,12 @@ def stored_units(experiment: Experiment) -> tuple[ShareTable, UnitTable]:
     return ShareTable.load([path]), UnitTable.load([units_path(path)])
 
 
+def units_if_any(experiment: Experiment) -> tuple[ShareTable, UnitTable] | None:
+    """The tables on disk that fit the configuration; None before `units`, and for rows that are not the samples."""
+    fits = all(model.n == len(experiment.samples.ids) for model in experiment.features)
+    return stored_units(experiment) if fits and table_path(experiment).is_file() else None
+
+
 def shares_table(shares: ShareTable) -> Table:
     """Every direction in a row: matches beside their nulls, and counts and shares by the other measures."""
     whole = _whole(shares)

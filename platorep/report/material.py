@@ -21,6 +21,7 @@ from platorep.results.labels import metric_label
 from platorep.results.protocols import chosen
 from platorep.results.rises import Rise, rise
 from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
+from platorep.results.units import ShareTable, UnitTable
 
 
 TESTED = (
@@ -61,6 +62,7 @@ class Run:
         configuration: the resolved configuration as text.
         clamp: clamp of the features.
         memory: memory budget for layers in bytes.
+        units: shares of matched units, and every unit with its partners; None where units were not matched.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Run:
     configuration: str = ""
     clamp: Clamp = field(default_factory=Clamp)
     memory: int = 3 * 10**9
+    units: tuple[ShareTable, UnitTable] | None = None
 
     @cached_property
     def models(self) -> list[str]:

@@ -23,6 +23,7 @@ from platorep.report import payload
 from platorep.report.anatomy import Anatomy, anatomy
 from platorep.report.caveats import caveats
 from platorep.report.material import Run
+from platorep.report.units import share_rows, unit_sets
 from platorep.results.labels import metric_label
 from platorep.results.protocols import described
 from platorep.results.tables import CONCATENATION
@@ -30,7 +31,7 @@ from platorep.results.tables import CONCATENATION
 
 log = logging.getLogger(__name__)
 
-SCRIPTS = ("common.js", "matrix.js", "layers.js", "explorer.js", "start.js")
+SCRIPTS = ("common.js", "matrix.js", "layers.js", "explorer.js", "units.js", "start.js")
 """Files of the page's script, joined in this order."""
 
 LARGE = 15 * 10**6
@@ -103,6 +104,7 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "p": p_value}
+    sets = unit_sets(run)
     script, style = "\n".join(asset(name) for name in SCRIPTS), asset("page.css")
     return environment.get_template("page.html.j2").render(
         run=run,
@@ -121,7 +123,9 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
         models=[model_row(run, name, anatomies[name]) for name in run.models],
         versions=versions(run),
         commands=commands(run),
-        data=payload.script_safe(payload.payload(run, anatomies)),
+        unit_sets=sets,
+        unit_shares=share_rows(run),
+        data=payload.script_safe(payload.payload(run, anatomies) | {"units": sets}),
         script=script,
         style=style,
         script_hash=source_hash(script),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,14 +11,17 @@ import numpy as np
 import torch
 
 from platorep.core.errors import SpecError
-from platorep.units.reading import CHUNK, Units
+from platorep.units.reading import Units
 
 
 GRID = 2.0**40
 """Correlations are rounded to multiples of 1 / GRID, about 1e-12, so that equal ones tie whatever the size of a tile."""
 
-LEAST_MEMORY = 10**8
-"""Bytes that the rows in work and one tile take at least."""
+PART = 1 << 20
+"""Values of a block that are standardised at a time."""
+
+OVERHEAD = 10**8
+"""Bytes of the budget that are set aside for rows in work and for what the allocator keeps."""
 
 
 class Arrangement(NamedTuple):
@@ -100,7 +104,7 @@ def tile_width(n: int, memory: int) -> int:
     Raises:
         SpecError: not even one unit fits.
     """
-    free = memory - min(LEAST_MEMORY, memory // 2)
+    free = memory - min(OVERHEAD, memory // 2)
     width = int((((16 * n) ** 2 + 96 * free) ** 0.5 - 16 * n) / 48)  # 16 n w + 24 w^2 = free
     if width < 1:
         raise SpecError(
@@ -119,7 +123,7 @@ def tiles(x: int, y: int, n: int, memory: int) -> int:
 def blocks(count: int, width: int) -> Iterator[tuple[int, int]]:
     """Ranges of at most `width` units, nearly equal in size."""
     edges = np.linspace(0, count, -(-count // width) + 1).astype(int).tolist()
-    yield from zip(edges[:-1], edges[1:], strict=True)
+    yield from itertools.pairwise(edges)
 
 
 class _Block:
@@ -127,14 +131,14 @@ class _Block:
 
     def __init__(self, values: torch.Tensor) -> None:
         self.values = values
-        self.step = max(1, min(len(values), CHUNK // 4 // max(1, values.shape[1])))
+        self.step = max(1, min(len(values), PART // max(1, values.shape[1])))
         total = torch.zeros(values.shape[1], dtype=torch.float64, device=values.device)
         for part in values.split(self.step):
-            total += part.double().sum(dim=0)
+            total += part.sum(dim=0, dtype=torch.float64)
         self.mean = total / len(values)
         squares = torch.zeros_like(total)
         for part in values.split(self.step):
-            squares += (part.double() - self.mean).square().sum(dim=0)
+            squares += part.double().sub_(self.mean).square_().sum(dim=0)
         self.scale = torch.where(squares > 0, squares.rsqrt(), 0.0)
 
     def taken(self, rows: torch.Tensor | None) -> _Block:
@@ -144,7 +148,7 @@ class _Block:
     def parts(self, step: int) -> Iterator[torch.Tensor]:
         """Standardised rows, `step` at a time, float64."""
         for part in self.values.split(step):
-            yield (part.double() - self.mean) * self.scale
+            yield part.double().sub_(self.mean).mul_(self.scale)
 
 
 def _product(a: _Block, b: _Block) -> torch.Tensor:

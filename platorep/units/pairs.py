@@ -183,16 +183,17 @@ def compare(
     permuted = strongest(a, b, orders, keep=matching.best, **more) if orders else []
     left_out = strongest(a, b, parts, keep=matching.best, **more) if parts else []
     turned = [
+        # the rotated side comes first, because blocks of that side are read, and so rotated, only once
         [
-            strongest(first, RotatedUnits(second, seeds(matching.seed, draw, second)), keep=matching.best, **more)[0]
+            _swapped(strongest(RotatedUnits(side, seeds(matching.seed, draw, side)), other, keep=matching.best, **more)[0])
             for draw in range(matching.rotations)
         ]
-        for first, second in ((a, b), (b, a))
+        for side, other in ((b, a), (a, b))
     ]
-    swapped = [[result._replace(x=result.y, y=result.x) for result in some] for some in ([plain], permuted, left_out)]
+    back = [[_swapped(result) for result in some] for some in ([plain], permuted, left_out)]
     return (
         _direction(a, b, plain, (permuted, turned[0], left_out), matching.best),
-        _direction(b, a, swapped[0][0], (swapped[1], turned[1], swapped[2]), matching.best),
+        _direction(b, a, back[0][0], (back[1], turned[1], back[2]), matching.best),
     )
 
 
@@ -212,6 +213,11 @@ def orthonormal(covariates: np.ndarray) -> torch.Tensor:
 def seeds(seed: int, draw: int, units: ModelUnits) -> list[int]:
     """Seeds of one rotation of a model's layers: they do not depend on the other model."""
     return [seed, draw, int(text_digest(units.features.key), 16)]
+
+
+def _swapped(result: Strongest) -> Strongest:
+    """The same comparison with the sides exchanged."""
+    return Strongest(result.y, result.x)
 
 
 def _orders(n: int, matching: Matching) -> list[Arrangement]:

@@ -17,7 +17,7 @@ from platorep.core.features import Features
 
 log = logging.getLogger(__name__)
 
-CHUNK = 1 << 24
+CHUNK = 1 << 22
 """Values of a layer that are read at a time."""
 
 NAMED = 8

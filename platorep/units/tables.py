@@ -172,12 +172,12 @@ def _grid(flags: np.ndarray, partner: np.ndarray, x: ModelUnits, y: ModelUnits) 
     """Counts of flagged units by layer of the unit and of its partner, shape (..., layers of x, layers of y)."""
     rows = np.searchsorted(x.layers, x.place.layer)
     columns = np.searchsorted(y.layers, y.place.layer)[partner]
-    shape = (*flags.shape[:-1], len(x.layers), len(y.layers))
-    counts = np.zeros((int(np.prod(flags.shape[:-1], dtype=np.int64)), *shape[-2:]), dtype=np.int64)
-    cells = counts.reshape(len(counts), -1)
-    for place, (flag, column) in enumerate(zip(np.atleast_2d(flags), np.atleast_2d(columns), strict=True)):
-        cells[place] = np.bincount((rows * shape[-1] + column)[flag], minlength=cells.shape[1])
-    return counts.reshape(shape)
+    size = len(x.layers) * len(y.layers)
+    cells = np.zeros((*flags.shape[:-1], size), dtype=np.int64)
+    for place in np.ndindex(flags.shape[:-1]):
+        pairs = rows * len(y.layers) + columns[place]
+        cells[place] = np.bincount(pairs[flags[place]], minlength=size)
+    return cells.reshape(*flags.shape[:-1], len(x.layers), len(y.layers))
 
 
 def _rows(grids: Mapping[str, np.ndarray], x: ModelUnits, y: ModelUnits, best: int | None) -> pd.DataFrame:
@@ -196,7 +196,7 @@ def _rows(grids: Mapping[str, np.ndarray], x: ModelUnits, y: ModelUnits, best: i
         (lambda grid: grid.sum(axis=(-2, -1))[..., None], np.array([x.count]), [ALL_LAYERS], [ALL_LAYERS], chance),
         (lambda grid: grid.sum(axis=-1), down, x.layers, [ALL_LAYERS] * len(x.layers), chance),
         (
-            lambda grid: grid.reshape(*grid.shape[:-2], -1),
+            lambda grid: grid.reshape(*grid.shape[:-2], len(x.layers) * len(y.layers)),
             np.repeat(down, len(y.layers)),
             np.repeat(x.layers, len(y.layers)),
             np.tile(y.layers, len(x.layers)),
