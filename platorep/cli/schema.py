@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style, Units
+from platorep.commands.options import Captions, Compute, Gallery, Neighbours, Protocol, Statistics, Style, Units
 from platorep.commands.pairs import config_dir as config_dir
 from platorep.core.plugins import TARGET
 
@@ -73,6 +73,7 @@ class Config:
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # recompute existing results
     # settings of a single command
+    neighbours: Neighbours = field(default_factory=Neighbours)
     what: str = "suites"  # ls: which list
     json: bool = False  # doctor: one JSON object instead of tables
     experiment: dict[str, Any] = field(default_factory=dict)  # simulate: name -> options of its function

@@ -35,6 +35,7 @@ FLAGS = {
     "--verbose": ["hydra.job_logging.handlers.console.level=DEBUG", "hydra.job_logging.loggers.platorep.level=DEBUG"],
     "-v": ["hydra.job_logging.handlers.console.level=DEBUG", "hydra.job_logging.loggers.platorep.level=DEBUG"],
     "--json": ["json=true"],
+    "--html": ["neighbours.html=true"],
 }
 """Our own options, with the overrides that each stands for."""
 
@@ -56,6 +57,8 @@ def hydra_words(command: str, argv: Sequence[str]) -> list[str]:
     options, overrides = _parted(words)
     if command in POSITIONAL and overrides and re.fullmatch(r"[a-z_0-9]+", overrides[0]):
         overrides[0] = f"{POSITIONAL[command]}={overrides[0]}"
+    if command == "neighbours":
+        overrides = _with_query(overrides)
     if command == "reproduce":
         if "offline=true" in overrides:  # an experiment's offline twin is a configuration of its own
             overrides = [f"{w}_offline" if w.startswith("reproduce=") else w for w in overrides if w != "offline=true"]
@@ -80,6 +83,15 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             overrides.append(word)
     return options, overrides
+
+
+def _with_query(overrides: Sequence[str]) -> list[str]:
+    """The words that are no overrides, joined by spaces, as the quoted value of `neighbours.query`."""
+    query = [word for word in overrides if not re.match(r"~|\+{0,2}[A-Za-z_][\w.@/]*=", word)]
+    text = " ".join(query).replace("${", r"\${")
+    quoted = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + (r"\'" if match[2] else ""), text)
+    rest = [word for word in overrides if word not in query]
+    return [f"neighbours.query='{quoted}'", *rest] if query else rest
 
 
 def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:

@@ -86,3 +86,13 @@ class Captions:
     batch: int = 8
     temperature: float = 0.0  # 0 is greedy
     seed: int = 0
+
+
+@dataclass
+class Neighbours:
+    """`platorep neighbours`: what is searched for, and in which layer."""
+
+    query: str = ""  # a text, or the path of a picture
+    k: int = 10
+    layer: str = "last"  # last | chosen, by the protocol after `align` | an index | a relative depth such as depth:0.5
+    html: bool = False  # also write a page with pictures

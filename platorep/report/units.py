@@ -40,7 +40,8 @@ def unit_sets(run: Run) -> list[dict[str, Any]]:
     return [
         {
             "members": [
-                member | {"model": place[member["model"]], "samples": tops[member["model"], member["layer"], member["unit"]]}
+                member
+                | {"model": place[member["model"]], "samples": tops[member["model"], member["layer"], member["unit"]]}
                 for member in members
             ]
         }
@@ -70,7 +71,13 @@ def chosen_units(shares: ShareTable, units: UnitTable, models: list[str]) -> lis
     for unit in order.itertuples():
         matches = groups.get_group((unit.x_layer, unit.x_unit))
         matches = matches.assign(_place=matches.y_model.map(models.index)).sort_values("_place", kind="stable")
-        first = {"model": reference, "layer": int(unit.x_layer), "unit": int(unit.x_unit), "score": None, "excess": None}
+        first = {
+            "model": reference,
+            "layer": int(unit.x_layer),
+            "unit": int(unit.x_unit),
+            "score": None,
+            "excess": None,
+        }
         sets.append([first, *(_member(row) for row in matches.to_dict("records"))])
     return sets
 

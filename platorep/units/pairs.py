@@ -185,7 +185,9 @@ def compare(
     turned = [
         # the rotated side comes first, because blocks of that side are read, and so rotated, only once
         [
-            _swapped(strongest(RotatedUnits(side, seeds(matching.seed, draw, side)), other, keep=matching.best, **more)[0])
+            _swapped(
+                strongest(RotatedUnits(side, seeds(matching.seed, draw, side)), other, keep=matching.best, **more)[0]
+            )
             for draw in range(matching.rotations)
         ]
         for side, other in ((b, a), (a, b))

@@ -96,24 +96,32 @@ def main() -> None:
     strongest(small[0], RotatedUnits(small[1], [0]), arrangements[:1])  # loads the libraries
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    print(f"blocks of {tile_width(given.samples, memory)} units, {tiles(x.count, y.count, x.n, memory)} tiles", flush=True)
+    print(
+        f"blocks of {tile_width(given.samples, memory)} units, {tiles(x.count, y.count, x.n, memory)} tiles", flush=True
+    )
     results = strongest(x, y, arrangements, memory=memory)
     report("observed" + " and permuted" * (len(results) > 1), start, before)
     if not given.only_observed:
         start = time.perf_counter()
         turned = strongest(RotatedUnits(y, [0]), x, memory=memory)[0]
         report("rotated", start, before)
-        print(f"highest correlations, mean: permuted {results[1].x.score.mean():.4f}, rotated {turned.y.score.mean():.4f}")
+        print(
+            f"highest correlations, mean: permuted {results[1].x.score.mean():.4f}, rotated {turned.y.score.mean():.4f}"
+        )
     copies = np.flatnonzero(x.place.unit % COPIED == 0)
     matched = results[0].x.unit[:, 0] == np.arange(x.count)
     high = results[0].x.score[:, 0] > 0.5
-    print(f"{len(copies)} copies, {matched[copies].sum()} found; {high.sum()} units above .5, {high[copies].sum()} copies")
+    print(
+        f"{len(copies)} copies, {matched[copies].sum()} found; {high.sum()} units above .5, {high[copies].sum()} copies"
+    )
 
 
 def report(what: str, start: float, before: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = time.perf_counter() - start
-    print(f"{what}: {seconds:.0f} s, peak {(peak - before) / 1e6:.2f} GB beside the {before / 1e6:.2f} GB of the libraries")
+    print(
+        f"{what}: {seconds:.0f} s, peak {(peak - before) / 1e6:.2f} GB beside the {before / 1e6:.2f} GB of the libraries"
+    )
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ def test_the_corrected_p_is_that_of_the_definition():
     observed = draws[0] + np.where(np.arange(30) < 5, 12.0, 0.0)
     found = family_test(observed, draws)
     np.testing.assert_allclose(found.p, reference_p(observed, draws))
-    np.testing.assert_array_equal(found.exceeds[3], reference_p(draws[3], np.vstack([observed, draws[:3], draws[4:]])) < 0.05)
+    np.testing.assert_array_equal(
+        found.exceeds[3], reference_p(draws[3], np.vstack([observed, draws[:3], draws[4:]])) < 0.05
+    )
 
 
 def test_a_unit_is_significant_where_it_exceeds_its_threshold_and_units_with_wide_nulls_have_high_ones():

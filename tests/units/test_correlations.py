@@ -51,7 +51,11 @@ def test_the_strongest_partners_of_both_sides_are_those_of_the_whole_matrix():
 @pytest.mark.parametrize("memory", [40_000, 200_000, 10**9])
 def test_the_size_of_tiles_and_of_rows_in_work_changes_nothing(memory, part, monkeypatch):
     x, y = every(model(0)), every(model(1))
-    orders = [Arrangement(), Arrangement(None, torch.arange(N).flip(0)), Arrangement(torch.arange(200), torch.arange(200))]
+    orders = [
+        Arrangement(),
+        Arrangement(None, torch.arange(N).flip(0)),
+        Arrangement(torch.arange(200), torch.arange(200)),
+    ]
     whole = strongest(x, y, orders, keep=3)
     monkeypatch.setattr("platorep.units.correlations.PART", part)
     monkeypatch.setattr(reading, "CHUNK", 10 * part)
