@@ -86,7 +86,10 @@ def unit_pairs(experiment: Experiment) -> list[tuple[FeatureSet, FeatureSet]]:
         SpecError: an unknown word.
         DataError: no two models to compare.
     """
-    pairs = pairs_of(blocks(experiment.features, experiment.units.pairs))
+    try:
+        pairs = pairs_of(blocks(experiment.features, experiment.units.pairs))
+    except (SpecError, DataError) as error:
+        raise type(error)(str(error).replace("protocol.pairs", "units.pairs")) from None
     if not pairs:
         names = ", ".join(model.name for model in experiment.features)
         raise DataError(

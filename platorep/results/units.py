@@ -193,7 +193,7 @@ def pretrained(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows.x_weights == PRETRAINED) & (rows.y_weights == PRETRAINED) & ~rows.y_model.isin([SELF, ZOO])]
 
 
-def zoo(units: UnitTable, shares: ShareTable) -> ShareTable:
+def zoo(shares: ShareTable, units: UnitTable) -> ShareTable:
     """Units of each model that a measure counts in every other model, beside the expectation; pretrained models only.
 
     Under independence of the other models, given how the shares differ between the layers of x, the expected share is
@@ -201,8 +201,8 @@ def zoo(units: UnitTable, shares: ShareTable) -> ShareTable:
     measure and model with two or more others; `chance` is the product of the closed forms, for the measure "matched".
 
     Args:
-        units: every unit's partners.
-        shares: the same pairs; tells the facts of the models.
+        shares: pairs of models; tells their facts.
+        units: every unit's partners in the same pairs.
     """
     rows = []
     for measure in dict.fromkeys(shares.frame.measure):

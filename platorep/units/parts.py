@@ -96,7 +96,7 @@ def joined(pairs: Sequence[Pair], matching: Matching, folder: Path) -> tuple[Sha
     if not units:
         return share_rows, UnitTable(tables[1].frame.iloc[:0])
     unit_rows = UnitTable.concatenate(units)
-    return ShareTable.concatenate([share_rows, zoo(unit_rows, share_rows)]), unit_rows
+    return ShareTable.concatenate([share_rows, zoo(share_rows, unit_rows)]), unit_rows
 
 
 def _read(path: Path, x: Features, y: Features) -> tuple[ShareTable, UnitTable] | None:
