@@ -134,7 +134,7 @@ def _layer(experiment: Experiment, model: FeatureSet, word: str) -> int:
         try:
             layers = parse_layers(word, len(model.layers))
         except SpecError as error:
-            raise SpecError(f"neighbours.{error}") from None
+            raise SpecError(str(error).replace("layers is", "neighbours.layer is", 1)) from None
         if len(layers) != 1:
             raise SpecError(f"neighbours.layer is {word!r}, which means {len(layers)} layers; expected one.")
         return layers[0]

@@ -149,5 +149,5 @@ def _round_numbers(low: float, high: float) -> list[float]:
     powers = [float(power) for power in range(int(np.ceil(low)), int(np.floor(high)) + 1)]
     if len(powers) >= 3:
         return powers[:: -(-len(powers) // 4)]
-    values = MaxNLocator(nbins=4).tick_values(10**low, 10**high)
+    values = MaxNLocator(nbins=3).tick_values(10**low, 10**high)
     return [float(np.log10(value)) for value in values if value > 0 and low <= np.log10(value) <= high]

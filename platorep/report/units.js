@@ -15,4 +15,4 @@ function unitCard(member) {
     make("p", {}, numbers), make("div", {className: "tops"}, ...pictures));
 }
 
-if ($("unit-sets")) $("unit-sets").replaceChildren(...data.units.map((set) => make("li", {}, ...set.members.map(unitCard))));
+document.querySelector(".unit-sets")?.replaceChildren(...data.units.map((set) => make("li", {}, ...set.members.map(unitCard))));

@@ -36,6 +36,8 @@ def test_the_check_above_can_fail():
         "competence",
         "reproduce",
         "report",
+        "units",
+        "neighbours",
         "simulate",
         "ls",
         "doctor",

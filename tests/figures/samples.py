@@ -24,6 +24,7 @@ from tests.figures.tables import (
     plot,
     selection,
     smaller,
+    unit_shares,
 )
 
 
@@ -134,6 +135,13 @@ def _bent(table: AlignmentTable, power: float) -> AlignmentTable:
     return AlignmentTable(table.frame.assign(score=table.frame.score**power))
 
 
+ZOO = {  # name: (family, parameters, share of units)
+    "vit_small": ("vit", 22e6, 0.30),
+    "vit_base": ("vit", 86e6, 0.25),
+    "net_50": ("net", 25e6, 0.22),
+    "net_101": ("net", 44e6, 0.20),
+    "vit_random": ("random", 22e6, 0.01),
+}
 KNN = [f"mutual_knn(k={k},similarity=cosine)" for k in (1, 10, 100, 500)]
 CKNNA = {
     f"{name}(k={k},similarity=cosine)": 1 + 0.3 * i
@@ -193,6 +201,8 @@ SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
     "gallery": lambda style: plot(
         "gallery", galleries=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15}), style=style
     ),
+    "units": lambda style: plot("units", units=unit_shares(ZOO), style=style),
+    "unit_matrix": lambda style: plot("unit_matrix", units=unit_shares(ZOO), style=style),
     "hubness": lambda style: plot("hubness", hubness=hubs(), style=style),
     "controls": lambda style: plot(
         "controls",

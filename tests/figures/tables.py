@@ -21,6 +21,7 @@ from platorep.results.tables import (
     GalleryTable,
     SelectionTable,
 )
+from platorep.results.units import SHARE_COLUMNS, ShareTable
 
 
 METRIC = "mutual_knn(k=10,similarity=cosine)"
@@ -157,3 +158,37 @@ def galleries(
                 }
                 rows.append(made | {"x_recall": 1.0, "y_recall": 1.0} | more)
     return GalleryTable.from_frame(pd.DataFrame(rows))
+
+
+def unit_shares(models: dict[str, tuple[str, float, float]], layers: int = 5, **more: object) -> ShareTable:
+    """Shares of units that fall with depth: {model: (family, parameters, share)}, every model with every other.
+
+    A model of family "random" has random weights.
+    """
+    rows = []
+    for x, (family, parameters, share) in models.items():
+        for y, (other, _, partner) in models.items():
+            for layer in range(-1, layers):
+                depth = 0.5 if layer < 0 else layer / (layers - 1)
+                score = 1.0 if x == y else (share * partner) ** 0.5 * (1.4 - 0.8 * depth)
+                made = {column: _DEFAULTS[dtype] for column, dtype in SHARE_COLUMNS.items()}
+                made |= {
+                    "experiment": "units",
+                    "dataset": "toy--0123456789ab",
+                    "measure": "shared",
+                    "rule": "best_buddies",
+                }
+                made |= {"x_model": x, "x_family": family, "x_parameters": parameters, "x_layer": layer, "y_layer": -1}
+                made |= {
+                    "x_weights": _weights(family),
+                    "y_weights": _weights(other),
+                    "y_model": "self" if x == y else y,
+                }
+                made |= {"x_depth": float("nan") if layer < 0 else depth, "units": 1000, "count": round(1000 * score)}
+                made |= {"score": score, "null_mean": 0.01, "rotated": 0.12 - 0.1 * depth, "n_test": 700}
+                rows.append(made | {"low": score - 0.02, "high": score + 0.02} | more)
+    return ShareTable.from_frame(pd.DataFrame(rows))
+
+
+def _weights(family: str) -> str:
+    return "random" if family == "random" else "pretrained"
