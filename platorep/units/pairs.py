@@ -1,4 +1,4 @@
-"""Two models compared unit by unit: observed partners, permuted samples, rotated bases, parts of the samples."""
+"""Two models compared unit by unit: observed partners, permuted samples, rotated bases, halves of the samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from platorep.core.digest import text_digest
 from platorep.core.errors import FeatureError, SpecError, unknown_name
 from platorep.core.features import Features
-from platorep.stats.intervals import blocks as sample_blocks
 from platorep.stats.permutations import Permutations
 from platorep.units.correlations import Arrangement, Strongest, strongest, tiles
 from platorep.units.reading import ModelUnits, RotatedUnits
@@ -24,8 +23,8 @@ RULES = {"best_buddies": 1, "released": 5}
 KEPT = 5
 """Partners kept of every unit in the order of the samples: for the second best and the rank back."""
 
-PARTS = 20
-"""Blocks of samples that are left out in turn for the interval of a share."""
+SPLITS = 10
+"""Splits of the samples into random halves, for the interval of a share."""
 
 LEAST_SAMPLES = 8
 """Samples below which correlations say nothing."""
@@ -123,7 +122,8 @@ class Direction:
         rank_back: rank of the unit among the correlations of its partner, 1 to `KEPT`, NaN beyond.
         permuted: shapes (permutations, units of x).
         rotated: shapes (rotations, units of x), with the bases of y rotated.
-        parts: shapes (parts, units of x), with a block of samples left out; None where there are too few samples.
+        halves: shapes (2 splits, units of x), both halves of each split of the samples in turn; no rows where a half
+            would have fewer than `LEAST_SAMPLES`.
     """
 
     x: ModelUnits
@@ -133,7 +133,7 @@ class Direction:
     rank_back: np.ndarray
     permuted: Seen
     rotated: Seen
-    parts: Seen | None
+    halves: Seen
 
 
 def compare(
@@ -160,7 +160,7 @@ def compare(
         DataError: strata that cannot be permuted.
         SpecError: too little memory.
 
-    Cost: (1 + permutations + 2 rotations + 20) products of n d_x d_y multiplications.
+    Cost: (11 + permutations + 2 rotations) products of n d_x d_y multiplications.
     """
     a, b = matching.units(x), matching.units(y)
     for side in (a, b):
@@ -168,8 +168,8 @@ def compare(
             raise FeatureError(
                 f"{side.features.name} has no unit that varies over the samples: there is nothing to match."
             )
-    n, orders, parts = x.n, _orders(x.n, matching), _left_out(x.n, matching.seed)
-    total = tiles(a.count, b.count, n, memory) * (1 + len(orders) + len(parts) + 2 * matching.rotations)
+    n, orders, halves = x.n, _orders(x.n, matching), _halves(x.n, matching.seed)
+    total = tiles(a.count, b.count, n, memory) * (1 + len(orders) + len(halves) + 2 * matching.rotations)
     done, names = 0, f"{x.name} × {y.name}"
 
     def step() -> None:
@@ -181,7 +181,7 @@ def compare(
     more: dict[str, Any] = {"memory": memory, "device": device, "progress": step}
     plain = strongest(a, b, keep=KEPT, **more)[0]
     permuted = strongest(a, b, orders, keep=matching.best, **more) if orders else []
-    left_out = strongest(a, b, parts, keep=matching.best, **more) if parts else []
+    halved = strongest(a, b, halves, keep=matching.best, **more) if halves else []
     turned = [
         # the rotated side comes first, because blocks of that side are read, and so rotated, only once
         [
@@ -192,9 +192,9 @@ def compare(
         ]
         for side, other in ((b, a), (a, b))
     ]
-    back = [[_swapped(result) for result in some] for some in ([plain], permuted, left_out)]
+    back = [[_swapped(result) for result in some] for some in ([plain], permuted, halved)]
     return (
-        _direction(a, b, plain, (permuted, turned[0], left_out), matching.best),
+        _direction(a, b, plain, (permuted, turned[0], halved), matching.best),
         _direction(b, a, back[0][0], (back[1], turned[1], back[2]), matching.best),
     )
 
@@ -229,12 +229,12 @@ def _orders(n: int, matching: Matching) -> list[Arrangement]:
     return [Arrangement(None, torch.from_numpy(order).long()) for order in drawn.order]
 
 
-def _left_out(n: int, seed: int) -> list[Arrangement]:
-    if n < 2 * PARTS:
+def _halves(n: int, seed: int) -> list[Arrangement]:
+    if n < 2 * LEAST_SAMPLES:
         return []
-    rows = torch.arange(n)
-    kept = [rows[~torch.isin(rows, block)] for block in sample_blocks(n, PARTS, seed)]
-    return [Arrangement(part, part) for part in kept]
+    rng = np.random.default_rng(seed)
+    halves = [half for _ in range(SPLITS) for half in torch.from_numpy(rng.permutation(n)).tensor_split(2)]
+    return [Arrangement(half, half) for half in halves]
 
 
 def _direction(
@@ -246,8 +246,8 @@ def _direction(
     rank = np.where(back.any(axis=1), back.argmax(axis=1) + 1.0, np.nan)
     second = plain.x.score[:, 1] if y.count > 1 else np.full(x.count, np.nan)
     observed = Seen(plain.x.score[:, 0], partner, back[:, :best].any(axis=1))
-    permuted, rotated, parts = (_stacked([_seen(result) for result in some], x.count) for some in more)
-    return Direction(x, y, observed, second, rank, permuted, rotated, parts if len(more[2]) else None)
+    permuted, rotated, halves = (_stacked([_seen(result) for result in some], x.count) for some in more)
+    return Direction(x, y, observed, second, rank, permuted, rotated, halves)
 
 
 def _seen(result: Strongest) -> Seen:

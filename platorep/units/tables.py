@@ -20,8 +20,7 @@ from platorep.results.units import (
     ShareTable,
     UnitTable,
 )
-from platorep.stats.intervals import jackknife
-from platorep.stats.matches import FamilyTest, family_test, match_chance
+from platorep.stats.matches import FamilyTest, family_test, match_chance, share_interval
 from platorep.stats.selection import relative_depths
 from platorep.units.pairs import Direction, Matching, Seen
 from platorep.units.reading import ModelUnits
@@ -98,13 +97,7 @@ def share_table(direction: Direction, matching: Matching, parameters: Mapping[st
         parameters: numbers of parameters by name of the model, where known.
     """
     x, y, null = direction.x, direction.y, nulls(direction)
-    seen: dict[str, Seen] = {
-        "observed": direction.observed,
-        "permuted": direction.permuted,
-        "rotated": direction.rotated,
-    }
-    if direction.parts is not None:
-        seen["parts"] = direction.parts
+    seen = {name: getattr(direction, name) for name in ("observed", "permuted", "rotated", "halves")}
     significant: dict[str, np.ndarray] = {}
     if null.test is not None:
         significant = {name: some.score > null.test.threshold for name, some in seen.items()}
@@ -121,6 +114,9 @@ def share_table(direction: Direction, matching: Matching, parameters: Mapping[st
     frames = []
     for measure, counts in conditions.items():
         grids = {name: _grid(counts(name, some), some.partner, x, y) for name, some in seen.items()}
+        if measure == "universal":
+            flags = direction.observed.score - _without_each(direction.rotated.score) > EXCESS
+            grids["turns"] = _grid(flags, np.broadcast_to(direction.observed.partner, flags.shape), x, y)
         frames.append(_rows(grids, x, y, matching.best if measure == "matched" else None).assign(measure=measure))
     frame = pd.concat(frames, ignore_index=True)
     frame = frame.assign(
@@ -135,6 +131,12 @@ def share_table(direction: Direction, matching: Matching, parameters: Mapping[st
     if x.features.key == y.features.key:
         frame["y_model"] = SELF
     return ShareTable.from_frame(frame[list(SHARE_COLUMNS)])
+
+
+def _without_each(draws: np.ndarray) -> np.ndarray:
+    """Means of the draws without each of them, shape (draws, units); of a single draw itself."""
+    count = len(draws)
+    return draws if count == 1 else (draws.sum(axis=0) - draws) / (count - 1)
 
 
 def _settings(x: ModelUnits, matching: Matching) -> dict[str, Any]:
@@ -184,7 +186,8 @@ def _rows(grids: Mapping[str, np.ndarray], x: ModelUnits, y: ModelUnits, best: i
     """Rows of one measure: all layers, every layer of x, every pair of layers.
 
     Args:
-        grids: counts by pair of layers: "observed", "permuted", "rotated" and, where there are parts, "parts".
+        grids: counts by pair of layers: observed, permuted, rotated, halves, and turns (each rotation left out) where
+            the measure compares with rotations.
         x: units whose shares are taken.
         y: units of the partners.
         best: of the rule, for the closed form of chance; None for measures without one.
@@ -208,7 +211,8 @@ def _rows(grids: Mapping[str, np.ndarray], x: ModelUnits, y: ModelUnits, best: i
         shares = {name: summed(grid) / np.maximum(units, 1) for name, grid in grids.items()}
         columns = {"x_layer": x_layers, "y_layer": y_layers, "units": units, "chance": by_chance}
         columns |= {"count": summed(grids["observed"]), "score": shares["observed"]}
-        columns |= _null_columns(shares) | _interval(shares, wanted=number < 2)
+        columns |= _null_columns(shares)
+        columns |= _interval(shares, np.maximum(units, 1)) if number < 2 else {"low": np.nan, "high": np.nan}
         frames.append(pd.DataFrame(columns)[units > 0])
     return pd.concat(frames, ignore_index=True)
 
@@ -225,9 +229,13 @@ def _null_columns(shares: Mapping[str, np.ndarray]) -> dict[str, Any]:
     }
 
 
-def _interval(shares: Mapping[str, np.ndarray], *, wanted: bool) -> dict[str, Any]:
-    """Jackknife over blocks of samples, within [0, 1]."""
-    if not wanted or "parts" not in shares:
+def _interval(shares: Mapping[str, np.ndarray], units: np.ndarray) -> dict[str, Any]:
+    """`share_interval` of every share, from random halves of the samples."""
+    halves, turns = shares["halves"], shares.get("turns")
+    if not len(halves):
         return {"low": np.nan, "high": np.nan}
-    found = [jackknife(one, out) for one, out in zip(shares["observed"], shares["parts"].T, strict=True)]
-    return {"low": [max(i.low, 0.0) for i in found], "high": [min(i.high, 1.0) for i in found]}
+    ends = [
+        share_interval(share, int(units[i]), halves[:, i].reshape(-1, 2), None if turns is None else turns[:, i])
+        for i, share in enumerate(shares["observed"])
+    ]
+    return dict(zip(("low", "high"), np.array(ends).T, strict=True))

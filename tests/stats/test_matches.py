@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from platorep.core.errors import SpecError
-from platorep.stats.matches import buddy_count, family_test, match_chance
+from platorep.stats.matches import buddy_count, family_test, match_chance, share_interval
 
 
 def mutual_pairs(cells: np.ndarray) -> int:
@@ -100,3 +100,24 @@ def test_too_few_draws_give_no_significance_and_equal_ones_no_threshold():
     assert math.isinf(family_test(np.zeros(2), np.zeros((99, 2))).threshold[0])
     with pytest.raises(SpecError, match=r"draws have shape \(0, 2\); expected \(1 or more, 2\)"):
         family_test(np.zeros(2), np.zeros((0, 2)))
+
+
+def test_an_interval_of_a_share_is_wilson_s_with_the_variance_of_the_halves():
+    halves = np.array([[0.5, 0.6], [0.55, 0.55], [0.62, 0.5], [0.6, 0.58]])
+    low, high = share_interval(0.6, 10_000, halves)
+    error = (np.square(halves[:, 0] - halves[:, 1]).mean() / 8**0.5) ** 0.5
+    assert high - low == pytest.approx(2 * 2.776 * error, rel=0.05)  # t of 4 degrees of freedom
+    assert low < 0.6 < high
+    wider = share_interval(0.6, 10_000, halves, np.array([0.55, 0.6, 0.65]))
+    assert wider[0] < low < high < wider[1]
+    assert share_interval(0.6, 10_000, halves, level=0.99)[1] > high
+
+
+def test_shares_of_none_and_all_have_an_interval_and_equal_halves_one_of_half_a_unit():
+    same = np.full((10, 2), 0.25)
+    low, high = share_interval(0.25, 40, same)
+    assert high - low == pytest.approx(2 * 2.228 / 80, rel=0.05)
+    assert share_interval(0.0, 40, np.zeros((10, 2)))[0] == 0
+    assert 0.05 < share_interval(0.0, 40, np.zeros((10, 2)))[1] < 0.15
+    assert share_interval(1.0, 40, np.ones((10, 2)))[1] == 1
+    assert 0.85 < share_interval(1.0, 40, np.ones((10, 2)))[0] < 0.95
