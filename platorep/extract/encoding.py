@@ -40,7 +40,7 @@ def fitted(encoder: Encoder, items: Items) -> TextEncoder:
 
 def text_shards(
     encoder: TextEncoder, spec: ExtractSpec, items: Items, bounds: Sequence[tuple[int, int]], budget: Budget, bits: bool
-) -> Iterator[Made]:
+) -> Generator[Made]:
     """Features of the texts of every range of rows.
 
     Args:

@@ -29,7 +29,7 @@ def unit_sets(run: Run) -> list[dict[str, Any]]:
         return []
     chosen = chosen_units(run.units[0], run.units[1], run.models)
     wanted = {(m["model"], m["layer"]) for members in chosen for m in members}
-    tops = {}
+    tops: dict[tuple[str, int, int], list[int]] = {}
     shown = min(len(run.samples.ids), MOST_SAMPLES)
     for model, layer in sorted(wanted):
         units = sorted({m["unit"] for members in chosen for m in members if (m["model"], m["layer"]) == (model, layer)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,7 +53,7 @@ class Matching:
     rule: str = "best_buddies"
     permutations: int = 99
     rotations: int = 5
-    layers: dict[str, Sequence[int]] = field(default_factory=dict)
+    layers: Mapping[str, Sequence[int]] = field(default_factory=dict)
     seed: int = 0
     strata: Sequence[Any] | None = None
     strata_name: str = ""

@@ -82,7 +82,7 @@ def compare_all(
 def joined(pairs: Sequence[Pair], matching: Matching, folder: Path) -> tuple[ShareTable, UnitTable] | None:
     """The tables of all pairs from their parts, with the rows of the zoo; None where a part is missing.
 
-    Models against themselves have shares and no rows of units.
+    Models against themselves have shares and no rows of units. The pairs hold two different models at least once.
     """
     shares, units = [], []
     for x, y in pairs:
@@ -92,10 +92,7 @@ def joined(pairs: Sequence[Pair], matching: Matching, folder: Path) -> tuple[Sha
         shares.append(tables[0])
         if x.key != y.key:
             units.append(tables[1])
-    share_rows = ShareTable.concatenate(shares)
-    if not units:
-        return share_rows, UnitTable(tables[1].frame.iloc[:0])
-    unit_rows = UnitTable.concatenate(units)
+    share_rows, unit_rows = ShareTable.concatenate(shares), UnitTable.concatenate(units)
     return ShareTable.concatenate([share_rows, zoo(share_rows, unit_rows)]), unit_rows
 
 
