@@ -56,7 +56,7 @@ def nearest_samples(
 
     Cost: n d, and the two passes over all features of the clamp.
     """
-    held = ModelLayers(features, clip=clamp.rule, quantile=clamp.quantile, memory=memory)
+    held = ModelLayers(features, clamp=clamp, memory=memory)
     layers = range(len(features.layers)) if layer == CONCATENATION else [layer]
     gallery = torch.cat([held.clipped(index) for index in layers], dim=1).double()
     point = torch.cat([query[index] for index in layers]).double()

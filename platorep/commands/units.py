@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from platorep.commands.align import strata
-from platorep.commands.blocks import blocks, pairs_of
+from platorep.commands.comparisons import compared
 from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
 from platorep.commands.tables import plain_table
@@ -49,20 +49,19 @@ def units(experiment: Experiment) -> list[Path]:
     from platorep.units.parts import compare_all, joined, units_path
 
     matching, pairs, path = matching_of(experiment), unit_pairs(experiment), table_path(experiment)
-    share, shares = experiment.resources.shard
     with bar("Matching") as report:
         compare_all(
-            pairs[share::shares],
+            pairs,
             matching,
             _parts(experiment),
             parameters={model.name: model.scalars.get("parameters") for model in experiment.features},
-            memory=experiment.resources.memory,
-            device=_device(experiment),
             overwrite=experiment.overwrite,
+            resources=experiment.resources,
             progress=report,
         )
     tables = joined(pairs, matching, _parts(experiment))
     if tables is None:
+        share, shares = experiment.resources.shard
         log.info("shard %d/%d is done; the tables are written by the last of the %d.", share, shares, shares)
         return []
     tables[0].write(path)
@@ -87,7 +86,7 @@ def unit_pairs(experiment: Experiment) -> list[tuple[FeatureSet, FeatureSet]]:
         DataError: no two models to compare.
     """
     try:
-        pairs = pairs_of(blocks(experiment.features, experiment.units.pairs))
+        pairs = compared(experiment.features, experiment.units.pairs)
     except (SpecError, DataError) as error:
         raise type(error)(str(error).replace("protocol.pairs", "units.pairs")) from None
     if not pairs:
@@ -96,8 +95,8 @@ def unit_pairs(experiment: Experiment) -> list[tuple[FeatureSet, FeatureSet]]:
             f"units.pairs={experiment.units.pairs} finds no two models to compare among {names}. Extract more models, "
             "or say units.pairs=all."
         )
-    compared = {model.key for pair in pairs for model in pair}
-    return [*pairs, *((model, model) for model in experiment.features if model.key in compared)]
+    paired = {model.key for pair in pairs for model in pair}
+    return [*pairs, *((model, model) for model in experiment.features if model.key in paired)]
 
 
 def matching_of(experiment: Experiment) -> Matching:
@@ -232,8 +231,3 @@ def _number(value: float) -> str:
 
 def _parts(experiment: Experiment) -> Path:
     return experiment.root / "units" / experiment.dataset_folder.name / "parts"
-
-
-def _device(experiment: Experiment) -> str:
-    """The device of the experiment, or the CPU where that has no float64."""
-    return "cpu" if experiment.device.type == "mps" else str(experiment.device)

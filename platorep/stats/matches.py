@@ -135,13 +135,13 @@ def share_interval(
 ) -> tuple[float, float]:
     """Interval of a share of units for another draw of the samples.
 
-    The variance comes from the shares a and b of disjoint halves of the samples: the mean of (a - b)^2 / (2 sqrt 2) over
-    random splits. (a - b)^2 / 4 would estimate a variance that falls as 1 / n; that of a count of threshold crossings
-    falls as 1 / sqrt n, because fewer units are near the threshold as n grows, and for it the factor is exact. Where
-    the share compares with rotated bases, the jackknife variance over the rotations is added. The interval is Wilson's
-    score interval of the share among share (1 - share) / variance independent trials, with the t quantile of as many
-    degrees of freedom as there are splits. The standard error is at least half a unit; for 0 and 1 the trials are the
-    units.
+    The variance comes from the shares a and b of disjoint halves of the samples: the mean of (a - b)^2 / (2 sqrt 2)
+    over random splits. (a - b)^2 / 4 would estimate a variance that falls as 1 / n; that of a count of threshold
+    crossings falls as 1 / sqrt n, because fewer units are near the threshold as n grows, and for it the factor is
+    exact. Where the share compares with rotated bases, the jackknife variance over the rotations is added. The interval
+    is Wilson's score interval of the share among share (1 - share) / variance independent trials, with the t quantile
+    of as many degrees of freedom as there are splits. The standard error is at least half a unit; for 0 and 1 the
+    trials are the units.
 
     Args:
         share: of all samples, in [0, 1].

@@ -15,7 +15,7 @@ from platorep.units.reading import Units
 
 
 GRID = 2.0**40
-"""Correlations are rounded to multiples of 1 / GRID, about 1e-12, so that equal ones tie whatever the size of a tile."""
+"""Correlations are rounded to multiples of 1 / GRID, about 1e-12, so that equal ones tie in tiles of any size."""
 
 PART = 1 << 20
 """Values of a block that are standardised at a time."""

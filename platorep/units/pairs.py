@@ -12,6 +12,7 @@ import torch
 from platorep.core.digest import text_digest
 from platorep.core.errors import FeatureError, SpecError, unknown_name
 from platorep.core.features import Features
+from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.stats.permutations import Permutations
 from platorep.units.correlations import Arrangement, Strongest, strongest, tiles
 from platorep.units.reading import ModelUnits, RotatedUnits
@@ -141,8 +142,7 @@ def compare(
     y: Features,
     matching: Matching,
     *,
-    memory: int = 1 << 30,
-    device: str | torch.device = "cpu",
+    resources: Resources = DEFAULT,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> tuple[Direction, Direction]:
     """Both directions of two models, or of a model and itself.
@@ -151,8 +151,8 @@ def compare(
         x: one model.
         y: another one, of the same samples.
         matching: rule, null, layers.
-        memory: bytes for blocks of units and a tile of correlations; see `strongest`.
-        device: where products are computed; needs float64.
+        resources: memory for blocks of units and a tile of correlations, and the device of products; the CPU takes the
+            place of one without float64.
         progress: called with (tiles done, tiles to do, names of the models).
 
     Raises:
@@ -169,6 +169,7 @@ def compare(
                 f"{side.features.name} has no unit that varies over the samples: there is nothing to match."
             )
     n, orders, halves = x.n, _orders(x.n, matching), _halves(x.n, matching.seed)
+    memory, device = resources.memory, pick_device(resources.device)
     total = tiles(a.count, b.count, n, memory) * (1 + len(orders) + len(halves) + 2 * matching.rotations)
     done, names = 0, f"{x.name} × {y.name}"
 
@@ -178,7 +179,7 @@ def compare(
         if progress is not None:
             progress(done, total, names)
 
-    more: dict[str, Any] = {"memory": memory, "device": device, "progress": step}
+    more: dict[str, Any] = {"memory": memory, "device": "cpu" if device.type == "mps" else device, "progress": step}
     plain = strongest(a, b, keep=KEPT, **more)[0]
     permuted = strongest(a, b, orders, keep=matching.best, **more) if orders else []
     halved = strongest(a, b, halves, keep=matching.best, **more) if halves else []

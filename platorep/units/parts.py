@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
 from platorep.align.layers import check_same_samples
 from platorep.core.digest import digest
 from platorep.core.errors import StoreError
 from platorep.core.features import Features
 from platorep.core.files import slug
+from platorep.core.resources import DEFAULT, Resources
 from platorep.results.units import ShareTable, UnitTable, zoo
 from platorep.units.pairs import Matching, compare
 from platorep.units.tables import share_table, unit_table
@@ -43,9 +42,8 @@ def compare_all(
     folder: Path,
     *,
     parameters: Mapping[str, float | None],
-    memory: int = 1 << 30,
-    device: str | torch.device = "cpu",
     overwrite: bool = False,
+    resources: Resources = DEFAULT,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> None:
     """Compares every pair of models whose part is not in the folder.
@@ -55,9 +53,8 @@ def compare_all(
         matching: rule, null, layers.
         folder: of the parts.
         parameters: numbers of parameters by name of the model.
-        memory: bytes for blocks of units and a tile.
-        device: where products are computed.
         overwrite: whether existing parts are made again.
+        resources: memory and device of `compare`, and the share (i, m) of the pairs.
         progress: called with (tiles done, tiles to do, names) within each pair.
 
     Raises:
@@ -65,11 +62,12 @@ def compare_all(
         FeatureError, SpecError: see `compare`.
     """
     check_same_samples([model for pair in pairs for model in pair])
-    for x, y in pairs:
+    first, step = resources.shard
+    for x, y in pairs[first::step]:
         path = part_path(folder, x, y, matching)
         if not overwrite and _read(path, x, y) is not None:
             continue
-        both = compare(x, y, matching, memory=memory, device=device, progress=progress)
+        both = compare(x, y, matching, resources=resources, progress=progress)
         directions = both if x.key != y.key else both[:1]
         shares = ShareTable.concatenate([share_table(one, matching, parameters) for one in directions])
         units = UnitTable.concatenate([unit_table(one, matching) for one in directions])

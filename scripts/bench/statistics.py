@@ -497,7 +497,9 @@ def main() -> None:
         ],
     )
     parser.add_argument(
-        "--repetitions", type=int, help="default 1000 for tests and units, 2000 for trends and ties, 400 a world for intervals"
+        "--repetitions",
+        type=int,
+        help="default 1000 for tests and units, 2000 for trends and ties, 400 a world for intervals",
     )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--dry", action="store_true", help="print only")

@@ -2,9 +2,9 @@
 
     python scripts/bench/units.py --units 10000 --samples 100000 --memory 1
 
-Two models of four layers each; a tenth of the units of one is noisy copies of units of the other, and the script checks
-that exactly these are found. The observed arrangement, one permutation and one rotation are computed. The numbers are
-in docs/units.md.
+Two models of twenty layers each; a tenth of the units of one is noisy copies of units of the other, and the script
+checks that exactly these are found. The observed arrangement, one permutation and one rotation are computed. The
+numbers are in docs/units.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import resource
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from platorep.units.correlations import Arrangement, strongest, tile_width, tile
 from platorep.units.reading import ModelUnits, RotatedUnits
 
 
-LAYERS, ROWS = 4, 2048
+LAYERS, ROWS = 20, 2048
 COPIED = 10  # one unit in so many is a copy
 
 
@@ -66,13 +67,12 @@ class MadeFeatures:
     def _block(self, layer: int, block: int) -> np.ndarray:
         count = min(ROWS, self.n - block * ROWS)
 
-        def normal(seed: int) -> np.ndarray:
+        def normal(seed: int, width: int) -> np.ndarray:
             generator = np.random.Generator(np.random.SFC64([seed, layer, block]))
-            return generator.standard_normal((count, self.width), dtype=np.float32)
+            return generator.standard_normal((count, width), dtype=np.float32)
 
-        values = normal(self.seed)
-        if self.seed:
-            values[:, ::COPIED] = 0.8 * normal(0)[:, ::COPIED] + 0.6 * values[:, ::COPIED]
+        values = normal(self.seed, self.width)
+        values[:, ::COPIED] = 0.8 * normal(2, -(-self.width // COPIED)) + 0.6 * values[:, ::COPIED]
         return values
 
 
@@ -94,7 +94,7 @@ def main() -> None:
         arrangements.append(Arrangement(None, torch.from_numpy(order)))
     small = [ModelUnits(MadeFeatures(name, 0, 4096, 64), range(LAYERS)) for name in "xy"]
     strongest(small[0], RotatedUnits(small[1], [0]), arrangements[:1])  # loads the libraries
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1000
     start = time.perf_counter()
     print(
         f"blocks of {tile_width(given.samples, memory)} units, {tiles(x.count, y.count, x.n, memory)} tiles", flush=True
@@ -117,11 +117,9 @@ def main() -> None:
 
 
 def report(what: str, start: float, before: int) -> None:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 1000
     seconds = time.perf_counter() - start
-    print(
-        f"{what}: {seconds:.0f} s, peak {(peak - before) / 1e6:.2f} GB beside the {before / 1e6:.2f} GB of the libraries"
-    )
+    print(f"{what}: {seconds:.0f} s, peak {(peak - before) / 1e6:.2f} GB beside {before / 1e6:.2f} GB of libraries")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The section of matched units: which sets are shown, their top samples, the table of shares, and a page without them."""
+"""The section of matched units: the sets that are shown, their top samples, the shares, and a page without them."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def test_the_sets_show_the_first_model_s_units_those_that_most_models_share_firs
     for members in sets:
         first = members[0]
         for other in members[1:]:
-            row = shared[(shared.x_model == "l0") & (shared.x_layer == first["layer"]) & (shared.x_unit == first["unit"])
-                         & (shared.y_model == other["model"])]  # fmt: skip
+            row = shared[(shared.x_model == "l0") & (shared.y_model == other["model"])]
+            row = row[(row.x_layer == first["layer"]) & (row.x_unit == first["unit"])]
             assert (row.y_layer.item(), row.y_unit.item()) == (other["layer"], other["unit"])
             assert other["score"] == pytest.approx(row.score.item(), rel=1e-5)
 
