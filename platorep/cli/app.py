@@ -15,7 +15,8 @@ from platorep.core.version import __version__
 
 PASS_TO_HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
-EXPERIMENT, THEORY, HOUSEKEEPING = "The experiment", "Theory", "Housekeeping"
+EXPERIMENT, BEYOND = "The experiment", "Beyond the kernel"
+THEORY, HOUSEKEEPING = "Theory", "Housekeeping"
 
 COMMANDS = {
     "run": (EXPERIMENT, "Extract, measure competence, align and plot: the whole experiment."),
@@ -30,6 +31,7 @@ COMMANDS = {
         "Draw a figure of the paper and compare it with published values: reproduce fig3 offline=true.",
     ),
     "captions": (EXPERIMENT, "Summarise a dataset's captions to given lengths with a local model."),
+    "translate": (BEYOND, "Fit maps between models on paired samples, from stored features, and test what they carry."),
     "simulate": (THEORY, "Run experiments on synthetic worlds with a known answer: simulate gram, or all."),
     "ls": (HOUSEKEEPING, "List suites, datasets, models, metrics, figures, experiments, stored features or runs."),
     "doctor": (HOUSEKEEPING, "Show what would run, how large it is and what is missing, before anything is fetched."),

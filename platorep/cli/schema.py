@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style
+from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style, Translation
 from platorep.commands.pairs import config_dir as config_dir
 from platorep.core.plugins import TARGET
 
@@ -49,6 +49,7 @@ class Config:
     compute: Compute = field(default_factory=Compute)
     recipe: Recipe = field(default_factory=Recipe)
     gallery: Gallery = field(default_factory=Gallery)
+    translation: Translation = field(default_factory=Translation)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names

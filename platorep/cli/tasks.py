@@ -137,6 +137,11 @@ def gallery(cfg: DictConfig) -> Any:
     return _perform("gallery", cfg)
 
 
+def translate(cfg: DictConfig) -> Any:
+    """Maps between models."""
+    return _perform("translate", cfg)
+
+
 def plot(cfg: DictConfig) -> Any:
     """Figures from the scores on disk."""
     return _perform("plot", cfg)

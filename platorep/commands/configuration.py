@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Translation
 from platorep.commands.recipes import Probe, Recipe, Variant
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.resources import Resources
@@ -46,6 +46,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         probe=_probe(cfg["probe"]),
         score_files=tuple(Path(path).expanduser() for path in cfg["scores"]),
         gallery=Gallery(**cfg["gallery"]),
+        translation=Translation(**cfg["translation"]),
         style=Style(**cfg["style"]),
         captions=Captions(**cfg["captions"]),
         recipe=_recipe(cfg["recipe"], dataset),

@@ -11,6 +11,7 @@ import pandas as pd
 from platorep.commands.drawing import draw_figure, source
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
+from platorep.commands.translate import stored_translation
 from platorep.core.errors import PlatorepError, SpecError, StoreError
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar, console_for_tables
@@ -77,6 +78,8 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
         tables |= {"alignment": experiment.alignment, "selection": experiment.selection}
     if "galleries" in needed:
         tables["galleries"] = stored_galleries(experiment)
+    if "translation" in needed:
+        tables["translation"] = stored_translation(experiment)
     if "hubness" in needed:
         tables["hubness"] = hubness_of_layers(experiment)
     return FigureData(**tables)
