@@ -71,11 +71,11 @@ def translation(data: FigureData, *, measure: str = "recall_at_10") -> Plot:
     columns, note = min(3, len(models)), _note(rows, lines)
     grid = layout.panels(len(models), columns, (1.8, 1.7), margins, note=note, share="xy", least=1.1, wraps=True)
     _limits(grid.axes[0], lines)
-    counts = sorted(lines.n_fit.unique())
+    ticks = sorted(lines.n_fit.unique())[::-2][::-1]  # the last one among them
     for number, (panel, model) in enumerate(zip(grid.axes, models, strict=True)):
         _panel(panel, lines[lines.x_model == model], looks)
         panel.set_title(model, loc="left")
-        panel.set_xticks(counts, thinned(panel, counts, [str(count) for count in counts]))
+        panel.set_xticks(ticks, thinned(panel, ticks, [str(count) for count in ticks]))
         panel.xaxis.minorticks_off()
         panel.tick_params(labelleft=grid.is_first(number), labelbottom=grid.is_lowest(number))
         if grid.is_lowest(number):

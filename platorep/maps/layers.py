@@ -120,7 +120,7 @@ def load(layers: Sequence[LayerOf], splits: Sequence[Split], clamp: Clamp, memor
 
 
 def _thresholds(model: Features, splits: Sequence[Split], clamp: Clamp, memory: int) -> list[float | None]:
-    """The clamp's threshold in each split; None for no clamp, and for word counts and their like, which are mostly 0."""
+    """The clamp's threshold in each split; None for no clamp, and for word counts, which are mostly 0."""
     indices = range(len(model.layers))
     held = [model.load(index) for index in indices] if feature_bytes(model) <= memory else None
     thresholds = []

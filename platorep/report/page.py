@@ -23,6 +23,7 @@ from platorep.report import payload
 from platorep.report.anatomy import Anatomy, anatomy
 from platorep.report.caveats import caveats
 from platorep.report.material import Run
+from platorep.report.translation import section
 from platorep.results.labels import metric_label
 from platorep.results.protocols import described
 from platorep.results.tables import CONCATENATION
@@ -118,6 +119,7 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
         pairs=[pair_row(run, row) for row in run.pairs.to_dict("records")],
         caveats=caveats(run, anatomies),
         figures=[figure(name, path) for name, path in run.figures.items()],
+        translation=section(run.translation),
         models=[model_row(run, name, anatomies[name]) for name in run.models],
         versions=versions(run),
         commands=commands(run),

@@ -24,6 +24,7 @@ from tests.figures.tables import (
     plot,
     selection,
     smaller,
+    translations,
 )
 
 
@@ -118,6 +119,15 @@ def hubs() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def maps():
+    """Four maps of three language models, better ones first, from 8 to 400 anchors."""
+    steps = dict(zip((8, 32, 128, 400), (0.15, 0.3, 0.55, 0.8), strict=True))
+    factors = {"orthogonal": 1.0, "ridge": 0.93, "relative": 0.75, "asif": 0.9}
+    scores = {(name, count): factor * step for name, factor in factors.items() for count, step in steps.items()}
+    good = {"llama-65b": 1.0, "olmo-1b": 0.7, "glove": 0.45, "lm": 0.3}
+    return translations({(model, "net"): factor for model, factor in good.items()}, scores)
+
+
 def join(*tables: AlignmentTable) -> AlignmentTable:
     return AlignmentTable.concatenate(tables)
 
@@ -193,6 +203,7 @@ SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
     "gallery": lambda style: plot(
         "gallery", galleries=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15}), style=style
     ),
+    "translation": lambda style: plot("translation", translation=maps(), style=style),
     "hubness": lambda style: plot("hubness", hubness=hubs(), style=style),
     "controls": lambda style: plot(
         "controls",

@@ -54,7 +54,9 @@ def test_the_splits_of_a_seed_are_among_those_of_a_smaller_one():
 
 
 def test_too_few_samples_and_too_many_duplicates_are_refused():
-    with pytest.raises(DataError, match="29 samples are too few to split into fit, select and test; expected at least 30"):
+    with pytest.raises(
+        DataError, match="29 samples are too few to split into fit, select and test; expected at least 30"
+    ):
         splits(np.arange(29), 1, 0)
     with pytest.raises(DataError, match="the largest group of equal samples has 95 of 100. Remove repeated captions"):
         splits(np.r_[np.zeros(95), np.arange(1, 6)].astype(int), 1, 0)

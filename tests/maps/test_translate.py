@@ -251,5 +251,3 @@ def test_sides_of_other_models_are_no_joint_space():
     pictures, texts = joint("p", LATENT, "vision"), joint("t", LATENT, "language", seed=1)
     assert joint_spaces([pictures, texts]) == []
     assert joint_spaces([pictures, features("v", LATENT)]) == []
-
-
