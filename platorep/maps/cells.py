@@ -16,6 +16,9 @@ from platorep.maps.sides import Relations, Targets
 
 FORWARD, BACKWARD = "x to y", "y to x"
 
+MOST_UNITS = 2048
+"""Largest width for which units are permuted: an assignment of 4,096 takes half a minute, and there are many."""
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -53,11 +56,14 @@ class Pairing:
     order: np.ndarray | None = None
 
     def cells(self, scene: Scene, directions: tuple[str, ...] = (FORWARD, BACKWARD)) -> Iterator[Cell]:
-        """Every map of the ladder and the relative representations, in each direction."""
+        """Every map of the ladder and the relative representations, in each direction.
+
+        Layers of different widths, or of more than `MOST_UNITS` units, have no permutation.
+        """
         x = self.x.anchors if self.order is None else self.x.anchors.reordered(self.order)
         rotation = Rotation(x, self.y.anchors)
         for direction in directions:
-            if self.x.side.width == self.y.side.width:
+            if self.x.side.width == self.y.side.width <= MOST_UNITS:
                 yield Cell("translation", "permutation", direction, self._permuted(direction, scene))
             ahead = direction == FORWARD
             yield from self._linear("orthogonal", direction, rotation.forward if ahead else rotation.backward, scene)

@@ -74,8 +74,8 @@ def translate(
 ) -> TranslationTable:
     """Scores of all maps of all pairs in both directions, over anchors and splits, with their controls.
 
-    For each pair, split and number of anchors (8, 16, ... all of fit): a permutation of units (equal widths), a
-    rotation with one scale, ridge, relative representations and ASIF, from the same anchors; each again with the
+    For each pair, split and number of anchors (8, 16, ... all of fit): a permutation of units (equal widths of at
+    most 2,048), a rotation with one scale, ridge, relative representations and ASIF, from the same anchors; each again with the
     pairing of its anchors permuted. Each layer is also translated into itself.
 
     Args:

@@ -199,8 +199,8 @@ def test_what_cannot_be_translated_is_refused():
     broken[3, 2] = np.nan
     with pytest.raises(FeatureError, match="x, layer layer.0: a value is NaN or infinite"):
         run([pair(broken, LATENT)])
+    small = Subset(features("y", LATENT), np.arange(100), "some")
     with pytest.raises(DataError, match="x has 150 samples"):
-        small = Subset(features("y", LATENT), np.arange(100), "some")
         run([Pair(LayerOf(features("x", LATENT), 0), LayerOf(small, 0))])
 
 
