@@ -127,7 +127,7 @@ def _thresholds(model: Features, splits: Sequence[Split], clamp: Clamp, memory: 
     for split in splits:
         loads = [partial(_rows, model, index, split.fit, None if held is None else held[index]) for index in indices]
         try:
-            value = clip_threshold(loads, len(split.fit), rule=clamp.rule, quantile=clamp.quantile)
+            value = clip_threshold(loads, len(split.fit), clamp)
         except FeatureError as error:
             raise FeatureError(f"{model.name}: {error}") from error
         thresholds.append(value or None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
 from platorep.align.layers import check_same_samples, full_precision
@@ -74,9 +75,9 @@ def translate(
 ) -> TranslationTable:
     """Scores of all maps of all pairs in both directions, over anchors and splits, with their controls.
 
-    For each pair, split and number of anchors (8, 16, ... all of fit): a permutation of units (equal widths of at
-    most 2,048), a rotation with one scale, ridge, relative representations and ASIF, from the same anchors; each again with the
-    pairing of its anchors permuted. Each layer is also translated into itself.
+    For each pair, split and number of anchors (8, 16, ... all of fit): a permutation of units (equal widths of at most
+    2,048), a rotation with one scale, ridge, relative representations and ASIF, from the same anchors. In the first
+    split each is fitted again to broken pairs of anchors, and each layer is translated into itself.
 
     Args:
         pairs: layers of models over the same samples.
@@ -103,7 +104,7 @@ def translate(
     _check_memory(layers, parts[0], resources.memory)
     loaded = load(layers, parts, clamp, resources.memory)
     blocks, done = [], 0
-    with ThreadPoolExecutor(resources.threads or 2) as pool, threadpool_limits(1):
+    with ThreadPoolExecutor(resources.threads or torch.get_num_threads()) as pool, threadpool_limits(1):
         for draw in range(design.draws):
             stage = _Stage.of(design, draw, parts[draw], loaded, metric)
             staged = every if draw == 0 else pairs

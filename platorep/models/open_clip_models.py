@@ -26,7 +26,10 @@ OTHERS = ("*.json", "*.txt", "*.model")
 
 
 class OpenClip(Source):
-    """One tower of a model, or one side of its joint space: ARCHITECTURE/TAG as open_clip lists them, a repository in its format, or a local folder."""
+    """One tower of a model: ARCHITECTURE/TAG as open_clip lists them, a repository in its format, or a local folder.
+
+    pool="joint" takes the tower into the joint space of both.
+    """
 
     modalities = ("language", "vision")
     takes_folder = True

@@ -29,9 +29,7 @@ ALL = ["orthogonal", "ridge", "relative", "asif"]
 
 
 def resources(threads: int = 2, memory: int = 10**9) -> Resources:
-    return Resources(
-        device="cpu", threads=threads, tokens=None, workers=None, shard_rows=256, compile=False, memory=memory
-    )
+    return Resources(threads=threads, memory=memory)
 
 
 def features(name: str, *layers: np.ndarray, modality: str = "vision") -> ArrayFeatures:
