@@ -116,10 +116,22 @@ def stored_translation(experiment: Experiment) -> TranslationTable:
 
 
 def _chosen(experiment: Experiment) -> list[tuple[str, int, str, int]]:
-    """Models and layers of every pair, as the protocol chooses them by the first metric."""
+    """Models and layers of every pair of the protocol, as it chooses them by the first metric.
+
+    Raises:
+        StoreError: a pair was not scored.
+    """
     rows = experiment.chosen[experiment.chosen.metric == experiment.metrics[0].id]
     columns = (rows.x_model, rows.x_layer, rows.y_model, rows.y_layer)
-    return [(str(x), int(i), str(y), int(j)) for x, i, y, j in zip(*columns, strict=True)]
+    layers = {(str(x), str(y)): (int(i), int(j)) for x, i, y, j in zip(*columns, strict=True)}
+    wanted = [(x.name, y.name) for x, y in experiment.pairs]
+    if missing := [pair for pair in wanted if pair not in layers]:
+        x, y = missing[0]
+        raise StoreError(
+            f"{len(missing)} of {len(wanted)} pairs of models have no scores, such as {x} x {y}: their layers are not "
+            "known. Run `platorep align` with the same settings first."
+        )
+    return [(x, layers[x, y][0], y, layers[x, y][1]) for x, y in wanted]
 
 
 def _models(experiment: Experiment) -> list[Features]:

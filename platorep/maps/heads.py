@@ -41,18 +41,43 @@ class Labels:
 
 @dataclass(frozen=True)
 class Head:
-    """A linear classifier: the class with the largest entry of input weights + intercept."""
+    """A linear classifier of vectors v = origin + input basis: the largest entry of v weights / ||v|| + intercept.
+
+    Attributes:
+        weights: basis times the weights of v, shape (d, classes).
+        intercept: shape (classes,).
+        constant: origin times the weights of v, shape (classes,).
+        slant: basis times origin, shape (d,); None for an origin of 0.
+        distance: squared length of the origin.
+    """
 
     weights: np.ndarray
     intercept: np.ndarray
+    constant: np.ndarray | float = 0.0
+    slant: np.ndarray | None = None
+    distance: float = 0.0
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Class of each sample, int64; a sample's class does not depend on the others.
 
         Args:
-            features: shape (n, d).
+            features: inputs, shape (n, d).
         """
-        return (normalised(features) @ self.weights + self.intercept).argmax(axis=1)
+        squares = np.einsum("ij,ij->i", features, features) + self.distance
+        if self.slant is not None:
+            squares += 2 * features @ self.slant
+        length = np.sqrt(np.maximum(squares, 0.0))[:, None]
+        return (features @ self.weights + self.constant + length * self.intercept).argmax(axis=1)
+
+    def moved(self, basis: np.ndarray, origin: np.ndarray) -> Head:
+        """The same classifier of the vectors origin + input basis.
+
+        Args:
+            basis: orthonormal rows, shape (r, d).
+            origin: shape (d,).
+        """
+        constant, slant = origin @ self.weights, basis @ origin
+        return Head(basis @ self.weights, self.intercept, constant, slant, float(origin @ origin))
 
 
 def head(fit: np.ndarray, select: np.ndarray, labels: Labels) -> Head:

@@ -34,7 +34,9 @@ def search(similarity: np.ndarray) -> Retrieval:
     """
     partner = np.diagonal(similarity)[:, None]
     before = np.count_nonzero(similarity > partner, axis=1)
-    before += np.count_nonzero(np.tril(similarity == partner, -1), axis=1)
+    equal = similarity == partner
+    if np.count_nonzero(equal) > len(similarity):  # more than the partners themselves
+        before += np.count_nonzero(np.tril(equal, -1), axis=1)
     return Retrieval(before + 1, similarity.argmax(axis=1))
 
 

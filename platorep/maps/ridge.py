@@ -10,8 +10,10 @@ from platorep.maps.anchors import Anchors, check_paired
 from platorep.maps.linear import LinearMap
 
 
-STRENGTHS = 10.0 ** np.arange(-4, 2.5, 0.5)
-"""Candidates for the strength, in units of the mean of the squared singular values of the centred anchors."""
+STRENGTHS = 10.0 ** np.array([-4, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5, 2])
+"""Candidates for the strength, in units of the mean of the squared singular values of the centred anchors.
+
+They are dense where related models need them; the small ones are for copies."""
 
 
 @dataclass(frozen=True)

@@ -137,14 +137,18 @@ class Relations:
         """What predictions are compared with."""
         return Targets.of(self.parts.test, self.parts.fit, self.side.labels)
 
+    @cached_property
+    def seen_head(self) -> Head:
+        """The layer's own head as a function of coordinates of the span."""
+        return self.side.head.moved(self.narrow.factors.right, self.narrow.mean - self.side.narrow.fit.mean(axis=0))
+
     def classified(self, predictions: np.ndarray) -> np.ndarray:
         """Classes that the layer's own head gives to predictions of its samples, int64.
 
         Args:
             predictions: in the coordinates that the anchors span, shape (n, r + 1), the last one being 0.
         """
-        offset = self.narrow.mean - self.side.narrow.fit.mean(axis=0)
-        return self.side.head.predict(predictions[:, :-1] @ self.narrow.factors.right + offset)
+        return self.seen_head.predict(predictions[:, :-1])
 
     @cached_property
     def relative(self) -> Parts:
@@ -183,4 +187,4 @@ class Relations:
         _ = self.targets, self.relative_targets, self.sharp_targets
         _ = self.anchors.left_out(STRENGTHS), self.anchors.products
         if self.side.labels is not None:
-            _ = self.side.accuracy, self.accuracy
+            _ = self.side.accuracy, self.accuracy, self.seen_head

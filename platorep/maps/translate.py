@@ -23,6 +23,7 @@ from platorep.maps.cells import FORWARD, Cell, Pairing
 from platorep.maps.heads import Labels
 from platorep.maps.layers import LayerOf, Loaded, Pair, kernel_score, load
 from platorep.maps.measures import Scene
+from platorep.maps.ridge import STRENGTHS
 from platorep.maps.rows import Block, table
 from platorep.maps.sides import Side
 from platorep.maps.splits import Split, anchor_counts, broken_pairs, splits
@@ -178,13 +179,14 @@ class _Stage:
 
 
 def _check_memory(layers: Sequence[LayerOf], split: Split, memory: int) -> None:
-    """Refuses layers that do not fit: each is held as it is read, in float64, with its decomposition and relations."""
+    """Refuses layers that do not fit: all are held, with what their maps share."""
     n = len(split.fit) + len(split.select) + len(split.test)
     needed = 0
     for layer in layers:
         width = sum(part.dim for part in layer.model.layers) if layer.index < 0 else layer.model.layers[layer.index].dim
-        narrow, m = min(width, n), len(split.fit)
-        needed += 4 * n * width + 8 * (2 * n * width + 2 * n * narrow + 3 * m * narrow + n * m)
+        m = len(split.fit)
+        # features as read and clamped; coordinates and relations; forms of the candidates for a ridge
+        needed += 12 * n * width + 64 * n * min(width, n) + 8 * (len(STRENGTHS) + 2) * m * m
     if needed > memory:
         raise SpecError(
             f"{len(layers)} layers of {n:,} samples take {needed / 1e9:.1f} GB, compute.memory allows "

@@ -1,7 +1,8 @@
 """Intervals for scores of test items: shares of hits, means, medians of ranks, explained variance.
 
 Where items are retrieved among each other they are conditional on the gallery: they are for other queries in the same
-gallery. `platorep.stats.resampled` has the interval over repeated splits. Measured coverage: docs/statistics.md.
+gallery. `platorep.stats.resampled` has the interval over repeated splits. Measured coverage, nominal 95 %: 92 to 97 %,
+of the median 97 to 100 % (docs/statistics.md).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def share(hits: np.ndarray) -> Bounds:
         FeatureError: fewer than 2 items.
     """
     n = _count(hits)
-    estimate, reach = float(np.mean(hits)), _quantile(n - 1)
+    estimate, reach = np.count_nonzero(hits) / n, _quantile(n - 1)
     middle = estimate + reach**2 / (2 * n)
     half = reach * (estimate * (1 - estimate) / n + reach**2 / (4 * n**2)) ** 0.5
     return Bounds(estimate, (middle - half) / (1 + reach**2 / n), (middle + half) / (1 + reach**2 / n))
@@ -52,7 +53,8 @@ def mean(values: np.ndarray) -> Bounds:
         FeatureError: fewer than 2 items.
     """
     n = _count(values)
-    estimate, error = float(np.mean(values)), float(np.std(values, ddof=1)) / n**0.5
+    estimate = float(values.sum()) / n
+    error = (float(np.square(values - estimate).sum()) / (n - 1) / n) ** 0.5
     return Bounds(estimate, estimate - _quantile(n - 1) * error, estimate + _quantile(n - 1) * error)
 
 

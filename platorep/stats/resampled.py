@@ -40,7 +40,8 @@ def corrected_resampled(scores: np.ndarray, n_test: int, n_rest: int) -> Resampl
     Raises:
         FeatureError: fewer than 2 splits.
 
-    Coverage measured, nominal 95 %: docs/statistics.md.
+    Coverage measured, nominal 95 %: 95 to 100 %, 87 % over 5 splits of a score of .995; without the correction 73 to
+    93 %. The one-sided test of two equals at 5 % rejects 0.2 to 7.5 % (docs/statistics.md).
     """
     splits = scores.shape[-1]
     if splits < 2:
