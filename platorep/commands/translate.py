@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,8 @@ def _table(experiment: Experiment) -> TranslationTable:
     from platorep.maps.concepts import joint_spaces, text_to_concept
     from platorep.maps.translate import translate as fit_and_test
 
-    pairs, models = _pairs(experiment), _models(experiment)
+    models = _models(experiment)
+    pairs = _pairs(experiment, models)
     design, metric = _design(experiment, models), experiment.metrics[0]
     controls = {pair.control for pair in pairs}
     for control, example in (("random", "weights: random"), ("trivial", "source: pixels or tfidf")):
@@ -147,10 +148,10 @@ def _models(experiment: Experiment) -> list[Features]:
     return [Subset(model, places, f"random {most}") for model in features]
 
 
-def _pairs(experiment: Experiment) -> list[Pair]:
+def _pairs(experiment: Experiment, models: Sequence[Features]) -> list[Pair]:
     from platorep.maps.layers import LayerOf, Pair
 
-    known = {model.name: model for model in _models(experiment)}
+    known = {model.name: model for model in models}
     return [Pair(LayerOf(known[x], i), LayerOf(known[y], j)) for x, i, y, j in _chosen(experiment)]
 
 
@@ -167,7 +168,7 @@ def _design(experiment: Experiment, models: Sequence[Features]) -> Design:
         classes = [samples.categories[row.sample].partition("/")[0] for row in rows]
     first = models[0]
     places = range(len(rows)) if not isinstance(first, Subset) else [int(place) for place in first.places]
-    views = [[rows[place].sample for place in places], [captions[place] for place in places]]
+    views: list[Sequence[Hashable]] = [[rows[place].sample for place in places], [captions[place] for place in places]]
     views += [seen for model in models if (seen := seen_as(model)) is not None]
     return Design(
         duplicates(*views),

@@ -77,9 +77,10 @@ def text_to_concept(
         for model in [*vision, space.pictures]:
             layer = LayerOf(model, len(model.layers) - 1)
             values = model.load(layer.index).numpy()
+            narrow = narrowed(values)
             for draw, split in enumerate(parts):
                 scene = Scene(len(split.test), design.labels(split))
-                stage = _Stage(*(Parts.of(side, split) for side in (narrowed(values), pictures, texts)), scene)
+                stage = _Stage(Parts.of(narrow, split), Parts.of(pictures, split), Parts.of(texts, split), scene)
                 kernel = _kernel(values, texts, split, layer, space, metric)
                 own, pair, seed = model is space.pictures, Pair(layer, LayerOf(space.texts, 0)), design.seed + draw
                 for count in counts[-1:] if own else counts:
@@ -130,5 +131,6 @@ class _Stage:
 def _kernel(
     values: np.ndarray, texts: np.ndarray, split: Split, layer: LayerOf, space: JointSpace, metric: Metric
 ) -> tuple[float, float]:
-    sides = ((values, tie_seed(*layer.key)), (texts, tie_seed(space.texts.key, 0)))
-    return kernel_score(*(Geometry(torch.from_numpy(side[split.test]), seed=seed) for side, seed in sides), metric)
+    x = Geometry(torch.from_numpy(values[split.test]), seed=tie_seed(*layer.key))
+    y = Geometry(torch.from_numpy(texts[split.test]), seed=tie_seed(space.texts.key, 0))
+    return kernel_score(x, y, metric)

@@ -151,10 +151,10 @@ class _Stage:
 
     def kernel(self, pair: Pair) -> tuple[float, float]:
         """Kernel score of a pair on the test samples, and its chance."""
-        sides = [self.geometries.get(layer.key) for layer in (pair.x, pair.y)]
-        if any(side is None for side in sides):
+        x, y = (self.geometries.get(layer.key) for layer in (pair.x, pair.y))
+        if x is None or y is None:
             return float("nan"), float("nan")
-        return kernel_score(*sides, self.metric)  # type: ignore[arg-type]
+        return kernel_score(x, y, self.metric)
 
     def prepare(self, count: int, layer: LayerOf) -> None:
         """Computes what all pairs of a layer share."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -14,7 +14,7 @@ from platorep.models.clip import ClipTextEncoder, picture_size, picture_transfor
 from platorep.models.networks import INVARIANCE, PictureInput, PictureNetwork, difference
 
 
-JOINT = "joint"
+JOINT: Final = "joint"
 """The pool that stands for the joint space, and the name of its layer."""
 
 
