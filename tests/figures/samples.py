@@ -1,16 +1,21 @@
 """One sample of every figure, on tables made by rule: what the baseline images show and the layout tests look at.
 
-python -m tests.figures.samples     draws the baseline images anew; look at each before keeping it
+A figure that has a test file of its own, test_NAME.py, can have its sample there: a function `sample(style)`.
+
+python -m tests.figures.samples NAME     draws the baseline image of a figure; look at it before keeping it
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from platorep.figures import known
 from platorep.figures.data import Plot
 from platorep.figures.style import PlotStyle
 from platorep.results.tables import AlignmentTable
@@ -150,7 +155,6 @@ LOCAL = [
 ]
 SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
     "fig2": lambda style: plot("fig2", vision(), solved(), style=style, options={"projection": "mds"}),
-    "fig3": lambda style: plot("fig3", models(), measured(), style=style),
     "fig4": lambda style: plot("fig4", models(), measured(), style=style, options={"vision": "vit_large.dino"}),
     "fig9": lambda style: plot(
         "fig9",
@@ -208,7 +212,12 @@ SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
 }
 
 
+for _name in known():
+    _test = Path(__file__).with_name(f"test_{_name}.py")
+    if _test.is_file() and "\ndef sample(" in _test.read_text(encoding="utf-8"):
+        SAMPLES[_name] = lambda style, module=f"{__package__}.{_test.stem}": import_module(module).sample(style)
+
+
 if __name__ == "__main__":
-    BASELINES.mkdir(exist_ok=True)
-    for name, make in SAMPLES.items():
-        make(None).figure.savefig(BASELINES / f"{name}.png", dpi=DPI, metadata={"Software": None})
+    for name in sys.argv[1:] or SAMPLES:
+        SAMPLES[name](None).figure.savefig(BASELINES / f"{name}.png", dpi=DPI, metadata={"Software": None})
