@@ -93,7 +93,7 @@ def find(name: str) -> Drawing:
 
 
 def needs(name: str) -> tuple[str, ...]:
-    """The tables that a figure needs, as fields of `FigureData`: alignment, competence, galleries, hubness.
+    """The tables that a figure needs, as fields of `FigureData`: alignment, competence, galleries, brains, hubness.
 
     Raises:
         UnknownNameError: no such figure.

@@ -12,6 +12,7 @@ import pandas as pd
 
 from platorep.core.errors import StoreError
 from platorep.results import protocols, views
+from platorep.results.brains import BrainTable
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
 
 
@@ -24,6 +25,7 @@ MISSING = {
     "alignment": "scores of layer pairs: run `platorep align`",
     "competence": "the models' competence: run `platorep competence`",
     "galleries": "scores in growing galleries: run `platorep gallery`",
+    "brains": "scores of models against brains, which need a model of source=matrix: run `platorep reproduce brains`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
 }
 """What a figure can need, the fields of `FigureData`, with the words for a figure that lacks it."""
@@ -39,6 +41,7 @@ class FigureData:
         select: how the protocol chooses layers: max, heldout, last, depth:0.5.
         competence: measures by model.
         galleries: the table of `platorep gallery`.
+        brains: similarity to brains, reliability and encoding.
         hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
     """
 
@@ -47,6 +50,7 @@ class FigureData:
     select: str = "max"
     competence: CompetenceTable | None = None
     galleries: GalleryTable | None = None
+    brains: BrainTable | None = None
     hubness: pd.DataFrame | None = None
 
     @cached_property
@@ -98,7 +102,7 @@ class Drawing(Protocol):
 
 
 def figure(*needs: str) -> Callable[[Callable[..., Plot]], Drawing]:
-    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, hubness.
+    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, brains, hubness.
 
     The function takes a `FigureData` and options by keyword, and returns a `Plot`. It is drawn in the style that the
     keyword argument `style` asks for.

@@ -18,7 +18,7 @@ LAYERS = [
     {"results"},
     {"models", "data"},
     {"extract", "align"},
-    {"competence", "figures"},
+    {"competence", "figures", "brains"},
     {"theory", "report"},
     {"api"},
     {"", "commands"},

@@ -18,6 +18,7 @@ import pandas as pd
 from platorep.figures import known
 from platorep.figures.data import Plot
 from platorep.figures.style import PlotStyle
+from platorep.results.brains import BrainTable
 from platorep.results.tables import AlignmentTable
 from tests.figures.tables import (
     METRIC,
@@ -123,6 +124,36 @@ def hubs() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+RSA = "rsa(correlation=spearman,similarity=cosine)"
+RECORDED = {"net": 0.4, "net_random": 0.1, "pixels": 0.05, "human_it": 0.6, "monkey_it": 0.5}
+
+
+def recorded() -> AlignmentTable:
+    """All pairs of three models and two brains."""
+    names = list(RECORDED)
+    return alignment(
+        [
+            {"x_model": a, "y_model": b, "score": RECORDED[a] * RECORDED[b] + 0.1, "metric": RSA, "n": 92}
+            for i, a in enumerate(names)
+            for b in names[i + 1 :]
+        ]
+    )
+
+
+def brain_scores() -> BrainTable:
+    """Two networks of five layers, pixels, and either brain as a model of the other; ceilings of one."""
+    rows = []
+    for brain, people in (("human_it", 4), ("monkey_it", 1)):
+        for model in (name for name in RECORDED if name != brain):
+            for layer in range(5 if "net" in model else 1):
+                score = RECORDED[model] * (0.4 + 0.1 * layer if "net" in model else 1)
+                row = {"x_model": model, "x_layer": layer, "x_depth": layer / 4, "y_model": brain, "score": score}
+                row |= {"low": score - 0.1, "high": score + 0.1, "people": people, "n_test": 92, "metric": RSA}
+                row |= {"lower": 0.37, "upper": 0.67} if people > 1 else {}
+                rows.append({"experiment": "similarity", "dataset": "iai92--0", "y_layer": 0, "seed": 0, **row})
+    return BrainTable.of_rows(rows)
+
+
 def join(*tables: AlignmentTable) -> AlignmentTable:
     return AlignmentTable.concatenate(tables)
 
@@ -197,6 +228,7 @@ SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
     "gallery": lambda style: plot(
         "gallery", galleries=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15}), style=style
     ),
+    "brains": lambda style: plot("brains", recorded(), brains=brain_scores(), style=style),
     "hubness": lambda style: plot("hubness", hubness=hubs(), style=style),
     "controls": lambda style: plot(
         "controls",
