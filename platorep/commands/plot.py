@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from platorep.commands.brains import brain_table
 from platorep.commands.drawing import draw_figure, source
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
@@ -80,6 +81,8 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
         tables["galleries"] = stored_galleries(experiment)
     if "translation" in needed:
         tables["translation"] = stored_translation(experiment)
+    if "brains" in needed:
+        tables["brains"] = brain_table(experiment)
     if "hubness" in needed:
         tables["hubness"] = hubness_of_layers(experiment)
     return FigureData(**tables)

@@ -93,8 +93,7 @@ def find(name: str) -> Drawing:
 
 
 def needs(name: str) -> tuple[str, ...]:
-    """The tables that a figure needs, as fields of `FigureData`: alignment, competence, galleries,
-    translation, hubness.
+    """The tables that a figure needs, keys of `MISSING`.
 
     Raises:
         UnknownNameError: no such figure.

@@ -12,6 +12,7 @@ import pandas as pd
 
 from platorep.core.errors import StoreError
 from platorep.results import protocols, views
+from platorep.results.brains import BrainTable
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
 from platorep.results.translation import TranslationTable
 
@@ -26,6 +27,7 @@ MISSING = {
     "competence": "the models' competence: run `platorep competence`",
     "galleries": "scores in growing galleries: run `platorep gallery`",
     "translation": "scores of maps between models: run `platorep translate`",
+    "brains": "scores of models against brains, which need a model of source=matrix: run `platorep reproduce brains`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
 }
 """What a figure can need, the fields of `FigureData`, with the words for a figure that lacks it."""
@@ -42,6 +44,7 @@ class FigureData:
         competence: measures by model.
         galleries: the table of `platorep gallery`.
         translation: the table of `platorep translate`.
+        brains: similarity to brains, reliability and encoding.
         hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
     """
 
@@ -51,6 +54,7 @@ class FigureData:
     competence: CompetenceTable | None = None
     galleries: GalleryTable | None = None
     translation: TranslationTable | None = None
+    brains: BrainTable | None = None
     hubness: pd.DataFrame | None = None
 
     @cached_property
@@ -102,8 +106,7 @@ class Drawing(Protocol):
 
 
 def figure(*needs: str) -> Callable[[Callable[..., Plot]], Drawing]:
-    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries,
-    translation, hubness.
+    """Declares a function as a figure, and which tables it needs, keys of `MISSING`.
 
     The function takes a `FigureData` and options by keyword, and returns a `Plot`. It is drawn in the style that the
     keyword argument `style` asks for.

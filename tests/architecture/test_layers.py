@@ -18,7 +18,7 @@ LAYERS = [
     {"results"},
     {"models", "data"},
     {"extract", "align", "maps"},
-    {"competence", "figures"},
+    {"competence", "figures", "brains"},
     {"theory", "report"},
     {"api"},
     {"", "commands"},
