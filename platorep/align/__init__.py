@@ -5,7 +5,7 @@ from __future__ import annotations
 from platorep.align.engine import align
 from platorep.align.layers import neighbour_graphs
 from platorep.align.remarks import left_out, remarks
-from platorep.align.significance import significance
+from platorep.align.significance import Null, significance
 
 
-__all__ = ["align", "left_out", "neighbour_graphs", "remarks", "significance"]
+__all__ = ["Null", "align", "left_out", "neighbour_graphs", "remarks", "significance"]

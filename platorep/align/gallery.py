@@ -32,7 +32,7 @@ from platorep.align.parts import origin
 from platorep.align.plan import plan_blocks
 from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, FeatureError, SpecError
-from platorep.core.features import Features
+from platorep.core.features import Features, require_features
 from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.metrics import knn
 from platorep.metrics.ties import Priority, by_index, by_seed
@@ -134,6 +134,8 @@ def _check(pairs: Sequence[tuple[Features, Features]], design: Design, shard: tu
     if not pairs:
         raise DataError("no pair of different models to compare.")
     check_same_samples([one for pair in pairs for one in pair])
+    for one in {one.key: one for pair in pairs for one in pair}.values():
+        require_features(one, "a gallery")
     tiles = -(-design.queries // design.rows)
     if shard[1] > tiles:
         raise SpecError(f"shard {shard[0]}/{shard[1]}: {design.queries} queries are cut into at most {tiles} shares.")

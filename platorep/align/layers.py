@@ -11,10 +11,11 @@ import torch
 
 from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, FeatureError
-from platorep.core.features import Features
+from platorep.core.features import Features, is_matrix, matrices
 from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.metrics.geometry import Geometry, scaled
 from platorep.metrics.knn import DENSE, Similarity
+from platorep.metrics.matrix_geometry import MatrixGeometry
 from platorep.metrics.preprocess import clip_threshold
 from platorep.metrics.ties import TieRule, seed_of
 from platorep.results.tables import CONCATENATION
@@ -37,6 +38,9 @@ def full_precision() -> Iterator[None]:
 class ModelLayers:
     """One model's layers, clamped. They are held in memory if they fit in `memory` bytes and else read at each use.
 
+    A model that is a matrix of dissimilarities is not clamped; its geometries are of the mean of its repetitions, and
+    of the sum of these means over layers for the concatenation.
+
     Args:
         features: the stored features.
         clamp: how values are clamped, over all layers together.
@@ -46,7 +50,8 @@ class ModelLayers:
 
     def __init__(self, features: Features, *, clamp: Clamp, memory: int, device: torch.device | str = "cpu") -> None:
         self.features, self.clamp, self.device = features, clamp, str(device)
-        self.holds = feature_bytes(features) <= memory
+        self.is_matrix = is_matrix(features)
+        self.holds = feature_bytes(features) <= memory and not self.is_matrix
 
     @cached_property
     def _held(self) -> list[torch.Tensor]:
@@ -54,11 +59,13 @@ class ModelLayers:
 
     @cached_property
     def threshold(self) -> float | None:
-        """The value at which this model's features are clamped; None for the rule "none", and for sparse features.
+        """The value at which this model's features are clamped; None for the rule "none", sparse features and matrices.
 
         Raises:
             FeatureError: a value is not finite; names the model.
         """
+        if self.is_matrix:
+            return None
         layers = self._held if self.holds else [partial(self._rows, i) for i in range(len(self.features.layers))]
         try:
             found = clip_threshold(layers, self.features.n, self.clamp)
@@ -109,8 +116,12 @@ class ModelLayers:
             yield CONCATENATION, {similarity: self._whole(whole, similarity) for similarity, whole in sums.items()}
 
     def _made(self, index: int, similarity: Similarity) -> Geometry | FeatureError:
+        seed = tie_seed(self.features.key, index)
         try:
-            return Geometry(self.clipped(index), similarity, seed=tie_seed(self.features.key, index))
+            if self.is_matrix:
+                mean = matrices(self.features, index, device=self.device).mean(dim=0, dtype=torch.float64)
+                return MatrixGeometry(mean, similarity, seed=seed)
+            return Geometry(self.clipped(index), similarity, seed=seed)
         except FeatureError as error:
             return error
 
@@ -120,6 +131,8 @@ class ModelLayers:
             return whole
         seed = tie_seed(self.features.key, CONCATENATION)
         try:
+            if self.is_matrix and whole.products is not None:
+                return MatrixGeometry(whole.products * -2, similarity, seed=seed)
             if whole.products is None:
                 return Geometry(self._joined(), similarity, seed=seed)
             exponent = whole.exponent

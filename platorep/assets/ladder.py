@@ -15,6 +15,7 @@ from pathlib import Path
 
 from platorep.assets.download import apt_version, archive_pattern, download_deb, download_wheel, pip_command
 from platorep.assets.https import download_url, url_problem
+from platorep.assets.sdist import download_sdist
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import AssetSpec
 
@@ -40,7 +41,7 @@ class Rung:
 
 
 def rungs(asset: AssetSpec, downloads: Path) -> Iterator[Rung]:
-    """The sources of an asset whose source is wheel, deb or url, and of its mirrors, in order.
+    """The sources of an asset whose source is wheel, sdist, deb or url, and of its mirrors, in order.
 
     Args:
         asset: the wanted asset.
@@ -54,10 +55,14 @@ def rungs(asset: AssetSpec, downloads: Path) -> Iterator[Rung]:
             yield Rung("apt", candidate, fetch, look)
         elif candidate.source == "wheel":
             yield Rung("pip", candidate, partial(_bring_wheel, candidate), _pip_program)
+        elif candidate.source == "sdist":
+            yield Rung("the index of pip", candidate, partial(download_sdist, candidate.id), _pip_program)
         elif candidate.source == "url":
             yield Rung(candidate.id, candidate, partial(download_url, candidate.id), partial(_answers, candidate.id))
         else:
-            raise SpecError(f"a mirror of {asset.id} has source {candidate.source!r}; expected wheel, deb or url.")
+            raise SpecError(
+                f"a mirror of {asset.id} has source {candidate.source!r}; expected wheel, sdist, deb or url."
+            )
 
 
 def _take(path: Path, folder: Path, watch: Watch) -> Path:

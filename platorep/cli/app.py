@@ -8,36 +8,13 @@ from __future__ import annotations
 
 import typer
 
+from platorep.cli.commands import COMMANDS, HOUSEKEEPING, Command
 from platorep.cli.store import store
 from platorep.cli.table import table
 from platorep.core.version import __version__
 
 
 PASS_TO_HYDRA = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-
-EXPERIMENT, BEYOND = "The experiment", "Beyond the kernel"
-THEORY, HOUSEKEEPING = "Theory", "Housekeeping"
-
-COMMANDS = {
-    "run": (EXPERIMENT, "Extract, measure competence, align and plot: the whole experiment."),
-    "extract": (EXPERIMENT, "Run models over a dataset and store pooled features of every layer."),
-    "competence": (EXPERIMENT, "Measure bits per byte of a corpus and linear probes, and import the scores of others."),
-    "align": (EXPERIMENT, "Score every layer of every model against every other, from stored features."),
-    "gallery": (EXPERIMENT, "Score the same queries in growing galleries of samples."),
-    "plot": (EXPERIMENT, "Draw figures from stored scores."),
-    "report": (EXPERIMENT, "Write one HTML page: figures, statistics, warnings, provenance, neighbours."),
-    "reproduce": (
-        EXPERIMENT,
-        "Draw a figure of the paper and compare it with published values: reproduce fig3 offline=true.",
-    ),
-    "captions": (EXPERIMENT, "Summarise a dataset's captions to given lengths with a local model."),
-    "units": (BEYOND, "Match single units of models by their correlations, from stored features: Rosetta neurons."),
-    "neighbours": (BEYOND, 'List the stored samples nearest to a text or a picture: neighbours "a violin".'),
-    "simulate": (THEORY, "Run experiments on synthetic worlds with a known answer: simulate gram, or all."),
-    "ls": (HOUSEKEEPING, "List suites, datasets, models, metrics, figures, experiments, stored features or runs."),
-    "doctor": (HOUSEKEEPING, "Show what would run, how large it is and what is missing, before anything is fetched."),
-}
-"""Each command with its group in the help and one line about it."""
 
 app = typer.Typer(
     name="platorep",
@@ -49,20 +26,24 @@ app = typer.Typer(
 )
 
 
-def _add(name: str, panel: str, summary: str) -> None:
+def _add(name: str, command: Command) -> None:
     def body(ctx: typer.Context) -> None:
         from platorep.cli.launch import launch
 
         launch(name, ctx.args)
 
     register = app.command(
-        name, help=summary, short_help=summary, rich_help_panel=panel, context_settings=PASS_TO_HYDRA
+        name,
+        help=command.summary,
+        short_help=command.summary,
+        rich_help_panel=command.panel,
+        context_settings=PASS_TO_HYDRA,
     )
     register(body)
 
 
-for _name, (_panel, _summary) in COMMANDS.items():
-    _add(_name, _panel, _summary)
+for _name, _command in COMMANDS.items():
+    _add(_name, _command)
 app.command("table", rich_help_panel=HOUSEKEEPING)(table)
 app.add_typer(store, name="store", rich_help_panel=HOUSEKEEPING)
 

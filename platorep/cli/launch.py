@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from platorep.cli.commands import COMMANDS
 
-LOOKING = ("ls", "doctor")
-"""Commands that write nothing."""
 
 INSPECTING = ("--cfg", "-c", "--help", "-h", "--info", "--hydra")
 """Options with which Hydra prints something and runs nothing."""
@@ -26,7 +25,7 @@ def launch(command: str, argv: Sequence[str]) -> None:
 
     try:
         words = hydra_words(command, argv)
-        if command not in LOOKING and not any(word.startswith(INSPECTING) for word in words):
+        if COMMANDS[command].writes and not any(word.startswith(INSPECTING) for word in words):
             check_writable(root_of(words))
     except PlatorepError as error:
         sys.exit(f"platorep {command}: {error}")

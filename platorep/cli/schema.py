@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from platorep.commands.options import Captions, Compute, Gallery, Neighbours, Protocol, Statistics, Style, Units
+from platorep.commands.options import (
+    Captions,
+    Compute,
+    Gallery,
+    Neighbours,
+    Protocol,
+    Statistics,
+    Style,
+    Translation,
+    Units,
+)
 from platorep.commands.pairs import config_dir as config_dir
 from platorep.core.plugins import TARGET
 
@@ -50,6 +60,7 @@ class Config:
     recipe: Recipe = field(default_factory=Recipe)
     gallery: Gallery = field(default_factory=Gallery)
     units: Units = field(default_factory=Units)
+    translation: Translation = field(default_factory=Translation)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names

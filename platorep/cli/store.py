@@ -54,18 +54,22 @@ def import_(
     dataset: str = typer.Option(..., help="Name of a stored dataset, or of a new one."),
     family: str = typer.Option("", help="Models of one family are not statistically independent."),
     ids: Path = typer.Option(None, help="Sample ids in row order, one per line or a JSON list, if the file has none."),
+    matrix: bool = typer.Option(
+        False,
+        "--matrix",
+        help="The file holds dissimilarities of all samples (.npy, .npz, .mat, .csv, ...), no features.",
+    ),
     root: Path = Root,
 ) -> None:
-    """Store features of your own next to the extracted ones."""
+    """Store features of your own, or a matrix of dissimilarities, next to the extracted ones."""
     from platorep.commands import store as storage
-    from platorep.extract.imports import store_import
+    from platorep.extract.imports import store_import, store_import_matrix
 
     with _errors():
         at = storage.store_at(root)
         spec = storage.dataset_named(at, dataset)
-        typer.echo(
-            store_import(file, store=at, dataset=spec, name=name, modality=modality, family=family, ids=ids).path
-        )
+        run = store_import_matrix if matrix else store_import
+        typer.echo(run(file, store=at, dataset=spec, name=name, modality=modality, family=family, ids=ids).path)
 
 
 @store.command()

@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from platorep.cli.commands import COMMANDS
 from platorep.core.disk import disk_errors_of_the_system
 from platorep.core.errors import DiskError, PlatorepError
 from platorep.core.files import write_json
@@ -25,12 +26,6 @@ from platorep.core.resources import use_threads
 
 
 log = logging.getLogger(__name__)
-
-FETCHING = ("run", "extract", "captions", "reproduce")
-"""Commands that may fetch pairs; the others use stored ones."""
-
-WITHOUT_PAIRS = ("simulate", "ls", "doctor")
-"""Commands that do not use the pairs of the run."""
 
 
 def _perform(command: str, cfg: DictConfig) -> Any:
@@ -93,8 +88,8 @@ def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path
         from platorep.commands.pairs import with_pairs_at_hand
 
         run = experiment(cfg, words)
-        if command not in WITHOUT_PAIRS:
-            run = with_pairs_at_hand(run, fetching=command in FETCHING)
+        if (pairs := COMMANDS[command].pairs) != "unused":
+            run = with_pairs_at_hand(run, fetching=pairs == "fetched")
         use_threads(run.resources.threads)
         function = getattr(import_module(f"platorep.commands.{command}"), command)
         return function(run, **_arguments(command, cfg)), run.root
@@ -116,71 +111,13 @@ def _arguments(command: str, cfg: dict[str, Any]) -> dict[str, Any]:
     return {"as_json": cfg["json"]} if command == "doctor" else {}
 
 
-def run(cfg: DictConfig) -> Any:
-    """Extract, competence, align, plot."""
-    return _perform("run", cfg)
+def _task(command: str) -> Callable[[DictConfig], Any]:
+    def task(cfg: DictConfig) -> Any:
+        return _perform(command, cfg)
+
+    task.__name__ = task.__qualname__ = command
+    return task
 
 
-def extract(cfg: DictConfig) -> Any:
-    """Features of every model of the suite."""
-    return _perform("extract", cfg)
-
-
-def competence(cfg: DictConfig) -> Any:
-    """The competence table of the suite."""
-    return _perform("competence", cfg)
-
-
-def align(cfg: DictConfig) -> Any:
-    """Scores of every pair of models."""
-    return _perform("align", cfg)
-
-
-def gallery(cfg: DictConfig) -> Any:
-    """Scores of the same queries in growing galleries."""
-    return _perform("gallery", cfg)
-
-
-def units(cfg: DictConfig) -> Any:
-    """Single units of models, matched."""
-    return _perform("units", cfg)
-
-
-def neighbours(cfg: DictConfig) -> Any:
-    """The stored samples nearest to a query."""
-    return _perform("neighbours", cfg)
-
-
-def plot(cfg: DictConfig) -> Any:
-    """Figures from the scores on disk."""
-    return _perform("plot", cfg)
-
-
-def captions(cfg: DictConfig) -> Any:
-    """A dataset whose captions are summaries."""
-    return _perform("captions", cfg)
-
-
-def reproduce(cfg: DictConfig) -> Any:
-    """One figure of the paper with what it needs."""
-    return _perform("reproduce", cfg)
-
-
-def report(cfg: DictConfig) -> Any:
-    """The page of the run."""
-    return _perform("report", cfg)
-
-
-def simulate(cfg: DictConfig) -> Any:
-    """Experiments on worlds whose answer is known."""
-    return _perform("simulate", cfg)
-
-
-def ls(cfg: DictConfig) -> Any:
-    """Lists of what there is to choose from."""
-    return _perform("ls", cfg)
-
-
-def doctor(cfg: DictConfig) -> Any:
-    """What would run here, and what would stop it."""
-    return _perform("doctor", cfg)
+for _command in COMMANDS:
+    globals()[_command] = _task(_command)

@@ -99,7 +99,7 @@ def score_pairs(
 
 def select_layers(experiment: Experiment) -> None:
     """Chooses layers by the protocol, computes nulls and intervals for all pairs of models, and writes the table."""
-    from platorep.align.significance import Null, significance
+    from platorep.align import Null, significance
 
     path, statistics = experiment.selection_path, experiment.statistics
     if path.is_file() and not experiment.overwrite:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Units
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Translation, Units
 from platorep.commands.recipes import Probe, Recipe, Variant
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.resources import Resources
@@ -47,6 +47,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         score_files=tuple(Path(path).expanduser() for path in cfg["scores"]),
         gallery=Gallery(**cfg["gallery"]),
         units=Units(**cfg["units"]),
+        translation=Translation(**cfg["translation"]),
         style=Style(**cfg["style"]),
         captions=Captions(**cfg["captions"]),
         recipe=_recipe(cfg["recipe"], dataset),

@@ -89,7 +89,7 @@ def settled_specs(experiment: Experiment, pairs: PairedDataset) -> tuple[list[Ex
     specs: list[ExtractSpec] = []
     failures: list[Failure] = []
     for model in experiment.models:
-        if model.source == "imported" and (imported := _stored(experiment, model, pairs)) is not None:
+        if model.is_imported and (imported := _stored(experiment, model, pairs)) is not None:
             specs.append(imported)
             continue
         try:
@@ -121,7 +121,7 @@ def missing_extractions(experiment: Experiment, specs: Sequence[ExtractSpec]) ->
 
     pending = []
     for spec in specs:
-        if (spec.model.source == "imported" or not experiment.overwrite) and is_whole(experiment.store, spec):
+        if (spec.model.is_imported or not experiment.overwrite) and is_whole(experiment.store, spec):
             log.info("%s: already extracted (%s)", spec.model.name, spec.key())
         else:
             pending.append(spec)
@@ -139,6 +139,12 @@ def extract_one(
     """Extracts one model; once it is loaded, the weights of `ahead` are read, by a thread that joins `coming`."""
     from platorep.extract import extract as run_extraction
     from platorep.models import read_ahead
+
+    if spec.model.source == "matrix":
+        from platorep.extract.matrices import write_packaged
+
+        rows = experiment.resources.shard_rows
+        return write_packaged(spec, pairs.samples, experiment.store, rows, renew=experiment.overwrite)
 
     def read_next() -> None:
         if ahead is not None:

@@ -78,6 +78,14 @@ class Units:
 
 
 @dataclass
+class Translation:
+    """`platorep translate`: on how many samples maps are fitted and tested, and how often."""
+
+    draws: int = 5  # random splits into fit, select and test, each with its own order of anchors
+    samples: int = 2048  # at most; of more, so many are drawn
+
+
+@dataclass
 class Captions:
     """`platorep captions`: which model summarises the dataset's captions, and how."""
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from platorep.commands.brains import brain_table
 from platorep.commands.drawing import draw_figure, source
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
+from platorep.commands.translate import stored_translation
 from platorep.commands.units import stored_units
 from platorep.core.errors import PlatorepError, SpecError, StoreError
 from platorep.core.files import link_latest, slug
@@ -80,6 +82,10 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
         tables["galleries"] = stored_galleries(experiment)
     if "units" in needed:
         tables["units"] = stored_units(experiment)[0]
+    if "translation" in needed:
+        tables["translation"] = stored_translation(experiment)
+    if "brains" in needed:
+        tables["brains"] = brain_table(experiment)
     if "hubness" in needed:
         tables["hubness"] = hubness_of_layers(experiment)
     return FigureData(**tables)

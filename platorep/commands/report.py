@@ -7,9 +7,11 @@ from pathlib import Path
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.extract import open_pairs
+from platorep.commands.translate import table_path
 from platorep.commands.units import units_if_any
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar
+from platorep.results.translation import TranslationTable
 
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,8 @@ def report(experiment: Experiment) -> Path:
     features, alignment, pairs = experiment.features, experiment.alignment, open_pairs(experiment)
     extracted = {model.name for model in features}
     figures = whole_figures(experiment.root / "figures" / experiment.label)
-    path = experiment.root / "report" / f"{experiment.label}.html"
+    maps = table_path(experiment)
+    page = experiment.root / "report" / f"{experiment.label}.html"
     run = Run(
         name=experiment.name,
         suite=experiment.suite,
@@ -41,6 +44,7 @@ def report(experiment: Experiment) -> Path:
         alignment=alignment,
         selection=experiment.selection,
         competence=experiment.competence,
+        translation=TranslationTable.load([maps]) if maps.is_file() else None,
         figures=figures,
         missing=[model.name for model in experiment.models if model.name not in extracted],
         words=experiment.words,
@@ -51,9 +55,9 @@ def report(experiment: Experiment) -> Path:
         units=units_if_any(experiment),
     )
     with bar("Reading layers") as progress:
-        write_page(run, path, progress=progress)
-    link_latest(path, path.with_name(f"{slug(experiment.name)}--latest.html"))
-    return path
+        write_page(run, page, progress=progress)
+    link_latest(page, page.with_name(f"{slug(experiment.name)}--latest.html"))
+    return page
 
 
 def whole_figures(folder: Path) -> dict[str, Path]:

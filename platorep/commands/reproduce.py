@@ -11,6 +11,7 @@ import pandas as pd
 
 from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.commands.align import score_models, score_pairs, select_layers
+from platorep.commands.brains import brain_table
 from platorep.commands.competence import measure_competence
 from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
@@ -42,6 +43,7 @@ def reproduce(experiment: Experiment) -> Path:
         SpecError: a recipe without exactly one figure.
         PlatorepError: models or tasks failed; the figure is drawn from the others first.
     """
+    from platorep.figures import needs
     from platorep.figures.data import FigureData
 
     if len(experiment.figures) != 1:
@@ -59,7 +61,11 @@ def reproduce(experiment: Experiment) -> Path:
     with bar("Drawing") as report:
         report(0, 1, name)
         data = FigureData(
-            alignment=scores, selection=selection, select=experiment.protocol.select, competence=competence
+            alignment=scores,
+            selection=selection,
+            select=experiment.protocol.select,
+            competence=competence,
+            brains=brain_table(experiment) if "brains" in needs(name) else None,
         )
         paths = draw_figure(experiment, name, data, folder / recipe.name)
     quantities = measured(name, data.chosen, competence, **options)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from platorep.competence import probes
 from platorep.competence.rows import row, table
 from platorep.core.errors import SpecError
-from platorep.core.features import Features
+from platorep.core.features import Features, require_features
 from platorep.core.samples import Samples
 from platorep.core.specs import ModelSpec, TaskSpec
 from platorep.results.tables import CompetenceTable
@@ -38,6 +38,7 @@ def probe_accuracy(
         DataError: a class has too few samples.
     """
     features, samples = train
+    require_features(features, "a linear probe")
     classes = probes.labels(samples, task.label)
     if validation is None:
         rows, new_rows = probes.split(classes, task.held_out)

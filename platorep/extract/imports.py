@@ -20,7 +20,9 @@ from platorep.core.store import FeatureSet, FeatureStore
 from platorep.core.text import cause, cell_text, is_unicode, visible
 from platorep.core.writer import FeatureWriter
 from platorep.data.feature_files import READERS, Array, read_features
+from platorep.data.matrix_files import read_matrices, split_variable
 from platorep.data.tables import read_text
+from platorep.extract.matrices import write_matrices
 
 
 log = logging.getLogger(__name__)
@@ -64,8 +66,7 @@ def store_import(
             finite, are too large for float32, or lose more than a thousandth of their spread in float32.
     """
     path = Path(path)
-    if broken := [word for word in (name, modality, family) if not is_unicode(word)]:
-        raise SpecError(f"{broken[0]!r} is not valid Unicode; expected a text for name, modality and family.")
+    _check_words(name, modality, family)
     arrays, rows = _contents(path, ids)
     samples, order = _placed(store, dataset, rows, path)
     layers = {name: _single(values, f"{path}, {visible(name)}", rows) for name, values in arrays.items()}
@@ -83,6 +84,68 @@ def store_import(
         start, stop = writer.bounds[index]
         writer.write(index, {layer: values[order[start:stop]] for layer, values in layers.items()})
     return FeatureSet(writer.finish({}, imported_from=file_name))
+
+
+def store_import_matrix(
+    path: Path | str,
+    *,
+    store: FeatureStore,
+    dataset: DatasetSpec,
+    name: str,
+    modality: str,
+    family: str = "",
+    ids: Sequence[str] | Path | str | None = None,
+    shard_rows: int = 4096,
+) -> FeatureSet:
+    """Imports dissimilarities as a model that has no features; several people or sessions are its repetitions.
+
+    Dissimilarities are read as squared distances up to a factor, as 1 - correlation, 1 - cosine and crossnobis are;
+    square Euclidean distances before the import. Ranks, and so neighbours and Spearman's rsa, are the same for both.
+
+    Args:
+        path: a file that `platorep.data.matrix_files.read_matrices` reads; "FILE.mat:VARIABLE" names one of its
+            variables.
+        store: the store to write to.
+        dataset: the dataset of the samples.
+        name: name of the model.
+        modality: the modality, such as "brain" or "behaviour".
+        family: models of one family are not independent; see `platorep.stats`.
+        ids: as in `store_import`; the order of rows and columns.
+        shard_rows: rows per shard.
+
+    Raises:
+        SpecError, FeatureError, UnknownNameError: as `read_matrices`.
+        DataError: ids are missing, duplicate, or not those of the dataset.
+    """
+    name_of_file, variable = split_variable(str(path))
+    file = Path(name_of_file)
+    _check_words(name, modality, family)
+    if not file.is_file():
+        raise DataError(f"{file} {'is not a regular file' if file.exists() else 'does not exist'}.")
+    matrices = read_matrices(file, variable)
+    given = _ids(ids) if ids is not None else matrices.ids
+    if given is None or len(given) != matrices.n:
+        got = "no sample ids" if given is None else f"{len(given)} sample ids for {matrices.n} samples"
+        raise DataError(f"{file} has {got}. Give them with ids=, a list or a file (.json list, or one per line).")
+    rows = _texts(given, file)
+    samples, _ = _placed(store, dataset, rows, file)
+    file_name = file.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # may not be text
+    model = ModelSpec(
+        name=name,
+        modality=modality,
+        source="matrix",
+        id=f"{file_name}{f':{variable}' if variable else ''}",
+        revision=sha256_file(file),
+        family=family,
+    )
+    store.write_samples(dataset, samples)
+    writer = FeatureWriter(store, ExtractSpec(model=model, dataset=dataset), samples, shard_rows)
+    return FeatureSet(write_matrices(writer, matrices, rows, file_name))
+
+
+def _check_words(*words: str) -> None:
+    if broken := [word for word in words if not is_unicode(word)]:
+        raise SpecError(f"{broken[0]!r} is not valid Unicode; expected a text for name, modality and family.")
 
 
 def _contents(path: Path, ids: Sequence[Any] | Path | str | None) -> tuple[dict[str, Array], list[str]]:

@@ -82,10 +82,13 @@ def _repair(
             "its damaged manifest is removed; `platorep extract` with the original arguments writes it again and "
             "keeps the intact shards",
         )
-    if manifest.spec.model.source == "imported":
+    if manifest.spec.model.is_imported:
         return Repair(folder, False, "it was imported: import its file again (`platorep store import`)")
     if folder != store.dir(manifest.spec):
         return Repair(folder, False, f"it belongs in {store.dir(manifest.spec)}: move it there, or remove it")
+    if manifest.spec.model.source == "matrix":
+        (folder / MANIFEST).unlink(missing_ok=True)
+        return Repair(folder, False, "its damaged file is removed; `platorep extract` writes the matrix again")
     pairs = open_dataset(manifest.spec.dataset, known=lambda dataset: _known(folder.parent))
     store.write_samples(pairs.spec, pairs.samples)
     rows = max(shard.stop - shard.start for shard in manifest.shards)

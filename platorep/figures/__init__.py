@@ -93,7 +93,7 @@ def find(name: str) -> Drawing:
 
 
 def needs(name: str) -> tuple[str, ...]:
-    """The tables that a figure needs, as fields of `FigureData`: alignment, competence, galleries, hubness, units.
+    """The tables that a figure needs, keys of `MISSING`.
 
     Raises:
         UnknownNameError: no such figure.

@@ -12,7 +12,9 @@ import pandas as pd
 
 from platorep.core.errors import StoreError
 from platorep.results import protocols, views
+from platorep.results.brains import BrainTable
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
+from platorep.results.translation import TranslationTable
 from platorep.results.units import ShareTable
 
 
@@ -25,6 +27,8 @@ MISSING = {
     "alignment": "scores of layer pairs: run `platorep align`",
     "competence": "the models' competence: run `platorep competence`",
     "galleries": "scores in growing galleries: run `platorep gallery`",
+    "translation": "scores of maps between models: run `platorep translate`",
+    "brains": "scores of models against brains, which need a model of source=matrix: run `platorep reproduce brains`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
     "units": "shares of matched units: run `platorep units`",
 }
@@ -41,6 +45,8 @@ class FigureData:
         select: how the protocol chooses layers: max, heldout, last, depth:0.5.
         competence: measures by model.
         galleries: the table of `platorep gallery`.
+        translation: the table of `platorep translate`.
+        brains: similarity to brains, reliability and encoding.
         hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
         units: the shares of `platorep units`.
     """
@@ -50,6 +56,8 @@ class FigureData:
     select: str = "max"
     competence: CompetenceTable | None = None
     galleries: GalleryTable | None = None
+    translation: TranslationTable | None = None
+    brains: BrainTable | None = None
     hubness: pd.DataFrame | None = None
     units: ShareTable | None = None
 
@@ -102,7 +110,7 @@ class Drawing(Protocol):
 
 
 def figure(*needs: str) -> Callable[[Callable[..., Plot]], Drawing]:
-    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, hubness, units.
+    """Declares a function as a figure, and which tables it needs, keys of `MISSING`.
 
     The function takes a `FigureData` and options by keyword, and returns a `Plot`. It is drawn in the style that the
     keyword argument `style` asks for.

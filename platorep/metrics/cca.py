@@ -115,6 +115,7 @@ class SVCCA(_Canonical):
 
     def prepare(self, layer: Geometry) -> Components:
         self.check(layer.n)
+        layer.require_features(self.name)
         layer.require_variation()
         x = layer.x.double()
         z = x - x.mean(0)
@@ -157,6 +158,7 @@ class PWCCA(_Canonical):
 
     def prepare(self, layer: Geometry) -> Components:
         self.check(layer.n)
+        layer.require_features(self.name)
         z = layer.centred_rows().double()
         directions = _principal(self.name, z, self.components)
         return Components(directions, directions.T @ z)
@@ -206,6 +208,7 @@ class Procrustes(Metric):
 
     def prepare(self, layer: Geometry) -> Rotatable:
         self.check(layer.n)
+        layer.require_features(self.name)
         z = layer.centred_rows()
         z = z / torch.linalg.vector_norm(z)
         if z.shape[1] > layer.n:

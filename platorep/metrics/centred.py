@@ -31,6 +31,7 @@ from platorep.metrics import exact, knn
 from platorep.metrics.base import Prepared
 from platorep.metrics.exact import on_grid, squared_norm
 from platorep.metrics.geometry import CONSTANT, Geometry
+from platorep.metrics.matrix_geometry import MatrixGeometry
 from platorep.metrics.relabelling import Relabelling
 
 
@@ -193,7 +194,7 @@ def inner_products(layer: Geometry) -> torch.Tensor:
     gram = layer.gram
     layer.require_variation()
     power = gram.diagonal().mean(dtype=torch.float64)
-    if power - gram.mean(dtype=torch.float64) > _ANISOTROPIC * power:
+    if isinstance(layer, MatrixGeometry) or power - gram.mean(dtype=torch.float64) > _ANISOTROPIC * power:
         return gram
     return knn.inner_products(layer.centred_rows())
 
@@ -201,7 +202,7 @@ def inner_products(layer: Geometry) -> torch.Tensor:
 def squared_distances(layer: Geometry) -> torch.Tensor:
     """Squared Euclidean distances of the layer's (normalised) rows, shape (n, n) float32, zero diagonal.
 
-    Under euclidean in units of 4^exponent.
+    Under euclidean in units of 4^exponent. Of a matrix of dissimilarities, these themselves.
 
     Raises:
         NoVariationError: all rows are equal up to rounding.
@@ -209,7 +210,7 @@ def squared_distances(layer: Geometry) -> torch.Tensor:
     gram = inner_products(layer)
     squared = gram.diagonal()
     distances = (squared[:, None] + squared[None, :]).sub_(gram, alpha=2)
-    return distances.clamp_min_(0).fill_diagonal_(0)  # below zero by rounding alone
+    return distances if isinstance(layer, MatrixGeometry) else distances.clamp_min_(0).fill_diagonal_(0)  # rounding
 
 
 def held(part: torch.Tensor | None) -> torch.Tensor:

@@ -137,6 +137,7 @@ class CKNNAPRH(NeighbourhoodMetric):
 
     def prepare(self, layer: Geometry) -> NeighbourValues:
         self.check(layer.n)
+        layer.require_features(self.name)  # the raw kernel is not determined by distances
         n = layer.n
         columns = layer.neighbours(self.k, self.ties).sort(dim=1).values
         layer.require_variation()

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import torch
 
-from platorep.core.errors import NoVariationError, SpecError
+from platorep.core.errors import FeatureError, NoVariationError, SpecError
 from platorep.metrics import centred, exact
 from platorep.metrics.base import Geometry, Invariance, Metric, NullMoments
 from platorep.metrics.centred import Centred, Hsic
@@ -167,9 +167,13 @@ class DistanceCorrelation(Metric):
 
     def prepare(self, layer: Geometry) -> Centred:
         self.check(layer.n)
-        return centred.centre(
-            centred.squared_distances(layer).sqrt_().neg_()
-        )  # the distance-induced kernel is -distance
+        squared = centred.squared_distances(layer)
+        if (squared < 0).any():  # of a matrix of dissimilarities
+            raise FeatureError(
+                f"a dissimilarity is {squared.min():.3g}, and distance_correlation takes roots of them. Use cka or "
+                "rsa, or raise them to 0."
+            )
+        return centred.centre(squared.sqrt_().neg_())  # the distance-induced kernel is -distance
 
     def score_all(self, xs: Sequence[Centred], ys: Sequence[Centred]) -> torch.Tensor:
         scores = centred.scores(xs, ys, self.estimator)

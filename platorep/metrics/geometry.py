@@ -169,6 +169,9 @@ class Geometry:
             )
         return z
 
+    def require_features(self, user: str) -> None:
+        """Refuses a layer without features, for `user`; this one has them."""
+
     def require_variation(self) -> None:
         """Refuses a layer all of whose samples are alike. Cost n d at most; n if an early one differs from the first.
 

@@ -14,7 +14,7 @@ def commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
     if isinstance(spec, DatasetSpec):
         on_hub = spec.source == "hub" and not Path(spec.id).expanduser().is_dir()
         return known_commit(spec.id, spec.revision, repo_type="dataset") if on_hub else None
-    if spec.asset is not None or spec.source == "imported":
+    if spec.asset is not None or spec.is_imported:
         return None
     place = source_of(spec).repository(spec)
     return None if place is None else known_commit(place.id, spec.revision)

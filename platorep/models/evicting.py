@@ -27,7 +27,7 @@ def _evict_asset(asset: AssetSpec, revision: str) -> None:
     from platorep.assets import cache_dir, cached
 
     for part in (asset, *asset.parts):
-        if part.source in ("wheel", "deb", "url", "parts") and (folder := cached(part)) is not None:
+        if part.source in ("wheel", "sdist", "deb", "url", "parts") and (folder := cached(part)) is not None:
             log.info("removing %s", folder)
             shutil.rmtree(folder)
     shutil.rmtree(cache_dir() / "dequantized" / revision[:16], ignore_errors=True)

@@ -8,6 +8,7 @@ from platorep.core.errors import SpecError, unknown_name
 from platorep.core.specs import ModelSpec
 from platorep.models.base import Encoder
 from platorep.models.lexical import Static, Tfidf
+from platorep.models.matrix import Matrix
 from platorep.models.open_clip_models import OpenClip
 from platorep.models.pixels import Pixels
 from platorep.models.source import Source
@@ -22,6 +23,7 @@ SOURCES: dict[str, Source] = {
     "static": Static(),
     "tfidf": Tfidf(),
     "pixels": Pixels(),
+    "matrix": Matrix(),
 }
 """Sources by the name that `ModelSpec.source` has."""
 
@@ -33,9 +35,11 @@ def source_of(spec: ModelSpec) -> Source:
         UnknownNameError: there is no such source; the message has the nearest names.
         SpecError: its features are imported, not extracted.
     """
-    if spec.source == "imported":
+    if spec.is_imported:
+        option = " --matrix" * (spec.source == "matrix")
         raise SpecError(
-            f"{spec.name}: source=imported is not run here; import such features with `platorep store import`."
+            f"{spec.name}: source={spec.source} is not run here; import such features with "
+            f"`platorep store import{option}`."
         )
     if spec.source not in SOURCES:
         raise unknown_name(f"source of model {spec.name}", spec.source, [*SOURCES, "imported"])

@@ -23,6 +23,7 @@ from platorep.report import payload
 from platorep.report.anatomy import Anatomy, anatomy
 from platorep.report.caveats import caveats
 from platorep.report.material import Run
+from platorep.report.translation import section
 from platorep.report.units import share_rows, unit_sets
 from platorep.results.labels import metric_label
 from platorep.results.protocols import described
@@ -115,6 +116,7 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
             pairs=[pair_row(run, row) for row in run.pairs.to_dict("records")],
             caveats=caveats(run, anatomies),
             figures=[figure(name, path) for name, path in run.figures.items()],
+            translation=section(run.translation),
             models=[model_row(run, name, anatomies[name]) for name in run.models],
             versions=versions(run),
             commands=commands(run),
@@ -131,15 +133,15 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
 
 def environment() -> jinja2.Environment:
     """The templates of this package, which escape everything that they insert."""
-    made = jinja2.Environment(
+    templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "p": p_value}
-    return made
+    templates.filters |= {"number": number, "p": p_value}
+    return templates
 
 
 def asset(name: str) -> str:

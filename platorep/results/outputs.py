@@ -4,6 +4,7 @@ outputs = platorep.load("outputs")
 outputs.runs                                     # a row per run, with its overrides
 outputs.units()                                  # shares of matched units
 outputs.scores(metric="mutual_knn")              # chosen layers' scores, with each run's overrides as columns
+outputs.translation().summary()                  # what maps between models carry: the last `platorep translate`
 x, ids = outputs.features("lite2", layer=-1)     # an array and the sample ids of its rows
 """
 
@@ -20,6 +21,7 @@ from platorep.core.errors import StoreError, unknown_name
 from platorep.core.files import read_json
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.results.tables import SelectionTable, _Table
+from platorep.results.translation import TranslationTable
 from platorep.results.units import ShareTable
 from platorep.results.views import metric_parameters
 
@@ -97,6 +99,19 @@ class Outputs:
         if not tables:
             raise StoreError(f"no run under {self.root} has left shares of units. Run `platorep units` first.")
         return pd.concat(tables, ignore_index=True)
+
+    def translation(self) -> TranslationTable:
+        """The table of the last `platorep translate`: scores of maps by split; `.summary()` has means over splits.
+
+        Raises:
+            StoreError: no run has left one.
+        """
+        results = [result for _, status in self._statuses() for result in status.get("results", [])]
+        tables = [self.root / result for result in results if result.startswith("translation/")]
+        paths = [path for path in tables if path.is_file() and path.suffix == ".parquet"]
+        if not paths:
+            raise StoreError(f"no run under {self.root} has left a table of maps. Run `platorep translate` first.")
+        return TranslationTable.load(paths[-1:])
 
     def features(
         self, model: str, layer: int | str = -1, *, dataset: str | None = None

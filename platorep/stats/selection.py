@@ -16,6 +16,7 @@ import torch
 from platorep.core.errors import FeatureError, SpecError
 from platorep.metrics.base import Geometry, Metric
 from platorep.metrics.knn import DENSE
+from platorep.metrics.matrix_geometry import MatrixGeometry
 
 
 def relative_depths(layers: int) -> np.ndarray:
@@ -71,6 +72,8 @@ def subset(layer: Geometry, rows: np.ndarray) -> Geometry:
     of n_fold^2 d. Features are read only for a metric that needs them.
     """
     index = torch.from_numpy(rows)
+    if isinstance(layer, MatrixGeometry):
+        return layer.subset(index)
     if layer.n > DENSE:
         return Geometry(layer.x[index.to(layer.x.device)], layer.similarity, seed=layer.seed)
     at = index.to(layer.gram.device)

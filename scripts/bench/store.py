@@ -23,12 +23,12 @@ import align as shapes
 import torch
 
 from platorep.align import align
-from platorep.core import features as core_features
-from platorep.core.features import FeatureSet
+from platorep.core import stored as core_stored
 from platorep.core.resources import Resources
 from platorep.core.samples import Samples
 from platorep.core.shards import tensor_hash
 from platorep.core.store import FeatureStore
+from platorep.core.stored import FeatureSet
 from platorep.core.verify import verify_store
 from platorep.metrics.registry import parse
 
@@ -65,7 +65,7 @@ def stored(root: Path, language: int, vision: int, n: int) -> dict[str, list[Fea
 def reading(features: dict[str, list[FeatureSet]], scratch: Path, memory: int) -> None:
     """Seconds of `align`, and of them those that hashing took."""
     checks = Timed(tensor_hash)
-    core_features.tensor_hash = checks
+    core_stored.tensor_hash = checks
     start = time.perf_counter()
     try:
         align(
@@ -75,7 +75,7 @@ def reading(features: dict[str, list[FeatureSet]], scratch: Path, memory: int) -
             resources=Resources(memory=memory),
         )
     finally:
-        core_features.tensor_hash = tensor_hash
+        core_stored.tensor_hash = tensor_hash
     took = time.perf_counter() - start
     size = sum(shard.bytes for side in features.values() for one in side for shard in one.shards)
     print(f"align            {took:8.1f} s   {size / 1e9:.1f} GB of stored features")

@@ -218,7 +218,7 @@ def test_a_mirror_needs_a_hash_and_a_source_that_can_be_fetched(monkeypatch, ass
     (mirror,) = asset(page.url + PAGE).mirrors
     with pytest.raises(SpecError, match="has no sha256. The file that was fetched has"):
         fetch(asset(mirrors=(mirror.replace(sha256=None),)))
-    with pytest.raises(SpecError, match="a mirror of pkg=1:1.0-1 has source 'hub'; expected wheel, deb or url"):
+    with pytest.raises(SpecError, match="a mirror of pkg=1:1.0-1 has source 'hub'; expected wheel, sdist, deb or url"):
         fetch(asset(mirrors=(mirror.replace(source="hub"),)))
 
 

@@ -35,6 +35,7 @@ def test_the_check_above_can_fail():
         "plot",
         "competence",
         "reproduce",
+        "translate",
         "report",
         "units",
         "neighbours",

@@ -1,18 +1,24 @@
 """One sample of every figure, on tables made by rule: what the baseline images show and the layout tests look at.
 
-python -m tests.figures.samples     draws the baseline images anew; look at each before keeping it
+A figure that has a test file of its own, test_NAME.py, can have its sample there: a function `sample(style)`.
+
+python -m tests.figures.samples NAME     draws the baseline image of a figure; look at it before keeping it
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from platorep.figures import known
 from platorep.figures.data import Plot
 from platorep.figures.style import PlotStyle
+from platorep.results.brains import BrainTable
 from platorep.results.tables import AlignmentTable
 from tests.figures.tables import (
     METRIC,
@@ -24,6 +30,7 @@ from tests.figures.tables import (
     plot,
     selection,
     smaller,
+    translations,
     unit_shares,
 )
 
@@ -119,6 +126,45 @@ def hubs() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def maps():
+    """Four maps of three language models, better ones first, from 8 to 400 anchors."""
+    steps = dict(zip((8, 32, 128, 400), (0.15, 0.3, 0.55, 0.8), strict=True))
+    factors = {"orthogonal": 1.0, "ridge": 0.93, "relative": 0.75, "asif": 0.9}
+    scores = {(name, count): factor * step for name, factor in factors.items() for count, step in steps.items()}
+    good = {"llama-65b": 1.0, "olmo-1b": 0.7, "glove": 0.45, "lm": 0.3}
+    return translations({(model, "net"): factor for model, factor in good.items()}, scores)
+
+
+RSA = "rsa(correlation=spearman,similarity=cosine)"
+RECORDED = {"net": 0.4, "net_random": 0.1, "pixels": 0.05, "human_it": 0.6, "monkey_it": 0.5}
+
+
+def recorded() -> AlignmentTable:
+    """All pairs of three models and two brains."""
+    names = list(RECORDED)
+    return alignment(
+        [
+            {"x_model": a, "y_model": b, "score": RECORDED[a] * RECORDED[b] + 0.1, "metric": RSA, "n": 92}
+            for i, a in enumerate(names)
+            for b in names[i + 1 :]
+        ]
+    )
+
+
+def brain_scores() -> BrainTable:
+    """Two networks of five layers, pixels, and either brain as a model of the other; ceilings of one."""
+    rows = []
+    for brain, people in (("human_it", 4), ("monkey_it", 1)):
+        for model in (name for name in RECORDED if name != brain):
+            for layer in range(5 if "net" in model else 1):
+                score = RECORDED[model] * (0.4 + 0.1 * layer if "net" in model else 1)
+                row = {"x_model": model, "x_layer": layer, "x_depth": layer / 4, "y_model": brain, "score": score}
+                row |= {"low": score - 0.1, "high": score + 0.1, "people": people, "n_test": 92, "metric": RSA}
+                row |= {"lower": 0.37, "upper": 0.67} if people > 1 else {}
+                rows.append({"experiment": "similarity", "dataset": "iai92--0", "y_layer": 0, "seed": 0, **row})
+    return BrainTable.of_rows(rows)
+
+
 def join(*tables: AlignmentTable) -> AlignmentTable:
     return AlignmentTable.concatenate(tables)
 
@@ -158,7 +204,6 @@ LOCAL = [
 ]
 SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
     "fig2": lambda style: plot("fig2", vision(), solved(), style=style, options={"projection": "mds"}),
-    "fig3": lambda style: plot("fig3", models(), measured(), style=style),
     "fig4": lambda style: plot("fig4", models(), measured(), style=style, options={"vision": "vit_large.dino"}),
     "fig9": lambda style: plot(
         "fig9",
@@ -203,6 +248,8 @@ SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
     ),
     "units": lambda style: plot("units", units=unit_shares(ZOO), style=style),
     "unit_matrix": lambda style: plot("unit_matrix", units=unit_shares(ZOO), style=style),
+    "translation": lambda style: plot("translation", translation=maps(), style=style),
+    "brains": lambda style: plot("brains", recorded(), brains=brain_scores(), style=style),
     "hubness": lambda style: plot("hubness", hubness=hubs(), style=style),
     "controls": lambda style: plot(
         "controls",
@@ -218,7 +265,12 @@ SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
 }
 
 
+for _name in known():
+    _test = Path(__file__).with_name(f"test_{_name}.py")
+    if _test.is_file() and "\ndef sample(" in _test.read_text(encoding="utf-8"):
+        SAMPLES[_name] = lambda style, module=f"{__package__}.{_test.stem}": import_module(module).sample(style)
+
+
 if __name__ == "__main__":
-    BASELINES.mkdir(exist_ok=True)
-    for name, make in SAMPLES.items():
-        make(None).figure.savefig(BASELINES / f"{name}.png", dpi=DPI, metadata={"Software": None})
+    for name in sys.argv[1:] or SAMPLES:
+        SAMPLES[name](None).figure.savefig(BASELINES / f"{name}.png", dpi=DPI, metadata={"Software": None})

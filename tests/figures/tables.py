@@ -21,6 +21,7 @@ from platorep.results.tables import (
     GalleryTable,
     SelectionTable,
 )
+from platorep.results.translation import TRANSLATION_COLUMNS, TranslationTable
 from platorep.results.units import SHARE_COLUMNS, ShareTable
 
 
@@ -192,3 +193,39 @@ def unit_shares(models: dict[str, tuple[str, float, float]], layers: int = 5, **
 
 def _weights(family: str) -> str:
     return "random" if family == "random" else "pretrained"
+
+
+def translations(
+    pairs: Mapping[tuple[str, str], float],
+    scores: Mapping[tuple[str, int], float],
+    *,
+    splits: int = 3,
+    measure: str = "recall_at_10",
+    **more: object,
+) -> TranslationTable:
+    """Scores of maps in both directions: (map, anchors) -> score, times a factor of the pair, by a little more or less.
+
+    The first split has the same maps from broken pairs, at chance.
+    """
+    rows = []
+    for (x, y), factor in pairs.items():
+        for (name, count), score in scores.items():
+            for number, direction in enumerate(("x to y", "y to x")):
+                for seed in range(splits):
+                    own = factor * score + 0.002 * ((count + 3 * seed + number) % 5 - 2)
+                    row = {"x_model": x, "y_model": y, "direction": direction, "map": name, "n_fit": count}
+                    row |= {"seed": seed, "score": own, "low": own - 0.05, "high": own + 0.05, "null_mean": 0.1}
+                    rows.append(row)
+                    if seed == 0:
+                        rows.append(row | {"score": 0.1, "control": "shuffled"})
+    common = {"experiment": "translation", "dataset": "toy--0", "n": 100, "n_test": 30, "measure": measure}
+    common |= {
+        "chance": 0.1,
+        "kernel": 0.2,
+        "kernel_chance": 0.05,
+        "x_weights": "pretrained",
+        "y_weights": "pretrained",
+    }
+    frame = pd.DataFrame(rows).assign(**{name: value for name, value in (common | more).items()})
+    missing = {name: _DEFAULTS[kind] for name, kind in TRANSLATION_COLUMNS.items() if name not in frame}
+    return TranslationTable.from_frame(frame.assign(**missing).fillna({"control": ""}))

@@ -5,7 +5,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from platorep.core.errors import StoreError
-from tests.figures.tables import RANDOM, competence, cross, drawn, noise, said, smaller
+from platorep.figures.data import Plot
+from platorep.figures.style import PlotStyle
+from tests.figures.samples import measured, models
+from tests.figures.tables import RANDOM, competence, cross, drawn, noise, plot, said, smaller
 
 
 LANGUAGE = {"weak": 1.5, "strong": 0.5, "middle": 1.0}
@@ -19,6 +22,10 @@ def scores() -> dict[tuple[str, str], float]:
 
 def lines(axes) -> dict[str, object]:
     return {line.get_label(): line for line in axes.get_lines() if not line.get_label().startswith("_")}
+
+
+def sample(style: PlotStyle | None) -> Plot:
+    return plot("fig3", models(), measured(), style=style)
 
 
 def texts(axes) -> list[str]:
