@@ -102,7 +102,7 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
     for name, variant in cfg["variants"].items():
         spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
         variants[name] = Variant(spec, variant.get("words"))
-    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]))
+    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), cfg["study"])
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

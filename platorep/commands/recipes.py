@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from platorep.core.specs import DatasetSpec, TaskSpec
 
@@ -34,9 +35,11 @@ class Recipe:
         variants: datasets whose language features are scored against the experiment's vision features.
         shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
         galleries: sizes of nested random samples on which the first metric is scored as well.
+        study: options of the experiment in `platorep.studies` that the figure shows.
     """
 
     name: str = ""
     variants: Mapping[str, Variant] = field(default_factory=dict)
     shuffles: int = 0
     galleries: Sequence[int] = ()
+    study: Mapping[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from pathlib import Path
@@ -18,6 +19,7 @@ from platorep.commands.experiment import Experiment
 from platorep.commands.extract import extract_models
 from platorep.commands.failures import Failure, raise_failures
 from platorep.commands.recipes import Variant
+from platorep.commands.studies import study_table
 from platorep.commands.tables import comparison_table
 from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset
@@ -67,8 +69,10 @@ def reproduce(experiment: Experiment) -> Path:
             competence=competence,
             brains=brain_table(experiment) if "brains" in needs(name) else None,
         )
+        if "study" in needs(name):
+            data = dataclasses.replace(data, study=study_table(experiment, name, data.chosen))
         paths = draw_figure(experiment, name, data, folder / recipe.name)
-    quantities = measured(name, data.chosen, competence, **options)
+    quantities = measured(name, data.chosen, competence, data.study, **options)
     known = {*scores.frame.x_model, *scores.frame.y_model}
     comparison = compare(quantities, targets(name), known=known)
     for stem, frame in (("alignment", data.chosen), ("competence", _of(competence, known)), ("comparison", comparison)):

@@ -12,6 +12,7 @@ from scipy.stats import spearmanr
 from platorep.results import views
 from platorep.results.labels import find_metrics, metric_label
 from platorep.results.rises import Rise, rise
+from platorep.results.studies import StudyTable
 from platorep.results.tables import CompetenceTable
 from platorep.stats.pair_means import pair_mean, reach
 
@@ -48,7 +49,11 @@ Options = dict[str, Any]
 
 
 def measured(
-    figure: str, chosen: pd.DataFrame, competence: CompetenceTable | None = None, **options: Any
+    figure: str,
+    chosen: pd.DataFrame,
+    competence: CompetenceTable | None = None,
+    study: StudyTable | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """The quantities of one figure, one row each, with the columns of `Quantity`.
 
@@ -56,10 +61,21 @@ def measured(
         figure: name of the figure; one without quantities gives no rows.
         chosen: one row per pair of models, as `protocols.chosen` gives them.
         competence: competence table of the models.
+        study: numbers of the experiment that the figure shows: its totals are quantities.
         options: options of the figure.
     """
     rows = list(QUANTITIES[figure](chosen, competence, options)) if figure in QUANTITIES else []
+    rows += [] if study is None else list(_totals(study))
     return pd.DataFrame(rows, columns=list(Quantity._fields))
+
+
+def _totals(study: StudyTable) -> Iterator[Quantity]:
+    for row in study.totals().itertuples():
+        x = " ".join([row.setting, *([f"{row.position:g}"] if row.position == row.position else [])]).strip()
+        note = row.note
+        if row.null_mean == row.null_mean:
+            note = f"{note} Null {row.null_mean:.3g} ({row.null_low:.3g} to {row.null_high:.3g}).".strip()
+        yield Quantity(row.quantity, x, "", row.value, row.low, row.high, row.p_value, note=note)
 
 
 def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
