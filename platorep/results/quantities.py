@@ -200,6 +200,21 @@ def _fig12(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Op
         yield Quantity(name, "", "", _rank_correlation(first, column))
 
 
+def _extrapolation(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
+    rows, name = views.pairs(chosen, options.get("metric")), options.get("measure", "bits_per_byte")
+    values = views.measure(competence, name, options.get("task"))
+    values = -values if name.startswith("bits_per_byte") else values
+    result = rise(views.cross_modal(rows), views.models(rows), values, options.get("fit_on", ()))
+    if result.trend is None or result.trend.prediction is None:
+        yield Quantity("R² of the line on its models", "", "", np.nan, note=result.sentence)
+        return
+    line = result.trend.prediction
+    families, note = float(min(line.families)), f"{name.replace('_', ' ')}; null {line.null[0]:.3g}"
+    yield Quantity("R² of the line on its models", name, "", *line.fitted, families=families)
+    yield Quantity("R² of the line on other models", name, "", *line.predicted, families=families, note=note)
+    yield Quantity("mean distance of other models from the line", name, "", *line.offset, p=line.p, families=families)
+
+
 QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], Iterator[Quantity]]] = {
     "fig2": _fig2,
     "fig3": _fig3,
@@ -209,6 +224,7 @@ QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], 
     "fig12": _fig12,
     "fig13": _by_metric,
     "fig14": _by_metric,
+    "extrapolation": _extrapolation,
     "controls": _controls,
     "n_curve": _n_curve,
 }
