@@ -23,7 +23,7 @@ from platorep.results.studies import StudyTable
 
 log = logging.getLogger(__name__)
 
-STUDIES: tuple[str, ...] = ("coarse",)
+STUDIES: tuple[str, ...] = ("coarse", "matching")
 """Experiments with a table of their own: modules of `platorep.studies`, each with a function of its name."""
 
 
@@ -36,20 +36,25 @@ def study_table(
     """The table of one experiment on the chosen layers of language and vision models; read where it is on disk.
 
     Args:
-        experiment: with `recipe.study`, the options of the experiment.
+        experiment: with `recipe.study`, the options of the experiment, and as `models` those that it is limited to.
         name: of the experiment.
         chosen: one row a pair of models, as the protocol chooses layers.
         variants: features of the recipe's variants of the dataset.
 
     Raises:
         UnknownNameError: no such experiment.
-        SpecError: an option that the experiment does not have.
+        SpecError: an option that the experiment does not have, or no pair of language and vision models.
     """
     from platorep.studies.layers import Inputs
 
     if name not in STUDIES:
         raise unknown_name("experiment with a table of its own", name, STUDIES)
     pairs = layer_pairs(views.pairs(chosen, experiment.metrics[0].id, experiment.dataset_folder.name))
+    options = dict(experiment.recipe.study)
+    if (models := options.pop("models", None)) is not None:
+        pairs = pairs[pairs.x_model.isin(models) & pairs.y_model.isin(models)].reset_index(drop=True)
+    if pairs.empty:
+        raise SpecError("the experiment compares language with vision models, and none of the chosen pairs is one.")
     path = _path(experiment, name, pairs)
     if path.is_file() and not experiment.overwrite:
         return StudyTable.load([path])
@@ -66,7 +71,7 @@ def study_table(
     function = getattr(importlib.import_module(f"platorep.studies.{name}"), name)
     with bar("Measuring") as report:
         try:
-            table: StudyTable = function(inputs, progress=report, **experiment.recipe.study)
+            table: StudyTable = function(inputs, progress=report, **options)
         except TypeError as error:
             if "unexpected keyword argument" not in str(error):
                 raise
