@@ -102,7 +102,8 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
     for name, variant in cfg["variants"].items():
         spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
         variants[name] = Variant(spec, variant.get("words"))
-    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), cfg["study"])
+    datasets = {name: DatasetSpec.from_dict(other) for name, other in cfg["datasets"].items()}
+    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"])
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

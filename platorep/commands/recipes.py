@@ -35,6 +35,7 @@ class Recipe:
         variants: datasets whose language features are scored against the experiment's vision features.
         shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
         galleries: sizes of nested random samples on which the first metric is scored as well.
+        datasets: other datasets on which the same pairs of models are scored.
         study: options of the experiment in `platorep.studies` that the figure shows.
     """
 
@@ -42,4 +43,5 @@ class Recipe:
     variants: Mapping[str, Variant] = field(default_factory=dict)
     shuffles: int = 0
     galleries: Sequence[int] = ()
+    datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset
 from platorep.core.files import link_latest, write_atomically
 from platorep.core.progress import bar, console_for_tables
+from platorep.core.specs import DatasetSpec
 from platorep.results.facts import with_facts
 from platorep.results.published import compare, targets
 from platorep.results.quantities import measured
@@ -89,7 +90,7 @@ def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
     Variants change the captions only: their language features are extracted and scored against the dataset's
-    vision features.
+    vision features. Other datasets are scored by the same models.
     """
     recipe, failures = experiment.recipe, []
     tables: list[AlignmentTable] = []
@@ -99,6 +100,10 @@ def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
         tables.append(score_models(experiment))
     for variant in recipe.variants.values():
         table, failed = _score_variant(experiment, variant)
+        tables.append(table)
+        failures += failed
+    for dataset in recipe.datasets.values():
+        table, failed = _score_dataset(experiment, dataset)
         tables.append(table)
         failures += failed
     for n in recipe.galleries:
@@ -137,6 +142,12 @@ def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentT
     facts = {} if variant.words is None else {"words": variant.words}
     pairs = list(itertools.product(variant_run.features, vision))
     return with_facts(score_pairs(variant_run, pairs, variant_run.metrics), [], **facts), failures
+
+
+def _score_dataset(experiment: Experiment, dataset: DatasetSpec) -> tuple[AlignmentTable, list[Failure]]:
+    """Scores of the same pairs of models on another dataset."""
+    extraction = extract_models(experiment.replace(dataset=dataset))
+    return score_models(extraction.experiment), extraction.failures
 
 
 def _shuffled(experiment: Experiment) -> AlignmentTable:

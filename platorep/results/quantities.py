@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from platorep.results import views
+from platorep.results.consistency import consistencies
 from platorep.results.labels import find_metrics, metric_label
 from platorep.results.rises import Rise, rise
 from platorep.results.studies import StudyTable
@@ -215,6 +216,13 @@ def _extrapolation(chosen: pd.DataFrame, competence: CompetenceTable | None, opt
     yield Quantity("mean distance of other models from the line", name, "", *line.offset, p=line.p, families=families)
 
 
+def _consistency(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
+    for pair in consistencies(chosen, options.get("metric")):
+        note = f"null {pair.null_low:.2f} to {pair.null_high:.2f}, {len(pair.scores)} pairs of {pair.models} models"
+        name = "rank correlation of model similarities between datasets"
+        yield Quantity(name, pair.a, pair.b, pair.value, pair.low, pair.high, pair.p, note=note)
+
+
 QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], Iterator[Quantity]]] = {
     "fig2": _fig2,
     "fig3": _fig3,
@@ -224,6 +232,7 @@ QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], 
     "fig12": _fig12,
     "fig13": _by_metric,
     "fig14": _by_metric,
+    "consistency": _consistency,
     "extrapolation": _extrapolation,
     "controls": _controls,
     "n_curve": _n_curve,
