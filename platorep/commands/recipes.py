@@ -32,7 +32,8 @@ class Recipe:
 
     Attributes:
         name: name of the folder of its results.
-        variants: datasets whose language features are scored against the experiment's vision features.
+        variants: datasets whose language features are scored against the experiment's vision features, or which the
+            experiment of `study` takes.
         shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
         galleries: sizes of nested random samples on which the first metric is scored as well.
         datasets: other datasets on which the same pairs of models are scored.

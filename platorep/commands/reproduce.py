@@ -71,7 +71,9 @@ def reproduce(experiment: Experiment) -> Path:
             brains=brain_table(experiment) if "brains" in needs(name) else None,
         )
         if "study" in needs(name):
-            data = dataclasses.replace(data, study=study_table(experiment, name, data.chosen))
+            variants, unread = variant_features(experiment)
+            failures = [*failures, *unread]
+            data = dataclasses.replace(data, study=study_table(experiment, name, data.chosen, variants))
         paths = draw_figure(experiment, name, data, folder / recipe.name)
     quantities = measured(name, data.chosen, competence, data.study, **options)
     known = {*scores.frame.x_model, *scores.frame.y_model}
@@ -90,15 +92,16 @@ def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
     Variants change the captions only: their language features are extracted and scored against the dataset's
-    vision features. Other datasets are scored by the same models.
+    vision features, unless an experiment with a table of its own takes them. Other datasets are scored by the same
+    models.
     """
     recipe, failures = experiment.recipe, []
     tables: list[AlignmentTable] = []
     if recipe.shuffles:
         tables.append(_shuffled(experiment))
-    elif not recipe.variants:
+    elif recipe.study or not recipe.variants:
         tables.append(score_models(experiment))
-    for variant in recipe.variants.values():
+    for variant in () if recipe.study else recipe.variants.values():
         table, failed = _score_variant(experiment, variant)
         tables.append(table)
         failures += failed
@@ -132,16 +135,31 @@ def random_sample(features: Features, n: int) -> Subset:
 
 
 def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentTable, list[Failure]]:
-    language = tuple(model for model in experiment.models if model.modality == "language")
-    variant_run = experiment.replace(dataset=variant.dataset, models=language)
-    extraction = extract_models(variant_run)
-    variant_run, failures = extraction.experiment, extraction.failures
-    failed = {failure.model for failure in failures}
-    variant_run = variant_run.replace(models=tuple(model for model in language if model.name not in failed))
+    variant_run, failures = _variant_run(experiment, variant)
     vision = [features for features in experiment.features if features.spec.model.modality == "vision"]
     facts = {} if variant.words is None else {"words": variant.words}
     pairs = list(itertools.product(variant_run.features, vision))
     return with_facts(score_pairs(variant_run, pairs, variant_run.metrics), [], **facts), failures
+
+
+def _variant_run(experiment: Experiment, variant: Variant) -> tuple[Experiment, list[Failure]]:
+    """The language models on a variant of the dataset, extracted; those that failed are left out."""
+    language = tuple(model for model in experiment.models if model.modality == "language")
+    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=language))
+    failed = {failure.model for failure in extraction.failures}
+    kept = tuple(model for model in language if model.name not in failed)
+    return extraction.experiment.replace(models=kept), extraction.failures
+
+
+def variant_features(experiment: Experiment) -> tuple[dict[str, dict[str, Features]], list[Failure]]:
+    """Language features of every variant of the recipe, by the variant's name and the model's."""
+    features: dict[str, dict[str, Features]] = {}
+    failures: list[Failure] = []
+    for name, variant in experiment.recipe.variants.items():
+        run, failed = _variant_run(experiment, variant)
+        features[name] = {model.name: model for model in run.features}
+        failures += failed
+    return features, failures
 
 
 def _score_dataset(experiment: Experiment, dataset: DatasetSpec) -> tuple[AlignmentTable, list[Failure]]:

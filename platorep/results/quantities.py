@@ -72,11 +72,13 @@ def measured(
 
 def _totals(study: StudyTable) -> Iterator[Quantity]:
     for row in study.totals().itertuples():
-        x = " ".join([row.setting, *([f"{row.position:g}"] if row.position == row.position else [])]).strip()
+        place = f"{row.position:g}" if row.position == row.position else ""
+        where = " ".join(word for word in (row.setting, place) if word)
         note = row.note
         if row.null_mean == row.null_mean:
-            note = f"{note} Null {row.null_mean:.3g} ({row.null_low:.3g} to {row.null_high:.3g}).".strip()
-        yield Quantity(row.quantity, x, "", row.value, row.low, row.high, row.p_value, note=note)
+            note = f"{note}; null {row.null_mean:.3g} ({row.null_low:.3g} to {row.null_high:.3g})".removeprefix("; ")
+        name = f"{row.quantity}, {where}" if where else row.quantity
+        yield Quantity(name, "", "", row.value, row.low, row.high, row.p_value, note=note)
 
 
 def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
