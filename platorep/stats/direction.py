@@ -30,17 +30,14 @@ def cycles(x: np.ndarray, y: np.ndarray) -> Cycles:
     Raises:
         FeatureError: graphs of different numbers of samples.
 
-    Cost: n k, and n² bits.
+    Cost: n k².
     """
     if len(x) != len(y) or x.ndim != 2 or y.ndim != 2:
         raise FeatureError(f"two graphs of the same samples, shape (n, k), have cycles; got {x.shape} and {y.shape}.")
-    index = np.arange(len(x))[:, None]
-    found = []
-    for out, back in ((y, x), (x, y)):
-        into = np.zeros((len(x), len(x)), dtype=bool)
-        into[index, back] = True
-        found.append(into[out, index].any(axis=1))
-    return Cycles(*found)
+    back = (x[y] == np.arange(len(x))[:, None, None]).any(axis=2)  # of sample i and its y-neighbour j: is i one of j's?
+    ends = np.zeros(len(x), dtype=bool)
+    ends[y[back]] = True
+    return Cycles(back.any(axis=1), ends)
 
 
 def relabelled_cycles(x: np.ndarray, y: np.ndarray, orders: np.ndarray) -> np.ndarray:
