@@ -5,6 +5,7 @@ Minutes; `scripts/rehearse_hub.sh` runs it.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -64,9 +65,11 @@ def test_the_ids_are_those_of_the_suites():
 
 def test_the_experiment_from_doctor_to_figures(stage):
     hub, run, folder = stage
-    told = run("doctor", *words_of("fig3"), "--json")
-    assert told.returncode == 0, told.stderr
     for figure, count in (("fig3", 12), ("fig4", 20)):
+        done = run("doctor", *words_of(figure), "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert {row["found"] for part in ("models", "data") for row in told[part]} == {"yes"}
         done = run("run", *words_of(figure), f"figure=[{figure},matrix]")
         assert done.returncode == 0, done.stderr
         done = run("reproduce", figure, *words_of(figure))
