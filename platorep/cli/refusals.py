@@ -91,8 +91,11 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _unknown(key: str) -> str:
     """The sentence about a setting that does not exist."""
     *place, name = key.split(".")
+    known = known_settings(place)
+    if known is None:  # an open mapping
+        return f"{'.'.join(place)} has no {name} yet. Write +{key}=VALUE to add it."
     where = f" of {'.'.join(place)}" if place else ""
-    return str(unknown_name(f"setting{where}", name, known_settings(place) or []))
+    return str(unknown_name(f"setting{where}", name, known))
 
 
 def _value_refused(refused: OmegaConfBaseException) -> str:

@@ -23,6 +23,7 @@ def said(words, capsys):
     [
         (["nonsense=3"], ["unknown setting 'nonsense'. Known: caption, "]),
         (["gallery.sed=1"], ["unknown setting of gallery 'sed'. Did you mean 'seed'"]),
+        (["captions.model.id=mine"], ["captions.model has no id yet. Write +captions.model.id=VALUE to add it."]),
         (["gallery.seed=${x}"], ["gallery.seed: Interpolation key 'x' not found", "another setting by its full name"]),
         (["++evict=${x}"], ["evict: Interpolation key 'x' not found"]),
         (["evict=3.5"], ["evict: Value '3.5'", "Expected true or false"]),
