@@ -135,23 +135,32 @@ def check_added(overrides: Sequence[str]) -> None:
     Raises:
         UnknownNameError: with the nearest names.
     """
-    from platorep.cli.schema import Config
     from platorep.core.errors import unknown_name
 
     for word in overrides:
         match = re.match(r"\+{1,2}([\w.]+)(?:@[\w.]+)?=", word)
         if not match or match[1].split(".")[0] in ("hydra", *GROUPS):
             continue
-        node: Any = Config
         parts = match[1].split(".")
         for place, part in enumerate(parts):
-            hints = typing.get_type_hints(node)
-            if part not in hints:
-                where = f" of {'.'.join(parts[:place])}" if place else ""
-                raise unknown_name(f"setting{where}", part, hints)
-            node = hints[part]
-            if not dataclasses.is_dataclass(node):
+            known = known_settings(parts[:place])
+            if known is None:
                 break  # an open mapping, whose keys the specs and registries check
+            if part not in known:
+                where = f" of {'.'.join(parts[:place])}" if place else ""
+                raise unknown_name(f"setting{where}", part, known)
+
+
+def known_settings(place: Sequence[str]) -> list[str] | None:
+    """The names of the settings at a place of the schema, such as ["statistics"]; None within an open mapping."""
+    from platorep.cli.schema import Config
+
+    node: Any = Config
+    for part in place:
+        node = typing.get_type_hints(node).get(part)
+        if not dataclasses.is_dataclass(node):
+            return None
+    return list(typing.get_type_hints(node))
 
 
 def config_folders(options: Sequence[str]) -> list[Path]:

@@ -298,14 +298,18 @@ class Experiment:
     def alignment(self) -> AlignmentTable:
         """The scores on disk of the suite's models under the configured metrics and clamp, with the models' facts.
 
+        Pairs of models without scores are named in a warning.
+
         Raises:
             StoreError: there are none.
         """
-        from platorep.results.stored import stored_alignment
+        from platorep.results.stored import stored_alignment, unscored
 
-        return stored_alignment(
-            self.alignment_folder, self.models, self.features, [metric.id for metric in self.metrics], self.clamp.id
-        )
+        metrics = [metric.id for metric in self.metrics]
+        table = stored_alignment(self.alignment_folder, self.models, self.features, metrics, self.clamp.id)
+        if missing := unscored(table, self.pairs, metrics):
+            log.warning("no scores, left out: %s. Run `platorep align` for them.", "; ".join(missing))
+        return table
 
     @cached_property
     def selection(self) -> SelectionTable | None:
