@@ -7,6 +7,7 @@ import torch
 
 from platorep.core.errors import FeatureError, NoVariationError
 from platorep.metrics import registry
+from platorep.metrics.base import Metric
 from platorep.metrics.geometry import Geometry
 from platorep.metrics.matrix_geometry import MatrixGeometry
 from platorep.stats.selection import subset
@@ -25,7 +26,7 @@ WORKING = (
     "distance_correlation",
 )
 REFUSING = ("svcca", "pwcca", "procrustes", "cknna_prh")
-"""What is known of either kind; a metric in neither list may do the one or the other."""
+"""Metrics that must score a matrix, and those that must refuse it; another metric may do either."""
 N = 60
 
 
@@ -42,34 +43,45 @@ def dissimilarities(x: torch.Tensor, similarity: str) -> torch.Tensor:
     return (1 - x @ x.T).fill_diagonal_(0)
 
 
-def prepared(name: str, similarity: str, layer: Geometry):
+def built(name: str, similarity: str) -> Metric:
     small = {"k": 5} if registry.build(name).neighbourhood else {}
-    metric = registry.build(name, similarity=similarity, **small)
-    return metric, metric.prepare(layer)
+    return registry.build(name, similarity=similarity, **small)
+
+
+def takes_matrices(name: str) -> bool:
+    try:
+        built(name, "cosine").prepare(MatrixGeometry(dissimilarities(features(1), "cosine")))
+    except FeatureError:
+        return False
+    return True
+
+
+TAKING = [name for name in registry.METRICS if takes_matrices(name)]
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "euclidean"])
-@pytest.mark.parametrize("name", registry.METRICS)
-def test_a_matrix_has_the_score_of_the_features_that_it_is_made_from_or_is_refused(name, similarity):
+@pytest.mark.parametrize("name", TAKING)
+def test_a_matrix_has_the_score_of_the_features_that_it_is_made_from(name, similarity):
+    metric = built(name, similarity)
     x, y = features(1), features(2)
-    try:
-        metric, matrix = prepared(name, similarity, MatrixGeometry(dissimilarities(x, similarity), similarity))
-    except FeatureError as error:
-        assert "needs features, and this model is a matrix of dissimilarities" in str(error)
-        assert name not in WORKING
-        return
-    assert name not in REFUSING
     other = metric.prepare(Geometry(y, similarity))
     score = metric.score(metric.prepare(Geometry(x, similarity)), other)
-    assert metric.score(matrix, other) == pytest.approx(score, abs=2e-5)
-    unlike = metric.prepare(MatrixGeometry(dissimilarities(features(3), similarity), similarity))
-    assert abs(metric.score(unlike, other) - score) > 1e-3
+    same = metric.score(metric.prepare(MatrixGeometry(dissimilarities(x, similarity), similarity)), other)
+    assert same == pytest.approx(score, abs=2e-5)
+    unlike = metric.score(metric.prepare(MatrixGeometry(dissimilarities(features(3), similarity), similarity)), other)
+    assert abs(unlike - score) > 1e-3
 
 
-@pytest.mark.parametrize("name", REFUSING)
-def test_metrics_that_need_features_say_so_by_name(name):
-    with pytest.raises(FeatureError, match=f"{name} needs features, and this model is a matrix of dissimilarities"):
-        prepared(name, "cosine", MatrixGeometry(dissimilarities(features(1), "cosine")))
+@pytest.mark.parametrize("name", sorted({*registry.METRICS} - {*TAKING}))
+def test_metrics_that_need_features_refuse_a_matrix(name):
+    who = name if name in REFUSING else "this"
+    with pytest.raises(FeatureError, match=f"{who} needs features, and this model is a matrix of dissimilarities"):
+        built(name, "cosine").prepare(MatrixGeometry(dissimilarities(features(1), "cosine")))
+
+
+def test_metrics_take_matrices_or_refuse_them_as_listed():
+    assert set(WORKING) <= set(TAKING)
+    assert not set(REFUSING) & set(TAKING)
 
 
 def test_a_null_and_a_half_of_the_samples_work_as_for_features():
