@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from platorep.core.plugins import is_path
+
 
 GROUPS = {
     "suite": "suite",
@@ -114,7 +116,7 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
             continue  # interpolations and Hydra's sweep functions are Hydra's to judge
         known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
         for name in _choices(match[2]):
-            if name != "null" and name not in known and not (match[1] in OWN and "." in name):
+            if name != "null" and name not in known and not (match[1] in OWN and is_path(name)):
                 raise unknown_name(GROUPS[match[1]], name, known)
 
 
@@ -126,7 +128,7 @@ def _choices(value: str) -> list[str]:
 def own_objects(overrides: Sequence[str]) -> list[tuple[str, str]]:
     """The user's own metrics and figures among the choices, as (group, "module.name")."""
     groups = [(match[1], match[2]) for word in overrides if (match := re.fullmatch(r"\+?(\w+)=(.+)", word))]
-    return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if "." in name]
+    return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if is_path(name)]
 
 
 def check_added(overrides: Sequence[str]) -> None:

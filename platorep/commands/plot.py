@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from platorep.commands.brains import brain_table
-from platorep.commands.drawing import draw_figure, source
+from platorep.commands.drawing import draw_figure, function_of
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
 from platorep.commands.translate import stored_translation
@@ -74,7 +74,7 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
     from platorep.figures import needs
     from platorep.figures.data import FigureData
 
-    needed = {need for name in names for need in needs(source(experiment, name))}
+    needed = {need for name in names for need in needs(function_of(experiment, name))}
     tables: dict[str, Any] = {"competence": experiment.competence, "select": experiment.protocol.select}
     if "alignment" in needed:
         tables |= {"alignment": experiment.alignment, "selection": experiment.selection}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 
@@ -67,10 +68,11 @@ def whole_figures(folder: Path) -> dict[str, Path]:
     figures = {}
     for path in sorted(folder.glob("*.png")):
         try:
-            with Image.open(path, formats=["PNG"]) as picture:
+            content = path.read_bytes()
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                 title = picture.info.get("Title", path.stem)
                 picture.verify()  # compares the checksum of every chunk but the last, which is always the same
-            if not path.read_bytes().endswith(PNG_END):
+            if not content.endswith(PNG_END):
                 raise OSError("its end is missing")
         except Exception as error:  # Pillow raises SyntaxError, ValueError and zlib's errors beside OSError
             log.warning("%s is damaged (%s). It is left out of the report; draw it again.", path, error)
