@@ -106,6 +106,7 @@ class World:
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
         self.states: dict[str, State] = {}
+        self.built: dict[tuple[str, ...], Path] = {}
         rng = np.random.default_rng(0)
         ids = np.array([f"s{i}" for i in range(12)])
         (scratch / "trials").mkdir(), (scratch / "states").mkdir()
@@ -143,13 +144,21 @@ class World:
         return failed
 
     def build(self, folder: Path, after: Sequence[str]) -> str | None:
-        """Runs commands one after the other in a new folder; what the first that fails said, None if all end well."""
-        folder.mkdir(parents=True)
-        shutil.copy(self.scratch / "mine.npz", folder)
-        for name in after:
+        """Runs commands one after the other in a new folder; what the first that fails said, None if all end well.
+
+        The folder begins as a copy of the longest beginning that was built before.
+        """
+        known = next(n for n in range(len(after), -1, -1) if not n or tuple(after[:n]) in self.built)
+        if known:
+            shutil.copytree(self.built[tuple(after[:known])], folder, symlinks=True)
+        else:
+            folder.mkdir(parents=True)
+            shutil.copy(self.scratch / "mine.npz", folder)
+        for name in after[known:]:
             ended = run(COMMANDS[name].words, folder)
             if ended.code:
                 return f"{name}: {ended.output[-2000:]}"
+        self.built[tuple(after)] = folder
         return None
 
     def copy(self, folder: Path) -> Path:

@@ -77,6 +77,18 @@ def test_a_run_says_nothing_twice(configured, caplog):
     assert {message: count for message, count in messages.items() if count > 1} == {}
 
 
+def test_figures_are_drawn_before_competence_is_measured_and_what_they_lack_is_said(configured, tmp_path, caplog):
+    """The order extract, align, plot once ended in a missing file."""
+    whole = experiment(configured)
+    shutil.copytree(whole.root, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "competence")
+    paths = plot(whole.replace(root=tmp_path, figures={"matrix": {}, "fig3": {}}))
+    assert {path.stem for path in paths} == {"matrix"}
+    assert "no competence table at" in caplog.text
+    assert "run `platorep competence` for it" in caplog.text
+    assert "fig3: not drawn" in caplog.text
+
+
 @pytest.mark.parametrize("command", [plot, report])
 def test_scores_that_are_missing_are_named_and_not_left_out_in_silence(configured, command, tmp_path, caplog):
     """Without one part, figures and the report once lacked a model, and nothing was said."""
