@@ -11,8 +11,8 @@ A figure is a module here with a function of its name that is declared as one, w
     @figure("alignment", "competence")
     def NAME(data: FigureData, *, options...) -> Plot: ...
 
-The first line of the module's docstring is what listings show. A figure never computes a score: it shows what the
-tables hold and refuses what they lack.
+Listings show the first line of the module's docstring. A figure never computes a score: it shows the values of tables,
+and raises an error if they are missing.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
         table: `three_views` rows with a column position.
         label: of the x axis.
         ticks: positions that get a tick.
-        names: what the ticks say.
+        names: labels of the ticks.
     """
     models = list(table.language.unique())
     looks = dict(zip(models, style.categorical(len(models)), strict=True))

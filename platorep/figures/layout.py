@@ -159,8 +159,8 @@ def figure_of(axes: Axes) -> Figure:
 def box(axes: Axes) -> tuple[float, float, float, float]:
     """Left, bottom, width and height of a panel."""
     total, tall = size(figure_of(axes))
-    found = axes.get_position()
-    return found.x0 * total, found.y0 * tall, found.width * total, found.height * tall
+    position = axes.get_position()
+    return position.x0 * total, position.y0 * tall, position.width * total, position.height * tall
 
 
 def inches(axes: Axes) -> tuple[float, float]:

@@ -12,7 +12,7 @@ class Running:
     """The k nearest so far of some queries, which meet the gallery tile by tile, in the order of its index.
 
     Attributes:
-        queries: what the queries are called when the priority is asked, shape (q,).
+        queries: index of each query as the priority receives it, shape (q,).
         values: closeness of the k nearest so far, nearest first, shape (q, k).
         indices: their gallery rows, -1 for none yet.
         next: closeness of the best row that was met and is not among them, shape (q,).

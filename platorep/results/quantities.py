@@ -162,7 +162,7 @@ def _by_metric(chosen: pd.DataFrame, competence: CompetenceTable | None, options
 
 def _fig10(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
     quantities = list(_by_metric(chosen, competence, options))
-    available, values = chosen.metric.unique(), {one.quantity: one.value for one in quantities}
+    available, values = chosen.metric.unique(), {quantity.quantity: quantity.value for quantity in quantities}
     for name, title in (("cknna", "bounded"), ("cknna_prh", "as released")):
         ids = find_metrics(available, name)
         ends = (values.get(f"{RISE}, {metric_label(i)}", np.nan) for i in (ids[0], ids[-1])) if ids else (np.nan,) * 2
