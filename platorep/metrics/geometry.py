@@ -85,7 +85,7 @@ class Geometry:
             similarity: as above; under cosine the concatenated rows are divided by their length.
             exponent: of the units.
             power: the sum of the layers' `power`.
-            seed: as above.
+            seed: of the order of tied samples, as for the class.
         """
         self = cls.__new__(cls)
         norms = products.diagonal().clamp_min(0).sqrt()[:, None]

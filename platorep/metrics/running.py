@@ -35,7 +35,7 @@ class Running:
             first: the first of the tile's queries, which are its rows, or with `of_columns` its columns.
             tile: shape (queries, gallery rows), or with `of_columns` the other way round.
             left: the first of its gallery rows; none of them was offered before, and all lower ones were.
-            of_columns: see above.
+            of_columns: whether the queries are the columns of the tile.
         """
         count, width = reversed(tile.shape) if of_columns else tile.shape
         here = slice(first, first + count)
