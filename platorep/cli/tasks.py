@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from platorep.cli.commands import COMMANDS
 from platorep.core.disk import disk_errors_of_the_system
-from platorep.core.errors import DiskError, PlatorepError
+from platorep.core.errors import DiskError, PlatorepError, SpecError
 from platorep.core.files import write_json
 from platorep.core.interrupts import GO_ON, exit_code, terminable
 from platorep.core.provenance import provenance
@@ -34,13 +35,12 @@ def _perform(command: str, cfg: DictConfig) -> Any:
     from hydra.types import RunMode
 
     hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # as they were typed
     status: dict[str, Any] = {"task": command, "overrides": overrides, "provenance": provenance()}
     start = time.perf_counter()
     try:
         with terminable(), disk_errors_of_the_system():
-            plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-            result, root = _body(command)(plain, overrides)
+            result, root = _body(command)(_plain(cfg), overrides)
         status |= {"status": "ok", "results": _below(root, result)}
         return result
     except KeyboardInterrupt as interrupt:
@@ -62,6 +62,21 @@ def _perform(command: str, cfg: DictConfig) -> Any:
                 write_json(Path(hydra.runtime.output_dir) / "status.json", status)
             except DiskError as error:  # in addition to the error that ended the run
                 log.error("%s: no status.json: %s", command, error)
+
+
+def _plain(cfg: DictConfig) -> Any:
+    """The configuration as plain values.
+
+    Raises:
+        SpecError: a setting without a value, or a reference to one that does not exist.
+    """
+    try:
+        return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = error.full_key
+        raise SpecError(f"{key} has no value. Add {key}=VALUE to the command.") from None
+    except OmegaConfBaseException as error:
+        raise SpecError(f"the configuration cannot be resolved: {str(error).splitlines()[0]}") from None
 
 
 def _say(command: str, error: Exception) -> None:

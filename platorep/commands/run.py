@@ -20,7 +20,9 @@ def run(experiment: Experiment) -> list[Path]:
 
     Raises:
         PlatorepError: models or tasks failed; the others are done.
+        UnknownNameError: no such metric.
     """
+    _ = experiment.metrics  # a metric that does not exist ends the run before anything is extracted
     extraction = extract_models(experiment)
     experiment = extraction.experiment
     _, unmeasured = measure_competence(experiment)

@@ -16,7 +16,7 @@ from platorep.commands.plot import plot
 from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
 from platorep.commands.store import dataset_named
-from platorep.core.errors import AmbiguousError, PlatorepError, SpecError, StoreError
+from platorep.core.errors import AmbiguousError, PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.extract.imports import store_import
 from tests.e2e.runs import configuration
@@ -143,6 +143,17 @@ def test_a_run_after_an_edited_caption_takes_the_folder_as_it_is_now(folder):
     assert {features.dataset for features in after.features} == {after.dataset_folder.name}
 
 
+def test_another_caption_extracts_no_vision_model_again(folder):
+    _, cfg = folder
+    run(experiment(cfg))
+    before = {features.name: features.key for features in experiment(cfg).features}
+    other = cfg | {"caption": "0"}
+    run(experiment(other))
+    after = {features.name: features.key for features in experiment(other).features}
+    assert after["pixels"] == before["pixels"]
+    assert after["tfidf"] != before["tfidf"]
+
+
 def test_a_stage_that_cannot_see_the_folder_asks_which_revision(folder):
     pictures, cfg = folder
     run(experiment(cfg))
@@ -152,6 +163,13 @@ def test_a_stage_that_cannot_see_the_folder_asks_which_revision(folder):
     pictures.rename(pictures.with_name("elsewhere"))
     with pytest.raises(AmbiguousError, match=r"2 extractions of tfidf on folder fit: .* Say which"):
         _ = experiment(cfg).features
+
+
+def test_an_unknown_metric_ends_a_run_before_anything_is_extracted(tmp_path):
+    cfg = configuration(tmp_path, *SMALL, "+metric.k5={name: mutual_knn, k: 5}")
+    with pytest.raises(UnknownNameError, match="unknown metric 'k5'"):
+        run(experiment(cfg))
+    assert not (tmp_path / "features").exists()
 
 
 def test_scores_of_smaller_galleries_are_not_those_of_the_run(configured):
