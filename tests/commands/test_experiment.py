@@ -11,12 +11,14 @@ from PIL import Image
 from platorep.commands.align import align, score_pairs
 from platorep.commands.competence import competence
 from platorep.commands.configuration import experiment
+from platorep.commands.expectations import extraction
 from platorep.commands.extract import extract
 from platorep.commands.plot import plot
 from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
 from platorep.commands.store import dataset_named
 from platorep.core.errors import AmbiguousError, PlatorepError, SpecError, StoreError, UnknownNameError
+from platorep.core.specs import ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.extract.imports import store_import
 from tests.e2e.runs import configuration
@@ -170,6 +172,16 @@ def test_an_unknown_metric_ends_a_run_before_anything_is_extracted(tmp_path):
     with pytest.raises(UnknownNameError, match="unknown metric 'k5'"):
         run(experiment(cfg))
     assert not (tmp_path / "features").exists()
+
+
+def test_the_time_of_a_run_is_expected_by_the_size_of_its_models(configured):
+    seconds = extraction(experiment(configured).models, 1000)
+    assert list(seconds) == ["tfidf", "pixels", "vit_random", "efficientnet_random"]
+    large = ModelSpec(name="large", modality="language", source="transformers", id="x/y", parameters=65_000_000_000)
+    assert extraction([large], 1000)["large"] > 100 * max(seconds.values())
+    small = large.replace(name="small", parameters=500_000_000)
+    both = extraction([large, small], 1000)
+    assert both["large"] == pytest.approx(130 * both["small"], rel=0.05)
 
 
 def test_scores_of_smaller_galleries_are_not_those_of_the_run(configured):
