@@ -23,6 +23,7 @@ from platorep.align.parts import origin
 from platorep.core.errors import DataError, SpecError, StoreError
 from platorep.core.features import Features
 from platorep.core.files import read_parquet, slug, table_facts, write_parquet
+from platorep.core.ranges import check_seed
 from platorep.core.version import __version__
 from platorep.metrics.base import Similarity
 from platorep.metrics.knn import check_k, share
@@ -90,8 +91,7 @@ class Design:
                 f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, from 2 on, such as "
                 "[1024,4096,16384]."
             )
-        if self.seed < 0:
-            raise SpecError(f"gallery.seed is {self.seed}; expected 0 or more.")
+        check_seed("gallery.seed", self.seed)
         if not 2 <= self.queries <= self.sizes[0]:
             raise SpecError(
                 f"gallery.queries is {self.queries}; expected 2 to {self.sizes[0]}, the smallest gallery: "

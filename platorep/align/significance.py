@@ -24,6 +24,7 @@ from platorep.align.prepared import Prepared, prepare
 from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import FeatureError, SpecError
 from platorep.core.features import Features
+from platorep.core.ranges import check_range, check_seed
 from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.core.version import __version__
 from platorep.metrics.base import Metric
@@ -59,6 +60,10 @@ class Null:
     seed: int = 0
     strata: Sequence[Any] | None = None
     strata_name: str = ""
+
+    def __post_init__(self) -> None:
+        check_range("statistics.permutations", self.permutations, 0)
+        check_seed("statistics.seed", self.seed)
 
 
 RELABELLED = Null()

@@ -16,6 +16,7 @@ from platorep.brains.people import People, people_of
 from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, FeatureError
 from platorep.core.features import Features, is_matrix
+from platorep.core.ranges import check_seed
 from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.core.stored import FeatureSet
 from platorep.core.version import __version__
@@ -50,6 +51,9 @@ class Settings:
     resamples: int = 500
     seed: int = 0
     resources: Resources = DEFAULT
+
+    def __post_init__(self) -> None:
+        check_seed("statistics.seed", self.seed)
 
 
 class _Row(NamedTuple):

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from platorep.core.errors import SpecError, unknown_name
+from platorep.core.ranges import LARGEST_SEED
 
 
 OPTION = "captions"
@@ -78,10 +79,14 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
             "permute": number and 0 <= value <= 1,
             "shuffle": isinstance(value, bool),
             "words": value is None or (isinstance(value, int) and number and value >= 1),
-            "seed": isinstance(value, int) and number,
+            "seed": isinstance(value, int) and number and 0 <= value <= LARGEST_SEED,
         }[name]
         if not fits:
-            expected = {"words": "a whole number of at least 1", "shuffle": "true or false", "seed": "a whole number"}
+            expected = {
+                "words": "a whole number of at least 1",
+                "shuffle": "true or false",
+                "seed": "a whole number from 0 to 2**63 - 1",
+            }
             raise SpecError(
                 f"dataset.options.captions.{name} is {value!r}; expected {expected.get(name, 'a share in [0, 1]')}."
             )

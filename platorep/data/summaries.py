@@ -20,6 +20,7 @@ import torch
 
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.files import read_json, read_record, write_atomically, write_record
+from platorep.core.ranges import check_seed
 from platorep.core.samples import Samples
 from platorep.core.specs import ModelSpec
 
@@ -70,6 +71,7 @@ class Decoding:
                 f"captions: batch is {self.batch} and temperature {self.temperature}; "
                 "expected at least 1 and at least 0."
             )
+        check_seed("captions.seed", self.seed)
 
 
 def summarise(

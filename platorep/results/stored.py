@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from platorep.core.errors import StoreError
@@ -45,3 +45,19 @@ def stored_alignment(
     rows = rows.assign(_x=rows.x_model.map(order), _y=rows.y_model.map(order))
     rows = rows.sort_values(["metric", "_x", "_y"], kind="stable").drop(columns=["_x", "_y"])
     return with_facts(AlignmentTable.from_frame(rows), [model.spec.model for model in features])
+
+
+def unscored(
+    alignment: AlignmentTable, pairs: Iterable[tuple[Features, Features]], metrics: Sequence[str]
+) -> list[str]:
+    """Names the pairs of models that have no row under a metric: their part was never made, or was removed.
+
+    Layers for which a metric is undefined have rows without a score, so their pairs are not named.
+    """
+    scored = set(alignment.frame[["x_model", "y_model", "metric"]].itertuples(index=False, name=None))
+    return [
+        f"{x.name} and {y.name} by {metric}"
+        for metric in metrics
+        for x, y in pairs
+        if (x.name, y.name, metric) not in scored
+    ]

@@ -166,7 +166,10 @@ def contents(root: Path) -> dict[str, bytes]:
         name = path.relative_to(root).as_posix()
         if name.startswith("runs/") or (path.is_dir() and not path.name.startswith(".")):
             continue
-        found[name] = b"folder" if path.is_dir() else plain(path)
+        if not path.exists():
+            found[name] = b"broken link"
+        else:
+            found[name] = b"folder" if path.is_dir() else plain(path)
     return found
 
 

@@ -13,6 +13,7 @@ from platorep.commands.competence import competence
 from platorep.commands.configuration import experiment
 from platorep.commands.extract import extract
 from platorep.commands.plot import plot
+from platorep.commands.report import report
 from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
 from platorep.commands.store import dataset_named
@@ -74,6 +75,22 @@ def test_a_run_says_nothing_twice(configured, caplog):
     messages = collections.Counter(record.getMessage() for record in caplog.records)
     assert messages["not extracted, left out: absent"] == 1
     assert {message: count for message, count in messages.items() if count > 1} == {}
+
+
+@pytest.mark.parametrize("command", [plot, report])
+def test_scores_that_are_missing_are_named_and_not_left_out_in_silence(configured, command, tmp_path, caplog):
+    """Without one part, figures and the report once lacked a model, and nothing was said."""
+    whole = experiment(configured)
+    shutil.copytree(whole.root, tmp_path, dirs_exist_ok=True)
+    (part,) = whole.alignment_folder.glob("tfidf--pixels--mutual_knn--*[0-9a-f].parquet")
+    moved = whole.replace(root=tmp_path)
+    command(moved)
+    assert "no scores, left out" not in caplog.text
+    (moved.alignment_folder / part.name).unlink()
+    command(whole.replace(root=tmp_path))
+    assert "no scores, left out: tfidf and pixels by mutual_knn(k=10,similarity=cosine). Run `platorep align`" in (
+        caplog.text
+    )
 
 
 def test_a_variant_reads_anew_and_leaves_the_experiment_as_it_was(configured):
