@@ -110,7 +110,8 @@ def later(*words: str) -> Run:
 
 
 HUB = Composed("needs the Hub; tests/hub runs such commands against a local server")
-SLURM = Composed("needs Slurm; tests/launchers sweeps through the launcher")
+TRANSLATE = Composed("needs a run of real models; tests/commands/test_translate.py")
+UNITS = Composed("needs a run of real models; tests/commands/test_units.py")
 MINE = {"/path/to/mine.safetensors": "mine.safetensors"}
 
 ARRAYS = """
@@ -167,6 +168,9 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep gallery gallery.queries=128 gallery.sizes=[128,256,700]": run(
             "gallery.queries=20", "gallery.sizes=[20,40]"
         ),
+        "platorep units only=[lite0,lite1,lite2]": UNITS,
+        "platorep neighbours a violin": Composed("needs the stamps' features; tests/commands/test_neighbours.py"),
+        "platorep translate": TRANSLATE,
         "platorep competence probe=offline": later("only=[lite0,pixels]", "dataset.n=700"),
         "platorep simulate all": Composed("11 minutes; tests/theory runs every experiment"),
         "platorep store verify": as_it_stands(),
@@ -286,6 +290,13 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
             "violin/metadata.jsonl"
         ),
     },
+    "docs/neighbours.md": {
+        "platorep neighbours a violin": Composed("needs the stamps' features; tests/commands/test_neighbours.py"),
+        "platorep neighbours photo.png only=[lite0,lite2,lite0_random,pixels] --html": Composed(
+            "needs the stamps' features; tests/commands/test_neighbours.py"
+        ),
+        "smollm2_135m                 minilm_l6                         glove_50d": Passed("what a command prints"),
+    },
     "docs/own_metrics.md": {
         "from dataclasses import dataclass": Python(module="own.py"),
         "platorep run suite=synthetic dataset=synthetic metric=[mutual_knn,own.RowCorrelation]": run("figure=matrix"),
@@ -318,6 +329,20 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
             "+experiment.capacity.seeds=2", "+experiment.capacity.steps=10"
         ),
         "platorep simulate all": Composed("11 minutes; tests/theory runs every experiment"),
+    },
+    "docs/translation.md": {
+        "platorep translate": TRANSLATE,
+        "platorep translate suite=prh dataset=wit_1024 translation.draws=10": TRANSLATE,
+        "platorep run models.clip_pictures={modality: vision, source: open_clip, id: ViT-B-32/laion2b_s34b_b79k, "
+        "pool: joint} models.clip_texts={modality: language, source: open_clip, id: ViT-B-32/laion2b_s34b_b79k, "
+        "pool: joint}": HUB,
+        "platorep translate ...": Passed("dots stand for the words of the command above"),
+        'table = platorep.load("outputs").translation()  # every score of every split, one row each': TRANSLATE,
+    },
+    "docs/units.md": {
+        "platorep units only=[lite0,lite1,lite2,lite0_random,pixels]": UNITS,
+        "platorep units only=[smollm2_135m,smollm2_135m_noise10,smollm2_135m_random] units.layers=depth:0.5": UNITS,
+        'shares = platorep.load("outputs").units()  # of every run, with its overrides': UNITS,
     },
 }
 """Page -> command, or first line of a block -> how it is run, in the order of the page."""

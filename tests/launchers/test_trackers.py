@@ -25,7 +25,7 @@ def sweep(folder, *words, **environment):
     )
     assert finished.returncode == 0, finished.stderr
     assert "raised" not in finished.stderr, finished.stderr  # Hydra's warning of a callback that failed
-    return {row.scored_k: row.score for row in platorep.load(folder / "outputs").scores().itertuples()}
+    return {int(row.scored_k): row.score for row in platorep.load(folder / "outputs").scores().itertuples()}
 
 
 @pytest.mark.launchers
