@@ -100,7 +100,7 @@ def needs(name: str) -> tuple[str, ...]:
     return find(name).needs
 
 
-def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **options: Any) -> Plot:
+def draw(name: str, data: FigureData, /, *, style: PlotStyle | None = None, **options: Any) -> Plot:
     """Draws one figure of the tables.
 
     Args:

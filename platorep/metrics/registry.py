@@ -66,7 +66,7 @@ def _own_class(path: str) -> type[Metric]:
     return kind
 
 
-def build(name: str, **params: Any) -> Metric:
+def build(name: str, /, **params: Any) -> Metric:
     """The metric of a name, or of a path `module.Class`, with its parameters; those not given have their defaults.
 
     Raises:
