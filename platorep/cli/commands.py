@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 
-EXPERIMENT, THEORY, HOUSEKEEPING = "The experiment", "Theory", "Housekeeping"
+EXPERIMENT, BEYOND, THEORY, HOUSEKEEPING = "The experiment", "Beyond the kernel", "Theory", "Housekeeping"
 
 
 class Command(NamedTuple):
@@ -40,6 +40,13 @@ COMMANDS = {
         "fetched",
     ),
     "captions": Command(EXPERIMENT, "Summarise a dataset's captions to given lengths with a local model.", "fetched"),
+    "translate": Command(
+        BEYOND, "Fit maps between models on paired samples, from stored features, and test what they carry."
+    ),
+    "units": Command(
+        BEYOND, "Match single units of models by their correlations, from stored features: Rosetta neurons."
+    ),
+    "neighbours": Command(BEYOND, 'List the stored samples nearest to a text or a picture: neighbours "a violin".'),
     "simulate": Command(
         THEORY, "Run experiments on synthetic worlds with a known answer: simulate gram, or all.", "unused"
     ),

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from platorep.commands.options import Captions, Compute, Gallery, Protocol, Statistics, Style
+from platorep.commands.options import (
+    Captions,
+    Compute,
+    Gallery,
+    Neighbours,
+    Protocol,
+    Statistics,
+    Style,
+    Translation,
+    Units,
+)
 from platorep.commands.pairs import config_dir as config_dir
 from platorep.core.plugins import TARGET
 
@@ -49,6 +59,8 @@ class Config:
     compute: Compute = field(default_factory=Compute)
     recipe: Recipe = field(default_factory=Recipe)
     gallery: Gallery = field(default_factory=Gallery)
+    units: Units = field(default_factory=Units)
+    translation: Translation = field(default_factory=Translation)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names
@@ -72,6 +84,7 @@ class Config:
     evict: bool = False  # remove downloaded weights after use
     overwrite: bool = False  # recompute existing results
     # settings of a single command
+    neighbours: Neighbours = field(default_factory=Neighbours)
     what: str = "suites"  # ls: which list
     json: bool = False  # doctor: one JSON object instead of tables
     experiment: dict[str, Any] = field(default_factory=dict)  # simulate: name -> options of its function

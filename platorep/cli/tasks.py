@@ -104,6 +104,10 @@ def _arguments(command: str, cfg: dict[str, Any]) -> dict[str, Any]:
 
         sources = HydraConfig.get().runtime.config_sources
         return {"listing": cfg["what"], "folders": [Path(s.path) for s in sources if s.schema == "file"]}
+    if command == "neighbours":
+        from platorep.commands.options import Neighbours
+
+        return {"options": Neighbours(**cfg["neighbours"])}
     return {"as_json": cfg["json"]} if command == "doctor" else {}
 
 

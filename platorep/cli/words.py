@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from platorep.core.plugins import is_path
+
 
 GROUPS = {
     "suite": "suite",
@@ -35,6 +37,7 @@ FLAGS = {
     "--verbose": ["hydra.job_logging.handlers.console.level=DEBUG", "hydra.job_logging.loggers.platorep.level=DEBUG"],
     "-v": ["hydra.job_logging.handlers.console.level=DEBUG", "hydra.job_logging.loggers.platorep.level=DEBUG"],
     "--json": ["json=true"],
+    "--html": ["neighbours.html=true"],
 }
 """Our own options, with the overrides that each stands for."""
 
@@ -56,6 +59,8 @@ def hydra_words(command: str, argv: Sequence[str]) -> list[str]:
     options, overrides = _parted(words)
     if command in POSITIONAL and overrides and re.fullmatch(r"[a-z_0-9]+", overrides[0]):
         overrides[0] = f"{POSITIONAL[command]}={overrides[0]}"
+    if command == "neighbours":
+        overrides = _with_query(overrides)
     if command == "reproduce":
         if "offline=true" in overrides:  # an experiment's offline twin is a configuration of its own
             overrides = [f"{w}_offline" if w.startswith("reproduce=") else w for w in overrides if w != "offline=true"]
@@ -82,6 +87,15 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return options, overrides
 
 
+def _with_query(overrides: Sequence[str]) -> list[str]:
+    """The words that are no overrides, joined by spaces, as the quoted value of `neighbours.query`."""
+    query = [word for word in overrides if not re.match(r"~|\+{0,2}[A-Za-z_][\w.@/]*=", word)]
+    text = " ".join(query).replace("${", r"\${")
+    quoted = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + (r"\'" if match[2] else ""), text)
+    rest = [word for word in overrides if word not in query]
+    return [f"neighbours.query='{quoted}'", *rest] if query else rest
+
+
 def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     """Refuses a choice of a configuration group that does not exist.
 
@@ -102,7 +116,7 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
             continue  # interpolations and Hydra's sweep functions are Hydra's to judge
         known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
         for name in _choices(match[2]):
-            if name != "null" and name not in known and not (match[1] in OWN and "." in name):
+            if name != "null" and name not in known and not (match[1] in OWN and is_path(name)):
                 raise unknown_name(GROUPS[match[1]], name, known)
 
 
@@ -114,7 +128,7 @@ def _choices(value: str) -> list[str]:
 def own_objects(overrides: Sequence[str]) -> list[tuple[str, str]]:
     """The user's own metrics and figures among the choices, as (group, "module.name")."""
     groups = [(match[1], match[2]) for word in overrides if (match := re.fullmatch(r"\+?(\w+)=(.+)", word))]
-    return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if "." in name]
+    return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if is_path(name)]
 
 
 def check_added(overrides: Sequence[str]) -> None:

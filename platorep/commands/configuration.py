@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Translation, Units
 from platorep.commands.recipes import Probe, Recipe, Variant
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.resources import Resources
@@ -50,6 +50,8 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         probe=_probe(cfg["probe"]),
         score_files=tuple(Path(path).expanduser() for path in cfg["scores"]),
         gallery=Gallery(**cfg["gallery"]),
+        units=Units(**cfg["units"]),
+        translation=Translation(**cfg["translation"]),
         style=Style(**cfg["style"]),
         captions=_captions(cfg["captions"], words),
         recipe=_recipe(cfg["recipe"], dataset),

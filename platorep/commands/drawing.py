@@ -37,9 +37,9 @@ def draw_figure(experiment: Experiment, name: str, data: FigureData, stem: Path)
 
     style = plot_style(experiment)
     options = {key: value for key, value in experiment.figures.get(name, {}).items() if key != TARGET}
-    return save(draw(source(experiment, name), data, style=style, **options), stem, style)
+    return save(draw(function_of(experiment, name), data, style=style, **options), stem, style)
 
 
-def source(experiment: Experiment, name: str) -> str:
-    """The path of a figure of the user's own, else its name."""
+def function_of(experiment: Experiment, name: str) -> str:
+    """What draws an entry of the configuration: the name of a figure, or the path of a function of the user's own."""
     return experiment.figures.get(name, {}).get(TARGET, name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from platorep.commands.comparisons import compared
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style
+from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Translation, Units
 from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp, ClipRule
 from platorep.core.digest import digest
@@ -59,6 +59,8 @@ class Experiment:
         probe: linear probes; None for none.
         score_files: downstream scores to import.
         gallery: sizes and queries of `platorep gallery`.
+        units: settings of `platorep units`.
+        translation: samples and splits of `platorep translate`.
         style: how figures look on paper.
         captions: how `platorep captions` summarises.
         recipe: what `platorep reproduce` adds.
@@ -85,6 +87,8 @@ class Experiment:
     probe: Probe | None = None
     score_files: tuple[Path, ...] = ()
     gallery: Gallery = field(default_factory=Gallery)
+    units: Units = field(default_factory=Units)
+    translation: Translation = field(default_factory=Translation)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     recipe: Recipe = field(default_factory=Recipe)
@@ -181,8 +185,9 @@ class Experiment:
         Raises:
             StoreError: none fits, or several do and none of them is the present content.
         """
+        present = self.dataset if self.present is None else self.present[0]
         try:
-            return find_dataset(self.store, self._present_dataset or self.dataset, _commit_of)
+            return find_dataset(self.store, present, _commit_of)
         except AmbiguousError:
             if (settled := self._settled_dataset) is None:
                 raise
@@ -209,10 +214,6 @@ class Experiment:
             models: by name, with their revisions settled.
         """
         return self.replace(present=(dataset, models))
-
-    @property
-    def _present_dataset(self) -> DatasetSpec | None:
-        return None if self.present is None else self.present[0]
 
     @cached_property
     def samples(self) -> Samples:

@@ -66,6 +66,26 @@ class Gallery:
 
 
 @dataclass
+class Units:
+    """`platorep units`: which units are matched, and what their correlations are compared with."""
+
+    pairs: str = "within"  # within: models of one modality; cross: of different modalities; all: every pair once
+    layers: str = "all"  # all | last | indices such as "3,-1" | relative depths such as "depth:0.5,1.0"
+    rule: str = "best_buddies"  # best_buddies | released: the best partner, among whose 5 best the unit is
+    permutations: int = 99  # of the samples; no p is smaller than 1/(permutations + 1)
+    rotations: int = 5  # of the basis of every layer
+    partial: str | None = None  # null | picture_mean | caption_length: removed from every unit by least squares
+
+
+@dataclass
+class Translation:
+    """`platorep translate`: on how many samples maps are fitted and tested, and how often."""
+
+    draws: int = 5  # random splits into fit, select and test, each with its own order of anchors
+    samples: int = 2048  # at most; of more, so many are drawn
+
+
+@dataclass
 class Captions:
     """`platorep captions`: which model summarises the dataset's captions, and how."""
 
@@ -74,3 +94,13 @@ class Captions:
     batch: int = 8
     temperature: float = 0.0  # 0 is greedy
     seed: int = 0
+
+
+@dataclass
+class Neighbours:
+    """`platorep neighbours`: what is searched for, and in which layer."""
+
+    query: str = ""  # a text, or the path of a picture
+    k: int = 10
+    layer: str = "last"  # last | chosen, by the protocol after `align` | an index | a relative depth such as depth:0.5
+    html: bool = False  # also write a page with pictures

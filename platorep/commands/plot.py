@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from platorep.commands.brains import brain_table
-from platorep.commands.drawing import draw_figure, source
+from platorep.commands.drawing import draw_figure, function_of
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
+from platorep.commands.translate import stored_translation
+from platorep.commands.units import stored_units
 from platorep.core.errors import PlatorepError, SpecError, StoreError
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar, console_for_tables
@@ -72,12 +74,16 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
     from platorep.figures import needs
     from platorep.figures.data import FigureData
 
-    needed = {need for name in names for need in needs(source(experiment, name))}
+    needed = {need for name in names for need in needs(function_of(experiment, name))}
     tables: dict[str, Any] = {"competence": experiment.competence, "select": experiment.protocol.select}
     if "alignment" in needed:
         tables |= {"alignment": experiment.alignment, "selection": experiment.selection}
     if "galleries" in needed:
         tables["galleries"] = stored_galleries(experiment)
+    if "units" in needed:
+        tables["units"] = stored_units(experiment)[0]
+    if "translation" in needed:
+        tables["translation"] = stored_translation(experiment)
     if "brains" in needed:
         tables["brains"] = brain_table(experiment)
     if "hubness" in needed:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 
 from platorep.commands.experiment import Experiment
 from platorep.commands.extract import open_pairs
+from platorep.commands.translate import table_path
+from platorep.commands.units import units_if_any
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar
+from platorep.results.translation import TranslationTable
 
 
 log = logging.getLogger(__name__)
@@ -28,7 +32,8 @@ def report(experiment: Experiment) -> Path:
     features, alignment, pairs = experiment.features, experiment.alignment, open_pairs(experiment)
     extracted = {model.name for model in features}
     figures = whole_figures(experiment.root / "figures" / experiment.label)
-    path = experiment.root / "report" / f"{experiment.label}.html"
+    maps = table_path(experiment)
+    page = experiment.root / "report" / f"{experiment.label}.html"
     run = Run(
         name=experiment.name,
         suite=experiment.suite,
@@ -40,6 +45,7 @@ def report(experiment: Experiment) -> Path:
         alignment=alignment,
         selection=experiment.selection,
         competence=experiment.competence,
+        translation=TranslationTable.load([maps]) if maps.is_file() else None,
         figures=figures,
         missing=[model.name for model in experiment.models if model.name not in extracted],
         words=experiment.words,
@@ -47,11 +53,12 @@ def report(experiment: Experiment) -> Path:
         select=experiment.protocol.select,
         clamp=experiment.clamp,
         memory=experiment.resources.memory,
+        units=units_if_any(experiment),
     )
     with bar("Reading layers") as progress:
-        write_page(run, path, progress=progress)
-    link_latest(path, path.with_name(f"{slug(experiment.name)}--latest.html"))
-    return path
+        write_page(run, page, progress=progress)
+    link_latest(page, page.with_name(f"{slug(experiment.name)}--latest.html"))
+    return page
 
 
 def whole_figures(folder: Path) -> dict[str, Path]:
@@ -61,10 +68,11 @@ def whole_figures(folder: Path) -> dict[str, Path]:
     figures = {}
     for path in sorted(folder.glob("*.png")):
         try:
-            with Image.open(path, formats=["PNG"]) as picture:
+            content = path.read_bytes()
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                 title = picture.info.get("Title", path.stem)
                 picture.verify()  # compares the checksum of every chunk but the last, which is always the same
-            if not path.read_bytes().endswith(PNG_END):
+            if not content.endswith(PNG_END):
                 raise OSError("its end is missing")
         except Exception as error:  # Pillow raises SyntaxError, ValueError and zlib's errors beside OSError
             log.warning("%s is damaged (%s). It is left out of the report; draw it again.", path, error)

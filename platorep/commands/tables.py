@@ -7,6 +7,7 @@ from rich.table import Table
 
 from platorep.results.labels import metric_label
 from platorep.results.tables import GalleryTable
+from platorep.results.translation import LADDER, TranslationTable, at_all_anchors
 
 
 SHOWN = 40
@@ -55,6 +56,24 @@ def gallery_table(table: GalleryTable) -> Table:
         shown.add_row(f"{row.x_model} × {row.y_model}", f"{row.n:,}", str(row.k), *values)
     if len(best) > SHOWN:
         shown.add_row(f"{len(best) - SHOWN} more in the table")
+    return shown
+
+
+def translation_table(table: TranslationTable) -> Table:
+    """The pairs of models whose best map finds most partners: recall at 10 of each map, mean of both directions."""
+    rows = at_all_anchors(table, "recall_at_10")
+    maps = [name for name in LADDER if name in rows]
+    shown = plain_table()
+    for column in ("pair", "anchors", *maps, "chance", "broken pairs", "kernel", "its chance"):
+        shown.add_column(column, justify="left" if column == "pair" else "right")
+    order = rows[maps].max(axis=1).sort_values(ascending=False, kind="stable").index
+    for row in rows.loc[order[:BEST]].to_dict("records"):
+        best = max(row[name] for name in maps if row[name] == row[name])
+        scores = ["–" if row[n] != row[n] else f"{'[bold]' if row[n] == best else ''}{row[n]:.3f}" for n in maps]
+        rest = (f"{row[name]:.3f}" for name in ("chance", "null_mean", "kernel", "kernel_chance"))
+        shown.add_row(f"{row['x_model']} × {row['y_model']}", str(row["n_fit"]), *scores, *rest)
+    if len(rows) > BEST:
+        shown.add_row(f"{len(rows) - BEST} more pairs in the table")
     return shown
 
 

@@ -180,7 +180,8 @@ class ModelSpec(_Spec):
     matrix's file. Weights come from `asset` if it is set, and otherwise from the Hub's `id` at `revision`. A resolved
     `revision` is a commit hash or a content hash, and `branch` is the branch or tag that it was resolved from.
     `pool="auto"` is the mean over tokens for language. For vision, it is the class token if there is one, else the mean
-    over tokens or space. `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
+    over tokens or space. `pool="joint"` takes both towers of an open_clip model into their joint space, as one layer.
+    `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
     `step` is the training step of a checkpoint; `revision` identifies its weights.
     `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters` and
@@ -197,7 +198,7 @@ class ModelSpec(_Spec):
     quantize: Literal["8bit", "4bit"] | None = None
     weights: Literal["pretrained", "random"] = "pretrained"
     seed: int = 0
-    pool: Literal["auto", "mean", "cls", "last", "max"] = "auto"
+    pool: Literal["auto", "mean", "cls", "last", "max", "joint"] = "auto"
     weight_noise: float = 0.0
     input_size: int | None = None
     trust_remote_code: bool = False

@@ -7,23 +7,22 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import cast
 
 import torch
 
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.resources import Resources, pick_device
-from platorep.core.samples import Samples
 from platorep.core.specs import ExtractSpec
 from platorep.core.store import FeatureStore
 from platorep.core.writer import FeatureWriter
-from platorep.extract.batches import Budget, default_workers, encode_within, free_memory, pack, picture_batches
-from platorep.extract.host import on_host
+from platorep.extract.batches import Budget, default_workers, free_memory
+from platorep.extract.encoding import Made, Pairs, fitted, picture_shards, text_shards
 from platorep.extract.items import Items, items_of
-from platorep.models.base import Encoded, PictureEncoder, TextEncoder, TextRules
+from platorep.models.base import PictureEncoder
 from platorep.models.compiling import compiled_blocks
 from platorep.models.sources import load
 from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
@@ -32,17 +31,6 @@ from platorep.stats.ratios import mean_of_ratios, ratio_of_sums
 log = logging.getLogger(__name__)
 
 Report = Callable[[int, int, str], None]
-
-
-class Pairs(Protocol):
-    """The part of a dataset that extraction uses."""
-
-    @property
-    def samples(self) -> Samples: ...
-
-    def picture(self, index: int, number: int = 0) -> Any:
-        """One decoded picture of a sample."""
-        ...
 
 
 def extract(
@@ -138,10 +126,10 @@ def write_missing(
         blocks = compiled_blocks(encoder, device) if resources.compile else nullcontext(False)
         with clock("computing"), blocks as compiled:
             if spec.model.modality == "language":
-                shards = _text_shards(cast(TextEncoder, encoder), spec, items, bounds, budget, bits)
+                shards = text_shards(fitted(encoder, items), spec, items, bounds, budget, bits)
             else:
                 workers = default_workers(device) if resources.workers is None else resources.workers
-                shards = _picture_shards(cast(PictureEncoder, encoder), dataset, items, bounds, budget, workers, device)
+                shards = picture_shards(cast(PictureEncoder, encoder), dataset, items, bounds, budget, workers, device)
             with closing(shards):  # ends the workers at once if interrupted
                 counted = _write_all(writer, missing, encoder.layers, shards, clock, progress)
         facts = dict(encoder.facts)
@@ -187,110 +175,6 @@ def _write_all(
         if progress is not None:
             progress(done, todo, "")
     return counted
-
-
-Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
-"""Layers, per-sample figures, and number of tokens or pictures of a shard."""
-
-
-def _text_shards(
-    encoder: TextEncoder, spec: ExtractSpec, items: Items, bounds: Sequence[tuple[int, int]], budget: Budget, bits: bool
-) -> Generator[Made]:
-    encoder.fit([text.text for row_texts in items.texts for text in row_texts])
-    rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits)
-    for start, stop in bounds:
-        texts, rows = _distinct(items.texts[start:stop])
-        tokens = encoder.tokenize(texts, rules)
-
-        def parts(tokens: list[Any] = tokens) -> Iterator[tuple[list[int], Encoded]]:
-            for batch in pack([len(text) for text in tokens], budget.tokens):
-                longest = len(tokens[batch[0]])
-                for part, encoded in encode_within(encoder.encode, [tokens[i] for i in batch], longest, budget):
-                    yield batch[part], encoded
-
-        layers, scalars = _gather(on_host(parts()), rows, len(texts))
-        scalars |= {
-            "tokens": [float(len(text)) for text in tokens],
-            "truncated": [float(text.truncated) for text in tokens],
-        }
-        if "bits" in scalars:
-            scalars["bytes"] = [float(text.bytes) for text in tokens]
-        if any(len(row) > 1 for row in rows) or len(texts) < len(rows):
-            scalars = {name: [sum(values[i] for i in row) for row in rows] for name, values in scalars.items()}
-        yield layers, scalars, sum(len(text) for text in tokens)
-
-
-def _picture_shards(
-    encoder: PictureEncoder,
-    dataset: Pairs,
-    items: Items,
-    bounds: Sequence[tuple[int, int]],
-    budget: Budget,
-    workers: int,
-    device: torch.device,
-) -> Generator[Made]:
-    size = max(1, budget.tokens // encoder.tokens_each)
-    shards = [_distinct(items.pictures[start:stop]) for start, stop in bounds]
-    batches = [[distinct[low : low + size] for low in range(0, len(distinct), size)] for distinct, _ in shards]
-    every = [batch for some in batches for batch in some]
-    with closing(picture_batches(dataset, encoder.transform, every, workers, pinned=device.type == "cuda")) as pictures:
-        for (distinct, rows), some in zip(shards, batches, strict=True):
-
-            def parts(some: list[list[tuple[int, int]]] = some) -> Iterator[tuple[list[int], Encoded]]:
-                done = 0
-                for batch in some:
-                    places = list(range(done, done + len(batch)))
-                    for part, encoded in encode_within(encoder.encode, next(pictures), encoder.tokens_each, budget):
-                        yield places[part], encoded
-                    done += len(batch)
-
-            layers, _ = _gather(on_host(parts()), rows, len(distinct))
-            yield layers, {}, len(distinct)
-
-
-def _distinct(rows: Sequence[list[Any]]) -> tuple[list[Any], list[list[int]]]:
-    """Unique items of several rows in order of appearance, and for every row the indices of its items."""
-    place = {item: i for i, item in enumerate(dict.fromkeys(item for row in rows for item in row))}
-    return list(place), [[place[item] for item in row] for row in rows]
-
-
-def _gather(
-    parts: Iterator[tuple[list[int], Encoded]], rows: list[list[int]], count: int
-) -> tuple[list[torch.Tensor], dict[str, list[float]]]:
-    """Averages the features of the items of each row; returns layers (rows, width) and figures of all `count` items.
-
-    The items are summed as they arrive, so many pictures per row need no more memory than one.
-    """
-    layers: list[torch.Tensor] = []
-    scalars: dict[str, torch.Tensor] = {}
-    within: list[list[int]] = [[] for _ in range(count)]  # the rows that contain each item
-    for i, row in enumerate(rows):
-        for item in row:
-            within[item].append(i)
-    share = torch.tensor([[len(row)] for row in rows])
-    summed = bool((share > 1).any())
-    for places, encoded in parts:
-        if not layers:
-            make = torch.zeros if summed else torch.empty
-            layers = [make(len(rows), feature.shape[1]) for feature in encoded.features]
-            scalars = {name: torch.empty(count) for name in encoded.scalars}
-        at = torch.tensor([row for place in places for row in within[place]])
-        repeated = (
-            torch.tensor([i for i, place in enumerate(places) for _ in within[place]])
-            if len(at) > len(places)
-            else None
-        )
-        for layer, feature in zip(layers, encoded.features, strict=True):
-            values = feature if repeated is None else feature[repeated]
-            if summed:
-                layer.index_add_(0, at, values)
-            else:
-                layer[at] = values
-        for name, values in encoded.scalars.items():
-            scalars[name][torch.tensor(places)] = values
-    if summed:
-        layers = [layer.div_(share) for layer in layers]
-    return layers, {name: values.tolist() for name, values in scalars.items()}
 
 
 def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:

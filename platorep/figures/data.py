@@ -14,6 +14,8 @@ from platorep.core.errors import StoreError
 from platorep.results import protocols, views
 from platorep.results.brains import BrainTable
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
+from platorep.results.translation import TranslationTable
+from platorep.results.units import ShareTable
 
 
 if TYPE_CHECKING:
@@ -25,8 +27,10 @@ MISSING = {
     "alignment": "scores of layer pairs: run `platorep align`",
     "competence": "the models' competence: run `platorep competence`",
     "galleries": "scores in growing galleries: run `platorep gallery`",
+    "translation": "scores of maps between models: run `platorep translate`",
     "brains": "scores of models against brains, which need a model of source=matrix: run `platorep reproduce brains`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
+    "units": "shares of matched units: run `platorep units`",
 }
 """What a figure can need, the fields of `FigureData`, with the words for a figure that lacks it."""
 
@@ -41,8 +45,10 @@ class FigureData:
         select: how the protocol chooses layers: max, heldout, last, depth:0.5.
         competence: measures by model.
         galleries: the table of `platorep gallery`.
+        translation: the table of `platorep translate`.
         brains: similarity to brains, reliability and encoding.
         hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
+        units: the shares of `platorep units`.
     """
 
     alignment: AlignmentTable | None = None
@@ -50,8 +56,10 @@ class FigureData:
     select: str = "max"
     competence: CompetenceTable | None = None
     galleries: GalleryTable | None = None
+    translation: TranslationTable | None = None
     brains: BrainTable | None = None
     hubness: pd.DataFrame | None = None
+    units: ShareTable | None = None
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
@@ -102,7 +110,7 @@ class Drawing(Protocol):
 
 
 def figure(*needs: str) -> Callable[[Callable[..., Plot]], Drawing]:
-    """Declares a function as a figure, and which tables it needs: alignment, competence, galleries, brains, hubness.
+    """Declares a function as a figure, and which tables it needs, keys of `MISSING`.
 
     The function takes a `FigureData` and options by keyword, and returns a `Plot`. It is drawn in the style that the
     keyword argument `style` asks for.

@@ -174,13 +174,17 @@ def intermediates(tower: Any, pictures: torch.Tensor) -> tuple[list[torch.Tensor
 
 def picture_tower(spec: ModelSpec, model: Any, device: torch.device) -> ClipPictureEncoder | TimmEncoder:
     """The encoder of an open_clip model's picture tower, with the evaluation transform of open_clip."""
-    from open_clip.transform import PreprocessCfg, image_transform_v2
-
-    transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
-    size = _size(model.visual)
+    transform, size = picture_transform_of(model), picture_size(model.visual)
     if hasattr(model.visual, "trunk"):
         return TimmEncoder(spec, model.visual.trunk, transform, size, device)
     return ClipPictureEncoder(spec, model.visual, transform, size, device)
+
+
+def picture_transform_of(model: Any) -> Callable[[Image], torch.Tensor]:
+    """The evaluation transform of an open_clip model."""
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    return image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
 
 
 def tower_has_class_token(config: Mapping[str, Any]) -> bool:
@@ -198,9 +202,10 @@ def tower_has_class_token(config: Mapping[str, Any]) -> bool:
             embed_dim=config["embed_dim"], vision_cfg=config["vision_cfg"], text_cfg=text, **more
         ).eval()
         if hasattr(model.visual, "trunk"):
-            return token_layout(model.visual.trunk, _size(model.visual)).has_class_token
-        return bool(intermediates(model.visual, noise_pictures(_size(model.visual), 1).to("meta"))[1])
+            return token_layout(model.visual.trunk, picture_size(model.visual)).has_class_token
+        return bool(intermediates(model.visual, noise_pictures(picture_size(model.visual), 1).to("meta"))[1])
 
 
-def _size(tower: Any) -> tuple[int, int]:
+def picture_size(tower: Any) -> tuple[int, int]:
+    """Height and width of the pictures that a tower takes."""
     return (tower.image_size, tower.image_size) if isinstance(tower.image_size, int) else tuple(tower.image_size)

@@ -16,6 +16,7 @@ from platorep.models.clip import ClipTextEncoder, picture_tower, tower_has_class
 from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import misfit, without_pickles
 from platorep.models.files import fetched, find
+from platorep.models.joint import JOINT, JointPictureEncoder, JointTextEncoder
 from platorep.models.repositories import CLIP_WEIGHTS, Repository, alternatives, fetched_weights
 from platorep.models.source import Source
 from platorep.models.weights import seeded
@@ -25,10 +26,14 @@ OTHERS = ("*.json", "*.txt", "*.model")
 
 
 class OpenClip(Source):
-    """One tower of a model: ARCHITECTURE/TAG as open_clip lists them, a repository in its format, or a local folder."""
+    """One tower of a model: ARCHITECTURE/TAG as open_clip lists them, a repository in its format, or a local folder.
+
+    pool="joint" takes the tower into the joint space of both.
+    """
 
     modalities = ("language", "vision")
     takes_folder = True
+    has_joint_space = True
 
     def load(self, spec: ModelSpec, device: torch.device) -> Encoder:
         import open_clip
@@ -45,11 +50,7 @@ class OpenClip(Source):
         if spec.weight_noise:
             add_weight_noise(model, spec.weight_noise, spec.seed)
         model.eval().to(device, getattr(torch, spec.dtype))
-        encoder = (
-            picture_tower(spec, model, device)
-            if spec.modality == "vision"
-            else ClipTextEncoder(spec, model.text, open_clip.get_tokenizer(name), device)
-        )
+        encoder = _encoder(spec, model, name, device)
         encoder.check()
         return encoder
 
@@ -83,6 +84,18 @@ class OpenClip(Source):
 
     def has_class_token(self, spec: ModelSpec) -> bool:
         return tower_has_class_token(_config(spec))
+
+
+def _encoder(spec: ModelSpec, model: Any, name: str, device: torch.device) -> Any:
+    """The encoder of one side of a model: its layers, or its joint space."""
+    import open_clip
+
+    if spec.modality == "vision":
+        return JointPictureEncoder(spec, model, device) if spec.pool == JOINT else picture_tower(spec, model, device)
+    tokenizer = open_clip.get_tokenizer(name)
+    if spec.pool == JOINT:
+        return JointTextEncoder(spec, model, tokenizer, device)
+    return ClipTextEncoder(spec, model.text, tokenizer, device)
 
 
 def _arguments(spec: ModelSpec) -> tuple[str, dict[str, Any]]:

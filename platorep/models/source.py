@@ -27,6 +27,7 @@ class Source(ABC):
         quantized: modalities whose models can be loaded in 8 or 4 bits.
         is_network: whether its models are networks, which can have another dtype, and noise in their weights.
         takes_folder: whether `id` may be a local folder.
+        has_joint_space: whether its models place pictures and texts in one space, which pool="joint" takes.
         weight_bytes: bytes of a stored parameter, for estimates.
     """
 
@@ -34,6 +35,7 @@ class Source(ABC):
     quantized: ClassVar[tuple[str, ...]] = ()
     is_network: ClassVar[bool] = True
     takes_folder: ClassVar[bool] = False
+    has_joint_space: ClassVar[bool] = False
     weight_bytes: ClassVar[int] = 2
 
     @abstractmethod
@@ -109,6 +111,10 @@ def _check(spec: ModelSpec, source: Source) -> None:
     if spec.modality not in source.modalities:
         raise SpecError(
             f"{spec.name}: modality is {spec.modality!r}; source={spec.source} has {' and '.join(source.modalities)}."
+        )
+    if spec.pool == "joint" and not source.has_joint_space:
+        raise SpecError(
+            f"{spec.name}: pool=joint is the joint space of pictures and texts of source=open_clip; got {spec.source}."
         )
     if spec.weight_noise < 0:
         raise SpecError(f"{spec.name}: weight_noise is {spec.weight_noise}; expected 0 or more.")

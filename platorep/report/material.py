@@ -21,6 +21,8 @@ from platorep.results.labels import metric_label
 from platorep.results.protocols import chosen
 from platorep.results.rises import Rise, rise
 from platorep.results.tables import AlignmentTable, CompetenceTable, SelectionTable
+from platorep.results.translation import TranslationTable
+from platorep.results.units import ShareTable, UnitTable
 
 
 TESTED = (
@@ -55,12 +57,14 @@ class Run:
         selection: tested scores of the chosen layers.
         select: how the protocol chooses layers: max, heldout, last, depth:0.5.
         competence: competence table of the models.
+        translation: scores of maps between the models.
         figures: PNG files by figure.
         missing: models of the suite that have no features.
         words: command-line overrides of the run.
         configuration: the resolved configuration as text.
         clamp: clamp of the features.
         memory: memory budget for layers in bytes.
+        units: shares of matched units, and every unit with its partners; None where units were not matched.
     """
 
     name: str
@@ -74,12 +78,14 @@ class Run:
     selection: SelectionTable | None = None
     select: str = "max"
     competence: CompetenceTable | None = None
+    translation: TranslationTable | None = None
     figures: Mapping[str, Path] = field(default_factory=dict)
     missing: Sequence[str] = ()
     words: Sequence[str] = ()
     configuration: str = ""
     clamp: Clamp = field(default_factory=Clamp)
     memory: int = 3 * 10**9
+    units: tuple[ShareTable, UnitTable] | None = None
 
     @cached_property
     def models(self) -> list[str]:

@@ -23,6 +23,8 @@ from platorep.report import payload
 from platorep.report.anatomy import Anatomy, anatomy
 from platorep.report.caveats import caveats
 from platorep.report.material import Run
+from platorep.report.translation import section
+from platorep.report.units import share_rows, unit_sets
 from platorep.results.labels import metric_label
 from platorep.results.protocols import described
 from platorep.results.tables import CONCATENATION
@@ -30,7 +32,7 @@ from platorep.results.tables import CONCATENATION
 
 log = logging.getLogger(__name__)
 
-SCRIPTS = ("common.js", "matrix.js", "layers.js", "explorer.js", "start.js")
+SCRIPTS = ("common.js", "matrix.js", "layers.js", "explorer.js", "units.js", "start.js")
 """Files of the page's script, joined in this order."""
 
 LARGE = 15 * 10**6
@@ -95,38 +97,51 @@ def dissect(run: Run, progress: Callable[[int, int, str], None] | None = None) -
 
 def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
     """The page as text."""
-    environment = jinja2.Environment(
+    sets = unit_sets(run)
+    script, style = "\n".join(asset(name) for name in SCRIPTS), asset("page.css")
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            run=run,
+            title=f"{run.suite or 'models'} on {run.dataset.name}",
+            version=__version__,
+            n=len(run.samples.ids),
+            modalities=modalities(run),
+            metrics=[{"id": metric.id, "label": metric_label(metric.id)} for metric in run.scored],
+            top=top_pair(run),
+            choice=described(run.select),
+            held_out=run.select == "heldout",
+            rises=run.rises,
+            pairs=[pair_row(run, row) for row in run.pairs.to_dict("records")],
+            caveats=caveats(run, anatomies),
+            figures=[figure(name, path) for name, path in run.figures.items()],
+            translation=section(run.translation),
+            models=[model_row(run, name, anatomies[name]) for name in run.models],
+            versions=versions(run),
+            commands=commands(run),
+            unit_sets=sets,
+            unit_shares=share_rows(run),
+            data=payload.script_safe(payload.payload(run, anatomies) | {"units": sets}),
+            script=script,
+            style=style,
+            script_hash=source_hash(script),
+            style_hash=source_hash(style),
+        )
+    )
+
+
+def environment() -> jinja2.Environment:
+    """The templates of this package, which escape everything that they insert."""
+    templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(asset),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "p": p_value}
-    script, style = "\n".join(asset(name) for name in SCRIPTS), asset("page.css")
-    return environment.get_template("page.html.j2").render(
-        run=run,
-        title=f"{run.suite or 'models'} on {run.dataset.name}",
-        version=__version__,
-        n=len(run.samples.ids),
-        modalities=modalities(run),
-        metrics=[{"id": metric.id, "label": metric_label(metric.id)} for metric in run.scored],
-        top=top_pair(run),
-        choice=described(run.select),
-        held_out=run.select == "heldout",
-        rises=run.rises,
-        pairs=[pair_row(run, row) for row in run.pairs.to_dict("records")],
-        caveats=caveats(run, anatomies),
-        figures=[figure(name, path) for name, path in run.figures.items()],
-        models=[model_row(run, name, anatomies[name]) for name in run.models],
-        versions=versions(run),
-        commands=commands(run),
-        data=payload.script_safe(payload.payload(run, anatomies)),
-        script=script,
-        style=style,
-        script_hash=source_hash(script),
-        style_hash=source_hash(style),
-    )
+    templates.filters |= {"number": number, "p": p_value}
+    return templates
 
 
 def asset(name: str) -> str:

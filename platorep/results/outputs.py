@@ -2,7 +2,9 @@
 
 outputs = platorep.load("outputs")
 outputs.runs                                     # a row per run, with its overrides
+outputs.units()                                  # shares of matched units
 outputs.scores(metric="mutual_knn")              # chosen layers' scores, with each run's overrides as columns
+outputs.translation().summary()                  # what maps between models carry: the last `platorep translate`
 x, ids = outputs.features("lite2", layer=-1)     # an array and the sample ids of its rows
 """
 
@@ -18,7 +20,9 @@ import pandas as pd
 from platorep.core.errors import StoreError, unknown_name
 from platorep.core.files import read_json
 from platorep.core.store import FeatureSet, FeatureStore
-from platorep.results.tables import SelectionTable
+from platorep.results.tables import SelectionTable, _Table
+from platorep.results.translation import TranslationTable
+from platorep.results.units import ShareTable
 from platorep.results.views import metric_parameters
 
 
@@ -71,17 +75,10 @@ class Outputs:
         Raises:
             StoreError: no run has left scores.
         """
-        tables: dict[str, pd.DataFrame] = {}
-        for _, status in self._statuses():
-            overrides = dict(_override(word) for word in status["overrides"] if "=" in word)
-            for result in status.get("results", []):
-                if "/selected/" in result and (self.root / result).is_file():
-                    frame = SelectionTable.load([self.root / result]).frame
-                    new = {name: value for name, value in overrides.items() if name not in frame}
-                    tables[result] = frame.assign(**new)
+        tables = self._of_runs(SelectionTable, "/selected/")
         if not tables:
             raise StoreError(f"no run under {self.root} has left scores. Run `platorep run` or `platorep align` first.")
-        scores = pd.concat(tables.values(), ignore_index=True)
+        scores = pd.concat(tables, ignore_index=True)
         if metric is not None:
             scores = scores[[metric in (name, metric_parameters(name)[0]) for name in scores.metric]]
         if protocol is not None:
@@ -89,6 +86,32 @@ class Outputs:
         if dataset is not None:
             scores = scores[[dataset in (name, name.rpartition("--")[0]) for name in scores.dataset]]
         return scores.reset_index(drop=True)
+
+    def units(self) -> pd.DataFrame:
+        """Shares of matched units of every finished run of `platorep units`: columns of `ShareTable`, and overrides.
+
+        The file of every single unit is beside each table: `pandas.read_parquet` of NAME.units.parquet.
+
+        Raises:
+            StoreError: no run has left shares.
+        """
+        tables = self._of_runs(ShareTable, "units/", ".units.parquet")
+        if not tables:
+            raise StoreError(f"no run under {self.root} has left shares of units. Run `platorep units` first.")
+        return pd.concat(tables, ignore_index=True)
+
+    def translation(self) -> TranslationTable:
+        """The table of the last `platorep translate`: scores of maps by split; `.summary()` has means over splits.
+
+        Raises:
+            StoreError: no run has left one.
+        """
+        results = [result for _, status in self._statuses() for result in status.get("results", [])]
+        tables = [self.root / result for result in results if result.startswith("translation/")]
+        paths = [path for path in tables if path.is_file() and path.suffix == ".parquet"]
+        if not paths:
+            raise StoreError(f"no run under {self.root} has left a table of maps. Run `platorep translate` first.")
+        return TranslationTable.load(paths[-1:])
 
     def features(
         self, model: str, layer: int | str = -1, *, dataset: str | None = None
@@ -133,6 +156,25 @@ class Outputs:
         samples = self._store.read_samples(folders[0])
         frame = pd.DataFrame({"id": samples.ids, "caption": [captions[0] for captions in samples.captions]})
         return frame.assign(captions=samples.captions, category=samples.categories)
+
+    def _of_runs(self, kind: type[_Table], within: str, without: str = "\0") -> list[pd.DataFrame]:
+        """The tables that finished runs left, each once, with the overrides of the last run that left it as columns.
+
+        Args:
+            kind: of the tables.
+            within: what the path of a result contains.
+            without: what it does not contain.
+        """
+        tables: dict[str, pd.DataFrame] = {}
+        for _, status in self._statuses():
+            overrides = dict(_override(word) for word in status["overrides"] if "=" in word)
+            for result in status.get("results", []):
+                fits = within in result and without not in result and result.endswith(".parquet")
+                if fits and (self.root / result).is_file():
+                    frame = kind.load([self.root / result]).frame
+                    new = {name: value for name, value in overrides.items() if name not in frame}
+                    tables[result] = frame.assign(**new)
+        return list(tables.values())
 
     @property
     def _store(self) -> FeatureStore:

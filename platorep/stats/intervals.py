@@ -7,7 +7,7 @@ of two kinds:
 * conditional on the gallery: other queries, searched in the same samples (`query_bootstrap`);
 * unconditional: another draw of all samples (`linearised`, `jackknife` of leave-one-out or leave-block-out scores).
 
-Measured coverage: docs/statistics.md, from scripts/bench/statistics.py.
+Measured coverage: docs/statistics.md, from scripts/bench/statistics.
 """
 
 from __future__ import annotations

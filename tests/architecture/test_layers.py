@@ -17,7 +17,7 @@ LAYERS = [
     {"metrics", "stats", "assets"},
     {"results"},
     {"models", "data"},
-    {"extract", "align"},
+    {"extract", "align", "maps", "units"},
     {"competence", "figures", "brains"},
     {"theory", "report"},
     {"api"},

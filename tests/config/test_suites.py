@@ -59,7 +59,21 @@ def test_every_other_choice_composes(group):
 
 
 @pytest.mark.parametrize(
-    "task", ["run", "extract", "align", "gallery", "plot", "competence", "report", "simulate", "ls", "doctor"]
+    "task",
+    [
+        "run",
+        "extract",
+        "align",
+        "gallery",
+        "units",
+        "neighbours",
+        "plot",
+        "competence",
+        "report",
+        "simulate",
+        "ls",
+        "doctor",
+    ],
 )
 def test_every_command_has_its_configuration(task):
     assert composed(task=task)["suite"] == "offline"

@@ -30,6 +30,8 @@ from tests.figures.tables import (
     plot,
     selection,
     smaller,
+    translations,
+    unit_shares,
 )
 
 
@@ -124,6 +126,15 @@ def hubs() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def maps():
+    """Four maps of three language models, better ones first, from 8 to 400 anchors."""
+    steps = dict(zip((8, 32, 128, 400), (0.15, 0.3, 0.55, 0.8), strict=True))
+    factors = {"orthogonal": 1.0, "ridge": 0.93, "relative": 0.75, "asif": 0.9}
+    scores = {(name, count): factor * step for name, factor in factors.items() for count, step in steps.items()}
+    good = {"llama-65b": 1.0, "olmo-1b": 0.7, "glove": 0.45, "lm": 0.3}
+    return translations({(model, "net"): factor for model, factor in good.items()}, scores)
+
+
 RSA = "rsa(correlation=spearman,similarity=cosine)"
 RECORDED = {"net": 0.4, "net_random": 0.1, "pixels": 0.05, "human_it": 0.6, "monkey_it": 0.5}
 
@@ -170,6 +181,13 @@ def _bent(table: AlignmentTable, power: float) -> AlignmentTable:
     return AlignmentTable(table.frame.assign(score=table.frame.score**power))
 
 
+ZOO = {  # name: (family, parameters, share of units)
+    "vit_small": ("vit", 22e6, 0.30),
+    "vit_base": ("vit", 86e6, 0.25),
+    "net_50": ("net", 25e6, 0.22),
+    "net_101": ("net", 44e6, 0.20),
+    "vit_random": ("random", 22e6, 0.01),
+}
 KNN = [f"mutual_knn(k={k},similarity=cosine)" for k in (1, 10, 100, 500)]
 CKNNA = {
     f"{name}(k={k},similarity=cosine)": 1 + 0.3 * i
@@ -228,6 +246,9 @@ SAMPLES: dict[str, Callable[[PlotStyle | None], Plot]] = {
     "gallery": lambda style: plot(
         "gallery", galleries=galleries({("lm", "net"): 0.4, ("glove", "net"): 0.3, ("lm", "pixels"): 0.15}), style=style
     ),
+    "units": lambda style: plot("units", units=unit_shares(ZOO), style=style),
+    "unit_matrix": lambda style: plot("unit_matrix", units=unit_shares(ZOO), style=style),
+    "translation": lambda style: plot("translation", translation=maps(), style=style),
     "brains": lambda style: plot("brains", recorded(), brains=brain_scores(), style=style),
     "hubness": lambda style: plot("hubness", hubness=hubs(), style=style),
     "controls": lambda style: plot(

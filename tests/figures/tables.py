@@ -21,6 +21,8 @@ from platorep.results.tables import (
     GalleryTable,
     SelectionTable,
 )
+from platorep.results.translation import TRANSLATION_COLUMNS, TranslationTable
+from platorep.results.units import SHARE_COLUMNS, ShareTable
 
 
 METRIC = "mutual_knn(k=10,similarity=cosine)"
@@ -157,3 +159,73 @@ def galleries(
                 }
                 rows.append(made | {"x_recall": 1.0, "y_recall": 1.0} | more)
     return GalleryTable.from_frame(pd.DataFrame(rows))
+
+
+def unit_shares(models: dict[str, tuple[str, float, float]], layers: int = 5, **more: object) -> ShareTable:
+    """Shares of units that fall with depth: {model: (family, parameters, share)}, every model with every other.
+
+    A model of family "random" has random weights.
+    """
+    rows = []
+    for x, (family, parameters, share) in models.items():
+        for y, (other, _, partner) in models.items():
+            for layer in range(-1, layers):
+                depth = 0.5 if layer < 0 else layer / (layers - 1)
+                score = 1.0 if x == y else (share * partner) ** 0.5 * (1.4 - 0.8 * depth)
+                made = {column: _DEFAULTS[dtype] for column, dtype in SHARE_COLUMNS.items()}
+                made |= {
+                    "experiment": "units",
+                    "dataset": "toy--0123456789ab",
+                    "measure": "shared",
+                    "rule": "best_buddies",
+                }
+                made |= {"x_model": x, "x_family": family, "x_parameters": parameters, "x_layer": layer, "y_layer": -1}
+                made |= {
+                    "x_weights": _weights(family),
+                    "y_weights": _weights(other),
+                    "y_model": "self" if x == y else y,
+                }
+                made |= {"x_depth": float("nan") if layer < 0 else depth, "units": 1000, "count": round(1000 * score)}
+                made |= {"score": score, "null_mean": 0.01, "rotated": 0.12 - 0.1 * depth, "n_test": 700}
+                rows.append(made | {"low": score - 0.02, "high": score + 0.02} | more)
+    return ShareTable.from_frame(pd.DataFrame(rows))
+
+
+def _weights(family: str) -> str:
+    return "random" if family == "random" else "pretrained"
+
+
+def translations(
+    pairs: Mapping[tuple[str, str], float],
+    scores: Mapping[tuple[str, int], float],
+    *,
+    splits: int = 3,
+    measure: str = "recall_at_10",
+    **more: object,
+) -> TranslationTable:
+    """Scores of maps in both directions: (map, anchors) -> score, times a factor of the pair, by a little more or less.
+
+    The first split has the same maps from broken pairs, at chance.
+    """
+    rows = []
+    for (x, y), factor in pairs.items():
+        for (name, count), score in scores.items():
+            for number, direction in enumerate(("x to y", "y to x")):
+                for seed in range(splits):
+                    own = factor * score + 0.002 * ((count + 3 * seed + number) % 5 - 2)
+                    row = {"x_model": x, "y_model": y, "direction": direction, "map": name, "n_fit": count}
+                    row |= {"seed": seed, "score": own, "low": own - 0.05, "high": own + 0.05, "null_mean": 0.1}
+                    rows.append(row)
+                    if seed == 0:
+                        rows.append(row | {"score": 0.1, "control": "shuffled"})
+    common = {"experiment": "translation", "dataset": "toy--0", "n": 100, "n_test": 30, "measure": measure}
+    common |= {
+        "chance": 0.1,
+        "kernel": 0.2,
+        "kernel_chance": 0.05,
+        "x_weights": "pretrained",
+        "y_weights": "pretrained",
+    }
+    frame = pd.DataFrame(rows).assign(**{name: value for name, value in (common | more).items()})
+    missing = {name: _DEFAULTS[kind] for name, kind in TRANSLATION_COLUMNS.items() if name not in frame}
+    return TranslationTable.from_frame(frame.assign(**missing).fillna({"control": ""}))

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from platorep.core.errors import StoreError
+from platorep.core.errors import StoreError, UnknownNameError
 from platorep.results.tables import AlignmentTable, SelectionTable
+from platorep.results.translation import TranslationTable
 from tests.figures.samples import join
-from tests.figures.tables import cross, drawn, galleries, plot, said, selected
+from tests.figures.tables import cross, drawn, galleries, plot, said, selected, translations
 from tests.figures.test_fig3 import lines
 
 
@@ -169,3 +170,42 @@ def test_gallery_refuses_no_table_and_a_single_size():
         plot("gallery")
     with pytest.raises(StoreError, match="needs two or more sizes; the table has 100"):
         plot("gallery", galleries=galleries({("a", "v"): 0.4}, (100,)))
+
+
+def test_translation_has_a_panel_an_x_model_and_a_line_a_map():
+    scores = {
+        (name, count): 0.001 * count + (name == "ridge") * 0.2 for name in ("ridge", "relative") for count in (8, 80)
+    }
+    table = translations({("a", "v"): 1.0, ("a", "w"): 0.5, ("b", "v"): 0.1}, scores)
+    figure = plot("translation", translation=table).figure
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a", "b"]
+    drawn_lines = lines(figure.axes[0])
+    assert np.allclose(drawn_lines["relative"].get_xdata(), [8, 80], rtol=0.05)  # moved aside a little
+    assert np.allclose(drawn_lines["relative"].get_ydata(), [0.75 * 0.008, 0.75 * 0.08], atol=0.01)
+    assert np.allclose(drawn_lines["ridge"].get_ydata(), [0.75 * 0.208, 0.75 * 0.28], atol=0.01)
+    assert any(np.allclose(line.get_ydata(), 0.1) for line in figure.axes[0].lines)  # chance, and broken pairs
+    assert "translatability, not alignment" in said(figure)
+
+
+def test_translation_leaves_degraded_models_out_and_takes_controls_as_partners_only_where_there_are_no_others():
+    scores = {("ridge", 8): 0.2, ("ridge", 80): 0.6}
+    whole = translations({("a", "v"): 1.0, ("a", "pixels"): 0.1, ("a_noise", "v"): 0.2}, scores)
+    frame = whole.frame
+    frame = frame.assign(x_dial=np.where(frame.x_model == "a_noise", "weight_noise", ""))
+    frame = frame.assign(y_weights=np.where(frame.y_model == "pixels", "none", "pretrained"))
+    figure = plot("translation", translation=TranslationTable(frame)).figure
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a"]
+    assert lines(figure.axes[0])["ridge"].get_ydata()[-1] == pytest.approx(0.6, abs=0.01)
+    alone = TranslationTable(frame[frame.y_model == "pixels"])
+    figure = plot("translation", translation=alone).figure
+    assert lines(figure.axes[0])["ridge"].get_ydata()[-1] == pytest.approx(0.06, abs=0.01)
+
+
+def test_translation_draws_other_measures_and_answers_unknown_ones():
+    table = translations({("a", "v"): 1.0}, {("ridge", 8): 0.2, ("ridge", 80): 0.6}, measure="r2")
+    figure = plot("translation", translation=table, options={"measure": "r2"}).figure
+    assert figure.axes[0].get_ylabel() == "variance explained"
+    with pytest.raises(UnknownNameError, match="unknown measure in the table of maps 'recall_at_10'. Known: r2"):
+        plot("translation", translation=table)
+    with pytest.raises(StoreError, match="no pair of different models"):
+        plot("translation", translation=TranslationTable(table.frame.assign(y_model="self")))

@@ -1,0 +1,136 @@
+"""Texts as classes for a vision model: an affine map into the picture side of a joint space, and then its texts.
+
+Moayeri et al., Text-To-Concept (and Back) via Cross-Model Alignment (ICML 2023, arXiv 2305.06386). The map is fitted on
+pictures alone, from vision to vision: the two sides of a joint space were trained together, so that a high score says
+nothing about vision and language in general. The bias of the map is y_mean - x_mean W, in the units of both models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from platorep.align.layers import tie_seed
+from platorep.core.features import Features
+from platorep.maps.anchors import Anchors, narrowed
+from platorep.maps.cells import FORWARD, Cell
+from platorep.maps.layers import LayerOf, Pair, kernel_score
+from platorep.maps.measures import Measure, Scene, explained, measures
+from platorep.maps.ridge import ridge
+from platorep.maps.rows import Block, table
+from platorep.maps.sides import Parts, Targets
+from platorep.maps.splits import Split, anchor_counts, broken_pairs, splits
+from platorep.maps.translate import Design
+from platorep.metrics.base import Metric
+from platorep.metrics.geometry import Geometry
+from platorep.results.translation import SELF, TranslationTable
+
+
+JOINT = "joint"
+"""Pool of models whose one layer is a joint space of pictures and texts."""
+
+
+@dataclass(frozen=True)
+class JointSpace:
+    """Both sides of a joint space."""
+
+    pictures: Features
+    texts: Features
+
+
+def joint_spaces(models: Sequence[Features]) -> list[JointSpace]:
+    """The joint spaces of which both sides are among some models: equal in everything but the modality."""
+    sides = [model for model in models if model.spec.model.pool == JOINT]
+    spaces = []
+    for pictures in (side for side in sides if side.spec.model.modality == "vision"):
+        wanted = pictures.spec.model.replace(modality="language").identity()
+        spaces += [JointSpace(pictures, texts) for texts in sides if texts.spec.model.identity() == wanted]
+    return spaces
+
+
+def text_to_concept(
+    spaces: Sequence[JointSpace], models: Sequence[Features], design: Design, metric: Metric
+) -> TranslationTable:
+    """Retrieval and classification of a vision model's pictures by the texts of a joint space.
+
+    For each vision model, its last layer is mapped by ridge into the picture side, from the pictures of the anchors.
+    Test pictures then search the texts of all test samples, and the class whose texts of fit are the nearest. The
+    picture side itself, without a map, is the control "self": what the joint space can do. Broken pairs of pictures are
+    the control "shuffled", in the first split. r2 is that of the map, on test pictures. Features are not clamped.
+
+    Args:
+        spaces: joint spaces over the same samples.
+        models: vision models; those of the joint spaces themselves are left out.
+        design: splits and classes.
+        metric: of the kernel score of the last layer and the texts, on the test samples.
+    """
+    parts = splits(design.groups, design.draws, design.seed)
+    counts = anchor_counts(len(parts[0].fit))
+    metric = metric.on_fold(len(design.groups), len(parts[0].test))
+    vision = [model for model in models if model.spec.model.modality == "vision" and model.spec.model.pool != JOINT]
+    blocks = []
+    for space in spaces:
+        pictures, texts = (side.load(0).numpy() for side in (space.pictures, space.texts))
+        for model in [*vision, space.pictures]:
+            layer = LayerOf(model, len(model.layers) - 1)
+            values = model.load(layer.index).numpy()
+            narrow = narrowed(values)
+            for draw, split in enumerate(parts):
+                scene = Scene(len(split.test), design.labels(split))
+                stage = _Stage(Parts.of(narrow, split), Parts.of(pictures, split), Parts.of(texts, split), scene)
+                kernel = _kernel(values, texts, split, layer, space, metric)
+                own, pair, seed = model is space.pictures, Pair(layer, LayerOf(space.texts, 0)), design.seed + draw
+                for count in counts[-1:] if own else counts:
+                    cells = stage.cells(count, seed, controls=draw == 0, own=own)
+                    control = SELF if own else pair.control
+                    blocks.append(Block(pair, control, count, len(split.test), seed, kernel, cells))
+    facts = {"dataset": spaces[0].pictures.dataset, "n": len(design.groups), "clip": "none", "select": "last"}
+    return table(blocks, facts | {"metric": metric.id})
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A vision model and a joint space in one split."""
+
+    model: Parts
+    pictures: Parts
+    texts: Parts
+    scene: Scene
+
+    def cells(self, count: int, seed: int, *, controls: bool, own: bool) -> list[tuple[Cell, Cell | None]]:
+        """The map from some anchors, with that from broken pairs where controls are asked for.
+
+        Args:
+            count: number of anchors.
+            seed: of the order of broken pairs.
+            controls: whether broken pairs are fitted.
+            own: whether the model is the picture side itself, which needs no map.
+        """
+        if own:
+            return [(Cell("text_to_concept", "none", FORWARD, self._scores(self.pictures.test)), None)]
+        true = self._cell(count, np.arange(count))
+        if not controls:
+            return [(true, None)]
+        return [(true, self._cell(count, broken_pairs(count, [seed, count])))]
+
+    def _cell(self, count: int, order: np.ndarray) -> Cell:
+        fitted = ridge(Anchors(self.model.fit[:count][order]), Anchors(self.pictures.fit[:count]))
+        predicted = fitted.y_mean + fitted.source(self.model.test)
+        scores = self._scores(predicted)
+        scores["r2"] = explained(self.pictures.test - fitted.y_mean, predicted - fitted.y_mean)
+        return Cell("text_to_concept", "ridge", FORWARD, scores, fitted.strength, fitted.freedom)
+
+    def _scores(self, queries: np.ndarray) -> dict[str, Measure]:
+        targets = Targets.of(self.texts.test, self.texts.fit, self.scene.labels)
+        return measures(queries, targets, self.scene)
+
+
+def _kernel(
+    values: np.ndarray, texts: np.ndarray, split: Split, layer: LayerOf, space: JointSpace, metric: Metric
+) -> tuple[float, float]:
+    x = Geometry(torch.from_numpy(values[split.test]), seed=tie_seed(*layer.key))
+    y = Geometry(torch.from_numpy(texts[split.test]), seed=tie_seed(space.texts.key, 0))
+    return kernel_score(x, y, metric)
