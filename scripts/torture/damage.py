@@ -16,15 +16,30 @@ READERS = {
     "features": ("run", "gallery", "report"),
     "alignment": ("run", "report"),
     "competence": ("corpus", "run", "report"),
-    "figures": ("report", "run", "gallery", "report"),
+    "figures": ("report", "run", "gallery", "translate", "units", "report"),
     "gallery": ("gallery",),
+    "translation": ("translate",),
+    "units": ("units",),
+    "neighbours": ("neighbours",),
     "report": ("report",),
     "captions": ("captions",),
     "theory": ("simulate",),
 }
 """Folder -> the commands that read what is in it, in the order in which they run on damaged outputs."""
 
-BUILD = ("captions", "simulate", "extract", "corpus", "run", "gallery", "report")
+BUILD = (
+    "captions",
+    "simulate",
+    "extract",
+    "corpus",
+    "run",
+    "gallery",
+    "translate",
+    "extract two",
+    "units",
+    "neighbours",
+    "report",
+)
 """What makes the outputs that are damaged: run again, each of these commands leaves them as they are."""
 
 

@@ -17,7 +17,7 @@ from child import Ended, run
 
 
 COMMON = (
-    "root=outputs", "suite=synthetic", "dataset=synthetic", "dataset.n=24", "only='tfidf,pixels,vit_random'",
+    "root=outputs", "suite=synthetic", "dataset=synthetic", "dataset.n=32", "only='tfidf,pixels,vit_random'",
     "metric.mutual_knn.k=3", "statistics.permutations=9", "compute.device=cpu", "compute.workers=0",
     "compute.shard_rows=8",
 )  # fmt: skip
@@ -25,6 +25,12 @@ COMMON = (
 SMALL = (
     "+models.small={modality: language, source: transformers, id: small, asset: {source: path, id: ../../small}}",
     "only=small", "corpus=captions", "corpus.context=32", "corpus.stride=16",
+)  # fmt: skip
+
+TWO = (
+    "+models.small={modality: language, source: transformers, id: small, asset: {source: path, id: ../../small}}",
+    "+models.other={modality: language, source: transformers, id: small, asset: {source: path, id: ../../small}, "
+    "weight_noise: 0.1}", "only=[small,other]",
 )  # fmt: skip
 
 GALLERY = ("gallery.sizes=[12,24]", "gallery.queries=8", "gallery.share=null")
@@ -70,6 +76,10 @@ COMMANDS = {
     "competence": Command(("competence", *COMMON), ("extract",)),
     "align": Command(("align", *COMMON, "metric=[mutual_knn,cka]"), ("extract",)),
     "gallery": Command(("gallery", *COMMON, *GALLERY), ("extract",)),
+    "translate": Command(("translate", *COMMON, "translation.draws=2"), ("extract", "align")),
+    "extract two": Command(("extract", *COMMON, *TWO)),
+    "units": Command(("units", *COMMON, *TWO, "units.permutations=3", "units.rotations=1"), ("extract two",)),
+    "neighbours": Command(("neighbours", "a red square", *COMMON, "neighbours.k=3", "--html"), ("extract",)),
     "plot": Command(("plot", *COMMON, "figure=[matrix,layers]"), ("extract", "competence", "align")),
     "report": Command(("report", *COMMON), ("extract", "competence", "align", "plot")),
     "run": Command(("run", *COMMON, "figure=[matrix]")),
