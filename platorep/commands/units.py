@@ -183,13 +183,13 @@ def stored_units(experiment: Experiment) -> tuple[ShareTable, UnitTable]:
 
 def shares_table(shares: ShareTable) -> Table:
     """Every direction in a row: matches beside their nulls, and counts and shares by the other measures."""
-    whole = _whole(shares)
-    table = plain_table("units of", "in", "units", "matched", "chance", "permuted", "rotated", *list(whole)[1:])
+    by_measure = _by_measure(shares)
+    table = plain_table("units of", "in", "units", "matched", "chance", "permuted", "rotated", *list(by_measure)[1:])
     for column in table.columns[2:]:
         column.justify = "right"
-    for pair, row in whole["matched"].iterrows():
+    for pair, row in by_measure["matched"].iterrows():
         if pair[1] != "zoo":
-            cells = [f"{one.loc[pair, 'count']:,} ({one.loc[pair, 'score']:.3f})" for one in whole.values()]
+            cells = [f"{rows.loc[pair, 'count']:,} ({rows.loc[pair, 'score']:.3f})" for rows in by_measure.values()]
             by_chance = (_number(value) for value in (row.chance, row.null_mean, row.rotated))
             table.add_row(*pair, f"{row.units:,}", cells[0], *by_chance, *cells[1:])
     return table
@@ -197,19 +197,19 @@ def shares_table(shares: ShareTable) -> Table:
 
 def zoo_table(shares: ShareTable) -> Table:
     """Units that count in every other pretrained model, with the number expected if the models were independent."""
-    whole = _whole(shares)
-    table = plain_table("units of", "units", *(f"{measure} in all" for measure in whole))
+    by_measure = _by_measure(shares)
+    table = plain_table("units of", "units", *(f"{measure} in all" for measure in by_measure))
     for column in table.columns[1:]:
         column.justify = "right"
-    for pair, row in whole["matched"].iterrows():
+    for pair, row in by_measure["matched"].iterrows():
         if pair[1] == "zoo":
-            rows = [one.loc[pair] for one in whole.values()]
-            cells = [f"{one['count']:,} (expected {one.expected * one.units:.1f})" for one in rows]
+            counted = [rows.loc[pair] for rows in by_measure.values()]
+            cells = [f"{share['count']:,} (expected {share.expected * share.units:.1f})" for share in counted]
             table.add_row(pair[0], f"{row.units:,}", *cells)
     return table
 
 
-def _whole(shares: ShareTable) -> dict[str, pd.DataFrame]:
+def _by_measure(shares: ShareTable) -> dict[str, pd.DataFrame]:
     """By measure, the rows about all layers, indexed by the names of both models."""
     from platorep.results.units import MEASURES
 

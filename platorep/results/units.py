@@ -216,8 +216,8 @@ def zoo(shares: ShareTable, units: UnitTable) -> ShareTable:
         for model, others in facts.groupby("x_model", sort=False):
             if len(others) < 2:
                 continue
-            mine = live[(live.x_model == model) & live.y_model.isin(others.y_model)]
-            flags = mine.pivot(index=["x_layer", "x_unit"], columns="y_model", values="counted").astype(bool)
+            of_model = live[(live.x_model == model) & live.y_model.isin(others.y_model)]
+            flags = of_model.pivot(index=["x_layer", "x_unit"], columns="y_model", values="counted").astype(bool)
             every, layers = flags.all(axis=1), flags.astype(float).groupby(level="x_layer")
             expected = (layers.mean().prod(axis=1) * layers.size()).sum() / len(flags)
             row = others.iloc[0].to_dict() | {"y_model": ZOO, "y_key": "", "y_modality": "", "y_family": ""}
