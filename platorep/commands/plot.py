@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from platorep.commands.brains import brain_table
+from platorep.commands.brains import brain_table, brains_path
 from platorep.commands.drawing import draw_figure, function_of
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
@@ -29,9 +29,13 @@ def plot(experiment: Experiment) -> list[Path]:
     """Draws the chosen figures, then prints the models' matrix and the figures' paths.
 
     Returns:
-        The files.
+        The files, and the table of brains where a figure shows one.
     """
-    return draw_figures(experiment)
+    from platorep.figures import needs
+
+    paths = draw_figures(experiment)
+    against_brains = any("brains" in needs(source(experiment, name)) for name in experiment.figures)
+    return [*paths, brains_path(experiment)] if against_brains else paths
 
 
 def draw_figures(experiment: Experiment) -> list[Path]:

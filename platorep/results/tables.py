@@ -174,7 +174,7 @@ COMPETENCE_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """A data frame with fixed columns and dtypes."""
 
     frame: pd.DataFrame
@@ -246,7 +246,7 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class AlignmentTable(_Table):
+class AlignmentTable(Table):
     """Scores of layer pairs: one row per (x model, x layer, y model, y layer, metric)."""
 
     columns = ALIGNMENT_COLUMNS
@@ -308,14 +308,14 @@ class AlignmentTable(_Table):
 
 
 @dataclass(frozen=True)
-class SelectionTable(_Table):
+class SelectionTable(Table):
     """One score per pair of models and metric, with the null of its choice of layers, and its interval."""
 
     columns = SELECTION_COLUMNS
 
 
 @dataclass(frozen=True)
-class GalleryTable(_Table):
+class GalleryTable(Table):
     """Scores of the same queries in growing galleries: one row per (pair of layers, gallery, number of neighbours)."""
 
     columns = GALLERY_COLUMNS
@@ -335,7 +335,7 @@ class GalleryTable(_Table):
 
 
 @dataclass(frozen=True)
-class CompetenceTable(_Table):
+class CompetenceTable(Table):
     """Competence of models: one row per (model, measure)."""
 
     columns = COMPETENCE_COLUMNS
