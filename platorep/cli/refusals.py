@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException, SearchPathException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from platorep.cli.words import known_settings
 from platorep.core.disk import disk_error
@@ -50,6 +50,8 @@ def refusal(error: BaseException) -> str:
     refused = next((link for link in chain if isinstance(link, OmegaConfBaseException) and link.full_key), None)
     if isinstance(refused, (ConfigAttributeError, ConfigKeyError)):
         return _unknown(str(refused.full_key))
+    if isinstance(refused, MissingMandatoryValue):
+        return f"{refused.full_key} has no value. Add {refused.full_key}=VALUE to the command."
     if refused is not None:
         return f"{refused.full_key}: {_value_refused(refused)}"
     if isinstance(error, OSError) and error.errno is not None:

@@ -30,7 +30,7 @@ _CAUSES = {
     errno.EISDIR: ("it is a folder, where a file is expected", "Remove or rename it."),
     errno.EIO: ("the disk reports an input/output error", f"Check the disk, or {ELSEWHERE}."),
     errno.EMFILE: ("this process has too many open files", "Raise the limit (ulimit -n)."),
-    errno.ENOENT: ("it does not exist", "Check the spelling, or run the command that makes it."),
+    errno.ENOENT: ("it does not exist", "Check the spelling, or run the command that writes it."),
     errno.ESTALE: ("its network mount is stale", "Mount it again."),
 }
 """Cause and remedy by error number."""

@@ -6,13 +6,14 @@
     plot = draw("fig3", FigureData(alignment=scores, competence=competence), style=style)
     paths = save(plot, Path("outputs/figures/fig3"), style)
 
-A figure is a module here with a function of its name that is declared as one, which is all that registers it:
+A figure is a module of this package with a function of the same name and the decorator `figure`; nothing else registers
+it:
 
     @figure("alignment", "competence")
     def NAME(data: FigureData, *, options...) -> Plot: ...
 
-The first line of the module's docstring is what listings show. A figure never computes a score: it shows what the
-tables hold and refuses what they lack.
+Listings show the first line of the module's docstring. A figure never computes a score: it shows the values of tables,
+and raises an error if they are missing.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def known() -> list[str]:
 
 
 def about(name: str) -> str:
-    """What a figure shows, in a line; empty for a name that is no figure."""
+    """One line about a figure; empty for a name that is no figure."""
     return _figures().get(name, "")
 
 
@@ -99,7 +100,7 @@ def needs(name: str) -> tuple[str, ...]:
     return find(name).needs
 
 
-def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **options: Any) -> Plot:
+def draw(name: str, data: FigureData, /, *, style: PlotStyle | None = None, **options: Any) -> Plot:
     """Draws one figure of the tables.
 
     Args:
@@ -122,12 +123,12 @@ def draw(name: str, data: FigureData, *, style: PlotStyle | None = None, **optio
 
 
 def save(plot: Plot, stem: Path, style: PlotStyle | None = None) -> list[Path]:
-    """Writes a figure in the formats of its style, and the numbers behind it beside it, and returns the paths.
+    """Writes a figure in the formats of its style, and its numbers as CSV, and returns the paths.
 
     Args:
-        plot: what `draw` gave.
+        plot: the result of `draw`.
         stem: path without suffix: `stem`.png, `stem`.pdf, `stem`.csv.
-        style: the one that it was drawn in.
+        style: the style in which it was drawn.
     """
     paths = importlib.import_module("platorep.figures.style").save(plot.figure, stem, style)
     data = stem.with_name(f"{stem.name}.csv")

@@ -1,4 +1,4 @@
-"""Metrics by name. A metric's module is imported when it is built, not before."""
+"""Metrics by name. The module of a metric is imported when the metric is built."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METRICS = _declared()
 
 
 def metric_class(name: str) -> type[Metric]:
-    """The class of a metric: a name of `METRICS`, or the path of a class of the user's own, `module.Class`.
+    """The class of a metric: a name of `METRICS`, or the path of a class of the user, `module.Class`.
 
     Raises:
         UnknownNameError: no such metric, with the nearest names.
@@ -66,7 +66,7 @@ def _own_class(path: str) -> type[Metric]:
     return kind
 
 
-def build(name: str, **params: Any) -> Metric:
+def build(name: str, /, **params: Any) -> Metric:
     """The metric of a name, or of a path `module.Class`, with its parameters; those not given have their defaults.
 
     Raises:
@@ -93,7 +93,7 @@ def build_all(configured: Mapping[str, Mapping[str, Any]], ties: TieRule) -> lis
     """The metrics of a configuration: a list as a parameter's value stands for one metric per value.
 
     Args:
-        configured: parameters by name; `_target_` among them is the path of a class of the user's own.
+        configured: parameters by name; `_target_` among them is the path of a class of the user.
         ties: rule for equally near samples where the parameters name none.
 
     Raises:

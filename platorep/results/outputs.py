@@ -90,7 +90,7 @@ class Outputs:
     def units(self) -> pd.DataFrame:
         """Shares of matched units of every finished run of `platorep units`: columns of `ShareTable`, and overrides.
 
-        The file of every single unit is beside each table: `pandas.read_parquet` of NAME.units.parquet.
+        The table of single units is in the same folder: `pandas.read_parquet` of NAME.units.parquet.
 
         Raises:
             StoreError: no run has left shares.
@@ -162,8 +162,8 @@ class Outputs:
 
         Args:
             kind: of the tables.
-            within: what the path of a result contains.
-            without: what it does not contain.
+            within: text that the path of a result contains.
+            without: text that it does not contain.
         """
         tables: dict[str, pd.DataFrame] = {}
         for _, status in self._statuses():

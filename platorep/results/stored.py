@@ -1,4 +1,4 @@
-"""The scores of one run among all scores that lie in a folder."""
+"""Selects the scores of one run from all scores in a folder."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def stored_alignment(
     """The scores of these features by these metrics, in the order of metrics and models, with the models' facts.
 
     A folder holds the scores of every run on a dataset, and those on samples drawn from it. Rows belong to a run by the
-    dataset and the keys of its features, not by the models' names: one name may stand for several settings.
+    dataset and the keys of its features, not by the models' names: one name may have several settings.
 
     Args:
         folder: of the parts of one dataset.
         models: specs in the order of the suite.
-        features: what the scores must have been made from.
+        features: the features from which the scores must have been computed.
         metrics: ids.
         clip: id of the clamp.
 

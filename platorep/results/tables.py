@@ -199,13 +199,13 @@ class _Table:
         return cls(frame[list(want)].astype(want).reset_index(drop=True))
 
     @classmethod
-    def load(cls, paths: Iterable[Path]) -> Self:
-        """The concatenation of parquet parts, in the order given.
+    def load(cls, paths: Path | str | Iterable[Path | str]) -> Self:
+        """One parquet file, or the concatenation of several, in the order given.
 
         Raises:
             StoreError: there are none, or one is missing, damaged or another kind of table; names it.
         """
-        parts = [cls.read(path)[0] for path in paths]
+        parts = [cls.read(Path(path))[0] for path in ([paths] if isinstance(paths, (Path, str)) else paths)]
         if not parts:
             raise StoreError(f"no parts of {cls.__name__} to load. Run the stage that makes them first.")
         return cls.concatenate(parts)
@@ -217,6 +217,8 @@ class _Table:
         Raises:
             StoreError: it is missing, damaged or another kind of table; names it.
         """
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder; expected a .parquet file. platorep.load reads a folder of results.")
         try:
             table = read_parquet(path)
         except FileNotFoundError:

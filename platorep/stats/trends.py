@@ -42,7 +42,7 @@ class Trend:
         low: lower end of the family bootstrap interval, NaN below MIN_FAMILIES families.
         high: upper end.
         without: value with each family left out; NaN where it is undefined.
-        notes: caveats to state beside the numbers.
+        notes: caveats to state with the numbers.
     """
 
     statistic: str

@@ -5,7 +5,7 @@ import torch
 
 from platorep.cli.schema import config_dir
 from platorep.commands.configuration import experiment, model_specs
-from platorep.commands.failures import Failure, raise_failures
+from platorep.commands.failures import Failure, failure, raise_failures
 from platorep.core.errors import PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.lookup import find_features
 from platorep.core.samples import Samples
@@ -117,6 +117,12 @@ def test_failed_models_are_listed_at_the_end():
         PlatorepError, match=r"1 of the models or tasks failed; the others are done:\n  net: ValueError: bad"
     ):
         raise_failures([Failure("net", "ValueError: bad")])
+
+
+def test_a_failure_has_the_name_of_its_model_once(caplog):
+    failed = failure("net", SpecError("net: no such weights"))
+    assert failed == Failure("net", "SpecError: no such weights")
+    assert caplog.messages == ["net: no such weights"]
 
 
 def test_configuration_folder_is_found():
