@@ -28,18 +28,9 @@ READERS = {
 """Folder -> the commands that read what is in it, in the order in which they run on damaged outputs."""
 
 BUILD = (
-    "captions",
-    "simulate",
-    "extract",
-    "corpus",
-    "run",
-    "gallery",
-    "translate",
-    "extract two",
-    "units",
-    "neighbours",
+    "captions", "simulate", "extract", "extract two", "corpus", "run", "gallery", "translate", "units", "neighbours",
     "report",
-)
+)  # fmt: skip
 """What makes the outputs that are damaged: run again, each of these commands leaves them as they are."""
 
 

@@ -1,6 +1,7 @@
 """The store: whole or absent, resumable, and it refuses what does not fit."""
 
 import json
+import os
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from platorep.core.files import write_record
 from platorep.core.samples import Samples, ids_digest
 from platorep.core.store import FeatureStore
 from platorep.core.stored import FeatureSet
+from platorep.core.temporary import _machine
 from platorep.core.writer import FeatureWriter, shard_bounds
 from tests.core.conftest import MODEL, SPEC, N, complete, drawn, fill, flip
 
@@ -395,6 +397,22 @@ def test_samples_that_changed_under_the_same_revision_are_refused(store, samples
     store.write_samples(SPEC.dataset, samples)
     with pytest.raises(StoreError, match="the source changed under the same revision"):
         store.write_samples(SPEC.dataset, Samples(samples.ids[:-1], samples.captions[:-1]))
+
+
+def test_what_a_kill_left_beside_whole_samples_is_removed_when_they_are_next_stored(store, samples):
+    """A kill between the file's new name and the end of its temporary folder; `store import` writes it only once."""
+    path = store.write_samples(SPEC.dataset, samples)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    left = path.parent / f".tmp-{_machine()}-{child}-{'0' * 8}"
+    left.mkdir()
+    alive = path.parent / f".tmp-{_machine()}-{os.getppid()}-{'0' * 8}"
+    alive.mkdir()
+    store.write_samples(SPEC.dataset, samples)
+    assert not left.exists()
+    assert alive.exists()
 
 
 def test_edited_samples_are_found(store, samples):
