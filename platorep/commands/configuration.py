@@ -106,7 +106,8 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
     for name, variant in cfg["variants"].items():
         spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
         variants[name] = Variant(spec, variant.get("words"))
-    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]))
+    datasets = {name: DatasetSpec.from_dict(other) for name, other in cfg["datasets"].items()}
+    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"])
 
 
 def _captions(cfg: Mapping[str, Any], words: Sequence[str]) -> Captions:

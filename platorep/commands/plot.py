@@ -34,7 +34,7 @@ def plot(experiment: Experiment) -> list[Path]:
     from platorep.figures import needs
 
     paths = draw_figures(experiment)
-    against_brains = any("brains" in needs(source(experiment, name)) for name in experiment.figures)
+    against_brains = any("brains" in needs(function_of(experiment, name)) for name in experiment.figures)
     return [*paths, brains_path(experiment)] if against_brains else paths
 
 

@@ -98,11 +98,11 @@ def open_dataset(
     if known is not None and (samples := _known(spec, known)) is not None:
         return _with_known(spec, pairs, samples)
     kept, dropped = _select(spec, _ordered(spec, pairs), progress)
-    ids = [pair.id for pair in kept]
+    ids, categories = [pair.id for pair in kept], _categories(spec, kept)
     samples = Samples(
         ids=ids,
-        captions=transform(ids, [list(pair.captions) for pair in kept], spec.options.get(OPTION, {})),
-        categories=_categories(spec, kept),
+        captions=transform(ids, [list(pair.captions) for pair in kept], spec.options.get(OPTION, {}), categories),
+        categories=categories,
         dropped=dropped,
         pictures=[len(pair.pictures) for pair in kept] if any(len(pair.pictures) > 1 for pair in kept) else None,
     )

@@ -123,3 +123,25 @@ def test_stored_samples_of_the_untouched_dataset_spare_the_check_and_give_the_sa
     fresh, spared = open_dataset(spec(words=2, permute=0.5)), open_dataset(spec(words=2, permute=0.5), known=known)
     assert fresh.samples == spared.samples
     assert asked == [fresh.spec.key(), plain.spec.key()]
+
+
+def test_swap_exchanges_the_rarest_word_for_one_of_the_same_category():
+    ids = ["a", "b", "c", "d", "e"]
+    captions = [["A red apple."], ["A green pear."], ["A yellow banana."], ["The old truck"], ["The old tractor"]]
+    categories = ["fruit", "fruit", "fruit", "vehicle", "vehicle"]
+    made = transform(ids, captions, {"swap": True}, categories)
+    rare = {"fruit": {"apple", "green", "banana", "yellow"}, "vehicle": {"truck", "tractor"}}
+    for (was,), (now,), label in zip(captions, made, categories, strict=True):
+        before, after = was.split(), now.split()
+        different = [(a, b) for a, b in zip(before, after, strict=True) if a.lower() != b.lower()]
+        assert len(different) == 1  # one word is wrong
+        word = different[0][1].strip(".")
+        assert word in rare[label]
+        assert word not in was.lower()
+    assert transform(ids, captions, {"swap": True}, categories) == made
+    assert transform(ids, captions, {"swap": False}, categories) == captions
+
+
+def test_swap_takes_a_word_of_any_category_where_the_own_has_no_other():
+    made = transform(["a", "b"], [["A lion."], ["A spoon."]], {"swap": True}, ["animal", "thing"])
+    assert made == [["A spoon."], ["A lion."]]
