@@ -121,7 +121,8 @@ def predict(
         p = float((np.abs(exchanges[:, 1]) >= abs(values[2]) - 1e-12).mean())  # the observed sets are among them
         smallest = 1 / len(exchanges)
     counts = (len(old), len(new)), (int(fit_on.sum()), int((~fit_on).sum()))
-    return Prediction(slope, intercept, *intervals, null, p, smallest, *counts)
+    fitted, predicted, offset = intervals
+    return Prediction(slope, intercept, fitted, predicted, offset, null, p, smallest, *counts)
 
 
 def _line(x: np.ndarray, y: np.ndarray, old: np.ndarray, new: np.ndarray) -> tuple[float, float, float, float, float]:
