@@ -190,7 +190,10 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         ),
         "platorep run dataset=hub dataset.id=user/dataset dataset.columns.text=caption dataset.n=1024": HUB,
         "import platorep": Python(ARRAYS),
-        'outputs = platorep.load("outputs")': Python("import platorep", {"lite2": "pixels"}),
+        'outputs = platorep.load("outputs")': Python(
+            "import platorep",
+            {"lite2": "pixels", "outputs.translation(), outputs.units(), outputs.brains()": "outputs"},
+        ),
     },
     "CONTRIBUTING.md": {
         "bash scripts/test.sh": Passed("it runs this test"),
@@ -317,6 +320,8 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep report suite=offline dataset=stamps": run("figure=matrix"),
     },
     "docs/tables.md": {
+        'outputs = platorep.load("outputs")': Passed("tests/results/test_tables_of_runs.py"),
+        "from platorep.results.translation import TranslationTable": Passed("tests/results/test_tables_of_runs.py"),
         "platorep table --metric mutual_knn --protocol max": as_it_stands(),
         "platorep table --format csv --out scores.csv": as_it_stands(),
         "platorep run -m metric=mutual_knn,cka hydra/callbacks=mlflow hydra.callbacks.mlflow.uri=file:mlruns": Composed(
@@ -337,12 +342,12 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "pool: joint} models.clip_texts={modality: language, source: open_clip, id: ViT-B-32/laion2b_s34b_b79k, "
         "pool: joint}": HUB,
         "platorep translate ...": Passed("dots stand for the words of the command above"),
-        'table = platorep.load("outputs").translation()  # every score of every split, one row each': TRANSLATE,
+        "from platorep.results.translation import TranslationTable": TRANSLATE,
     },
     "docs/units.md": {
         "platorep units only=[lite0,lite1,lite2,lite0_random,pixels]": UNITS,
         "platorep units only=[smollm2_135m,smollm2_135m_noise10,smollm2_135m_random] units.layers=depth:0.5": UNITS,
-        'shares = platorep.load("outputs").units()  # of every run, with its overrides': UNITS,
+        'shares = platorep.load("outputs").units()  # a DataFrame: of every run, with its overrides': UNITS,
     },
 }
 """Page -> command, or first line of a block -> how it is run, in the order of the page."""
