@@ -112,6 +112,7 @@ def later(*words: str) -> Run:
 HUB = Composed("needs the Hub; tests/hub runs such commands against a local server")
 TRANSLATE = Composed("needs a run of real models; tests/commands/test_translate.py")
 UNITS = Composed("needs a run of real models; tests/commands/test_units.py")
+STUDY = Composed("minutes of real models; tests/reproduce/test_reproduce.py, tests/studies")
 MINE = {"/path/to/mine.safetensors": "mine.safetensors"}
 
 ARRAYS = """
@@ -163,6 +164,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep ls suites": as_it_stands(),
         "platorep reproduce fig9 offline=true": later(PAIRS),
         "platorep reproduce brains offline=true": Composed("the same as in docs/brains.md"),
+        "platorep reproduce coarse offline=true": STUDY,
         "platorep report": run(),
         "platorep table --format csv": as_it_stands(),
         "platorep gallery gallery.queries=128 gallery.sizes=[128,256,700]": run(
@@ -225,7 +227,23 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "from pathlib import Path": Python(TABLE),
         '@figure("alignment", "competence")': Passed("a pattern: NAME and what is plotted stand for the reader's"),
     },
+    "docs/figures/coarse.md": {
+        "platorep reproduce coarse dataset.id=FOLDER": HUB,
+        "platorep reproduce coarse offline=true": STUDY,
+    },
+    "docs/figures/consistency.md": {
+        "platorep reproduce consistency": HUB,
+        "platorep reproduce consistency offline=true": STUDY,
+    },
     "docs/figures/controls.md": {"platorep reproduce controls offline=true": later("only=[minilm_l6,lite0]")},
+    "docs/figures/direction.md": {
+        "platorep reproduce direction": HUB,
+        "platorep reproduce direction offline=true": STUDY,
+    },
+    "docs/figures/extrapolation.md": {
+        "platorep reproduce extrapolation": HUB,
+        "platorep reproduce extrapolation offline=true": STUDY,
+    },
     "docs/figures/fig10.md": {
         "platorep reproduce fig10": HUB,
         "platorep reproduce fig10 offline=true": later(PAIRS, "metric.cknna.k=[5,50]", "metric.cknna_prh.k=[5,50]"),
@@ -259,9 +277,17 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce fig9 dataset.id=outputs/captions/folder--llama3_8b_instruct": HUB,
         "platorep reproduce fig9 offline=true": Composed("the same as in README.md"),
     },
+    "docs/figures/matching.md": {
+        "platorep reproduce matching dataset.id=FOLDER": HUB,
+        "platorep reproduce matching offline=true": STUDY,
+    },
     "docs/figures/n_curve.md": {
         "platorep reproduce n_curve": HUB,
         "platorep reproduce n_curve offline=true": later("only=[minilm_l6,lite0]", "recipe.galleries=[50]"),
+    },
+    "docs/figures/negatives.md": {
+        "platorep reproduce negatives": HUB,
+        "platorep reproduce negatives offline=true": STUDY,
     },
     "docs/gallery.md": {
         "platorep gallery suite=prh dataset=hub dataset.id=user/dataset gallery.sizes=[1024,4096,16384] "
