@@ -12,7 +12,7 @@ import pandas as pd
 
 from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.commands.align import score_models, score_pairs, select_layers
-from platorep.commands.brains import brain_table
+from platorep.commands.brains import brain_table, brains_path
 from platorep.commands.competence import measure_competence
 from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
@@ -36,11 +36,12 @@ from platorep.stats.permutations import nested_order
 log = logging.getLogger(__name__)
 
 
-def reproduce(experiment: Experiment) -> Path:
+def reproduce(experiment: Experiment) -> list[Path]:
     """Runs the stages that are missing, draws the figure, and writes its data and published values beside it.
 
     Returns:
-        The folder: NAME.png and NAME.pdf; alignment, competence and comparison as .csv and .parquet.
+        The folder: NAME.png and NAME.pdf; alignment, competence and comparison as .csv and .parquet. Then the table of
+        brains, where the figure shows one.
 
     Raises:
         SpecError: a recipe without exactly one figure.
@@ -61,6 +62,7 @@ def reproduce(experiment: Experiment) -> Path:
     if experiment.protocol.select == "heldout":  # its scores are of halves of the samples, which only the test makes
         select_layers(experiment)
         selection = experiment.selection
+    against_brains = "brains" in needs(name)
     with bar("Drawing") as report:
         report(0, 1, name)
         data = FigureData(
@@ -68,7 +70,7 @@ def reproduce(experiment: Experiment) -> Path:
             selection=selection,
             select=experiment.protocol.select,
             competence=competence,
-            brains=brain_table(experiment) if "brains" in needs(name) else None,
+            brains=brain_table(experiment) if against_brains else None,
         )
         if "study" in needs(name):
             variants, unread = variant_features(experiment)
@@ -85,7 +87,7 @@ def reproduce(experiment: Experiment) -> Path:
     for path in paths:
         log.info("%s", path)
     raise_failures([*failures, *unmeasured, *unscored])
-    return folder
+    return [folder, brains_path(experiment)] if against_brains else [folder]
 
 
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from platorep.core.errors import SpecError, unknown_name
+from platorep.core.ranges import LARGEST_SEED
 
 
 OPTION = "captions"
@@ -127,10 +128,10 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
             "shuffle": isinstance(value, bool),
             "swap": isinstance(value, bool),
             "words": value is None or (isinstance(value, int) and number and value >= 1),
-            "seed": isinstance(value, int) and number,
+            "seed": isinstance(value, int) and number and 0 <= value <= LARGEST_SEED,
         }[name]
         if not fits:
-            expected = {"words": "a whole number of at least 1", "seed": "a whole number"}
+            expected = {"words": "a whole number of at least 1", "seed": "a whole number from 0 to 2**63 - 1"}
             expected |= dict.fromkeys(("shuffle", "swap"), "true or false")
             raise SpecError(
                 f"dataset.options.captions.{name} is {value!r}; expected {expected.get(name, 'a share in [0, 1]')}."

@@ -52,11 +52,11 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
             revision,
             own,
         )
-    found = [
+    stamp_pairs = [
         Pair(name, [caption], name.rpartition("/")[0], [partial(read_picture, picture, square=True)])
         for name, caption, picture in _stamps(folder)
     ]
-    return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), found
+    return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), stamp_pairs
 
 
 def digest(folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What figures are drawn from, and what they give back."""
+"""Input and result of figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MISSING = {
     "units": "shares of matched units: run `platorep units`",
     "study": "the numbers of its experiment: run `platorep reproduce` with its name",
 }
-"""What a figure can need, the fields of `FigureData`, with the words for a figure that lacks it."""
+"""Fields of `FigureData` that a figure can need, with the end of the message if one is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,9 +46,9 @@ def extrapolation(
         SpecError: no model is named to fit.
         StoreError: too few models on either side.
     """
+    rows = data.pairs(metric)
     if not fit_on:
         raise SpecError("figure.extrapolation.fit_on names no model or family to fit the line to, such as [llama].")
-    rows = data.pairs(metric)
     pairs, facts = views.cross_modal(rows), views.models(rows)
     values = views.measure(data.competence, measure, task)
     x = 1 - values if measure.startswith("bits_per_byte") else values

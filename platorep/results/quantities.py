@@ -26,7 +26,7 @@ class Quantity(NamedTuple):
         x: model or setting that it belongs to; empty for the whole experiment.
         y: the other model; empty where there is none.
         value: measured value.
-        low: lower end of its 95 % interval, NaN where there is none.
+        low: lower end of its 95 % interval, NaN without an interval.
         high: upper end.
         p: p of a test that accounts for families, NaN where there is none.
         families: independent families of models behind the number; NaN where models are not what was sampled.
@@ -82,7 +82,7 @@ def _totals(study: StudyTable) -> Iterator[Quantity]:
 
 
 def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
-    """Spearman's rho over what both have; NaN below three or where one is constant."""
+    """Spearman's rho over the entries that both have; NaN with fewer than three, or if one is constant."""
     both = pd.concat([x, y], axis=1).dropna()
     constant = any(both[column].nunique() < 2 for column in both)
     return float(spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic) if len(both) > 2 and not constant else np.nan
@@ -181,7 +181,7 @@ def _by_metric(chosen: pd.DataFrame, competence: CompetenceTable | None, options
 
 def _fig10(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
     quantities = list(_by_metric(chosen, competence, options))
-    available, values = chosen.metric.unique(), {one.quantity: one.value for one in quantities}
+    available, values = chosen.metric.unique(), {quantity.quantity: quantity.value for quantity in quantities}
     for name, title in (("cknna", "bounded"), ("cknna_prh", "as released")):
         ids = find_metrics(available, name)
         ends = (values.get(f"{RISE}, {metric_label(i)}", np.nan) for i in (ids[0], ids[-1])) if ids else (np.nan,) * 2

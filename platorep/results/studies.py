@@ -9,7 +9,7 @@ from typing import Any, Self
 import pandas as pd
 
 from platorep.core.version import __version__
-from platorep.results.tables import _Table
+from platorep.results.tables import Table
 
 
 STUDY_COLUMNS = {
@@ -40,7 +40,7 @@ STUDY_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class StudyTable(_Table):
+class StudyTable(Table):
     """Numbers of one experiment: one row per (pair of models, setting, position, quantity)."""
 
     columns = STUDY_COLUMNS

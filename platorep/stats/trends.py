@@ -44,7 +44,7 @@ class Trend:
         high: upper end.
         without: value with each family left out; NaN where it is undefined.
         prediction: the line of the models of `fit_on`, evaluated on the others; None without `fit_on`.
-        notes: caveats to state beside the numbers.
+        notes: caveats to state with the numbers.
     """
 
     statistic: str

@@ -62,7 +62,8 @@ def negatives(
     graphs = inputs.layers(lambda geometry: geometry.neighbours(k).cpu().numpy())
     wrong = _wrong(inputs, partner, k)
     orders = Permutations.draw(inputs.n, permutations, inputs.seed).order
-    rows, totals = [], {}
+    rows: list[dict[str, Any]] = []
+    totals: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for number, (_, pair) in enumerate(pairs.iterrows()):
         x, y = (pair.x_model, pair.x_layer), (pair.y_model, pair.y_layer)
         for kind, sides in wrong.items():

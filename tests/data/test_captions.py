@@ -84,6 +84,8 @@ def test_permute_gives_captions_to_other_items_and_keeps_them_whole():
         ({"replace": True}, "captions.replace is True; expected a share"),
         ({"shuffle": 1}, "captions.shuffle is 1; expected true or false"),
         ({"seed": "a"}, "captions.seed is 'a'; expected a whole number"),
+        ({"seed": -1}, "captions.seed is -1; expected a whole number from 0 to"),
+        ({"seed": 2**63}, "captions.seed is 9223372036854775808; expected a whole number"),
     ],
 )
 def test_values_outside_their_range_are_refused(options, message):

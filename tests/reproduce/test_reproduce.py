@@ -54,7 +54,7 @@ def run(base, name, *overrides, models=True, **recipe):
     cfg = configuration(root, name, *overrides)
     cfg["recipe"] |= recipe
     cfg["models"] = (language if models else {}) | cfg["models"]
-    out = reproduce(experiment(cfg))
+    out, *_ = reproduce(experiment(cfg))
     assert {path.name for path in out.iterdir()} == FILES | {
         f"{cfg['recipe']['name']}.png",
         f"{cfg['recipe']['name']}.pdf",
