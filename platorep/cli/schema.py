@@ -39,6 +39,7 @@ class Recipe:
     )  # name -> changes of the dataset that concern its captions only
     shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
     galleries: list[int] = field(default_factory=list)  # the first metric is also scored on n random samples, nested
+    tests: bool = False  # nulls and intervals of the scores that the figure shows
 
 
 @dataclass
@@ -73,6 +74,7 @@ class Config:
     span: str = "all"
     caption: str = "first"
     picture: str = "first"
+    sound: str = "all"
     combine: str = "mean_features"
     max_tokens: int | None = None
     overlong: str = "truncate"

@@ -15,7 +15,9 @@ from platorep.core.resources import Resources
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec
 
 
-READING = ("layers", "prompt", "span", "caption", "picture", "combine", "max_tokens", "overlong", "storage_dtype")
+READING = (
+    "layers", "prompt", "span", "caption", "picture", "sound", "combine", "max_tokens", "overlong", "storage_dtype"
+)  # fmt: skip
 """Configuration keys that are fields of ExtractSpec under the same name."""
 
 
@@ -102,7 +104,7 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
     for name, variant in cfg["variants"].items():
         spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
         variants[name] = Variant(spec, variant.get("words"))
-    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]))
+    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), cfg["tests"])
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,11 @@ class Recipe:
         variants: datasets whose language features are scored against the experiment's vision features.
         shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
         galleries: sizes of nested random samples on which the first metric is scored as well.
+        tests: whether the figure shows nulls and intervals.
     """
 
     name: str = ""
     variants: Mapping[str, Variant] = field(default_factory=dict)
     shuffles: int = 0
     galleries: Sequence[int] = ()
+    tests: bool = False

@@ -15,7 +15,7 @@ from platorep.models.degrade import add_weight_noise
 from platorep.models.files import fetched, find
 from platorep.models.hearing import SoundNetwork, SoundTransform, check_sound_spec, window_length
 from platorep.models.hooks import pooled_outputs
-from platorep.models.mel import log_mel
+from platorep.models.mel import mel_power
 from platorep.models.source import Source
 from platorep.models.weights import seeded
 
@@ -69,7 +69,7 @@ def _load(spec: ModelSpec, model: nn.Module) -> None:
     """Loads the packaged checkpoint: state and numbers of classes, of which numpy's integers are read and no code."""
     file = find(fetched(_asset(spec)), "checkpoint.pth")
     scalar = np.int64(0).__reduce__()[0]  # the function that makes numpy's numbers of their bytes
-    allowed: list[Any] = [(scalar, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype(np.int64))]
+    allowed: list[Any] = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype(np.int64))]
     try:
         with torch.serialization.safe_globals(allowed):
             state, _ = torch.load(file, map_location="cpu", weights_only=True)
@@ -148,6 +148,6 @@ def _pool(maps: torch.Tensor) -> torch.Tensor:
 
 def spectrum(samples: np.ndarray) -> torch.Tensor:
     """The input of aiSFX: log10(1e4 power + 1) in 96 bands whose weights sum to 1, (100, 96), zeros after the sound."""
-    power = log_mel(samples, RATE, bands=BANDS, frame=FRAME, hop=HOP, sums=True)[:FRAMES]
+    power = mel_power(samples, RATE, bands=BANDS, frame=FRAME, hop=HOP, sums=True)[:FRAMES]
     values = np.log10(1e4 * power + 1) / SCALE
     return torch.from_numpy(np.pad(values, ((0, FRAMES - len(values)), (0, 0)))).float()

@@ -138,6 +138,7 @@ def whisper_config(variables: dict[str, np.ndarray], path: Path) -> Any:
         encoder_ffn_dim=variables["encoder/layer_0/ffn/linear_0/weight"].shape[0],
         decoder_ffn_dim=variables["decoder/layer_0/ffn/linear_0/weight"].shape[0],
         max_source_positions=variables["encoder/position_encodings/encodings"].shape[0],
+        pad_token_id=min(50256, vocabulary - 1),  # which changes no feature, and must be in the vocabulary
         max_target_positions=variables["decoder/position_encodings/encodings"].shape[0],
     )
 

@@ -15,12 +15,12 @@ from platorep.models.hearing import check_sound_spec
 from platorep.models.source import Source
 
 
-RATE = 22050
+RATE = 16000
 """Samples per second of the mel spectrum."""
 
 BANDS, FRAME, HOP = 64, 1024, 512
 FLOOR = 1e-6
-"""Smallest power, relative to a full scale of 1: 60 dB below it."""
+"""Added to the power of a band before its logarithm."""
 
 SHORTEST, LONGEST = 1e-3, 3600.0
 """Seconds that the two ends of the half circle of durations stand for."""
@@ -60,7 +60,7 @@ class Duration(Source):
         return "1"
 
 
-def log_mel(samples: np.ndarray, rate: int, *, bands: int, frame: int, hop: int, sums: bool = False) -> np.ndarray:
+def mel_power(samples: np.ndarray, rate: int, *, bands: int, frame: int, hop: int, sums: bool = False) -> np.ndarray:
     """Power in mel bands (HTK's scale, triangles) of a Hann-windowed spectrogram with centred frames.
 
     Args:
@@ -94,11 +94,10 @@ def log_mel(samples: np.ndarray, rate: int, *, bands: int, frame: int, hop: int,
 
 
 def mel_statistics(sound: Sound) -> Clip:
-    """Mean and standard deviation over time of each band's power in decibels, as one window of 2 x 64 values."""
+    """Mean and standard deviation over time of each band's logarithm of power, as one window of 2 x 64 values."""
     whole = sound.at(RATE).samples
-    power = log_mel(whole, RATE, bands=BANDS, frame=FRAME, hop=HOP)
-    decibels = 10 * np.log10(np.maximum(power / power.max().clip(1e-12), FLOOR))
-    statistics = np.concatenate([decibels.mean(0), decibels.std(0)])
+    levels = np.log(mel_power(whole, RATE, bands=BANDS, frame=FRAME, hop=HOP) + FLOOR)
+    statistics = np.concatenate([levels.mean(0), levels.std(0)])
     return Clip([torch.from_numpy(statistics).float()], [1.0], sound.seconds)
 
 
@@ -107,7 +106,7 @@ def _seconds_alone(sound: Sound) -> Clip:
 
 
 class MelEncoder(Layers):
-    """Mean and standard deviation over the frames of a whole sound in 64 mel bands, in decibels below its maximum."""
+    """Mean and standard deviation of the logarithm of power in 64 mel bands, over the frames of a whole sound."""
 
     tokens_each = 16
 
