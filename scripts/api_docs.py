@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pdoc
 
+from platorep.metrics.registry import METRICS
+
 
 MODULES = (
     "platorep",
@@ -22,11 +24,7 @@ MODULES = (
     "platorep.figures",
     "platorep.metrics.base",
     "platorep.metrics.registry",
-    "platorep.metrics.neighbours",
-    "platorep.metrics.kernels",
-    "platorep.metrics.cknna",
-    "platorep.metrics.distances",
-    "platorep.metrics.cca",
+    *dict.fromkeys(place.partition(":")[0] for place in METRICS.values()),
     "platorep.stats.nulls",
     "platorep.stats.intervals",
     "platorep.stats.selection",

@@ -5,7 +5,7 @@
 #
 # Run it before a release, and after a change of what talks to the Hub: platorep/assets/hub.py and patience.py,
 # platorep/models/fetching.py, platorep/data/repositories.py, or the versions of huggingface_hub, datasets,
-# transformers, timm or open_clip. It takes about ten minutes on two cores; a small version is part of scripts/test.sh
+# transformers, timm or open_clip. It takes minutes on two cores; a small version is part of scripts/test.sh
 # (tests/hub/test_runs.py).
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Sweeps through every launcher, and quantised models: what needs extras. A few minutes; run before a release, and
-# whenever platorep/cli/launch.py, platorep/cli/tasks.py, the store or models/sources.py change. Words after the name go
-# to pytest.
+# Sweeps through every launcher, results in MLflow and Weights & Biases, and quantised models: what needs extras. A few
+# minutes; run before a release, and whenever platorep/cli/launch.py, tasks.py or trackers.py, the store or
+# models/sources.py change. Words after the name go to pytest.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -x .venv/bin/uv ]; then
   .venv/bin/uv pip install --quiet --python .venv/bin/python \
-    --constraint scripts/constraints.txt --editable '.[test,slurm,ray,joblib,quant]'
+    --constraint scripts/constraints.txt --editable '.[test,slurm,ray,joblib,quant,mlflow,wandb]'
 else
   .venv/bin/python -m pip install --quiet \
-    --constraint scripts/constraints.txt --editable '.[test,slurm,ray,joblib,quant]'
+    --constraint scripts/constraints.txt --editable '.[test,slurm,ray,joblib,quant,mlflow,wandb]'
 fi
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec .venv/bin/python -m pytest -q -m 'launchers or quant' -n "${PLATOREP_TEST_WORKERS:-2}" \

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests that take minutes; run before a release, and when figures or the theory change.
+# The tests that take minutes, among them one person's afternoon (scripts/first_afternoon.sh) and the long commands of
+# the documentation (scripts/test_docs.sh runs these alone); run before a release, and when figures or the theory change.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,10 +1,28 @@
-"""Hypothesis draws the same examples on every CI run, and new ones on every other."""
+"""What holds for every test: its examples, and how the libraries log when it begins."""
 
+import logging
 import os
 
+import pytest
 from hypothesis import settings
 
 
+# the same examples on every CI run, new ones on every other
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """Undoes what a test's command does to logging: Hydra sets the level and handlers of the whole process."""
+    loggers = [logging.getLogger(), logging.getLogger("platorep")]
+    before = [(logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]
+    yield
+    for logger, (level, propagate, handlers) in zip(loggers, before, strict=True):
+        left = [handler for handler in logger.handlers if handler not in handlers]
+        logger.handlers[:] = handlers
+        for handler in left:
+            handler.close()
+        logger.setLevel(level)
+        logger.propagate = propagate

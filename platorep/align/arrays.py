@@ -1,4 +1,4 @@
-"""Arrays in hand, checked and brought to what the engine takes."""
+"""Checks arrays in memory and converts them to `Features` for the engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from platorep.core.rounding import rounding_loss, unusable
 Array = np.ndarray | torch.Tensor
 
 WIDE = (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
-"""Dtypes with values that float32 does not have."""
+"""Dtypes with values that float32 cannot represent."""
 
 
 class Arrays:
@@ -31,7 +31,7 @@ class Arrays:
 
     def __init__(self, name: str, layers: Sequence[Array]) -> None:
         self.name = name
-        self.losses: dict[int, float] = {}  # of the layers whose dtype has values that float32 has not
+        self.losses: dict[int, float] = {}  # of the layers whose dtype has values that float32 cannot represent
         if not isinstance(layers, Iterable):
             raise FeatureError(
                 f"{name}: got {type(layers).__name__}, expected an array of shape (n, d), or a list of such layers."
@@ -48,7 +48,7 @@ class Arrays:
 
     @property
     def features(self) -> ArrayFeatures:
-        """The layers as the engine takes them."""
+        """The layers as features for the engine."""
         return ArrayFeatures(self.name, self.tensors)
 
     def _tensor(self, layer: Array, index: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Negative controls with a dose: what scores do as pairs are broken, from features that are already stored.
+"""Negative controls with a dose: scores as a function of the share of mismatched pairs, from stored features.
 
 Shuffling pairs moves the rows of one side; nothing is extracted or prepared again (`platorep.stats.relabel`). The other
-controls are models or settings: untrained twins (weights=random), the lexical baselines (tfidf, pixels), and
+controls are models or settings: untrained copies of models (weights=random), the lexical baselines (tfidf, pixels), and
 relabelling within a category (statistics.strata=category).
 """
 
@@ -42,7 +42,7 @@ class Shuffles:
 
     Args:
         shares: of the pairs, in [0, 1].
-        seeds: draws a share, numbered from 0; share 0 has one, as it does not depend on the seed.
+        seeds: draws per share, numbered from 0; share 0 has one draw, because it does not depend on the seed.
         select: max, last or depth:FRACTION, as the protocol chooses layers.
 
     Raises:
@@ -75,9 +75,9 @@ def shuffled_pairs(
 ) -> AlignmentTable:
     """Alignment of every pair of models after a share of the pairs of samples was mismatched.
 
-    With a share s and a seed, round(s n) samples of the y side pass their rows round (`data.captions.mismatched`); the
-    same samples for all models. The layers are chosen anew each time. Under "max", the score at share 1 is a draw of
-    the null of that choice, not of a fixed pair's chance level.
+    With a share s and a seed, round(s n) samples of the y side exchange their rows in a cycle
+    (`data.captions.mismatched`); they are the same samples for all models. The layers are chosen again for each draw.
+    Under "max", the score at share 1 is a draw of the null of that choice, not of a fixed pair's chance level.
 
     Args:
         pairs: the (x, y) models, all of the same samples.
@@ -88,8 +88,8 @@ def shuffled_pairs(
         progress: called after each model that was prepared and each scored shuffling.
 
     Returns:
-        One row a (x model, y model, share, seed), that of the chosen layer pair; shuffle_share and shuffle_seed tell
-        the rows apart. The null columns are NaN.
+        One row for each (x model, y model, share, seed), that of the chosen layer pair; shuffle_share and shuffle_seed
+        distinguish the rows. The null columns are NaN.
 
     Raises:
         DataError: models of different samples, or no pair of models.
@@ -151,7 +151,7 @@ def _chosen(
 
 
 def _nearest(model: Features, indices: Sequence[int], depth: float) -> int:
-    """Place among the layers that take part of the one nearest to a depth; the concatenation has no depth."""
+    """Position, among the layers that take part, of the layer nearest to a depth; the concatenation has no depth."""
     depths = relative_depths(len(model.layers))
     return nearest_layer([depths[index] for index in indices if index != CONCATENATION], depth)
 

@@ -52,10 +52,10 @@ def align(
     """Scores every layer of the first model of a pair against every layer of the second, for all pairs and metrics.
 
     Each layer is read, clamped at its model's threshold, and prepared once for all metrics; the concatenation of all
-    layers of a model (index -1) takes part as one layer more. One parquet part a (x model, y model, metric) goes to
-    `out_dir`, whole or not at all; a part that is there is not made again, and a model whose parts are all there is
-    not read. Metrics on neighbours leave the per-sample overlaps of the best layer pair beside their part, as
-    `<part>.samples.parquet`. On a CPU the same inputs give the same bytes, in whatever calls and shards the pairs come.
+    layers of a model (index -1) takes part as one more layer. One parquet part for each (x model, y model, metric) is
+    written to `out_dir`, atomically. Existing parts are not computed again, and a model whose parts all exist is not
+    read. Neighbour metrics also write the per-sample overlaps of the best layer pair, as `<part>.samples.parquet`. On a
+    CPU the same inputs give the same bytes, however the pairs are divided into calls and shards.
 
     A layer for which a metric is undefined (too narrow, a zero row under cosine), or whose samples are all alike, is
     left out of that metric and the rest goes on: its rows have no score and say why. `prepared.left_out` lists such
@@ -64,13 +64,13 @@ def align(
     Args:
         pairs: the (x, y) models, all of the same samples in the same order.
         metrics: built by `platorep.metrics.registry.build`.
-        out_dir: folder of the parts; None keeps nothing on disk.
+        out_dir: folder of the parts; None writes nothing to disk.
         clamp: how the features of a model are clamped, over all of its layers together.
         concatenation: whether the concatenation of all layers takes part.
-        overwrite: make parts again that are there.
+        overwrite: whether to compute existing parts again.
         resources: the device of products; the memory that features and prepared layers may take together; and the shard
-            (i, m), for which only the i-th of m contiguous shares of the pairs is scored. The shares' parts together
-            are the whole's.
+            (i, m), for which only the i-th of m contiguous shares of the pairs is scored. The parts of all shares
+            together are those of a run without shards.
         progress: called after each prepared layer and each written part.
 
     Returns:
@@ -85,8 +85,8 @@ def align(
     store = _Parts(out_dir, clamp.id, concatenation, device.type)
     missing = [(a, b, m) for a, b in wanted for m in metrics if overwrite or not store.has(a, b, m)]
     needed = [m for m in metrics if any(m is other for _, _, other in missing)]
-    models = {one.key: one for a, b, _ in missing for one in (a, b)}
-    sizes = {key: _state_bytes(one, needed) for key, one in models.items()}
+    models = {model.key: model for a, b, _ in missing for model in (a, b)}
+    sizes = {key: _state_bytes(model, needed) for key, model in models.items()}
     plan = plan_blocks([(a.key, b.key) for a, b, _ in missing], sizes, memory // 2)
     total = sum(len(models[key].layers) for block in plan for key in block.reads) + len(missing)
     report = _Counter(progress, total)
@@ -101,13 +101,13 @@ def align(
         for metric in needed:
             if wanting := [
                 (a, b) for a, b, m in here if m is metric
-            ]:  # none where a run that was killed had come further
+            ]:  # empty if a killed run had already written these parts
                 store.write(metric, _scores(metric, wanting, states), report)
     return AlignmentTable.concatenate([store.get(a, b, m) for a, b in wanted for m in metrics])
 
 
 def _check(pairs: Sequence[tuple[Features, Features]], metrics: Sequence[Metric]) -> None:
-    """Refuses nothing to do, samples that differ, and a number of samples for which a metric is undefined."""
+    """Refuses an empty list of pairs, different samples, and a number of samples for which a metric is undefined."""
     if not pairs or not metrics:
         raise DataError(
             f"nothing to align: {len(pairs)} pairs of different models, {len(metrics)} metrics; give one of each."
@@ -152,7 +152,7 @@ def _scores(metric: Metric, pairs: list[tuple[Features, Features]], states: dict
 
 
 class _Parts:
-    """The parts of one call: which are there, and the writing of those that are not."""
+    """The parts of one call: which exist, and the writing of those that do not."""
 
     def __init__(self, out_dir: Path | None, clip: str, concatenation: bool, backend: str) -> None:
         self.out_dir, self.clip, self.concatenation, self.backend = out_dir, clip, concatenation, backend
@@ -176,7 +176,7 @@ class _Parts:
         return self.made[x.key, y.key, metric.id]
 
     def write(self, metric: Metric, results: Iterable[Scored], report: _Counter) -> None:
-        """Writes the parts of one metric; the samples' file first, so that a part that is there is whole."""
+        """Writes the parts of one metric; the samples' file first, so that an existing part is complete."""
         scored = list(results)
         parts = [
             rows(
@@ -189,19 +189,19 @@ class _Parts:
             )
             for s in scored
         ]
-        for one, made in zip(scored, tables(parts), strict=True):
-            self.made[one.x.key, one.y.key, metric.id] = made
+        for result, table in zip(scored, tables(parts), strict=True):
+            self.made[result.x.key, result.y.key, metric.id] = table
             if self.out_dir is not None:
-                path = self.path(one.x, one.y, metric)
-                facts = origin(path, one.x, one.y)
-                if (best := best_samples(one, metric)) is not None:
+                path = self.path(result.x, result.y, metric)
+                facts = origin(path, result.x, result.y)
+                if (best := best_samples(result, metric)) is not None:
                     write_samples(samples_path(path), *best, facts)
-                made.write(path, facts)
-            report(f"{one.x.name} x {one.y.name}")
+                table.write(path, facts)
+            report(f"{result.x.name} x {result.y.name}")
 
 
 class _Counter:
-    """Counts what is done for the caller's progress function."""
+    """Counts finished steps for the caller's progress function."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0

@@ -1,11 +1,11 @@
 """The same queries, searched in growing galleries: alignment when more samples compete to be neighbours.
 
-A fixed k asks for ever nearer neighbours as the gallery grows: scores of different sizes are no measure of each other.
-Beside it stands the score at k proportional to the gallery, which asks the same question at every size.
+With a fixed k the neighbours become nearer as the gallery grows, so scores of different sizes cannot be compared. The
+table therefore also has the score at k proportional to the size of the gallery.
 
-Only graphs are kept, queries x k a layer and size; features are there one layer at a time. Each share of the queries
-leaves one part a pair of models on disk, whole or not at all, and whoever finds all parts makes the table, of the same
-bytes whatever the number of shares.
+Only graphs are kept in memory, queries x k for each layer and size; features are loaded one layer at a time. Each share
+of the queries writes one part per pair of models, atomically. The share that finishes last writes the table, whose
+bytes do not depend on the number of shares.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from platorep.results.tables import GalleryTable
 log = logging.getLogger(__name__)
 
 COLUMNS = 32768
-"""Gallery rows of a tile: its few query rows leave room for many."""
+"""Gallery rows per tile; tiles have few query rows."""
 
 TESTED = 16
-"""An approximate search is compared with the exact one for one query in so many."""
+"""One of this many queries is also searched exactly, to measure the recall of an approximate search."""
 
 
 @full_precision()
@@ -61,42 +61,42 @@ def score_galleries(
 ) -> GalleryTable | None:
     """mutual_knn of the same queries in growing galleries, for all layer pairs of the given pairs of models.
 
-    Layers are clamped as `align` clamps them. The concatenation of all layers takes no part: where samples are many it
-    is wider than everything else. Layers without neighbours (a zero row under cosine, samples that are all alike) are
-    left out: their rows have no score.
+    Layers are clamped as `align` clamps them. The concatenation of all layers takes no part: with many samples,
+    it needs more memory than everything else. Layers without neighbours (a zero row under cosine, samples that are all
+    alike) are left out: their rows have no score.
 
     Args:
         pairs: pairs of models over the same samples.
         design: queries, galleries and neighbours.
         out_dir: folder of the parts.
         clamp: how features are clamped, as in `align`.
-        overwrite: whether parts of this share that are there are made again.
+        overwrite: whether existing parts of this share are computed again.
         resources: the device of products; the memory that features and graphs may take together, though at least one
             layer's features are held twice; and the shard (i, m), the i-th of m shares of the queries.
-        progress: called after each layer that was searched and each part that was written.
+        progress: called after each searched layer and each written part.
 
     Returns:
         The table, or None while parts of other shares are missing.
 
     Raises:
-        DataError: two models have different samples, or there are fewer than the largest gallery holds.
-        SpecError: more shares than tiles of queries; FAISS is asked for and not installed.
+        DataError: two models have different samples, or fewer samples than the largest gallery has.
+        SpecError: more shares than tiles of queries; search="faiss" without FAISS installed.
         FeatureError: a value is not finite; names model and layer.
 
-    Cost: a layer's products, queries x largest gallery x d, once for all sizes and all k; an addition a neighbour, pair
-    of layers and setting.
+    Cost: a layer's products, queries x largest gallery x d, once for all sizes and all k; one addition per neighbour,
+    pair of layers and setting.
     """
     shard, memory, device = resources.shard, resources.memory, pick_device(resources.device)
     order, word = _check(pairs, design, shard), clamp.id
     parts = [[part_path(out_dir, a, b, design, word, (i, shard[1])) for i in range(shard[1])] for a, b in pairs]
     missing = [
-        (a, b, own[shard[0]])
-        for (a, b), own in zip(pairs, parts, strict=True)
-        if overwrite or not is_current(own[shard[0]], a, b)
+        (a, b, part_paths[shard[0]])
+        for (a, b), part_paths in zip(pairs, parts, strict=True)
+        if overwrite or not is_current(part_paths[shard[0]], a, b)
     ]
-    models = {one.key: one for a, b, _ in missing for one in (a, b)}
+    models = {model.key: model for a, b, _ in missing for model in (a, b)}
     start, stop = knn.share(design.queries, shard, design.rows)
-    held = {key: 4 * (stop - start) * sum(design.widest) * len(one.layers) for key, one in models.items()}
+    held = {key: 4 * (stop - start) * sum(design.widest) * len(model.layers) for key, model in models.items()}
     plan = plan_blocks(list(dict.fromkeys((a.key, b.key) for a, b, _ in missing)), held, memory // 2)
     done, total = 0, sum(len(models[key].layers) for block in plan for key in block.reads) + len(missing)
 
@@ -111,21 +111,21 @@ def score_galleries(
         searched = {key: searched[key] for key in block.keeps}
         room = memory - sum(held[key] for key in (*block.keeps, *block.reads))
         for key in block.reads:
-            one = models[key]
-            # a layer as it is read, normalised, and in the order
-            beside = 3 * 4 * one.n * max(layer.dim for layer in one.layers)
-            layers = ModelLayers(one, clamp=clamp, memory=room - beside, device=device)
+            model = models[key]
+            # three copies of a layer: as read, normalised, and reordered
+            temporary = 3 * 4 * model.n * max(layer.dim for layer in model.layers)
+            layers = ModelLayers(model, clamp=clamp, memory=room - temporary, device=device)
             searched[key] = []
             for layer in _search(layers, order, design, shard):
                 searched[key].append(layer)
-                report(one.name)
+                report(model.name)
         for a, b, path in missing:
             if (a.key, b.key) in block.pairs:
                 write_part(path, searched[a.key], searched[b.key], design, design.backend(device), origin(path, a, b))
                 report(f"{a.name} x {b.name}")
-    if not all(path.is_file() for own in parts for path in own):
+    if not all(path.is_file() for part_paths in parts for path in part_paths):
         return None
-    rows = [merged_rows(a, b, design, word, own) for (a, b), own in zip(pairs, parts, strict=True)]
+    rows = [merged_rows(a, b, design, word, part_paths) for (a, b), part_paths in zip(pairs, parts, strict=True)]
     return GalleryTable.from_frame(pd.concat(rows, ignore_index=True))
 
 
@@ -133,9 +133,9 @@ def _check(pairs: Sequence[tuple[Features, Features]], design: Design, shard: tu
     """Refuses what cannot be searched, before anything is read; returns the samples' order."""
     if not pairs:
         raise DataError("no pair of different models to compare.")
-    check_same_samples([one for pair in pairs for one in pair])
-    for one in {one.key: one for pair in pairs for one in pair}.values():
-        require_features(one, "a gallery")
+    check_same_samples([model for pair in pairs for model in pair])
+    for model in {model.key: model for pair in pairs for model in pair}.values():
+        require_features(model, "a gallery")
     tiles = -(-design.queries // design.rows)
     if shard[1] > tiles:
         raise SpecError(f"shard {shard[0]}/{shard[1]}: {design.queries} queries are cut into at most {tiles} shares.")
@@ -148,8 +148,8 @@ def _check(pairs: Sequence[tuple[Features, Features]], design: Design, shard: tu
 
 def _search(layers: ModelLayers, order: torch.Tensor, design: Design, shard: tuple[int, int]) -> Iterator[Searched]:
     """Neighbours of a share of the queries in every layer of a model, in depth order."""
-    for index, made in layers.geometries([design.similarity], concatenation=False):
-        geometry = made[design.similarity]
+    for index, by_similarity in layers.geometries([design.similarity], concatenation=False):
+        geometry = by_similarity[design.similarity]
         try:
             if isinstance(geometry, FeatureError):
                 raise geometry
@@ -165,7 +165,7 @@ def _search(layers: ModelLayers, order: torch.Tensor, design: Design, shard: tup
 
 
 def _searched(x: torch.Tensor, priority: Priority, design: Design, shard: tuple[int, int]) -> Searched:
-    """Neighbours of a share of the queries in one layer, whose rows come in the samples' order."""
+    """Neighbours of a share of the queries in one layer, given its rows in the order of the design."""
     start, stop = knn.share(design.queries, shard, design.rows)
     own = torch.arange(design.queries, device=x.device)
     everything = [(stop - start) * setting.k for setting in design.settings]
@@ -198,8 +198,8 @@ def _recall(
 ) -> tuple[list[int], list[int]]:
     """Numbers of true neighbours of some queries, and of those that an approximate search found, by setting.
 
-    These are the first few of each tile, so that the exact search has the same tiles, and the same bytes, whatever the
-    shares.
+    The queries are the first few of each tile, so that the exact search has the same tiles, and gives the same bytes,
+    for any number of shares.
     """
     few = -(-design.rows // TESTED)
     test = queries[queries % design.rows < few]

@@ -23,6 +23,7 @@ from platorep.align.parts import origin
 from platorep.core.errors import DataError, SpecError, StoreError
 from platorep.core.features import Features
 from platorep.core.files import read_parquet, slug, table_facts, write_parquet
+from platorep.core.ranges import check_seed
 from platorep.core.version import __version__
 from platorep.metrics.base import Similarity
 from platorep.metrics.knn import check_k, share
@@ -42,7 +43,7 @@ TILES = 16
 """Smallest number of query tiles. Shares end at tile edges, so that products are the same whatever the shares."""
 
 ROWS = 1024
-"""Query rows of a tile at most."""
+"""Largest number of query rows in a tile."""
 
 _CELLS = 1 << 24  # bytes of the table in which shared neighbours are looked up
 
@@ -62,7 +63,7 @@ class Design:
     Attributes:
         sizes: of the galleries, increasing. Galleries and queries are the first samples of one random order: each
             gallery holds the one before it, and all hold the queries, which are left out of their own neighbours.
-        queries: how many.
+        queries: number of queries.
         ks: numbers of neighbours that stay as the gallery grows.
         share: k as a share of the gallery's size, at least 1; None for fixed numbers alone.
         seed: of the order.
@@ -71,7 +72,7 @@ class Design:
         search: exact, or faiss: approximate.
 
     Raises:
-        SpecError: what cannot be searched so.
+        SpecError: sizes, queries, ks or share that do not fit together.
         FeatureError: a k that a gallery does not have.
     """
 
@@ -90,8 +91,7 @@ class Design:
                 f"gallery.sizes is {list(self.sizes)}; expected sizes that increase, from 2 on, such as "
                 "[1024,4096,16384]."
             )
-        if self.seed < 0:
-            raise SpecError(f"gallery.seed is {self.seed}; expected 0 or more.")
+        check_seed("gallery.seed", self.seed)
         if not 2 <= self.queries <= self.sizes[0]:
             raise SpecError(
                 f"gallery.queries is {self.queries}; expected 2 to {self.sizes[0]}, the smallest gallery: "
@@ -118,7 +118,7 @@ class Design:
 
     @property
     def widest(self) -> list[int]:
-        """Neighbours that are searched in each gallery: those of its largest k, of which fewer are the first."""
+        """Largest k of each gallery; the neighbours of a smaller k are the first of these."""
         return [max(setting.k for setting in self.settings if setting.n == n) for n in self.sizes]
 
     @property
@@ -128,7 +128,7 @@ class Design:
 
     @property
     def search_id(self) -> str:
-        """The search with all that its neighbours depend on."""
+        """The method of search with every setting that its neighbours depend on."""
         if self.search == "exact":
             return self.search
         from platorep.metrics.approximate import PARAMETERS
@@ -136,7 +136,7 @@ class Design:
         return PARAMETERS
 
     def backend(self, device: torch.device) -> str:
-        """What results say of the search."""
+        """The method of search as written in results."""
         if self.search == "exact":
             return device.type
         from platorep.metrics.approximate import METHOD
@@ -144,10 +144,10 @@ class Design:
         return f"cpu, {METHOD}"
 
     def order(self, n: int) -> torch.Tensor:
-        """The samples of the largest gallery in their random order, of n that there are.
+        """The samples of the largest gallery in their random order, out of n samples.
 
         Raises:
-            DataError: there are fewer.
+            DataError: n is below the size of the largest gallery.
         """
         if self.sizes[-1] > n:
             raise DataError(
@@ -162,7 +162,7 @@ class Searched(NamedTuple):
 
     graphs: list[torch.Tensor]  # one a gallery, (queries of the share, widest k) int32, nearest first
     tested: list[int]  # true neighbours looked up, one number for each setting; 0 for a layer that is left out
-    found: list[int]  # and those of them that the search found
+    found: list[int]  # those of them that the search returned
     tied: list[float]  # queries whose last neighbour is tied with the next; NaN where the search does not tell
 
     @classmethod
@@ -194,7 +194,7 @@ def part_path(out_dir: Path, x: Features, y: Features, design: Design, clip: str
 
 
 def is_current(path: Path, x: Features, y: Features) -> bool:
-    """Whether a part is complete and of the features as they are; parts of earlier versions do not say of which."""
+    """Whether a part is complete and was computed from the present features; parts of earlier versions do not say."""
     if not path.is_file():
         return False
     try:
@@ -213,7 +213,7 @@ def write_part(
 ) -> None:
     """One row a setting, x layer and y layer, with the shared neighbours of every query of the share as a list.
 
-    `facts` are kept with it: what `origin` says of the features.
+    `facts` are stored with the rows: the origin of the features (`align.parts.origin`).
     """
     settings, pairs = design.settings, len(xs) * len(ys)
     counts = []
@@ -221,9 +221,9 @@ def write_part(
         size = design.sizes.index(n)
         x_graphs, y_graphs = ([layer.graphs[size][:, :k] for layer in side] for side in (xs, ys))
         counts.append(shared_by_query(x_graphs, y_graphs, n))
-    flat = np.concatenate([one.reshape(pairs, -1) for one in counts])
+    flat = np.concatenate([setting_counts.reshape(pairs, -1) for setting_counts in counts])
     columns: dict[str, Any] = {
-        name: np.repeat([getattr(one, name) for one in settings], pairs) for name in Setting._fields
+        name: np.repeat([getattr(setting, name) for setting in settings], pairs) for name in Setting._fields
     }
     for side, layers in (("x", xs), ("y", ys)):
         index = np.repeat(np.arange(len(xs)), len(ys)) if side == "x" else np.tile(np.arange(len(ys)), len(xs))
@@ -245,21 +245,22 @@ def merged_rows(x: Features, y: Features, design: Design, clip: str, parts: list
     """
     read = _read_parts(x, y, design, parts)
     overlaps = np.concatenate(
-        [one["overlaps"].combine_chunks().flatten().to_numpy().reshape(len(one), -1) for one in read],
+        [part["overlaps"].combine_chunks().flatten().to_numpy().reshape(len(part), -1) for part in read],
         axis=1,
         dtype=np.int64,
     )
     sums = {
-        name: sum(one[name].to_numpy() if name in one.column_names else math.nan for one in read)  # parts before ties
-        for name in (f"{side}_{what}" for side in "xy" for what in ("tested", "found", "tied"))
+        # parts of versions without the rule for ties lack its column
+        name: sum(part[name].to_numpy() if name in part.column_names else math.nan for part in read)
+        for name in (f"{side}_{count}" for side in "xy" for count in ("tested", "found", "tied"))
     }
     keys = read[0].select([*Setting._fields, "x_layer", "y_layer"]).to_pandas()
-    backends = sorted({word for one in read for word in one["backend"].unique().to_pylist()})
+    backends = sorted({word for part in read for word in part["backend"].unique().to_pylist()})
     scores, pairs = [], len(x.layers) * len(y.layers)
     for at, setting in enumerate(design.settings):
         scores.append(query_scores(overlaps[at * pairs : (at + 1) * pairs], setting.k, setting.n))
     columns: dict[str, Any] = {
-        name: np.concatenate([getattr(one, name) for one in scores]) for name in scores[0]._fields
+        name: np.concatenate([getattr(score, name) for score in scores]) for name in scores[0]._fields
     }
     missing = (sums["x_tested"] == 0) | (sums["y_tested"] == 0)
     columns = {name: np.where(missing, np.nan, values) for name, values in columns.items()}

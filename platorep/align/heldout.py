@@ -44,20 +44,22 @@ def prepare(layers: ModelLayers, metrics: Sequence[Metric], seed: int) -> dict[s
     """
     n = layers.features.n
     parts = halves(n, SPLITS, seed).reshape(2 * SPLITS, -1)
-    found = {metric.id: Prepared() for metric in metrics}
+    prepared = {metric.id: Prepared() for metric in metrics}
     try:
-        for index, made in layers.geometries(sorted({m.similarity for m in metrics}), concatenation=True):
+        for index, geometries in layers.geometries(sorted({m.similarity for m in metrics}), concatenation=True):
             cut: dict[str, list[Geometry]] = {}
             for metric in metrics:
-                found[metric.id].add(index, partial(_on_halves, metric, made, cut, parts))
+                prepared[metric.id].add(index, partial(_on_halves, metric, geometries, cut, parts))
     except FeatureError as error:  # of the threshold, before any layer
         reasons = dict.fromkeys(range(len(layers.features.layers)), why(error, layers))
-        return {key: Prepared(left_out=reasons) for key in found}
-    return found
+        return {key: Prepared(left_out=reasons) for key in prepared}
+    return prepared
 
 
-def _on_halves(metric: Metric, made: dict[Any, Any], cut: dict[str, list[Geometry]], parts: np.ndarray) -> list[Any]:
-    geometry = geometry_of(made[metric.similarity])
+def _on_halves(
+    metric: Metric, geometries: dict[Any, Any], cut: dict[str, list[Geometry]], parts: np.ndarray
+) -> list[Any]:
+    geometry = geometry_of(geometries[metric.similarity])
     if metric.similarity not in cut:
         cut[metric.similarity] = [subset(geometry, part) for part in parts]
     fold = metric.on_fold(geometry.n, parts.shape[1])
@@ -75,13 +77,13 @@ def rows(metric: Metric, keys: list[tuple[str, str]], of: dict[str, Prepared], n
     """
     half = n // 2
     fold = metric.on_fold(n, half)
-    found = [_row(fold, of[x], of[y], half) for x, y in keys]
-    p = np.array([row.get("p_value", math.nan) for row in found])
+    table_rows = [_row(fold, of[x], of[y], half) for x, y in keys]
+    p = np.array([row.get("p_value", math.nan) for row in table_rows])
     if len(p) and np.isfinite(p).all():
         corrected = stats.false_discovery_control(p, method="bh")
-        for row, q in zip(found, corrected, strict=True):
+        for row, q in zip(table_rows, corrected, strict=True):
             row |= {"p_family": min(1.0, row["p_value"] * len(p)), "q_value": q}
-    return found
+    return table_rows
 
 
 def _row(fold: Metric, x: Prepared, y: Prepared, half: int) -> dict[str, Any]:

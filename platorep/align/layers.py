@@ -68,19 +68,19 @@ class ModelLayers:
             return None
         layers = self._held if self.holds else [partial(self._rows, i) for i in range(len(self.features.layers))]
         try:
-            found = clip_threshold(layers, self.features.n, self.clamp)
+            value = clip_threshold(layers, self.features.n, self.clamp)
         except FeatureError as error:
             names = [layer.name for layer in self.features.layers]
             bad = next(
                 (name for i, name in enumerate(names) if not torch.isfinite(self._rows(i, slice(None))).all()), None
             )
             raise FeatureError(f"{self.features.name}{f', layer {bad}' if bad else ''}: {error}") from error
-        if found == 0:
+        if value == 0:
             # word counts and their like: a clamp at 0 would leave nothing of them, and they have no outlier dimensions
             name, quantile = self.features.name, self.clamp.quantile
             log.warning("%s: more than %g of its features are 0; they are not clamped.", name, quantile)
             return None
-        return found
+        return value
 
     def clipped(self, layer: int) -> torch.Tensor:
         """One layer, clamped, shape (n, d) float32. To be read only."""
@@ -104,9 +104,9 @@ class ModelLayers:
         sums: dict[Similarity, _Sum | FeatureError] = {similarity: _Sum() for similarity in similarities}
         dense = self.features.n <= DENSE
         for index, layer in enumerate(self.features.layers):
-            made = {similarity: self._made(index, similarity) for similarity in similarities}
-            yield index, made
-            for similarity, geometry in made.items():
+            by_similarity = {similarity: self._geometry(index, similarity) for similarity in similarities}
+            yield index, by_similarity
+            for similarity, geometry in by_similarity.items():
                 whole = sums[similarity]
                 if isinstance(geometry, FeatureError):
                     sums[similarity] = FeatureError(f"layer {layer.name}: {geometry}")
@@ -115,7 +115,7 @@ class ModelLayers:
         if concatenation:
             yield CONCATENATION, {similarity: self._whole(whole, similarity) for similarity, whole in sums.items()}
 
-    def _made(self, index: int, similarity: Similarity) -> Geometry | FeatureError:
+    def _geometry(self, index: int, similarity: Similarity) -> Geometry | FeatureError:
         seed = tie_seed(self.features.key, index)
         try:
             if self.is_matrix:
@@ -228,8 +228,8 @@ def neighbour_graphs(
     """
     device, graphs = pick_device(resources.device), []
     layers = ModelLayers(features, clamp=clamp, memory=resources.memory, device=device)
-    for index, made in layers.geometries([similarity], concatenation=concatenation):
-        geometry = made[similarity]
+    for index, by_similarity in layers.geometries([similarity], concatenation=concatenation):
+        geometry = by_similarity[similarity]
         if isinstance(geometry, FeatureError):
             name = "concatenation" if index == CONCATENATION else features.layers[index].name
             raise FeatureError(f"{features.name}, layer {name}: {geometry}") from geometry

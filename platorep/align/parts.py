@@ -67,7 +67,7 @@ def read_part(path: Path, x: Features, y: Features, metric: Metric, concatenatio
         models == [[x.name, x.key, y.name, y.key, metric.id]]
         and len(table.frame) == rows
         and (per_sample is None or len(per_sample) == x.n)
-        and all(not one or one == origin(path, x, y) for one in stated)
+        and all(not entry or entry == origin(path, x, y) for entry in stated)
     )
     if not fits:
         log.warning("%s is not of the features as they are now. Its scores are made again.", path)

@@ -78,7 +78,7 @@ def _groups(keys: Sequence[str], sizes: Mapping[str, int], budget: int) -> Itera
     """Consecutive groups of at most `budget` bytes, of one model at least."""
     group: list[str] = []
     for key in keys:
-        if group and sum(sizes[one] for one in group) + sizes[key] > budget:
+        if group and sum(sizes[member] for member in group) + sizes[key] > budget:
             yield group
             group = []
         group.append(key)

@@ -73,7 +73,7 @@ def prepare(
     Returns:
         The prepared layers by metric id.
     """
-    found = {metric.id: Prepared() for metric in metrics}
+    prepared = {metric.id: Prepared() for metric in metrics}
     widest: dict[tuple[Similarity, TieRule], int] = {}
     for metric in metrics:
         if isinstance(metric, NeighbourhoodMetric):  # the largest k first: the others are its first columns
@@ -81,32 +81,34 @@ def prepare(
             widest[kept] = max(widest.get(kept, 0), metric.neighbourhood + 1)
     name = layers.features.name
     try:
-        for index, made in layers.geometries(sorted({m.similarity for m in metrics}), concatenation=concatenation):
+        for index, geometries in layers.geometries(
+            sorted({m.similarity for m in metrics}), concatenation=concatenation
+        ):
             if only is None or index in only:
                 for (similarity, rule), k in widest.items():
-                    geometry = made[similarity]
+                    geometry = geometries[similarity]
                     if not isinstance(geometry, FeatureError) and k < geometry.n:
                         geometry.neighbours(k, rule)
                 for metric in metrics:
-                    found[metric.id].add(index, partial(_prepared, metric, made))
+                    prepared[metric.id].add(index, partial(_prepared, metric, geometries))
             if progress is not None and index != CONCATENATION:
                 progress(name)
     except FeatureError as error:  # of the threshold, before any layer
         indices = [*range(len(layers.features.layers)), *([CONCATENATION] if concatenation else [])]
         wanted = [index for index in indices if only is None or index in only]
-        return {key: Prepared(left_out=dict.fromkeys(wanted, why(error, layers))) for key in found}
-    return found
+        return {key: Prepared(left_out=dict.fromkeys(wanted, why(error, layers))) for key in prepared}
+    return prepared
 
 
-def _prepared(metric: Metric, made: Mapping[Similarity, Any]) -> Any:
-    return metric.prepare(geometry_of(made[metric.similarity]))
+def _prepared(metric: Metric, geometries: Mapping[Similarity, Any]) -> Any:
+    return metric.prepare(geometry_of(geometries[metric.similarity]))
 
 
-def geometry_of(made: Any) -> Any:
+def geometry_of(geometry: Any) -> Any:
     """A geometry, or the error that stands in its place, raised."""
-    if isinstance(made, FeatureError):
-        raise made
-    return made
+    if isinstance(geometry, FeatureError):
+        raise geometry
+    return geometry
 
 
 def ties_of(prepared: Prepared, metric: Metric) -> dict[int, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -87,9 +87,19 @@ def _tied(frame: pd.DataFrame) -> list[str]:
     more = f" and {len(worst) - 3} more model{'s' * (len(worst) > 4)}" if len(worst) > 3 else ""
     return [
         f"{', '.join(metrics)}: the last neighbour is exactly as near as the next in {', '.join(models)}{more}. "
-        "Which of them counts is drawn at random, so these layers agree less than they would without ties. "
+        f"{_effect_of_ties(metrics)} "
         "Repeated rows, labels and counts are common causes. A metric of all samples, such as cka, needs no neighbours."
     ]
+
+
+def _effect_of_ties(metrics: Iterable[str]) -> str:
+    """The effect of ties under the rules that these ids of metrics state."""
+    first = ["ties=first" in metric for metric in metrics]
+    lower = "the lower index counts on both sides, so unrelated layers with ties agree above chance"
+    drawn = "which of them counts is drawn at random, so these layers agree less than they would without ties"
+    if all(first):
+        return f"{lower[0].upper()}{lower[1:]}."
+    return f"{drawn[0].upper()}{drawn[1:]}" + (f"; under ties=first {lower}." if any(first) else ".")
 
 
 def _distinct(frame: pd.DataFrame, columns: list[str]) -> list[tuple]:

@@ -24,6 +24,7 @@ from platorep.align.prepared import Prepared, prepare
 from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import FeatureError, SpecError
 from platorep.core.features import Features
+from platorep.core.ranges import check_range, check_seed
 from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.core.version import __version__
 from platorep.metrics.base import Metric
@@ -59,6 +60,10 @@ class Null:
     seed: int = 0
     strata: Sequence[Any] | None = None
     strata_name: str = ""
+
+    def __post_init__(self) -> None:
+        check_range("statistics.permutations", self.permutations, 0)
+        check_seed("statistics.seed", self.seed)
 
 
 RELABELLED = Null()
@@ -101,19 +106,19 @@ def significance(
     relabelling.
     """
     _check_select(select)
-    models = {one.key: one for pair in pairs for one in pair}
+    models = {model.key: model for pair in pairs for model in pair}
     check_same_samples(list(models.values()))
     n = next(iter(models.values())).n
     memory, device = resources.memory, pick_device(resources.device)
     _check_metrics(metrics, models, n, memory, select)
     total, done = len(models) + len(metrics), 0
     prepared: dict[str, dict[str, Prepared]] = {}
-    for key, one in models.items():
-        layers = ModelLayers(one, clamp=clamp, memory=memory, device=device)
+    for key, model in models.items():
+        layers = ModelLayers(model, clamp=clamp, memory=memory, device=device)
         prepared[key] = _layers(layers, metrics, select, null.seed)
         done += 1
         if progress is not None:
-            progress(done, total, one.name)
+            progress(done, total, model.name)
     rows: list[dict[str, Any]] = []
     for metric in metrics:
         of = {key: states[metric.id] for key, states in prepared.items()}
@@ -125,10 +130,10 @@ def significance(
                 log.warning("%s and %s: no layers left to choose from by %s.", a.name, b.name, metric.id)
         keys = [(a.key, b.key) for a, b in there]
         if select == "heldout":
-            found = heldout.rows(metric, keys, of, n)
+            tested = heldout.rows(metric, keys, of, n)
         else:
-            found = _chosen(metric, keys, of, n, null) if keys else []
-        rows += [common | _names(a, b) | row for (a, b), row in zip(there, found, strict=True)]
+            tested = _chosen(metric, keys, of, n, null) if keys else []
+        rows += [common | _names(a, b) | row for (a, b), row in zip(there, tested, strict=True)]
         done += 1
         if progress is not None:
             progress(done, total, metric.name)
@@ -143,7 +148,7 @@ def _check_metrics(metrics: Sequence[Metric], models: dict[str, Features], n: in
         if select == "heldout":
             metric.on_fold(n, n // 2).check(n // 2)
     needed = sum(
-        metric.state_bytes(n, layer.dim) for metric in metrics for one in models.values() for layer in one.layers
+        metric.state_bytes(n, layer.dim) for metric in metrics for model in models.values() for layer in model.layers
     )
     if needed > memory:
         raise SpecError(
@@ -163,8 +168,8 @@ def _depth(select: str) -> float | None:
     """The relative depth of a choice that looks at no score."""
     if select == "last":
         return 1.0
-    found = re.fullmatch(r"depth:(\d*\.?\d+|\d+\.)", select)
-    return float(found[1]) if found and float(found[1]) <= 1 else None
+    match = re.fullmatch(r"depth:(\d*\.?\d+|\d+\.)", select)
+    return float(match[1]) if match and float(match[1]) <= 1 else None
 
 
 def _layers(layers: ModelLayers, metrics: Sequence[Metric], select: str, seed: int) -> dict[str, Prepared]:
@@ -175,13 +180,13 @@ def _layers(layers: ModelLayers, metrics: Sequence[Metric], select: str, seed: i
     if depth is None:
         return prepare(layers, metrics)
     depths = relative_depths(len(layers.features.layers))
-    rest, found = list(range(len(depths))), {metric.id: Prepared() for metric in metrics}
-    while rest and (pending := [metric for metric in metrics if not found[metric.id].states]):
+    rest, prepared = list(range(len(depths))), {metric.id: Prepared() for metric in metrics}
+    while rest and (pending := [metric for metric in metrics if not prepared[metric.id].states]):
         index = rest.pop(nearest_layer(depths[rest], depth))
-        for key, one in prepare(layers, pending, concatenation=False, only={index}).items():
-            one.left_out = found[key].left_out | one.left_out
-            found[key] = one
-    return found
+        for key, layers_of_metric in prepare(layers, pending, concatenation=False, only={index}).items():
+            layers_of_metric.left_out = prepared[key].left_out | layers_of_metric.left_out
+            prepared[key] = layers_of_metric
+    return prepared
 
 
 def _names(a: Features, b: Features) -> dict[str, Any]:
@@ -238,9 +243,11 @@ def _maxima(metric: Metric, keys: list[tuple[str, str]], of: dict[str, Prepared]
         return None
     used = {key: of[key] for key in dict.fromkeys(key for pair in keys for key in pair)}
     if metric.counts_overlap:
-        graphs = {key: torch.stack([state.indices.cpu() for state in one.states]) for key, one in used.items()}
+        graphs = {
+            key: torch.stack([state.indices.cpu() for state in prepared.states]) for key, prepared in used.items()
+        }
         return max_null(graphs, keys, null.permutations, null.seed, null.strata)
-    states = {key: one.states for key, one in used.items()}
+    states = {key: prepared.states for key, prepared in used.items()}
     return max_null_prepared(metric, states, keys, null.permutations, null.seed, null.strata)
 
 
@@ -250,13 +257,13 @@ def _interval(metric: Metric, score: float, x: Any, y: Any, n: int) -> dict[str,
         k = metric.neighbourhood
         a, b = (torch.cat([side.indices, side.next[:, None]], dim=1).long() for side in (x, y))
         try:
-            found = intervals.linearised(intervals.overlap_terms(a, b, k))
+            interval = intervals.linearised(intervals.overlap_terms(a, b, k))
         except FeatureError:  # too few samples for its variance: the conservative one instead, named in the table
-            found = intervals.jackknife(score, intervals.mutual_knn_leave_out(a, b, k))
-        return {"low": found.low, "high": found.high, "interval": found.method}
+            interval = intervals.jackknife(score, intervals.mutual_knn_leave_out(a, b, k))
+        return {"low": interval.low, "high": interval.high, "interval": interval.method}
     parts = intervals.blocks(n, min(BLOCKS, n // 2))
     left_out = metric.leave_block_out([x], [y], parts)
     if left_out is None:
         return {"note": "no interval is known for this metric"}
-    found = intervals.jackknife(score, left_out[:, 0, 0].numpy())
-    return {"low": found.low, "high": found.high, "interval": found.method}
+    interval = intervals.jackknife(score, left_out[:, 0, 0].numpy())
+    return {"low": interval.low, "high": interval.high, "interval": interval.method}

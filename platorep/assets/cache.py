@@ -196,8 +196,8 @@ def _climb(asset: AssetSpec, report: Report, digest: Callable[[Path], str]) -> P
         except AssetError as error:
             closed.append(f"{rung.name}: {error}")
             continue
-        own = next(iter(asset.contents), None)
-        why = [f"it has no {own}"] * (version != own) + closed
+        pinned = next(iter(asset.contents), None)
+        why = [f"it has no {pinned}"] * (version != pinned) + closed
         log.info(
             "%s is taken from %s (%s)%s",
             asset.id.partition("=")[0] + (f" {version}" if version else ""),
@@ -243,8 +243,8 @@ def _admit(
             version = hashes[got]
         else:
             raise AssetError(f"{archive.name} holds something else ({got[:12]}) than {' or '.join(asset.contents)}")
-    own = version is None or version == next(iter(asset.contents))
-    final = folder_of(asset, asset.sha256 if own else asset.contents[str(version)])
+    is_pinned = version is None or version == next(iter(asset.contents))
+    final = folder_of(asset, asset.sha256 if is_pinned else asset.contents[str(version)])
     settle(rung.asset, fresh, names, final, Origin(version, rung.name))
     return final, version
 

@@ -31,10 +31,10 @@ def download_wheel(requirement: str, folder: Path, watch: Watch) -> Path:
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--dest", str(folder)]
     # pip's own temporary files go to the same folder, so that its size shows how far the download is
     code, said = run([*pip_command(), "download", *options, requirement], folder, {"TMPDIR": str(folder)}, watch)
-    found = sorted(folder.glob("*.whl"))
-    if code != 0 or len(found) != 1:
+    wheels = sorted(folder.glob("*.whl"))
+    if code != 0 or len(wheels) != 1:
         raise AssetError(f"pip could not download {requirement} (exit {code}): {last_lines(said)}")
-    return found[0]
+    return wheels[0]
 
 
 def pip_command() -> list[str]:
@@ -85,10 +85,10 @@ def download_deb(package: str, folder: Path, watch: Watch, *, any_version: bool 
         code, said_update = run([*command, "update"], folder, {}, watch)
         code, said = _download_first(command, names, folder, watch)
         said = said if code == 0 else f"{said_update}\n{said}"
-    found = sorted(folder.glob("*.deb"))
-    if code != 0 or len(found) != 1:
+    packages = sorted(folder.glob("*.deb"))
+    if code != 0 or len(packages) != 1:
         raise AssetError(f"apt-get could not download {package} (exit {code}): {last_lines(said)}")
-    return found[0]
+    return packages[0]
 
 
 def _download_first(command: Sequence[str], names: Sequence[str], folder: Path, watch: Watch) -> tuple[int, str]:

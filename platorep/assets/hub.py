@@ -254,8 +254,8 @@ def _is_intact(file: Path, entry: Any) -> bool:
             intact = sha256_file(file) == name
         else:
             # without links on the disk, nothing states the hash of a large file; the list has git's hash of its pointer
-            own = re.fullmatch(r"[0-9a-f]{40}", name) is not None
-            intact = status.st_size == entry.size and (not own or _git_sha1(file) in (name, entry.blob_id))
+            is_git_hash = re.fullmatch(r"[0-9a-f]{40}", name) is not None
+            intact = status.st_size == entry.size and (not is_git_hash or _git_sha1(file) in (name, entry.blob_id))
         if not intact:
             return False
         _checked.add(seen)

@@ -33,49 +33,49 @@ def refusal(repo: str, revision: str | None, repo_type: str, error: BaseExceptio
         RevisionNotFoundError,
     )
 
-    what = f"{repo_type} {repo!r} at revision {revision or 'main'!r}"
+    place = f"{repo_type} {repo!r} at revision {revision or 'main'!r}"
     for cause in _causes(error):
         if isinstance(cause, AssetError):
-            return AssetError(f"{what}: {cause}")
+            return AssetError(f"{place}: {cause}")
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return AssetError(
-                f"{what} does not fit on the disk of the Hub's cache ({cache_folder()}). Make room, set HF_HOME to a "
+                f"{place} does not fit on the disk of the Hub's cache ({cache_folder()}). Make room, set HF_HOME to a "
                 "folder "
                 "on a larger disk, or set evict=true to keep one model at a time."
             )
         if isinstance(cause, OfflineModeIsEnabled):
             return AssetError(
-                f"{what} is not in the cache ({cache_folder()}), and HF_HUB_OFFLINE keeps it from being fetched. "
+                f"{place} is not in the cache ({cache_folder()}), and HF_HUB_OFFLINE keeps it from being fetched. "
                 f"Unset HF_HUB_OFFLINE once, or {elsewhere(repo, repo_type)}"
             )
         if isinstance(cause, GatedRepoError):
-            return AssetError(f"{what} is gated. {_gate(repo, repo_type, cause)}")
+            return AssetError(f"{place} is gated. {_gate(repo, repo_type, cause)}")
         if isinstance(cause, RevisionNotFoundError):
             return AssetError(
-                f"{what}: the repository has no such revision. Look at its branches and tags at "
+                f"{place}: the repository has no such revision. Look at its branches and tags at "
                 f"{page(repo, repo_type)}, and set `revision`."
             )
         if rejects_token(cause):
             return AssetError(
-                f"{what}: the Hub does not accept the token that was sent (HF_TOKEN, or that of `hf auth login`): it "
+                f"{place}: the Hub does not accept the token that was sent (HF_TOKEN, or that of `hf auth login`): it "
                 "is "
                 "mistyped, expired or revoked. Log in again, or unset it: models that are open need none."
             )
         if isinstance(cause, DisabledRepoError):
-            return AssetError(f"{what} was disabled by the Hub; {page(repo, repo_type)} says why.")
+            return AssetError(f"{place} was disabled by the Hub; {page(repo, repo_type)} says why.")
         if isinstance(cause, (RepositoryNotFoundError, HFValidationError)):
             return AssetError(
-                f"{what} is not on the Hub, or it is private and you are not logged in as somebody with access "
+                f"{place} is not on the Hub, or it is private and you are not logged in as somebody with access "
                 "(`hf auth login`). Check the spelling: owner/name."
             )
         if isinstance(cause, HfHubHTTPError) and cause.response is not None and cause.response.status_code in BUSY:
             return AssetError(
-                f"{what} could not be fetched: the Hub answered {cause.response.status_code} to {TRIES} tries. "
+                f"{place} could not be fetched: the Hub answered {cause.response.status_code} to {TRIES} tries. "
                 "Start again later; what is fetched stays."
             )
     reason = f"{type(error).__name__}: {first_line(error)}"
     return AssetError(
-        f"{what} could not be fetched from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. "
+        f"{place} could not be fetched from the Hub ({reason}), and the cache ({cache_folder()}) does not hold it. "
         f"Check the connection; behind a mirror set HF_ENDPOINT; or {elsewhere(repo, repo_type)}"
     )
 

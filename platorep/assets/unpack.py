@@ -157,6 +157,6 @@ class _Window:
         self._raw, self._left = raw, size
 
     def read(self, count: int) -> bytes:
-        found = self._raw.read(min(count, self._left))
-        self._left -= len(found)
-        return found
+        data = self._raw.read(min(count, self._left))
+        self._left -= len(data)
+        return data

@@ -112,15 +112,13 @@ def encoding_table(
     for number, ((model, layer), x) in enumerate(everything.items()):
         if progress is not None:
             progress(number, len(everything), model)
-        found, null = encode(x, responses, split), encode(np.asarray(x)[shuffled], responses, split)
-        interval = found.interval()
+        encoding, null = encode(x, responses, split), encode(np.asarray(x)[shuffled], responses, split)
+        interval = encoding.interval()
         depth[model] = depth.get(model, -1) + 1
         row = {"x_model": model, "x_layer": depth[model], "x_layer_name": layer, "score": interval.estimate}
         row |= {"low": interval.low, "high": interval.high, "null_mean": float(np.nanmean(null.correlations))}
-        row |= {
-            "note": f"effective degrees of freedom {found.freedom.mean():.1f}, R2 {np.nanmean(found.explained):.3f}"
-        }
-        rows.append(row)
+        freedom, explained = encoding.freedom.mean(), np.nanmean(encoding.explained)
+        rows.append(row | {"note": f"effective degrees of freedom {freedom:.1f}, R2 {explained:.3f}"})
     n = len(responses)
     common = {"experiment": "encoding", "dataset": sites.dataset, "y_model": sites.name, "y_layer": 0, "seed": seed}
     common |= {"direction": "x to y", "map": "ridge", "metric": "pearson", "chance": 0.0, "upper": top, "people": 1}

@@ -27,7 +27,7 @@ class People:
     @property
     def means(self) -> np.ndarray:
         """Each person's mean over sessions, shape (P, n, n)."""
-        return np.stack([one.mean(axis=0) for one in self.sessions])
+        return np.stack([sessions.mean(axis=0) for sessions in self.sessions])
 
 
 def people_of(brain: FeatureSet, layer: int) -> People:

@@ -16,6 +16,7 @@ from platorep.brains.people import People, people_of
 from platorep.core.clamp import EXACT, Clamp
 from platorep.core.errors import DataError, FeatureError
 from platorep.core.features import Features, is_matrix
+from platorep.core.ranges import check_seed
 from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.core.stored import FeatureSet
 from platorep.core.version import __version__
@@ -50,6 +51,9 @@ class Settings:
     resamples: int = 500
     seed: int = 0
     resources: Resources = DEFAULT
+
+    def __post_init__(self) -> None:
+        check_seed("statistics.seed", self.seed)
 
 
 class _Row(NamedTuple):
@@ -130,23 +134,25 @@ def _by_similarity(metrics: Sequence[Metric]) -> list[Metric]:
 def _layers(model: Features, metrics: Sequence[Metric], settings: Settings) -> list[_Row]:
     """The layers of a model under each similarity; those without geometry are left out."""
     depths, device = relative_depths(len(model.layers)), pick_device(settings.resources.device)
-    held = ModelLayers(model, clamp=settings.clamp, memory=settings.resources.memory, device=device)
+    layers = ModelLayers(model, clamp=settings.clamp, memory=settings.resources.memory, device=device)
     rows = []
-    for index, made in held.geometries([metric.similarity for metric in _by_similarity(metrics)], concatenation=False):
+    for index, geometries in layers.geometries(
+        [metric.similarity for metric in _by_similarity(metrics)], concatenation=False
+    ):
         columns = {"x_model": model.name, "x_key": model.key, "x_layer": index, "x_depth": depths[index]}
         columns["x_layer_name"] = model.layers[index].name
-        rows += [_Row(columns, found) for found in map(_varying, made.values()) if found is not None]
+        rows += [_Row(columns, seen) for seen in map(_varying, geometries.values()) if seen is not None]
     return rows
 
 
-def _varying(made: Geometry | FeatureError) -> Geometry | None:
+def _varying(prepared: Geometry | FeatureError) -> Geometry | None:
     """A geometry whose samples are not all alike; None for others."""
     try:
-        found: Geometry = geometry_of(made)
-        found.require_variation()
+        layer: Geometry = geometry_of(prepared)
+        layer.require_variation()
     except FeatureError:
         return None
-    return found
+    return layer
 
 
 def _category(categories: Sequence[str], similarity: Any) -> _Row:
@@ -187,7 +193,7 @@ def _rsa(metric: RSA, rows: Sequence[_Row], means: np.ndarray, settings: Setting
     if n < LEAST_ITEMS:
         raise FeatureError(f"similarity to brains needs at least {LEAST_ITEMS} samples; got {n}.")
     x = np.stack([squared_distances(row.geometry).double().cpu().numpy() for row in rows])
-    found = two_factor(
+    inference = two_factor(
         compared(metric, x),
         compared(metric, means),
         metric.correlation,
@@ -196,10 +202,10 @@ def _rsa(metric: RSA, rows: Sequence[_Row], means: np.ndarray, settings: Setting
     )
     values = []
     for number in range(len(rows)):
-        interval = found.interval(number)
-        one = {"score": interval.estimate, "low": interval.low, "high": interval.high, "chance": 0.0}
+        interval = inference.interval(number)
+        row = {"score": interval.estimate, "low": interval.low, "high": interval.high, "chance": 0.0}
         note = "interval for other samples only: one person" if interval.conditional else ""
-        values.append(one | {"p_value": found.p_value(number), "note": note})
+        values.append(row | {"p_value": inference.p_value(number), "note": note})
     return values
 
 
@@ -213,10 +219,10 @@ def _reliability(metric: Metric, people: People) -> list[dict[str, Any]]:
     rows = []
     for name, values in sets.items():
         upper = np.triu_indices(values.shape[1], 1)
-        found = split_half(compared(metric, values)[:, upper[0], upper[1]], metric.correlation)
+        reliability = split_half(compared(metric, values)[:, upper[0], upper[1]], metric.correlation)
         common = {"experiment": "reliability", "x_model": name, "x_layer": 0, "chance": 0.0}
         rows += [
-            common | {"map": "split half", "score": found.half},
-            common | {"map": "Spearman-Brown", "score": found.whole},
+            common | {"map": "split half", "score": reliability.half},
+            common | {"map": "Spearman-Brown", "score": reliability.whole},
         ]
     return rows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from platorep.cli.commands import COMMANDS
@@ -13,11 +14,15 @@ from platorep.cli.commands import COMMANDS
 INSPECTING = ("--cfg", "-c", "--help", "-h", "--info", "--hydra")
 """Options with which Hydra prints something and runs nothing."""
 
+TRACES = "HYDRA_FULL_ERROR"
+"""Hydra's variable: 1 lets its errors through, with their traces."""
+
 
 def launch(command: str, argv: Sequence[str]) -> None:
     """Runs the function of that name in `platorep.cli.tasks` under Hydra with the given command-line words.
 
-    Exits with code 1 when the command fails or when a name in the words is unknown.
+    Exits with code 1 and one sentence when the command fails or when the words are wrong. With the user's own
+    HYDRA_FULL_ERROR=1 an error of Hydra's keeps its trace.
     """
     from platorep.cli.words import hydra_words, own_objects
     from platorep.core.disk import check_writable
@@ -35,15 +40,32 @@ def launch(command: str, argv: Sequence[str]) -> None:
     import hydra
 
     from platorep.cli import schema, tasks
+    from platorep.cli.refusals import refusal
 
+    wants_traces = os.environ.get(TRACES) == "1"
     schema.register(own_objects(words))
-    saved = sys.argv
-    sys.argv = [f"platorep {command}", *words]
     try:
-        configured = hydra.main(version_base="1.3", config_path=str(schema.config_dir()), config_name=command)
-        configured(getattr(tasks, command))()
+        with _words_of_process([f"platorep {command}", *words]):
+            configured = hydra.main(version_base="1.3", config_path=str(schema.config_dir()), config_name=command)
+            configured(getattr(tasks, command))()
+    except Exception as error:  # ours of a job in a sweep, which its log has in full, or Hydra's about the words
+        if wants_traces:
+            raise
+        sys.exit(f"platorep {command}: {refusal(error)}")
+
+
+@contextmanager
+def _words_of_process(words: list[str]) -> Iterator[None]:
+    """Lets Hydra read these words, and raise its errors where it would print them."""
+    saved, traces = sys.argv, os.environ.get(TRACES)
+    sys.argv, os.environ[TRACES] = words, "1"
+    try:
+        yield
     finally:
         sys.argv = saved
+        del os.environ[TRACES]
+        if traces is not None:
+            os.environ[TRACES] = traces
 
 
 def root_of(words: Sequence[str]) -> Path:

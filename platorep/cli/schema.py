@@ -39,6 +39,8 @@ class Recipe:
     )  # name -> changes of the dataset that concern its captions only
     shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
     galleries: list[int] = field(default_factory=list)  # the first metric is also scored on n random samples, nested
+    datasets: dict[str, Any] = field(default_factory=dict)  # name -> another dataset, on which the pairs are scored too
+    study: dict[str, Any] = field(default_factory=dict)  # options of an experiment with a table of its own
     tests: bool = False  # nulls and intervals of the scores that the figure shows
 
 

@@ -97,9 +97,9 @@ def rm(
     with _errors():
         at = storage.store_at(root)
         at.tidy()
-        for one in storage.matching(at, pattern):
-            if yes or typer.confirm(f"Remove {one.path}?"):
-                at.remove(one)
+        for extraction in storage.matching(at, pattern):
+            if yes or typer.confirm(f"Remove {extraction.path}?"):
+                at.remove(extraction)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from platorep.cli.commands import COMMANDS
+from platorep.cli.refusals import resolved
 from platorep.core.disk import disk_errors_of_the_system
 from platorep.core.errors import DiskError, PlatorepError
 from platorep.core.files import write_json
@@ -34,13 +35,12 @@ def _perform(command: str, cfg: DictConfig) -> Any:
     from hydra.types import RunMode
 
     hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task)  # as written, with each ${...}
     status: dict[str, Any] = {"task": command, "overrides": overrides, "provenance": provenance()}
     start = time.perf_counter()
     try:
         with terminable(), disk_errors_of_the_system():
-            plain: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-            result, root = _body(command)(plain, overrides)
+            result, root = _body(command)(resolved(cfg), overrides)
         status |= {"status": "ok", "results": _below(root, result)}
         return result
     except KeyboardInterrupt as interrupt:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from platorep.core.plugins import is_path
+
 
 GROUPS = {
     "suite": "suite",
@@ -114,7 +116,7 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
             continue  # interpolations and Hydra's sweep functions are Hydra's to judge
         known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
         for name in _choices(match[2]):
-            if name != "null" and name not in known and not (match[1] in OWN and "." in name):
+            if name != "null" and name not in known and not (match[1] in OWN and is_path(name)):
                 raise unknown_name(GROUPS[match[1]], name, known)
 
 
@@ -126,7 +128,7 @@ def _choices(value: str) -> list[str]:
 def own_objects(overrides: Sequence[str]) -> list[tuple[str, str]]:
     """The user's own metrics and figures among the choices, as (group, "module.name")."""
     groups = [(match[1], match[2]) for word in overrides if (match := re.fullmatch(r"\+?(\w+)=(.+)", word))]
-    return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if "." in name]
+    return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if is_path(name)]
 
 
 def check_added(overrides: Sequence[str]) -> None:
@@ -135,23 +137,32 @@ def check_added(overrides: Sequence[str]) -> None:
     Raises:
         UnknownNameError: with the nearest names.
     """
-    from platorep.cli.schema import Config
     from platorep.core.errors import unknown_name
 
     for word in overrides:
         match = re.match(r"\+{1,2}([\w.]+)(?:@[\w.]+)?=", word)
         if not match or match[1].split(".")[0] in ("hydra", *GROUPS):
             continue
-        node: Any = Config
         parts = match[1].split(".")
         for place, part in enumerate(parts):
-            hints = typing.get_type_hints(node)
-            if part not in hints:
-                where = f" of {'.'.join(parts[:place])}" if place else ""
-                raise unknown_name(f"setting{where}", part, hints)
-            node = hints[part]
-            if not dataclasses.is_dataclass(node):
+            known = known_settings(parts[:place])
+            if known is None:
                 break  # an open mapping, whose keys the specs and registries check
+            if part not in known:
+                where = f" of {'.'.join(parts[:place])}" if place else ""
+                raise unknown_name(f"setting{where}", part, known)
+
+
+def known_settings(place: Sequence[str]) -> list[str] | None:
+    """The names of the settings at a place of the schema, such as ["statistics"]; None within an open mapping."""
+    from platorep.cli.schema import Config
+
+    node: Any = Config
+    for part in place:
+        node = typing.get_type_hints(node).get(part)
+        if not dataclasses.is_dataclass(node):
+            return None
+    return list(typing.get_type_hints(node))
 
 
 def config_folders(options: Sequence[str]) -> list[Path]:

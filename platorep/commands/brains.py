@@ -1,4 +1,4 @@
-"""Tables of models against brains, for figures: made once for a configuration and kept."""
+"""Tables of models against brains, for figures: computed once for a configuration and kept."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 
 from platorep.commands.experiment import Experiment
+from platorep.commands.stored import stored_table, table_path
 from platorep.core.digest import digest
-from platorep.core.files import slug
 from platorep.core.progress import bar
 from platorep.core.version import __version__
 from platorep.results.brains import BrainTable
@@ -25,7 +25,7 @@ def brain_table(experiment: Experiment) -> BrainTable:
     """
     from platorep.brains.similarity import Settings, similarity
 
-    path = _path(experiment)
+    path = brains_path(experiment)
     if path.is_file() and not experiment.overwrite:
         return BrainTable.load([path])
     settings = Settings(clamp=experiment.clamp, seed=experiment.statistics.seed, resources=experiment.resources)
@@ -42,7 +42,8 @@ def brain_table(experiment: Experiment) -> BrainTable:
     return table
 
 
-def _path(experiment: Experiment) -> Path:
+def brains_path(experiment: Experiment) -> Path:
+    """The table's file: its name has a hash of the features' content and of all settings that determine it."""
     determines = {
         "version": __version__,
         "models": [[features.key, features.content] for features in experiment.features],
@@ -50,5 +51,13 @@ def _path(experiment: Experiment) -> Path:
         "clip": experiment.clamp.id,
         "seed": experiment.statistics.seed,
     }
-    name = f"{slug(experiment.name)}--{digest(determines)}.parquet"
-    return experiment.root / "brains" / experiment.dataset_folder.name / name
+    return table_path(experiment, "brains", digest(determines))
+
+
+def stored_brains(experiment: Experiment) -> BrainTable:
+    """The table on disk that fits the configuration.
+
+    Raises:
+        StoreError: there is none.
+    """
+    return stored_table(BrainTable, brains_path(experiment), "comparisons with brains", "reproduce brains")

@@ -15,7 +15,7 @@ from platorep.commands.extract import extract_models
 from platorep.commands.failures import Failure, failure, raise_failures
 from platorep.competence.rows import kept
 from platorep.competence.rows import table as competence_table
-from platorep.core.errors import SpecError, StoreError
+from platorep.core.errors import DiskError, SpecError, StoreError
 from platorep.core.progress import bar
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, TaskSpec
@@ -107,6 +107,8 @@ def corpus_tables(experiment: Experiment, failures: list[Failure]) -> Iterator[C
 
                 name = f"{model.name}--{spec.name}"
                 yield kept(_parts(experiment), name, determines, measure, model, overwrite=experiment.overwrite)
+        except DiskError:  # the table would lose figures that it has, so it is left as it is
+            raise
         except Exception as error:
             failures.append(failure(model.name, error))
 
@@ -132,6 +134,8 @@ def probe_table(experiment: Experiment, failures: list[Failure]) -> CompetenceTa
             report(number, len(probe.tasks), task.name)
             try:
                 parts += task_tables(vision, task, failures)
+            except DiskError:
+                raise
             except Exception as error:
                 failures.append(failure(f"task {task.name}", error))
                 missing.add(task.name)
@@ -152,6 +156,8 @@ def task_tables(experiment: Experiment, task: TaskSpec, failures: list[Failure])
             continue  # its extraction failed and is listed
         try:
             tables.append(probe_part(experiment, task, [features for features in sets if features is not None]))
+        except DiskError:
+            raise
         except Exception as error:
             failures.append(failure(f"{model.name} on {task.name}", error))
     return tables

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ READING = (
     "layers", "prompt", "span", "caption", "picture", "sound", "combine", "max_tokens", "overlong", "storage_dtype"
 )  # fmt: skip
 """Configuration keys that are fields of ExtractSpec under the same name."""
+
+LABELS = ("family", "upstream", "licence")
+"""Fields of a model that say what it is to people: they never pass to another model."""
 
 
 def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
@@ -51,7 +55,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         units=Units(**cfg["units"]),
         translation=Translation(**cfg["translation"]),
         style=Style(**cfg["style"]),
-        captions=Captions(**cfg["captions"]),
+        captions=_captions(cfg["captions"], words),
         recipe=_recipe(cfg["recipe"], dataset),
         simulations=_options("experiment", cfg["experiment"]),
         world=cfg["world"],
@@ -104,7 +108,41 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
     for name, variant in cfg["variants"].items():
         spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
         variants[name] = Variant(spec, variant.get("words"))
-    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), cfg["tests"])
+    datasets = {name: DatasetSpec.from_dict(other) for name, other in cfg["datasets"].items()}
+    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"], cfg["tests"])
+
+
+def _captions(cfg: Mapping[str, Any], words: Sequence[str]) -> Captions:
+    """How captions are summarised. Hydra merges a model in the words into the chosen one, field by field.
+
+    Raises:
+        SpecError: the words give a model of the user's own in part; it would be mixed with the chosen one.
+    """
+    model = dict(cfg["model"])
+    given = {field for word in words for field in _fields(word, "captions.model")}
+    if given & {"source", "id", "asset"}:
+        left = [name for name in ("name", "id", "asset") if model.get(name) is not None and name not in given]
+        if left:
+            raise SpecError(
+                f"the words set {', '.join(sorted(given))} of captions.model, and the chosen model would leave its "
+                f"{' and '.join(left)}. Give {' and '.join(f'captions.model.{name}' for name in left)} too (asset=null "
+                "for none), or choose another model (captions=NAME)."
+            )
+        model = {name: value for name, value in model.items() if name in given or name not in LABELS}
+    return Captions(**{**cfg, "model": model})
+
+
+def _fields(word: str, place: str) -> list[str]:
+    """The fields of a mapping that an override sets: of `PLACE.id=x`, or of `PLACE={id: x, asset: {...}}`."""
+    key, _, value = word.lstrip("+").partition("=")
+    if key.startswith(f"{place}."):
+        return [key.removeprefix(f"{place}.").partition(".")[0]]
+    if key != place:
+        return []
+    inner, nested = value.strip()[1:-1], 1
+    while nested:
+        inner, nested = re.subn(r"\{[^{}]*\}|\[[^\[\]]*\]", "", inner)
+    return [part.partition(":")[0].strip().strip("'\"") for part in inner.split(",") if ":" in part]
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

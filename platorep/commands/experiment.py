@@ -20,6 +20,7 @@ from platorep.core.errors import AmbiguousError, PlatorepError, StoreError
 from platorep.core.files import slug
 from platorep.core.lookup import find_dataset, find_features
 from platorep.core.plugins import TARGET
+from platorep.core.reading import settings_read
 from platorep.core.resources import Resources, pick_device
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, DatasetSpec, ExtractSpec, ModelSpec
@@ -172,7 +173,8 @@ class Experiment:
 
     def extract_spec(self, model: ModelSpec, dataset: DatasetSpec | None = None) -> ExtractSpec:
         """What extraction of one model means here, on the experiment's dataset or another."""
-        return ExtractSpec.from_dict({"model": model, "dataset": dataset or self.dataset, **self.reading})
+        reading = settings_read(model.modality, self.reading)
+        return ExtractSpec.from_dict({"model": model, "dataset": dataset or self.dataset, **reading})
 
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
         """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
@@ -298,14 +300,18 @@ class Experiment:
     def alignment(self) -> AlignmentTable:
         """The scores on disk of the suite's models under the configured metrics and clamp, with the models' facts.
 
+        Pairs of models without scores are named in a warning.
+
         Raises:
             StoreError: there are none.
         """
-        from platorep.results.stored import stored_alignment
+        from platorep.results.stored import stored_alignment, unscored
 
-        return stored_alignment(
-            self.alignment_folder, self.models, self.features, [metric.id for metric in self.metrics], self.clamp.id
-        )
+        metrics = [metric.id for metric in self.metrics]
+        table = stored_alignment(self.alignment_folder, self.models, self.features, metrics, self.clamp.id)
+        if missing := unscored(table, self.pairs, metrics):
+            log.warning("no scores, left out: %s. Run `platorep align` for them.", "; ".join(missing))
+        return table
 
     @cached_property
     def selection(self) -> SelectionTable | None:

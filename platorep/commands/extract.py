@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from platorep.commands.expectations import extraction
 from platorep.commands.experiment import Experiment
 from platorep.commands.failures import Failure, failure, raise_failures
 from platorep.core.errors import AssetError, StoreError
-from platorep.core.progress import bar
+from platorep.core.progress import bar, expect
 from platorep.core.specs import ExtractSpec, ModelSpec
 
 
@@ -56,11 +57,13 @@ def extract_models(experiment: Experiment) -> Extraction:
     specs, failures = settled_specs(experiment, pairs)
     pending = missing_extractions(experiment, specs)
     coming: list[Thread] = []
+    expect("Extracting", extraction([spec.model for spec in pending], len(pairs)))
     for number, spec in enumerate(pending, 1):
         later = pending[number:]
         ahead = None if experiment.evict else next((s.model for s in later if _weights(s) != _weights(spec)), None)
         try:
-            with bar(f"[{number}/{len(pending)}] {spec.model.name}") as report:
+            name = spec.model.name
+            with bar(f"[{number}/{len(pending)}] {name}", stage="Extracting", part=name) as report:
                 while coming:
                     coming.pop().join()
                 path = extract_one(experiment, spec, pairs, ahead, coming, report)

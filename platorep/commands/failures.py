@@ -26,10 +26,15 @@ def failure(name: str, error: Exception) -> Failure:
     if isinstance(error, OSError) and error.errno is not None:
         error = disk_error(error)
     if isinstance(error, PlatorepError):
-        log.error("%s: %s", name, error)
+        log.error("%s: %s", name, _without_name(name, error))
     else:
         log.exception("%s failed", name)
-    return Failure(name, f"{type(error).__name__}: {error}")
+    return Failure(name, f"{type(error).__name__}: {_without_name(name, error)}")
+
+
+def _without_name(name: str, error: Exception) -> str:
+    """The message; a name that opens it is left out, because the line begins with it."""
+    return str(error).removeprefix(f"{name}: ")
 
 
 def raise_failures(failures: Iterable[Failure]) -> None:

@@ -6,12 +6,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platorep.commands.drawing import draw_figure
+from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
+from platorep.commands.stored import stored_table, table_path
 from platorep.commands.tables import gallery_table
 from platorep.core.digest import text_digest
-from platorep.core.errors import SpecError, StoreError
-from platorep.core.files import link_latest, slug
+from platorep.core.errors import SpecError
 from platorep.core.progress import bar, console_for_tables
 from platorep.results.tables import GalleryTable
 
@@ -33,12 +33,12 @@ def gallery(experiment: Experiment) -> Path | None:
     from platorep.align.gallery import score_galleries
     from platorep.figures.data import FigureData
 
-    design, path = gallery_design(experiment), table_path(experiment)
+    design, path = gallery_design(experiment), gallery_path(experiment)
     with bar("Searching") as report:
         table = score_galleries(
             experiment.pairs,
             design,
-            out_dir=_folder(experiment) / "parts",
+            out_dir=path.parent / "parts",
             clamp=experiment.clamp,
             overwrite=experiment.overwrite,
             resources=experiment.resources,
@@ -50,13 +50,9 @@ def gallery(experiment: Experiment) -> Path | None:
         return None
     table.write(path)
     console_for_tables().print(gallery_table(table))
-    paths = [path]
+    log.info("%s", path)
     if len(design.sizes) > 1:
-        folder = experiment.root / "figures" / experiment.label
-        paths += draw_figure(experiment, "gallery", FigureData(galleries=table), folder / "gallery")
-        link_latest(folder, folder.with_name(f"{slug(experiment.name)}--latest"))
-    for written in paths:
-        log.info("%s", written)
+        draw_results(experiment, ["gallery"], FigureData(galleries=table))
     return path
 
 
@@ -92,13 +88,13 @@ def gallery_design(experiment: Experiment) -> Design:
     )
 
 
-def table_path(experiment: Experiment) -> Path:
+def gallery_path(experiment: Experiment) -> Path:
     """The table's file: its name contains a hash of the names of its parts, which contain hashes of their inputs."""
     from platorep.align.gallery_parts import part_path
 
     design, clip = gallery_design(experiment), experiment.clamp.id
     names = [part_path(Path(), a, b, design, clip, (0, 1)).name for a, b in experiment.pairs]
-    return _folder(experiment) / f"{slug(experiment.name)}--{text_digest(chr(10).join(names))}.parquet"
+    return table_path(experiment, "gallery", text_digest(chr(10).join(names)))
 
 
 def stored_galleries(experiment: Experiment) -> GalleryTable:
@@ -107,13 +103,4 @@ def stored_galleries(experiment: Experiment) -> GalleryTable:
     Raises:
         StoreError: there is none.
     """
-    path = table_path(experiment)
-    if not path.is_file():
-        raise StoreError(
-            f"no scores in growing galleries at {path}. Run `platorep gallery` with the same settings first."
-        )
-    return GalleryTable.load([path])
-
-
-def _folder(experiment: Experiment) -> Path:
-    return experiment.root / "gallery" / experiment.dataset_folder.name
+    return stored_table(GalleryTable, gallery_path(experiment), "scores in growing galleries", "gallery")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from platorep.commands.brains import brain_table
-from platorep.commands.drawing import draw_figure, source
+from platorep.commands.brains import brain_table, brains_path
+from platorep.commands.drawing import draw_figure, function_of
 from platorep.commands.experiment import Experiment
 from platorep.commands.gallery import stored_galleries
 from platorep.commands.translate import stored_translation
@@ -29,9 +29,13 @@ def plot(experiment: Experiment) -> list[Path]:
     """Draws the chosen figures, then prints the models' matrix and the figures' paths.
 
     Returns:
-        The files.
+        The files, and the table of brains where a figure shows one.
     """
-    return draw_figures(experiment)
+    from platorep.figures import needs
+
+    paths = draw_figures(experiment)
+    against_brains = any("brains" in needs(function_of(experiment, name)) for name in experiment.figures)
+    return [*paths, brains_path(experiment)] if against_brains else paths
 
 
 def draw_figures(experiment: Experiment) -> list[Path]:
@@ -74,7 +78,7 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
     from platorep.figures import needs
     from platorep.figures.data import FigureData
 
-    needed = {need for name in names for need in needs(source(experiment, name))}
+    needed = {need for name in names for need in needs(function_of(experiment, name))}
     tables: dict[str, Any] = {"competence": experiment.competence, "select": experiment.protocol.select}
     if "alignment" in needed:
         tables |= {"alignment": experiment.alignment, "selection": experiment.selection}

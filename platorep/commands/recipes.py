@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from platorep.core.specs import DatasetSpec, TaskSpec
 
@@ -31,9 +32,12 @@ class Recipe:
 
     Attributes:
         name: name of the folder of its results.
-        variants: datasets whose language features are scored against the experiment's vision features.
+        variants: datasets whose language features are scored against the experiment's vision features, or which the
+            experiment of `study` takes.
         shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
         galleries: sizes of nested random samples on which the first metric is scored as well.
+        datasets: other datasets on which the same pairs of models are scored.
+        study: options of the experiment in `platorep.studies` that the figure shows.
         tests: whether the figure shows nulls and intervals.
     """
 
@@ -41,4 +45,6 @@ class Recipe:
     variants: Mapping[str, Variant] = field(default_factory=dict)
     shuffles: int = 0
     galleries: Sequence[int] = ()
+    datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
+    study: Mapping[str, Any] = field(default_factory=dict)
     tests: bool = False

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+from platorep.commands.brains import stored_brains
 from platorep.commands.experiment import Experiment
 from platorep.commands.extract import open_pairs
-from platorep.commands.translate import table_path
-from platorep.commands.units import units_if_any
+from platorep.commands.stored import NotRunError
+from platorep.commands.translate import stored_translation
+from platorep.commands.units import stored_units
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar
-from platorep.results.translation import TranslationTable
 
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 """The last chunk of every PNG file."""
@@ -31,7 +37,6 @@ def report(experiment: Experiment) -> Path:
     features, alignment, pairs = experiment.features, experiment.alignment, open_pairs(experiment)
     extracted = {model.name for model in features}
     figures = whole_figures(experiment.root / "figures" / experiment.label)
-    maps = table_path(experiment)
     page = experiment.root / "report" / f"{experiment.label}.html"
     run = Run(
         name=experiment.name,
@@ -45,7 +50,7 @@ def report(experiment: Experiment) -> Path:
         alignment=alignment,
         selection=experiment.selection,
         competence=experiment.competence,
-        translation=TranslationTable.load([maps]) if maps.is_file() else None,
+        translation=_if_any(stored_translation, experiment),
         figures=figures,
         missing=[model.name for model in experiment.models if model.name not in extracted],
         words=experiment.words,
@@ -53,12 +58,26 @@ def report(experiment: Experiment) -> Path:
         select=experiment.protocol.select,
         clamp=experiment.clamp,
         memory=experiment.resources.memory,
-        units=units_if_any(experiment),
+        units=_if_any(stored_units, experiment) if _rows_are_samples(experiment) else None,
+        brains=_if_any(stored_brains, experiment),
     )
     with bar("Reading layers") as progress:
         write_page(run, page, progress=progress)
     link_latest(page, page.with_name(f"{slug(experiment.name)}--latest.html"))
     return page
+
+
+def _if_any(stored: Callable[[Experiment], T], experiment: Experiment) -> T | None:
+    """The tables of a command for this configuration; None where it has not run."""
+    try:
+        return stored(experiment)
+    except NotRunError:
+        return None
+
+
+def _rows_are_samples(experiment: Experiment) -> bool:
+    """Whether each row of the features is a sample, whose picture can stand beside a unit."""
+    return all(model.n == len(experiment.samples.ids) for model in experiment.features)
 
 
 def whole_figures(folder: Path) -> dict[str, Path]:
@@ -68,10 +87,11 @@ def whole_figures(folder: Path) -> dict[str, Path]:
     figures = {}
     for path in sorted(folder.glob("*.png")):
         try:
-            with Image.open(path, formats=["PNG"]) as picture:
+            content = path.read_bytes()
+            with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                 title = picture.info.get("Title", path.stem)
                 picture.verify()  # compares the checksum of every chunk but the last, which is always the same
-            if not path.read_bytes().endswith(PNG_END):
+            if not content.endswith(PNG_END):
                 raise OSError("its end is missing")
         except Exception as error:  # Pillow raises SyntaxError, ValueError and zlib's errors beside OSError
             log.warning("%s is damaged (%s). It is left out of the report; draw it again.", path, error)

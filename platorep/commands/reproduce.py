@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import logging
 from pathlib import Path
@@ -11,18 +12,20 @@ import pandas as pd
 
 from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.commands.align import score_models, score_pairs, select_layers
-from platorep.commands.brains import brain_table
+from platorep.commands.brains import brain_table, brains_path
 from platorep.commands.competence import measure_competence
 from platorep.commands.drawing import draw_figure
 from platorep.commands.experiment import Experiment
 from platorep.commands.extract import extract_models
 from platorep.commands.failures import Failure, raise_failures
 from platorep.commands.recipes import Variant
+from platorep.commands.studies import study_table
 from platorep.commands.tables import comparison_table
 from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset
 from platorep.core.files import link_latest, write_atomically
 from platorep.core.progress import bar, console_for_tables
+from platorep.core.specs import DatasetSpec
 from platorep.results.facts import with_facts
 from platorep.results.published import compare, targets
 from platorep.results.quantities import measured
@@ -33,11 +36,12 @@ from platorep.stats.permutations import nested_order
 log = logging.getLogger(__name__)
 
 
-def reproduce(experiment: Experiment) -> Path:
+def reproduce(experiment: Experiment) -> list[Path]:
     """Runs the stages that are missing, draws the figure, and writes its data and published values beside it.
 
     Returns:
-        The folder: NAME.png and NAME.pdf; alignment, competence and comparison as .csv and .parquet.
+        The folder: NAME.png and NAME.pdf; alignment, competence and comparison as .csv and .parquet. Then the table of
+        brains, where the figure shows one.
 
     Raises:
         SpecError: a recipe without exactly one figure.
@@ -59,6 +63,7 @@ def reproduce(experiment: Experiment) -> Path:
     if experiment.protocol.select == "heldout" or recipe.tests:
         select_layers(experiment)
         selection = experiment.selection
+    against_brains = "brains" in needs(name)
     with bar("Drawing") as report:
         report(0, 1, name)
         data = FigureData(
@@ -66,10 +71,14 @@ def reproduce(experiment: Experiment) -> Path:
             selection=selection,
             select=experiment.protocol.select,
             competence=competence,
-            brains=brain_table(experiment) if "brains" in needs(name) else None,
+            brains=brain_table(experiment) if against_brains else None,
         )
+        if "study" in needs(name):
+            variants, unread = variant_features(experiment)
+            failures = [*failures, *unread]
+            data = dataclasses.replace(data, study=study_table(experiment, name, data.chosen, variants))
         paths = draw_figure(experiment, name, data, folder / recipe.name)
-    quantities = measured(name, data.chosen, competence, **options)
+    quantities = measured(name, data.chosen, competence, data.study, **options)
     known = {*scores.frame.x_model, *scores.frame.y_model}
     comparison = compare(quantities, targets(name), known=known)
     for stem, frame in (("alignment", data.chosen), ("competence", _of(competence, known)), ("comparison", comparison)):
@@ -79,23 +88,28 @@ def reproduce(experiment: Experiment) -> Path:
     for path in paths:
         log.info("%s", path)
     raise_failures([*failures, *unmeasured, *unscored])
-    return folder
+    return [folder, brains_path(experiment)] if against_brains else [folder]
 
 
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
     Variants change the captions only: their language features are extracted and scored against the dataset's
-    vision features.
+    vision features, unless an experiment with a table of its own takes them. Other datasets are scored by the same
+    models.
     """
     recipe, failures = experiment.recipe, []
     tables: list[AlignmentTable] = []
     if recipe.shuffles:
         tables.append(_shuffled(experiment))
-    elif not recipe.variants:
+    elif recipe.study or not recipe.variants:
         tables.append(score_models(experiment))
-    for variant in recipe.variants.values():
+    for variant in () if recipe.study else recipe.variants.values():
         table, failed = _score_variant(experiment, variant)
+        tables.append(table)
+        failures += failed
+    for dataset in recipe.datasets.values():
+        table, failed = _score_dataset(experiment, dataset)
         tables.append(table)
         failures += failed
     for n in recipe.galleries:
@@ -124,16 +138,37 @@ def random_sample(features: Features, n: int) -> Subset:
 
 
 def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentTable, list[Failure]]:
-    language = tuple(model for model in experiment.models if model.modality == "language")
-    variant_run = experiment.replace(dataset=variant.dataset, models=language)
-    extraction = extract_models(variant_run)
-    variant_run, failures = extraction.experiment, extraction.failures
-    failed = {failure.model for failure in failures}
-    variant_run = variant_run.replace(models=tuple(model for model in language if model.name not in failed))
+    variant_run, failures = _variant_run(experiment, variant)
     vision = [features for features in experiment.features if features.spec.model.modality == "vision"]
     facts = {} if variant.words is None else {"words": variant.words}
     pairs = list(itertools.product(variant_run.features, vision))
     return with_facts(score_pairs(variant_run, pairs, variant_run.metrics), [], **facts), failures
+
+
+def _variant_run(experiment: Experiment, variant: Variant) -> tuple[Experiment, list[Failure]]:
+    """The language models on a variant of the dataset, extracted; those that failed are left out."""
+    language = tuple(model for model in experiment.models if model.modality == "language")
+    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=language))
+    failed = {failure.model for failure in extraction.failures}
+    kept = tuple(model for model in language if model.name not in failed)
+    return extraction.experiment.replace(models=kept), extraction.failures
+
+
+def variant_features(experiment: Experiment) -> tuple[dict[str, dict[str, Features]], list[Failure]]:
+    """Language features of every variant of the recipe, by the variant's name and the model's."""
+    features: dict[str, dict[str, Features]] = {}
+    failures: list[Failure] = []
+    for name, variant in experiment.recipe.variants.items():
+        run, failed = _variant_run(experiment, variant)
+        features[name] = {model.name: model for model in run.features}
+        failures += failed
+    return features, failures
+
+
+def _score_dataset(experiment: Experiment, dataset: DatasetSpec) -> tuple[AlignmentTable, list[Failure]]:
+    """Scores of the same pairs of models on another dataset."""
+    extraction = extract_models(experiment.replace(dataset=dataset))
+    return score_models(extraction.experiment), extraction.failures
 
 
 def _shuffled(experiment: Experiment) -> AlignmentTable:

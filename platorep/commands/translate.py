@@ -9,13 +9,12 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platorep.commands.drawing import draw_figure
+from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
+from platorep.commands.stored import NotRunError, stored_table, table_path
 from platorep.commands.tables import translation_table
 from platorep.core.digest import digest
-from platorep.core.errors import StoreError
 from platorep.core.features import Features, Subset
-from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar, console_for_tables
 from platorep.core.rows import rows_of
 from platorep.results.translation import TranslationTable
@@ -46,18 +45,13 @@ def translate(experiment: Experiment) -> list[Path]:
     """
     from platorep.figures.data import FigureData
 
-    path = table_path(experiment)
+    path = translation_path(experiment)
     if not path.is_file() or experiment.overwrite:
         _table(experiment).write(path)
-    table = TranslationTable.load([path])
+    table = stored_translation(experiment)
     console_for_tables().print(translation_table(table))
-    folder = experiment.root / "figures" / experiment.label
-    data = FigureData(translation=table)
-    paths = [path, *draw_figure(experiment, "translation", data, folder / "translation")]
-    link_latest(folder, folder.with_name(f"{slug(experiment.name)}--latest"))
-    for written in paths:
-        log.info("%s", written)
-    return paths
+    log.info("%s", path)
+    return [path, *draw_results(experiment, ["translation"], FigureData(translation=table))]
 
 
 def _table(experiment: Experiment) -> TranslationTable:
@@ -87,7 +81,7 @@ def _table(experiment: Experiment) -> TranslationTable:
     return table
 
 
-def table_path(experiment: Experiment) -> Path:
+def translation_path(experiment: Experiment) -> Path:
     """The table's file: its name contains a hash of everything that determines it, the chosen layers included."""
     chosen = _chosen(experiment)
     determines = {
@@ -100,8 +94,7 @@ def table_path(experiment: Experiment) -> Path:
         "seed": experiment.statistics.seed,
         **dataclasses.asdict(experiment.translation),
     }
-    folder = experiment.root / "translation" / experiment.dataset_folder.name
-    return folder / f"{slug(experiment.name)}--{digest(determines)}.parquet"
+    return table_path(experiment, "translation", digest(determines))
 
 
 def stored_translation(experiment: Experiment) -> TranslationTable:
@@ -110,17 +103,14 @@ def stored_translation(experiment: Experiment) -> TranslationTable:
     Raises:
         StoreError: there is none.
     """
-    path = table_path(experiment)
-    if not path.is_file():
-        raise StoreError(f"no scores of maps at {path}. Run `platorep translate` with the same settings first.")
-    return TranslationTable.load([path])
+    return stored_table(TranslationTable, translation_path(experiment), "scores of maps", "translate")
 
 
 def _chosen(experiment: Experiment) -> list[tuple[str, int, str, int]]:
     """Models and layers of every pair of the protocol, as it chooses them by the first metric.
 
     Raises:
-        StoreError: a pair was not scored.
+        NotRunError: a pair was not scored.
     """
     rows = experiment.chosen[experiment.chosen.metric == experiment.metrics[0].id]
     columns = (rows.x_model, rows.x_layer, rows.y_model, rows.y_layer)
@@ -128,7 +118,7 @@ def _chosen(experiment: Experiment) -> list[tuple[str, int, str, int]]:
     wanted = [(x.name, y.name) for x, y in experiment.pairs]
     if missing := [pair for pair in wanted if pair not in layers]:
         x, y = missing[0]
-        raise StoreError(
+        raise NotRunError(
             f"{len(missing)} of {len(wanted)} pairs of models have no scores, such as {x} x {y}: their layers are not "
             "known. Run `platorep align` with the same settings first."
         )

@@ -12,12 +12,12 @@ import pandas as pd
 
 from platorep.commands.align import strata
 from platorep.commands.comparisons import compared
-from platorep.commands.drawing import draw_figure
+from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
+from platorep.commands.stored import stored_table, table_path
 from platorep.commands.tables import plain_table
 from platorep.core.digest import digest
-from platorep.core.errors import DataError, SpecError, StoreError, unknown_name
-from platorep.core.files import link_latest, slug
+from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.progress import bar, console_for_tables
 from platorep.core.stored import FeatureSet
 
@@ -48,7 +48,7 @@ def units(experiment: Experiment) -> list[Path]:
     from platorep.figures.data import FigureData
     from platorep.units.parts import compare_all, joined, units_path
 
-    matching, pairs, path = matching_of(experiment), unit_pairs(experiment), table_path(experiment)
+    matching, pairs, path = matching_of(experiment), unit_pairs(experiment), shares_path(experiment)
     with bar("Matching") as report:
         compare_all(
             pairs,
@@ -69,13 +69,10 @@ def units(experiment: Experiment) -> list[Path]:
     for table in (shares_table(tables[0]), zoo_table(tables[0])):
         if table.row_count:
             console_for_tables().print(table)
-    paths, folder = [path, units_path(path)], experiment.root / "figures" / experiment.label
-    for name in FIGURES:
-        paths += draw_figure(experiment, name, FigureData(units=tables[0]), folder / name)
-    link_latest(folder, folder.with_name(f"{slug(experiment.name)}--latest"))
+    paths = [path, units_path(path)]
     for written in paths:
         log.info("%s", written)
-    return paths
+    return paths + draw_results(experiment, FIGURES, FigureData(units=tables[0]))
 
 
 def unit_pairs(experiment: Experiment) -> list[tuple[FeatureSet, FeatureSet]]:
@@ -157,7 +154,7 @@ def covariates(experiment: Experiment) -> np.ndarray | None:
     return np.array(means)
 
 
-def table_path(experiment: Experiment) -> Path:
+def shares_path(experiment: Experiment) -> Path:
     """The table of shares: its name has a hash of the models and of all settings that determine it."""
     determines = {
         "models": [model.key for model in experiment.features],
@@ -165,7 +162,7 @@ def table_path(experiment: Experiment) -> Path:
         "seed": experiment.statistics.seed,
         "strata": experiment.statistics.strata,
     }
-    return _parts(experiment).parent / f"{slug(experiment.name)}--{digest(determines)}.parquet"
+    return table_path(experiment, "units", digest(determines))
 
 
 def stored_units(experiment: Experiment) -> tuple[ShareTable, UnitTable]:
@@ -177,27 +174,22 @@ def stored_units(experiment: Experiment) -> tuple[ShareTable, UnitTable]:
     from platorep.results.units import ShareTable, UnitTable
     from platorep.units.parts import units_path
 
-    path = table_path(experiment)
-    if not path.is_file():
-        raise StoreError(f"no matched units at {path}. Run `platorep units` with the same settings first.")
-    return ShareTable.load([path]), UnitTable.load([units_path(path)])
-
-
-def units_if_any(experiment: Experiment) -> tuple[ShareTable, UnitTable] | None:
-    """The tables on disk that fit the configuration; None before `units`, and for rows that are not the samples."""
-    fits = all(model.n == len(experiment.samples.ids) for model in experiment.features)
-    return stored_units(experiment) if fits and table_path(experiment).is_file() else None
+    path = shares_path(experiment)
+    return (
+        stored_table(ShareTable, path, "matched units", "units"),
+        stored_table(UnitTable, units_path(path), "matched units", "units"),
+    )
 
 
 def shares_table(shares: ShareTable) -> Table:
     """Every direction in a row: matches beside their nulls, and counts and shares by the other measures."""
-    whole = _whole(shares)
-    table = plain_table("units of", "in", "units", "matched", "chance", "permuted", "rotated", *list(whole)[1:])
+    by_measure = _by_measure(shares)
+    table = plain_table("units of", "in", "units", "matched", "chance", "permuted", "rotated", *list(by_measure)[1:])
     for column in table.columns[2:]:
         column.justify = "right"
-    for pair, row in whole["matched"].iterrows():
+    for pair, row in by_measure["matched"].iterrows():
         if pair[1] != "zoo":
-            cells = [f"{one.loc[pair, 'count']:,} ({one.loc[pair, 'score']:.3f})" for one in whole.values()]
+            cells = [f"{rows.loc[pair, 'count']:,} ({rows.loc[pair, 'score']:.3f})" for rows in by_measure.values()]
             by_chance = (_number(value) for value in (row.chance, row.null_mean, row.rotated))
             table.add_row(*pair, f"{row.units:,}", cells[0], *by_chance, *cells[1:])
     return table
@@ -205,19 +197,19 @@ def shares_table(shares: ShareTable) -> Table:
 
 def zoo_table(shares: ShareTable) -> Table:
     """Units that count in every other pretrained model, with the number expected if the models were independent."""
-    whole = _whole(shares)
-    table = plain_table("units of", "units", *(f"{measure} in all" for measure in whole))
+    by_measure = _by_measure(shares)
+    table = plain_table("units of", "units", *(f"{measure} in all" for measure in by_measure))
     for column in table.columns[1:]:
         column.justify = "right"
-    for pair, row in whole["matched"].iterrows():
+    for pair, row in by_measure["matched"].iterrows():
         if pair[1] == "zoo":
-            rows = [one.loc[pair] for one in whole.values()]
-            cells = [f"{one['count']:,} (expected {one.expected * one.units:.1f})" for one in rows]
+            counted = [rows.loc[pair] for rows in by_measure.values()]
+            cells = [f"{share['count']:,} (expected {share.expected * share.units:.1f})" for share in counted]
             table.add_row(pair[0], f"{row.units:,}", *cells)
     return table
 
 
-def _whole(shares: ShareTable) -> dict[str, pd.DataFrame]:
+def _by_measure(shares: ShareTable) -> dict[str, pd.DataFrame]:
     """By measure, the rows about all layers, indexed by the names of both models."""
     from platorep.results.units import MEASURES
 

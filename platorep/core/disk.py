@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from platorep.core.errors import DiskError
+from platorep.core.temporary import temporary_folder
 
 
 ELSEWHERE = "choose another folder (root=PATH)"
@@ -30,7 +30,7 @@ _CAUSES = {
     errno.EISDIR: ("it is a folder, where a file is expected", "Remove or rename it."),
     errno.EIO: ("the disk reports an input/output error", f"Check the disk, or {ELSEWHERE}."),
     errno.EMFILE: ("this process has too many open files", "Raise the limit (ulimit -n)."),
-    errno.ENOENT: ("it does not exist", "Check the spelling, or run the command that makes it."),
+    errno.ENOENT: ("it does not exist", "Check the spelling, or run the command that writes it."),
     errno.ESTALE: ("its network mount is stale", "Mount it again."),
 }
 """Cause and remedy by error number."""
@@ -91,14 +91,8 @@ def check_writable(folder: Path | str) -> None:
     Raises:
         DiskError: the folder cannot be created or written to.
     """
-    probe = Path(folder) / f".probe-{uuid.uuid4().hex[:8]}"
-    with disk_errors(folder):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        try:
-            probe.write_bytes(b"\0" * PROBE)
-        finally:
-            with suppress(OSError):
-                probe.unlink(missing_ok=True)
+    with disk_errors(folder), temporary_folder(Path(folder)) as probe:  # what a kill leaves of it is removed later
+        (probe / "probe").write_bytes(b"\0" * PROBE)
 
 
 def _obstacle(path: Path) -> str | None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Task as RichTask
 from rich.text import Text
+
+from platorep.core.remaining import Remaining
 
 
 Report = Callable[[int, int | None, str], None]
@@ -71,20 +75,66 @@ def _quiet() -> bool:
     )
 
 
+_RUN: ContextVar[Remaining | None] = ContextVar("run", default=None)
+"""The run of several stages that the bars belong to."""
+
+
+class _WholeRun(ProgressColumn):
+    """Remaining time of the whole run, if the bar belongs to one."""
+
+    def render(self, task: RichTask) -> Text:
+        run = _RUN.get()
+        seconds = None if run is None else run.seconds()
+        if seconds is None:
+            return Text("")
+        return Text(f"whole run {timedelta(seconds=round(seconds))}", style="dim")
+
+
 @contextmanager
-def bar(title: str, *, terminal: bool | None = None) -> Iterator[Report]:
+def whole_run(remaining: Remaining) -> Iterator[None]:
+    """Bars within show the remaining time of the whole run beside their own."""
+    token = _RUN.set(remaining)
+    try:
+        yield
+    finally:
+        _RUN.reset(token)
+
+
+def expect(stage: str, parts: Mapping[str, float]) -> None:
+    """Corrects what is expected of a stage of the whole run: expected seconds of its parts."""
+    if (run := _RUN.get()) is not None:
+        run.expect(stage, parts)
+
+
+@contextmanager
+def bar(title: str, *, stage: str | None = None, part: str = "", terminal: bool | None = None) -> Iterator[Report]:
     """Shows a progress bar; yields the callback that updates it.
 
     Args:
         title: description of the work.
+        stage: the stage of the whole run that the work belongs to; its title by default.
+        part: the part of the stage that it is; the whole stage by default.
         terminal: whether to draw; by default whether standard error is a terminal and `-q` was not given.
     """
     shown = sys.stderr.isatty() and not _quiet() if terminal is None else terminal
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        _WholeRun(),
+    )
+    run = _RUN.get() or Remaining({})
+    with (
+        run.part(stage or title, part) as finished,
+        Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True) as progress,
+    ):
         task = progress.add_task(title, total=None)
 
         def report(done: int, total: int | None, what: str = "") -> None:
+            if total:
+                finished(done / total)
             progress.update(task, completed=done, total=total, description=f"{title} {what}".rstrip())
 
         yield report

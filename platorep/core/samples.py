@@ -12,6 +12,7 @@ from typing import Any
 from platorep.core.errors import StoreError
 from platorep.core.files import damaged, read_record, write_record
 from platorep.core.specs import DatasetSpec
+from platorep.core.temporary import remove_temporary
 
 
 SAMPLES = "samples.json"
@@ -66,6 +67,7 @@ def write_samples(folder: Path, dataset: DatasetSpec, samples: Samples) -> Path:
                 f"{len(samples.ids)} with digest {samples.digest[:12]}: the source changed under the same revision. "
                 "Pin its revision, or remove that folder to start again."
             )
+        remove_temporary(folder)  # of a process that was killed once this file was whole
         return path
     write_record(path, {"schema": SCHEMA, "digest": samples.digest, "spec": dataset.to_dict(), **asdict(samples)})
     return path

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import sys
 import types
 import typing
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
 
 from platorep.core.errors import SpecError, unknown_name
+from platorep.core.ranges import check_range
 
 
 SPEC_VERSION = 1
@@ -147,13 +147,6 @@ def _read(where: str, hint: Any, value: Any) -> Any:
     return value
 
 
-def _within(name: str, value: float | None, least: float, most: float = math.inf, otherwise: str = "") -> None:
-    """Checks that a number lies in [least, most]. `otherwise` explains None; `from_dict` has checked the type."""
-    if isinstance(value, (int, float)) and not least <= value <= most:
-        expected = f"{least:g} or more" if most >= sys.float_info.max else f"{least:g} to {most:g}"
-        raise SpecError(f"{name} is {value}; expected {expected}{f', or {otherwise}' if otherwise else ''}.")
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AssetSpec(_Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
@@ -227,10 +220,10 @@ class ModelSpec(_Spec):
         return self.source == "imported" or (self.source == "matrix" and self.asset is None)
 
     def __post_init__(self) -> None:
-        _within(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # the range that torch accepts
-        _within(f"model {self.name}: input_size", self.input_size, 1)
-        _within(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
-        _within(f"model {self.name}: seconds", self.seconds, 0.1, 3600, otherwise="null for the model's own length")
+        check_range(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # the range that torch accepts
+        check_range(f"model {self.name}: input_size", self.input_size, 1)
+        check_range(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
+        check_range(f"model {self.name}: seconds", self.seconds, 0.1, 3600, otherwise="null for the model's own length")
         if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
             object.__setattr__(self, "name", f"{self.name.removesuffix('-8bit').removesuffix('-4bit')}-{self.quantize}")
 
@@ -264,7 +257,7 @@ class DatasetSpec(_Spec):
     licence: str = field(default="", metadata=LABEL)
 
     def __post_init__(self) -> None:
-        _within("dataset.n", self.n, 1, otherwise="null for all")
+        check_range("dataset.n", self.n, 1, otherwise="null for all")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -293,7 +286,7 @@ class ExtractSpec(_Spec):
     def __post_init__(self) -> None:
         if self.prompt is not None and self.prompt.count("{caption}") != 1:
             raise SpecError(f"prompt {self.prompt!r} must contain {{caption}} exactly once.")
-        _within("max_tokens", self.max_tokens, 1, otherwise="null for the model's own limit")
+        check_range("max_tokens", self.max_tokens, 1, otherwise="null for the model's own limit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -319,9 +312,9 @@ class CorpusSpec(_Spec):
     released: bool = False
 
     def __post_init__(self) -> None:
-        _within("corpus.max_bytes", self.max_bytes, 1, otherwise="null for all")
-        _within("corpus.context", self.context, 2)
-        _within("corpus.stride", self.stride, 1)
+        check_range("corpus.max_bytes", self.max_bytes, 1, otherwise="null for all")
+        check_range("corpus.context", self.context, 2)
+        check_range("corpus.stride", self.stride, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -340,4 +333,4 @@ class TaskSpec(_Spec):
     held_out: float = 0.3
 
     def __post_init__(self) -> None:
-        _within(f"task {self.name}: held_out", self.held_out, 0.01, 0.99)
+        check_range(f"task {self.name}: held_out", self.held_out, 0.01, 0.99)

@@ -206,10 +206,10 @@ def shard_fault(folder: Path, manifest: Manifest, shard: Shard) -> str | None:
         if manifest.checked
         else (None, None),
     }  # fmt: skip
-    for what, (got, expected) in stated.items():
+    for field, (got, expected) in stated.items():
         if got != expected:
-            shown = "" if what in ("layers", "checksums") else f": {got}, expected {expected}"
-            return f"{path} holds another {what} than its manifest says{shown}."
+            shown = "" if field in ("layers", "checksums") else f": {got}, expected {expected}"
+            return f"{path} holds another {field} than its manifest says{shown}."
     return None
 
 

@@ -5,6 +5,7 @@
     replace: 0.5   share of the words that are replaced by words drawn from all captions of the dataset
     shuffle: true  shuffles the words
     words: 5       keeps only the first words
+    swap: true     exchanges the rarest word for the rarest one of another caption of the same category: a wrong caption
     permute: 0.25  share of the items whose captions are swapped with other items
     seed: 0        seed of all draws
 """
@@ -12,19 +13,26 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from platorep.core.errors import SpecError, unknown_name
+from platorep.core.ranges import LARGEST_SEED
 
 
 OPTION = "captions"
-DEFAULTS: dict[str, Any] = {"replace": 0.0, "shuffle": False, "words": None, "permute": 0.0, "seed": 0}
+DEFAULTS: dict[str, Any] = {"replace": 0.0, "shuffle": False, "words": None, "swap": False, "permute": 0.0, "seed": 0}
 
 
-def transform(ids: Sequence[str], captions: list[list[str]], options: Mapping[str, Any]) -> list[list[str]]:
+def transform(
+    ids: Sequence[str],
+    captions: list[list[str]],
+    options: Mapping[str, Any],
+    categories: Sequence[str] | None = None,
+) -> list[list[str]]:
     """Applies `options` to the captions of a dataset.
 
     The draws for an item only depend on the seed and its id. Replacement words and the partners of permuted items are
@@ -34,6 +42,7 @@ def transform(ids: Sequence[str], captions: list[list[str]], options: Mapping[st
         ids: ids of the items.
         captions: one list per item.
         options: see the module docstring.
+        categories: one label per item, for swap; None is one category.
 
     Raises:
         UnknownNameError: an option does not exist.
@@ -45,6 +54,8 @@ def transform(ids: Sequence[str], captions: list[list[str]], options: Mapping[st
         [_words(caption, chosen, vocabulary, f"{item}#{i}") for i, caption in enumerate(item_captions)]
         for item, item_captions in zip(ids, captions, strict=True)
     ]
+    if chosen["swap"]:
+        changed = _swapped(ids, changed, categories or [""] * len(ids), chosen["seed"])
     return [changed[i] for i in mismatched(len(changed), chosen["permute"], chosen["seed"])]
 
 
@@ -66,6 +77,44 @@ def mismatched(n: int, share: float, seed: int) -> np.ndarray:
     return order
 
 
+def _swapped(ids: Sequence[str], captions: list[list[str]], categories: Sequence[str], seed: int) -> list[list[str]]:
+    """Every caption with its rarest word exchanged for the rarest one of another caption of its category.
+
+    Rarity is the number of captions that have the word, without case and punctuation; of equally rare words the
+    longest, then the first. A category without another word takes one of any caption.
+    """
+    counts = Counter(word for texts in captions for text in texts for word in {_bare(w) for w in text.split()})
+    rare = [[_rarest(text.split(), counts) for text in texts] for texts in captions]
+    members: dict[str, list[str]] = {}
+    for label, words in zip(categories, rare, strict=True):
+        members.setdefault(label, []).extend(word for _, word in words)
+    everything = [word for words in members.values() for word in words]
+    made = []
+    for item, label, texts, words in zip(ids, categories, captions, rare, strict=True):
+        row = []
+        for number, (text, (place, _)) in enumerate(zip(texts, words, strict=True)):
+            parts = text.split()
+            known = {_bare(part) for part in parts}
+            others = [w for w in members[label] if w not in known] or [w for w in everything if w not in known]
+            if others and parts:
+                word = random.Random(f"{seed}:{item}#{number}").choice(others)
+                parts[place] = parts[place].lower().replace(_bare(parts[place]), word) if _bare(parts[place]) else word
+            row.append(" ".join(parts))
+        made.append(row)
+    return made
+
+
+def _rarest(words: Sequence[str], counts: Counter[str]) -> tuple[int, str]:
+    """Place of the rarest word, and the word without case and punctuation; (0, "") of no words."""
+    bare = [_bare(word) for word in words]
+    places = sorted(range(len(bare)), key=lambda i: (not bare[i], counts[bare[i]], -len(bare[i]), i))
+    return (places[0], bare[places[0]]) if places else (0, "")
+
+
+def _bare(word: str) -> str:
+    return word.strip(".,;:!?\"'()[]").lower()
+
+
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(options, Mapping):
         raise SpecError(f"dataset.options.captions is {options!r}; expected words with values, such as {{words: 5}}.")
@@ -77,11 +126,13 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
             "replace": number and 0 <= value <= 1,
             "permute": number and 0 <= value <= 1,
             "shuffle": isinstance(value, bool),
+            "swap": isinstance(value, bool),
             "words": value is None or (isinstance(value, int) and number and value >= 1),
-            "seed": isinstance(value, int) and number,
+            "seed": isinstance(value, int) and number and 0 <= value <= LARGEST_SEED,
         }[name]
         if not fits:
-            expected = {"words": "a whole number of at least 1", "shuffle": "true or false", "seed": "a whole number"}
+            expected = {"words": "a whole number of at least 1", "seed": "a whole number from 0 to 2**63 - 1"}
+            expected |= dict.fromkeys(("shuffle", "swap"), "true or false")
             raise SpecError(
                 f"dataset.options.captions.{name} is {value!r}; expected {expected.get(name, 'a share in [0, 1]')}."
             )

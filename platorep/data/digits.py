@@ -20,12 +20,12 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     from sklearn.datasets import load_digits
 
     check_switches(spec)
-    found = load_digits()
-    grey = (found.images * (255 / 16)).round().astype("uint8")
-    revision = hashlib.sha256(grey.tobytes() + bytes(found.target.tolist())).hexdigest()[:12]
+    digits = load_digits()
+    grey = (digits.images * (255 / 16)).round().astype("uint8")
+    revision = hashlib.sha256(grey.tobytes() + bytes(digits.target.tolist())).hexdigest()[:12]
     digit_pairs = [
         Pair(f"{i:04d}", [f"The handwritten digit {digit}."], str(digit), [partial(_enlarged, pixels.tobytes())])
-        for i, (pixels, digit) in enumerate(zip(grey, found.target, strict=True))
+        for i, (pixels, digit) in enumerate(zip(grey, digits.target, strict=True))
     ]
     return pin(spec, revision, "scikit-learn's digits changed: leave dataset.revision open."), digit_pairs
 

@@ -79,8 +79,8 @@ def _undecoded(feature: Any) -> Any:
     """The feature of undecoded pictures, or of lists of them if the column holds lists."""
     import datasets
 
-    one = datasets.Image(decode=False)
-    return type(feature)(one) if hasattr(feature, "feature") else one
+    undecoded = datasets.Image(decode=False)
+    return type(feature)(undecoded) if hasattr(feature, "feature") else undecoded
 
 
 def _counts(pictures: datasets.Dataset, column: str) -> list[int]:

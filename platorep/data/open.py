@@ -121,11 +121,11 @@ def open_dataset(
     if known is not None and (samples := _known(spec, known)) is not None:
         return _with_known(spec, pairs, samples)
     kept, dropped = _select(spec, _ordered(spec, pairs), progress)
-    ids = [pair.id for pair in kept]
+    ids, categories = [pair.id for pair in kept], _categories(spec, kept)
     samples = Samples(
         ids=ids,
-        captions=transform(ids, [list(pair.captions or []) for pair in kept], spec.options.get(OPTION, {})),
-        categories=_categories(spec, kept),
+        captions=transform(ids, [list(pair.captions or []) for pair in kept], spec.options.get(OPTION, {}), categories),
+        categories=categories,
         dropped=dropped,
         pictures=_numbers([pair.pictures for pair in kept], alike=1),
         sounds=_numbers([pair.sounds for pair in kept], alike=0),
@@ -186,7 +186,11 @@ def settled(spec: DatasetSpec) -> DatasetSpec:
 
 @functools.cache
 def sources() -> list[str]:
-    """Names of the sources: the modules of this package that have a function `pairs`, without importing them."""
+    """Names of the sources: the modules of this package that have a function `pairs`.
+
+    Read from the text, in less than a millisecond: importing them loads the libraries of every source, and a list of
+    names would be one more file to change for a new source.
+    """
     modules = sorted(Path(__file__).parent.glob("*.py"))
     return [module.stem for module in modules if "\ndef pairs(" in module.read_text(encoding="utf-8")]
 

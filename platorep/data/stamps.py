@@ -57,14 +57,14 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
             revision,
             own,
         )
-    found = [
+    stamp_pairs = [
         Pair(name, [caption], name.rpartition("/")[0], [partial(read_picture, picture, square=True)])
         for name, text, picture in stamp_files(folder)
         if (caption := caption_in(text, language)) or language == ENGLISH
     ]
-    if not found:
+    if not stamp_pairs:
         raise unknown_name("language of the stamps' captions", language, _languages(folder))
-    return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), found
+    return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), stamp_pairs
 
 
 def digest(folder: Path) -> str:

@@ -20,6 +20,7 @@ import torch
 
 from platorep.core.errors import SpecError, StoreError
 from platorep.core.files import read_json, read_record, write_atomically, write_record
+from platorep.core.ranges import check_seed
 from platorep.core.samples import Samples
 from platorep.core.specs import ModelSpec
 
@@ -70,6 +71,7 @@ class Decoding:
                 f"captions: batch is {self.batch} and temperature {self.temperature}; "
                 "expected at least 1 and at least 0."
             )
+        check_seed("captions.seed", self.seed)
 
 
 def summarise(
@@ -117,7 +119,7 @@ def summarise(
         differ = ", ".join(name for name in recipe if old.get(name) != recipe[name])
         raise StoreError(f"{folder} holds summaries made with another {differ}. Remove it, or write to another root.")
     write_record(folder / "recipe.json", recipe)
-    originals = [own[0] for own in pairs.samples.captions]
+    originals = [captions[0] for captions in pairs.samples.captions]
     starts = range(0, len(originals), decoding.batch)
     parts = {
         (count, start): folder / "parts" / f"words_{count}-{start:06d}.json" for count in words for start in starts
@@ -130,8 +132,8 @@ def summarise(
     writer: _Writer | None = None
     for done, (count, start) in enumerate(missing, 1):
         writer = writer or _Writer(spec, decoding, device)
-        made = writer(originals[start : start + decoding.batch], count, decoding.seed + start)
-        write_record(parts[count, start], {"summaries": made})
+        summaries = writer(originals[start : start + decoding.batch], count, decoding.seed + start)
+        write_record(parts[count, start], {"summaries": summaries})
         if progress is not None:
             progress(done, len(missing), f"{count} words")
     frame = _pictures(pairs, folder).assign(text=originals)
@@ -187,11 +189,11 @@ def first_line(text: str) -> str:
 def _pictures(pairs: Pairs, folder: Path) -> pd.DataFrame:
     """Writes missing pictures without loss; returns their columns of the metadata."""
     rows = []
-    for index, one in enumerate(pairs.samples.ids):
+    for index, sample in enumerate(pairs.samples.ids):
         path = folder / "pictures" / f"{index:06d}.png"
         if not path.is_file():
             write_atomically(path, partial(pairs.picture(index).save, format="PNG"))
-        rows.append({"file_name": f"pictures/{path.name}", "id": one})
+        rows.append({"file_name": f"pictures/{path.name}", "id": sample})
     frame = pd.DataFrame(rows)
     return frame if pairs.samples.categories is None else frame.assign(category=pairs.samples.categories)
 
@@ -220,10 +222,10 @@ class _Writer:
             how = {"do_sample": True, "temperature": self.decoding.temperature, "top_p": 1.0, "top_k": 0}
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            made = self.model.generate(
+            answers = self.model.generate(
                 tokens, attention_mask=mask, max_new_tokens=TOKENS_A_WORD * words + SLACK, pad_token_id=self.pad, **how
             )
-        return [first_line(self.tokenizer.decode(row[width:], skip_special_tokens=True)) for row in made]
+        return [first_line(self.tokenizer.decode(row[width:], skip_special_tokens=True)) for row in answers]
 
     def _prompt(self, caption: str, words: int) -> list[int]:
         system = INSTRUCTION.format(words=words)

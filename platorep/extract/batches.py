@@ -95,7 +95,7 @@ def encode_within(
         size = max(1, min(len(batch) - low, budget.tokens // max(1, tokens_each)))
         part = slice(low, low + size)
         try:
-            made = encode(batch[part])
+            encoded = encode(batch[part])
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
@@ -104,13 +104,13 @@ def encode_within(
                     f"one item of {tokens_each} tokens does not fit into memory ({str(error).splitlines()[0]}). "
                     "Use a smaller dtype, max_tokens, or another device."
                 ) from error
-            made = None
-        if made is None:  # outside the handler, whose traceback keeps the memory of the failed batch
+            encoded = None
+        if encoded is None:  # outside the handler, whose traceback keeps the memory of the failed batch
             budget.halve(size * tokens_each)
             log.warning("out of memory: batches of at most %d tokens from now on", budget.tokens)
             free_memory()
             continue
-        yield part, made
+        yield part, encoded
         low += size
 
 

@@ -19,11 +19,11 @@ LEFT = 0.62
 def controls(data: FigureData, *, metric: str | None = None) -> Plot:
     """Alignment against the share of pairs that were shuffled, from 0 (the data) to 1: one line a language model.
 
-    Each line is the mean over vision models and seeds, its band the range over seeds. An instrument that measures
-    instance-level alignment falls with every pair that is broken and ends at chance.
+    Each line is the mean over vision models and seeds, its band the range over seeds. A score of
+    instance-level alignment falls as more pairs are mismatched, and ends at chance.
 
     Args:
-        data: language x vision pairs, one version of the data a share and seed (columns shuffle_share, shuffle_seed).
+        data: language x vision pairs, one dataset for each share and seed (columns shuffle_share, shuffle_seed).
         metric: full id, when the table holds several.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What figures that follow a score along k or n share: the score, corrected for chance, and the lift over chance."""
+"""Shared by figures of a score over k or n: the score, the score corrected for chance, and the lift over chance."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def three_views(pairs: pd.DataFrame) -> pd.DataFrame:
     """Adds chance, corrected and lift to `views.cross_modal` rows.
 
     corrected = (score - chance) / (1 - chance), 0 at chance and 1 at the maximum; for mutual k-NN this is R_NX(k) of
-    the dimensionality reduction literature. lift = score / chance; NaN where chance is 0 or not known. The table's own
-    null mean and corrected score of fixed layers are taken where it has them.
+    the dimensionality reduction literature. lift = score / chance; NaN where chance is 0 or not known. If the table has
+    the null mean and corrected score of fixed layers, these are used.
     """
     parts = []
     for _, part in pairs.groupby(["dataset", "metric", "n"], sort=False):
@@ -45,7 +45,7 @@ def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: 
         table: `three_views` rows with a column position.
         label: of the x axis.
         ticks: positions that get a tick.
-        names: what the ticks say.
+        names: labels of the ticks.
     """
     models = list(table.language.unique())
     looks = dict(zip(models, style.categorical(len(models)), strict=True))
@@ -90,7 +90,7 @@ def _curves(panel: Axes, table: pd.DataFrame, column: str, looks: dict[str, styl
 
 
 def thinned(panel: Axes, ticks: Sequence[float], names: Sequence[str]) -> list[str]:
-    """Tick labels of a logarithmic axis without those that would touch the one before."""
+    """Tick labels of a logarithmic axis, without labels that would touch the previous one."""
     low, high = np.log(panel.get_xlim())
     wide = layout.inches(panel)[0]
     shown, end = [], -np.inf

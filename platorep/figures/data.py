@@ -1,4 +1,4 @@
-"""What figures are drawn from, and what they give back."""
+"""Input and result of figures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pandas as pd
 from platorep.core.errors import StoreError
 from platorep.results import protocols, views
 from platorep.results.brains import BrainTable
+from platorep.results.studies import StudyTable
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
 from platorep.results.translation import TranslationTable
 from platorep.results.units import ShareTable
@@ -31,8 +32,9 @@ MISSING = {
     "brains": "scores of models against brains, which need a model of source=matrix: run `platorep reproduce brains`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
     "units": "shares of matched units: run `platorep units`",
+    "study": "the numbers of its experiment: run `platorep reproduce` with its name",
 }
-"""What a figure can need, the fields of `FigureData`, with the words for a figure that lacks it."""
+"""Fields of `FigureData` that a figure can need, with the end of the message if one is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class FigureData:
         brains: similarity to brains, reliability and encoding.
         hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
         units: the shares of `platorep units`.
+        study: the numbers of an experiment in `platorep.studies`.
     """
 
     alignment: AlignmentTable | None = None
@@ -60,6 +63,7 @@ class FigureData:
     brains: BrainTable | None = None
     hubness: pd.DataFrame | None = None
     units: ShareTable | None = None
+    study: StudyTable | None = None
 
     @cached_property
     def chosen(self) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from platorep.results.protocols import described
 
 
 ORDER = ("mutual_knn", "lcs_knn", "edit_distance_knn", "cknna", "cknna_prh", "cka", "svcca", "cycle_knn")
-"""The paper's order of rows; metrics that it does not have come after."""
+"""The paper's order of rows; other metrics follow."""
 
 Key = tuple[str, int]
 """A metric and a number of samples."""
@@ -30,8 +30,8 @@ def fig12(data: FigureData, *, modality: Literal["vision", "language", "cross"] 
     """Spearman correlation between metrics over the alignments of all pairs of models (PRH, Fig. 12).
 
     A row is a metric at a sample size; all rows are ranked over the same pairs, those that every metric has scored.
-    The two orders of a pair are averaged. Pairs share models, so no p-value is shown: one that took pairs for
-    independent would be far too small.
+    The two orders of a pair are averaged. Pairs share models, so no p-value is shown: a p-value that treats
+    pairs as independent would be far too small.
 
     Args:
         data: several metrics, and several n where they were computed, on the same models.

@@ -24,10 +24,10 @@ from platorep.stats.scaling import Projection, plane
 
 
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Of the buckets."""
+"""Limits of the buckets."""
 LEFT, PANEL = 0.72, (2.75, 2.5)
 NAMED = 14
-"""Up to this many models the map writes names; of more it numbers the points, and a key beside it has the names."""
+"""Largest number of models whose names the map shows; with more, points are numbered and a key has the names."""
 SHADES = f"{style.HEAT}_r"
 
 
@@ -47,7 +47,7 @@ def fig2(
 
     A bucket holds the models with lower < share <= upper; the first one also those with share = lower. A bar is the
     mean over its pairs of models, its whisker the standard error (`platorep.stats.pair_means`). The map places models
-    by the distance -log(alignment); its title says by which method.
+    by the distance -log(alignment); its title names the method.
 
     Args:
         data: pairs of models of one modality (the two orders of a pair are averaged), and shares of tasks solved.
@@ -174,7 +174,7 @@ def _map(axes: Axes, models: pd.DataFrame, numbered: bool) -> None:
     points = models[["x", "y"]].to_numpy()
     wide, tall = layout.inches(axes)
     middle, span = (points.max(0) + points.min(0)) / 2, 1.25 * np.ptp(points, axis=0)
-    inch = max(span[0] / wide, span[1] / tall) or 1.0  # one scale for both axes: distances are what the map shows
+    inch = max(span[0] / wide, span[1] / tall) or 1.0  # one scale for both axes, because the map shows distances
     axes.set_xlim(middle[0] - inch * wide / 2, middle[0] + inch * wide / 2)
     axes.set_ylim(middle[1] - inch * tall / 2, middle[1] + inch * tall / 2)
     axes.set_xticks([])

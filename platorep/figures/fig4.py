@@ -59,7 +59,7 @@ def fig4(
         task: corpus of `rank`, when there are several.
 
     Raises:
-        StoreError: a benchmark is known of fewer than 3 of the language models.
+        StoreError: a benchmark has values for fewer than 3 of the language models.
         UnknownNameError: no such vision model.
     """
     rows = data.pairs(metric, dataset)
@@ -179,7 +179,7 @@ def _fit(axes: Axes, table: pd.DataFrame) -> str:
 
 
 def _keys(axes: Axes, size: pd.Series, ranks: pd.Series, shade: matplotlib.colors.Normalize) -> None:
-    """What colour and size mean, to the right of a panel."""
+    """The legend of colour and size, to the right of a panel."""
     figure_ = layout.figure_of(axes)
     left, bottom, width, height = layout.box(axes)
     if ranks.notna().any():

@@ -26,7 +26,7 @@ def fig9(data: FigureData, *, metric: str | None = None) -> Plot:
     models (each the mean over vision models), as in the paper. Thin lines are the language models.
 
     Args:
-        data: language x vision pairs, one dataset a caption length, which the column `words` tells.
+        data: language x vision pairs, one dataset for each caption length (column `words`).
         metric: full id, when the table holds several.
 
     Raises:

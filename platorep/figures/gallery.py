@@ -19,11 +19,11 @@ from platorep.results.labels import title_of
 LEFT = 0.6
 
 LINES = 10
-"""Pairs of models up to which each has a line; with more, one line an x model is the mean over its y models."""
+"""Largest number of pairs with one line each; with more, there is one line per x model, the mean over its y models."""
 
 
 class _Rule(NamedTuple):
-    """One panel: k as it stays, or as it grows with the gallery."""
+    """One panel: fixed k, or k that grows with the gallery."""
 
     title: str
     rows: pd.DataFrame
@@ -33,9 +33,9 @@ class _Rule(NamedTuple):
 def gallery(data: FigureData) -> Plot:
     """mutual_knn of fixed queries over the size of the gallery: one panel a rule for k, one line a pair of models.
 
-    A pair's layers are the same at every size: those that score best on average (`GalleryTable.best`). A fixed k asks
-    for ever nearer neighbours as the gallery grows, so that scores of different sizes must not be compared; k
-    proportional to the gallery asks the same at every size, and its chance level stays. Both panels have the same
+    A pair's layers are the same at every size: those that score best on average (`GalleryTable.best`). With a fixed
+    k, neighbours become nearer as the gallery grows, so scores of different sizes must not be compared. With k
+    proportional to the gallery they can be, and the chance level is constant. Both panels have the same
     logarithmic axes.
 
     Args:

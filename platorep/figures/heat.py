@@ -10,7 +10,7 @@ from platorep.figures import layout, style
 
 
 GAP = 0.42
-"""Between a panel and its colour bar, with room for a word."""
+"""Distance between a panel and its colour bar, with room for a word."""
 
 
 def heat(
@@ -48,7 +48,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def bar_room() -> float:
-    """Margin that `color_bar` needs."""
+    """Margin needed by `color_bar`."""
     return GAP + 0.2 + layout.text_width("0.000")
 
 

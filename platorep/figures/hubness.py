@@ -1,4 +1,4 @@
-"""How unevenly samples serve as neighbours, by depth."""
+"""Hubs: how unevenly samples occur as neighbours, by depth."""
 
 from __future__ import annotations
 

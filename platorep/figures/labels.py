@@ -1,4 +1,4 @@
-"""Names beside the points of a scatter plot, placed so that they cover neither points nor each other."""
+"""Names of the points of a scatter plot, placed so that they cover neither points nor each other."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def label_points(
         axes: panel with linear axes.
         x: of the points, in data units.
         y: of the points, in data units.
-        names: what to write; an empty name is not placed.
+        names: texts; an empty one is not placed.
         radii: of the points' markers, as lengths of `platorep.figures.layout`.
         size: of the text in points.
     """

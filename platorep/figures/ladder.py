@@ -38,10 +38,10 @@ def ladder(data: FigureData, *, metric: str | None = None, dataset: str | None =
 
     Competence rises to the right on every panel: weight noise falls from left to right, input size grows. This is the
     one experiment in which competence is set and not observed. The lines are intact models of the other modality.
-    The intact base model closes the ladder, at noise 0, or at the right end as "full".
+    The last position is the intact base model: noise 0, or "full" size.
 
     Args:
-        data: language x vision pairs; the columns base, dial and dose tell how models were degraded.
+        data: language x vision pairs; the columns base, dial and dose state how models were degraded.
         metric: full id, when the table holds several.
         dataset: when the table holds several.
 

@@ -1,7 +1,7 @@
-"""Where things stand in a figure: panels, texts that fit, the note at the foot.
+"""Layout of figures: panels, texts that fit, and the note at the foot.
 
 Lengths are in inches at a font size of 8 points; a larger font makes all of them larger in proportion. They are fixed
-before anything is drawn, so nothing depends on a renderer. Texts are measured in the font that is set.
+before anything is drawn, so nothing depends on a renderer. Texts are measured in the current font.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from platorep.figures import style
 
 
 LEAST_WIDTH = 2.6
-"""Width that a figure has at least, so that its note does not run down a narrow column."""
+"""Smallest width of a figure, so that its note is not a narrow column."""
 NARROWEST = 0.8
-"""Width that a panel has at least."""
+"""Smallest width of a panel."""
 TIE = "\u00a0"
 EDGE = 0.06
-"""Between a text and the figure's edge."""
+"""Distance between a text and the edge of the figure."""
 
 
 class Margins(NamedTuple):
@@ -49,11 +49,11 @@ class Grid(NamedTuple):
     columns: int
 
     def is_first(self, index: int) -> bool:
-        """Whether a panel opens a row."""
+        """Whether a panel is the first of its row."""
         return index % self.columns == 0
 
     def is_lowest(self, index: int) -> bool:
-        """Whether no panel stands below."""
+        """Whether there is no panel below."""
         return index + self.columns >= len(self.axes)
 
 
@@ -70,15 +70,15 @@ def panels(
 ) -> Grid:
     """A figure of equal panels, with a note at its foot.
 
-    Without a width of `PlotStyle` the panels are as wide as asked for, and the figure at least `LEAST_WIDTH`. With one
-    the panels share what the margins leave.
+    Without a width in `PlotStyle`, panels have the width in `panel`, and the figure has at least `LEAST_WIDTH`. With a
+    width, the panels share the space between the margins.
 
     Args:
         count: of panels.
         columns: of panels; fewer where `wraps` is set and the width is too small for them.
         panel: width and height of a panel.
         margins: around and between the panels.
-        note: what was measured, on what, by which rule; wrapped to the figure's width.
+        note: the measure, the data and the rule in words; wrapped to the width of the figure.
         share: the axes that all panels share: "x", "y", "xy" or none.
         least: the smallest width of a panel.
         wraps: whether the panels may stand in fewer columns.
@@ -159,8 +159,8 @@ def figure_of(axes: Axes) -> Figure:
 def box(axes: Axes) -> tuple[float, float, float, float]:
     """Left, bottom, width and height of a panel."""
     total, tall = size(figure_of(axes))
-    found = axes.get_position()
-    return found.x0 * total, found.y0 * tall, found.width * total, found.height * tall
+    position = axes.get_position()
+    return position.x0 * total, position.y0 * tall, position.width * total, position.height * tall
 
 
 def inches(axes: Axes) -> tuple[float, float]:
@@ -186,7 +186,7 @@ def widest(texts: Sequence[str], points: float | None = None) -> float:
 
 
 def wrapped(text: str, width: float, points: float | None = None, weight: str = "normal") -> list[str]:
-    """Lines of at most `width`; a word that is wider is broken, and "n = 700", "95 %", "1 − bits" stay together."""
+    """Lines of at most `width`; wider words are broken, and "n = 700", "95 %", "1 − bits" stay together."""
     lines = []
     for together in (" = ", " %", "1 − "):
         text = text.replace(together, together.replace(" ", TIE))

@@ -1,4 +1,4 @@
-"""Names of series and positions beside a panel, moved apart so that they do not overlap."""
+"""Names of series and positions next to a panel, moved apart so that they do not overlap."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from platorep.figures.style import Look
 
 
 class Tag(NamedTuple):
-    """A label in the right margin of a panel: where it points to, what it says, and the look it explains, if any."""
+    """A label in the right margin of a panel: its height, its text, and the look of its series, if any."""
 
     value: float
     text: str
@@ -35,7 +35,7 @@ def tag_width(texts: Sequence[str]) -> float:
 
 
 def tag_right(axes: Axes, tags: Sequence[Tag]) -> None:
-    """Labels series at the right edge of a panel, at their height where they fit and moved apart where not.
+    """Labels series at the right edge of a panel, at the height of their values if they fit, otherwise moved apart.
 
     Limits of the axes must be final. Each label has a thin leader to its value and, for a series, a handle as in a
     legend.
@@ -99,7 +99,7 @@ def slanted_name(axes: Axes, x: float, y: float, name: str, angle: float = 60.0,
 
 
 def chance_line(axes: Axes, level: float | None) -> list[Tag]:
-    """A dotted line at chance, and the tag that names it; nothing where chance is not known."""
+    """A dotted line at chance, and the tag that names it; nothing if chance is unknown."""
     if level is None:
         return []
     axes.axhline(level, color=style.INK, linewidth=0.8, linestyle=":", zorder=1, label="chance")

@@ -123,9 +123,9 @@ def _draw_sizes(panel: Axes, sized: pd.DataFrame, column: str, fit: Exponent) ->
     looks = dict(zip(families, style.categorical(len(families)), strict=True))
     x, y = np.log10(sized.parameters.to_numpy()), np.log10(sized[column].to_numpy())
     for family, look in looks.items():
-        mine = (sized.family == family).to_numpy()
+        members = (sized.family == family).to_numpy()
         more: dict[str, Any] = look.line() | {"linestyle": ""}
-        panel.plot(x[mine], y[mine], label=family or "no family", zorder=3, **more)
+        panel.plot(x[members], y[members], label=family or "no family", zorder=3, **more)
     ends = np.array([x.min(), x.max()])
     panel.plot(ends, fit.intercept + fit.value * ends, color=style.INK, linewidth=0.8, zorder=2, label="power law")
     pad = 0.12 * (ends[1] - ends[0])

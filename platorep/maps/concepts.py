@@ -82,10 +82,10 @@ def text_to_concept(
                 scene = Scene(len(split.test), design.labels(split))
                 stage = _Stage(Parts.of(narrow, split), Parts.of(pictures, split), Parts.of(texts, split), scene)
                 kernel = _kernel(values, texts, split, layer, space, metric)
-                own, pair, seed = model is space.pictures, Pair(layer, LayerOf(space.texts, 0)), design.seed + draw
-                for count in counts[-1:] if own else counts:
-                    cells = stage.cells(count, seed, controls=draw == 0, own=own)
-                    control = SELF if own else pair.control
+                joint, pair, seed = model is space.pictures, Pair(layer, LayerOf(space.texts, 0)), design.seed + draw
+                for count in counts[-1:] if joint else counts:
+                    cells = stage.cells(count, seed, controls=draw == 0, joint=joint)
+                    control = SELF if joint else pair.control
                     blocks.append(Block(pair, control, count, len(split.test), seed, kernel, cells))
     facts = {"dataset": spaces[0].pictures.dataset, "n": len(design.groups), "clip": "none", "select": "last"}
     return table(blocks, facts | {"metric": metric.id})
@@ -100,16 +100,16 @@ class _Stage:
     texts: Parts
     scene: Scene
 
-    def cells(self, count: int, seed: int, *, controls: bool, own: bool) -> list[tuple[Cell, Cell | None]]:
+    def cells(self, count: int, seed: int, *, controls: bool, joint: bool) -> list[tuple[Cell, Cell | None]]:
         """The map from some anchors, with that from broken pairs where controls are asked for.
 
         Args:
             count: number of anchors.
             seed: of the order of broken pairs.
             controls: whether broken pairs are fitted.
-            own: whether the model is the picture side itself, which needs no map.
+            joint: whether the model is the picture side itself, which needs no map.
         """
-        if own:
+        if joint:
             return [(Cell("text_to_concept", "none", FORWARD, self._scores(self.pictures.test)), None)]
         true = self._cell(count, np.arange(count))
         if not controls:

@@ -45,15 +45,15 @@ def table(blocks: Sequence[Block], common: Mapping[str, Any]) -> TranslationTabl
         blocks: scores, in the order of the rows.
         common: columns that are the same in all rows.
     """
-    heads, lengths, names, values = [], [], [], []
+    cells, lengths, names, values = [], [], [], []
     for block in blocks:
         for cell, control, null in _with_controls(block):
-            heads.append((block, cell, control))
+            cells.append((block, cell, control))
             lengths.append(len(cell.scores))
             for name, measure in cell.scores.items():
                 names.append(name)
                 values.append((*measure, np.nan if null is None else null[name].score))
-    repeated = {name: np.repeat(column, lengths) for name, column in _columns(heads).items()}
+    repeated = {name: np.repeat(column, lengths) for name, column in _columns(cells).items()}
     scores = pd.DataFrame(np.array(values), columns=[*Measure._fields, "null_mean"])
     frame = pd.DataFrame(repeated).assign(measure=names).join(scores)
     return TranslationTable.from_frame(frame[frame.score.notna()].assign(**common, version=__version__))
@@ -67,25 +67,25 @@ def _with_controls(block: Block) -> Iterator[tuple[Cell, str, dict[str, Measure]
             yield broken, SHUFFLED, None
 
 
-def _columns(heads: Sequence[tuple[Block, Cell, str]]) -> dict[str, np.ndarray]:
+def _columns(cells: Sequence[tuple[Block, Cell, str]]) -> dict[str, np.ndarray]:
     """Columns of cells before they are repeated for each measure."""
     columns: dict[str, list[Any]] = {
-        "experiment": [cell.experiment for _, cell, _ in heads],
-        "direction": [cell.direction for _, cell, _ in heads],
-        "control": [control for _, _, control in heads],
-        "map": [cell.map for _, cell, _ in heads],
-        "strength": [cell.strength for _, cell, _ in heads],
-        "freedom": [cell.freedom for _, cell, _ in heads],
-        "n_fit": [block.n_fit for block, _, _ in heads],
-        "n_test": [block.n_test for block, _, _ in heads],
-        "seed": [block.seed for block, _, _ in heads],
-        "kernel": [block.kernel[0] for block, _, _ in heads],
-        "kernel_chance": [block.kernel[1] for block, _, _ in heads],
+        "experiment": [cell.experiment for _, cell, _ in cells],
+        "direction": [cell.direction for _, cell, _ in cells],
+        "control": [control for _, _, control in cells],
+        "map": [cell.map for _, cell, _ in cells],
+        "strength": [cell.strength for _, cell, _ in cells],
+        "freedom": [cell.freedom for _, cell, _ in cells],
+        "n_fit": [block.n_fit for block, _, _ in cells],
+        "n_test": [block.n_test for block, _, _ in cells],
+        "seed": [block.seed for block, _, _ in cells],
+        "kernel": [block.kernel[0] for block, _, _ in cells],
+        "kernel_chance": [block.kernel[1] for block, _, _ in cells],
     }
     for side in "xy":
         known: dict[tuple[str, int], dict[str, Any]] = {}
         described = []
-        for block, _, _ in heads:
+        for block, _, _ in cells:
             layer = getattr(block.pair, side)
             if layer.key not in known:
                 known[layer.key] = _layer_facts(layer)
@@ -93,8 +93,8 @@ def _columns(heads: Sequence[tuple[Block, Cell, str]]) -> dict[str, np.ndarray]:
             described.append(known[layer.key] | ({"model": SELF} if itself else {}))
         for name in described[0]:
             columns[f"{side}_{name}"] = [row[name] for row in described]
-    kinds = {name: object if isinstance(column[0], str) else None for name, column in columns.items()}
-    return {name: np.array(column, dtype=kinds[name]) for name, column in columns.items()}
+    dtypes = {name: object if isinstance(column[0], str) else None for name, column in columns.items()}
+    return {name: np.array(column, dtype=dtypes[name]) for name, column in columns.items()}
 
 
 def _layer_facts(layer: LayerOf) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def translate(
     models = list({layer.model.key: layer.model for pair in pairs for layer in (pair.x, pair.y)}.values())
     check_same_samples(models)
     layers = list({layer.key: layer for pair in pairs for layer in (pair.x, pair.y)}.values())
-    every = [*pairs, *(Pair(layer, layer) for layer in layers)]
+    with_themselves = [*pairs, *(Pair(layer, layer) for layer in layers)]
     parts = splits(design.groups, design.draws, design.seed)
     counts = anchor_counts(len(parts[0].fit))
     _check_memory(layers, parts[0], resources.memory)
@@ -108,7 +108,7 @@ def translate(
     with ThreadPoolExecutor(resources.threads or torch.get_num_threads()) as pool, threadpool_limits(1):
         for draw in range(design.draws):
             stage = _Stage.of(design, draw, parts[draw], loaded, metric)
-            staged = every if draw == 0 else pairs
+            staged = with_themselves if draw == 0 else pairs
             kernels = list(pool.map(stage.kernel, staged))
             for count in counts:
                 list(pool.map(partial(stage.prepare, count), layers))

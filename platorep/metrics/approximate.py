@@ -1,7 +1,7 @@
 """Approximate nearest neighbours through FAISS: for galleries in which an exact search takes too long.
 
-FAISS is an extra, `pip install "platorep[faiss]"`, and imported only here. What was searched so says so in its results,
-with the share of the true neighbours that it found.
+FAISS is an extra, `pip install "platorep[faiss]"`, and imported only here. Results of an approximate search say so, and
+give the share of the true neighbours that it found.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from platorep.core.errors import FeatureError, SpecError
 
 
 LINKS, BUILD, SEARCH = 32, 100, 256
-"""Links a sample in the HNSW graph; candidates looked at when one is added; candidates of a search, at least."""
+"""Links per sample in the HNSW graph; candidates when a sample is added; minimum of candidates in a search."""
 
 INDEX = f"HNSW{LINKS}"
-"""FAISS's name of the index."""
+"""Name of the index in FAISS."""
 
 METHOD = f"faiss {INDEX} (approximate)"
-"""What results say of a search."""
+"""The method as written in results."""
 
 PARAMETERS = f"{METHOD}, {BUILD}, {SEARCH}"
-"""All that its neighbours depend on."""
+"""Everything that the neighbours depend on."""
 
 
 def load_faiss() -> ModuleType:
@@ -49,11 +49,11 @@ def load_faiss() -> ModuleType:
 def growing_neighbours(
     queries: torch.Tensor, ks: Sequence[int], sizes: Sequence[int], *, gallery: torch.Tensor, own: torch.Tensor
 ) -> list[torch.Tensor]:
-    """About the k nearest rows of each query in growing galleries: `knn.growing_neighbours`, not exact, on the CPU.
+    """Approximate neighbours in growing galleries: `knn.growing_neighbours` by an inexact search on the CPU.
 
     One HNSW graph grows with the gallery and is searched at each size, by Euclidean distance, which orders unit rows as
-    their cosine does. It is built by one thread, as several would not build the same one twice; the same inputs give
-    the same neighbours.
+    their cosine does. One thread builds it, because several threads would build a different graph each
+    time; the same inputs give the same neighbours.
 
     Args:
         queries: shape (m, d), float32; rows of length 1 under cosine.
@@ -69,20 +69,20 @@ def growing_neighbours(
         SpecError: FAISS is not installed.
         FeatureError: the graph did not lead to k neighbours of a query.
 
-    Cost: building about n log n products with `BUILD` candidates each; memory the gallery once more, and 300 bytes a
-    row.
+    Cost: building about n log n products with `BUILD` candidates each; memory for a copy of the gallery and 300
+    bytes per row.
     """
     faiss = load_faiss()
     rows, points = (x.cpu().contiguous().numpy() for x in (queries, gallery))
     mine = own.cpu().numpy()[:, None]
     index = faiss.IndexHNSWFlat(points.shape[1], LINKS)
     index.hnsw.efConstruction = BUILD
-    found = []
+    graphs = []
     for k, (start, stop) in zip(ks, itertools.pairwise([0, *sizes]), strict=True):
         with _one_thread(faiss):
             index.add(points[start:stop])
         index.hnsw.efSearch = max(SEARCH, 2 * (k + 1))
-        nearest = index.search(rows, k + 1)[1]  # one more than wanted: the query itself is among them, or should be
+        nearest = index.search(rows, k + 1)[1]  # one more than k, because the query itself should be among them
         keep = nearest != mine
         keep[:, -1] &= ~keep.all(axis=1)
         nearest = nearest[keep].reshape(len(rows), k)
@@ -91,8 +91,8 @@ def growing_neighbours(
                 f"{METHOD} did not find k = {k} neighbours of every query among {stop} samples. Use fewer, or search "
                 "exactly: gallery.search=exact."
             )
-        found.append(torch.from_numpy(nearest.astype(np.int64)))
-    return found
+        graphs.append(torch.from_numpy(nearest.astype(np.int64)))
+    return graphs
 
 
 @contextmanager

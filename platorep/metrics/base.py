@@ -1,4 +1,4 @@
-"""What a metric is, and what it sees of a layer.
+"""The interface of metrics, and of the layers that they prepare.
 
 A metric compares two representations of the same n samples. It prepares each layer once and scores all pairs of
 prepared layers at once; `align` calls `prepare` L times and `score_all` once for a pair of models, never the reverse.
@@ -39,28 +39,28 @@ class NullMoments(NamedTuple):
 
 
 class Prepared(Protocol):
-    """A prepared layer: what `Metric.prepare` returns."""
+    """A prepared layer, the result of `Metric.prepare`."""
 
     @property
     def n(self) -> int:
         """Number of samples."""
 
     def relabelled(self, order: Relabelling) -> Self:
-        """What preparing the relabelled samples would give, without computing it again."""
+        """The prepared layer of the relabelled samples, without preparing them again."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metric(ABC):
     """A similarity of representations: larger is more alike. Parameters are the dataclass's fields.
 
-    What a metric declares of itself is all that the rest of the program knows of it: its name and title, its bounds and
-    invariances, whether it looks at neighbours (`neighbourhood`), whether its prepared layers can be relabelled, and
-    what of the optional methods (`null`, `per_sample`, `leave_block_out`) it has. Declared properties are read by the
-    property tests: each declared invariance is tested, each undeclared one has a counter-example.
+    The rest of the program knows only what a metric declares: its name and title, its bounds and invariances, whether
+    it uses neighbours (`neighbourhood`), whether its prepared layers can be relabelled, and which of the optional
+    methods (`null`, `per_sample`, `leave_block_out`) it has. Property tests read the declarations: they test each
+    declared invariance, and have a counter-example for each undeclared one.
 
     Attributes:
-        name: the word for it on the command line.
-        title: the words for it in figures.
+        name: its name on the command line.
+        title: its name in figures.
         symmetric: whether exchanging the sides leaves the score unchanged.
         relabels: whether prepared layers have `relabelled`; without it there is no permutation null.
         counts_overlap: whether the score is the mean share of common neighbours, of prepared layers that are
@@ -97,7 +97,7 @@ class Metric(ABC):
 
     @property
     def neighbourhood(self) -> int | None:
-        """How many nearest neighbours of each sample it looks at; None where it looks at all samples."""
+        """Number of nearest neighbours that it uses of each sample; None if it uses all samples."""
         return None
 
     def on_fold(self, n: int, n_fold: int) -> Self:
@@ -108,7 +108,7 @@ class Metric(ABC):
         return self
 
     def with_ties(self, rule: TieRule) -> Self:
-        """The metric with another rule for equally near samples; itself where it does not look at neighbours."""
+        """The metric with another rule for equally near samples; itself if it does not use neighbours."""
         return self
 
     def check(self, n: int) -> None:
@@ -129,7 +129,7 @@ class Metric(ABC):
 
     @abstractmethod
     def prepare(self, layer: Geometry) -> Any:
-        """Everything of one layer that the score needs, computed once: a `Prepared`.
+        """Everything that scores need of one layer, computed once: a `Prepared`.
 
         Raises:
             NoVariationError: all samples are alike, so that there is nothing to compare.
@@ -156,10 +156,10 @@ class Metric(ABC):
         return math.nan
 
     samplewise: ClassVar[bool] = False
-    """Whether the score is the mean of what each sample contributes; see `per_sample`."""
+    """Whether the score is a mean of contributions of samples; see `per_sample`."""
 
     def per_sample(self, x: Any, y: Any) -> torch.Tensor | None:
-        """What each sample contributes, (n,) float64 on the CPU; the score is their mean. None where it is no mean."""
+        """Contribution of each sample, (n,) float64 on the CPU; the score is their mean. None if it is not a mean."""
         return None
 
     def leave_block_out(
@@ -171,7 +171,7 @@ class Metric(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourhoodMetric(Metric):
-    """A metric that looks at each sample's k nearest others.
+    """A metric that uses the k nearest other samples of each sample.
 
     Attributes:
         k: the number of neighbours, `least_k` <= k < n.

@@ -185,8 +185,8 @@ def state_bytes(n: int, d: int, *, linear: bool) -> int:
 def inner_products(layer: Geometry) -> torch.Tensor:
     """Inner products of the layer's rows up to what centring removes, shape (n, n) float32.
 
-    This is the layer's Gram matrix; where nearly all of it is one common direction, which float32 would leave little
-    beside, the rows are centred first, at the cost of a second product. Under euclidean in units of 4^exponent.
+    This is the layer's Gram matrix. If one common direction dominates, so that float32 keeps few digits of the rest,
+    the rows are centred first, at the cost of a second product. Under euclidean in units of 4^exponent.
 
     Raises:
         NoVariationError: all rows are equal up to rounding.

@@ -28,8 +28,9 @@ class CKNNA(NeighbourhoodMetric):
     the side's own. The linear kernel is centred over all samples first and masked then, so that the score is the cosine
     of two vectors. Range [-1, 1]; as k grows to n - 1 it becomes the CKA of all pairs of different samples.
 
-    State a layer: 8 n k bytes (82 kB at n = 1,024, k = 10). Cost: n k a layer beside the Gram matrix and neighbours; a
-    pair costs its common neighbours (all pairs are one sparse product), or n^2 as one dense product where k > n / 32.
+    State a layer: 8 n k bytes (82 kB at n = 1,024, k = 10). Cost: n k a layer, in addition to the Gram matrix and
+    neighbours; a pair costs its common neighbours (all pairs are one sparse product), or n^2 as one dense product where
+    k > n / 32.
 
     Source: PRH (arXiv:2405.07987) Eq. 16-18 with two-sided centring. The released code masks before it centres:
     `CKNNAPRH`.
@@ -85,12 +86,12 @@ class CKNNA(NeighbourhoodMetric):
 
 @dataclass(frozen=True, kw_only=True)
 class CKNNAPRH(NeighbourhoodMetric):
-    """CKNNA as the PRH's released code computes it: to reproduce its figures, not to measure with.
+    """CKNNA as the PRH's released code computes it: use it to reproduce the paper's figures, not for measurements.
 
     Score = s(K, L) / (sqrt(s(K, K) s(L, L)) + 1e-6), s(K, L) = unbiased HSIC of (M * K, M * L), where M is 1 at the
     pairs that are neighbours on both sides (a side's own neighbours in a denominator). The raw kernel is masked first
     and centred after, with zeros where the mask is 0: so the score has no bound (it passes 1 for k above about n / 2),
-    no chance level of 0, and for k above n / 10 it ranks models otherwise than the formula in the paper. M is not
+    no chance level of 0, and for k above n / 10 it ranks models differently from the formula in the paper. M is not
     symmetric, and neither is the score, slightly.
 
     State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side;
@@ -210,8 +211,8 @@ def _mutual(columns: torch.Tensor) -> torch.Tensor:
         return table.T.gather(1, columns.long())
     row = torch.arange(n, device=columns.device)[:, None]
     forth, back = (row * n + columns).view(-1), (columns.long() * n + row).view(-1)  # forth ascends
-    found = torch.searchsorted(forth, back).clamp_max(n * k - 1)
-    return (forth[found] == back).view(n, k)
+    places = torch.searchsorted(forth, back).clamp_max(n * k - 1)
+    return (forth[places] == back).view(n, k)
 
 
 def _sums(s: NeighbourValues) -> moments.PairSums:

@@ -46,8 +46,8 @@ class RSA(Metric):
     Pearson's or Spearman's correlation of the n (n - 1) / 2 values; ties have their mean rank. Range [-1, 1]; level
     under chance 0.
 
-    State a layer: 2 n^2 bytes. Cost: n^2 operations a layer beside the Gram matrix (Spearman: one sort of n^2 / 2
-    values, some 50 ms at n = 1,024); n^2 a pair, as one product.
+    State a layer: 2 n^2 bytes. Cost: n^2 operations a layer in addition to the Gram matrix (Spearman: one sort of n^2 /
+    2 values, some 50 ms at n = 1,024); n^2 a pair, as one product.
 
     Source: Kriegeskorte, Mur and Bandettini 2008, doi:10.3389/neuro.06.004.2008.
 

@@ -19,17 +19,18 @@ CONSTANT = 4 * torch.finfo(torch.float32).eps
 
 _RANGE = 2.0**-30, 2.0**30  # lengths of rows whose squares and products float32 holds with all digits
 _NARROW = 1e-4  # mean 1 - cosine to the first sample below which float32 inner products leave too little of the angles
-_FEW = 64  # rows of which a point amid all is the mean
-_TWINS = 1e-6  # squared distance, as a part of the squared length, below which rows are looked at for being equal
+_FEW = 64  # rows whose mean is the point that `moved` subtracts
+_TWINS = 1e-6  # squared distance, as a fraction of the squared length, below which rows are checked for equality
 
 
 class Geometry:
     """One layer's samples, with the similarity matrix and the neighbours computed on first use and kept.
 
     Under cosine rows are divided by their length, and what is computed does not depend on it. Under euclidean it does
-    not depend on an offset or a scale: rows are moved by a point amid them before they are multiplied, and multiplied
-    by a power of two where their squares would leave the range of float32. Moving by a point on a coarse grid and
-    scaling by a power of two round nothing, so that whole numbers stay whole and features around 0 stay as they are.
+    not depend on an offset or a scale: a point near their mean is subtracted from the rows before they are
+    multiplied, and they are scaled by a power of two if their squares would leave the range of float32. Subtracting a
+    point on a coarse grid and scaling by a power of two cause no rounding: integers stay integers, and features around
+    0 stay unchanged.
     Neighbours closer than a few hundredths of their distance from that point are searched again in float64.
 
     Args:
@@ -73,18 +74,18 @@ class Geometry:
         power: float = 0.0,
         seed: int | None = None,
     ) -> Geometry:
-        """The concatenation of layers, from the sum of their inner products instead of a product of its own.
+        """The concatenation of layers, from the sum of their inner products, without a product over all widths.
 
-        The concatenated features themselves are made only for a metric that asks for `x`.
+        The concatenated features themselves are computed only for a metric that uses `x`.
 
         Args:
             products: the sum of the layers' `products()`, shape (n, n), in units of 4 to the power `exponent`.
-            features: makes the concatenation of the clipped, unnormalised layers, shape (n, sum of d), in units of 2 to
-                that power.
+            features: returns the concatenation of the clipped, unnormalised layers, shape (n, sum of d), in units of 2
+                to that power.
             similarity: as above; under cosine the concatenated rows are divided by their length.
             exponent: of the units.
             power: the sum of the layers' `power`.
-            seed: as above.
+            seed: of the order of tied samples, as for the class.
         """
         self = cls.__new__(cls)
         norms = products.diagonal().clamp_min(0).sqrt()[:, None]
@@ -125,9 +126,10 @@ class Geometry:
 
     @cached_property
     def moved(self) -> torch.Tensor:
-        """Rows of `x` less a point amid them, shape (n, d) float32: their products keep the digits of their distances.
+        """Rows of `x` minus a point near their mean, shape (n, d) float32, whose products keep the digits of distances.
 
-        The point is the mean of a few rows, on a grid about as wide as they scatter: 0 for features around 0.
+        The point is the mean of a few rows, rounded to a grid as coarse as their spread, so it is 0 for features around
+        0.
         """
         few = self.x[:: max(1, self.n // _FEW)].double()
         middle = few.mean(dim=0)
@@ -161,7 +163,7 @@ class Geometry:
         z = x - x.mean(0, dtype=torch.float64).float()
         if self.similarity == "cosine":
             varies = torch.linalg.vector_norm(z, dtype=torch.float64) > CONSTANT * self.n**0.5
-        else:  # by feature: a large constant one is no reason to doubt the others
+        else:  # per feature: a large constant feature must not hide the variation of the others
             varies = (z.abs().amax(0) > CONSTANT * self.x.abs().amax(0)).any()
         if not varies:
             raise NoVariationError(
@@ -173,7 +175,7 @@ class Geometry:
         """Refuses a layer without features, for `user`; this one has them."""
 
     def require_variation(self) -> None:
-        """Refuses a layer all of whose samples are alike. Cost n d at most; n if an early one differs from the first.
+        """Refuses a layer in which all samples are alike. Cost at most n d, or n if an early one differs.
 
         Raises:
             NoVariationError: all rows are equal up to rounding.
@@ -204,12 +206,12 @@ class Geometry:
         return self.nearest(k, rule).tied(k).double().mean().item()
 
     def nearest(self, k: int, rule: TieRule = "random") -> Nearest:
-        """`neighbours` with their closeness, whose scale and offset mean nothing."""
+        """`neighbours` with their closeness, whose scale and offset are arbitrary."""
         check_k(k, self.n)
         if rule not in self._found or self._found[rule].indices.shape[1] < k:
             self._found[rule] = self._search(k, self._priority(rule))
-        found = self._found[rule]
-        return Nearest(found.indices[:, :k], found.closeness[:, : k + 1])
+        longest = self._found[rule]
+        return Nearest(longest.indices[:, :k], longest.closeness[:, : k + 1])
 
     def _priority(self, rule: TieRule) -> Priority:
         if rule == "first":
@@ -234,15 +236,15 @@ class Geometry:
         squared = gram.diagonal()
         # -|a-b|^2 is 2<a,b> - |b|^2 up to the query's own constant
         closeness = 2 * gram - squared[None, :] if distances else gram
-        found = top_k(closeness, k, priority)
-        apart = squared - found.closeness[:, 0]
-        if (twins := apart < _TWINS * squared).any():
-            closeness = _with_equal_rows(closeness, self.x, twins.nonzero().flatten())
-            found = top_k(closeness, k, priority)
+        nearest_rows = top_k(closeness, k, priority)
+        apart = squared - nearest_rows.closeness[:, 0]
+        if (suspects := apart < _TWINS * squared).any():
+            closeness = _with_equal_rows(closeness, self.x, suspects.nonzero().flatten())
+            nearest_rows = top_k(closeness, k, priority)
         if not distances:
-            return found
+            return nearest_rows
         queries = torch.arange(self.n, device=gram.device)
-        return refined([found], self.moved, squared, queries, self.moved, [self.n], priority)[0]
+        return refined([nearest_rows], self.moved, squared, queries, self.moved, [self.n], priority)[0]
 
 
 def scaled(x: torch.Tensor, exponent: int) -> torch.Tensor:
@@ -261,7 +263,7 @@ def _exponent(norms: torch.Tensor) -> int:
 def _with_equal_rows(closeness: torch.Tensor, x: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
     """Closeness in which samples with equal features are equally near to every sample.
 
-    A matrix product may add in another order at the edge of a block, so that they differ in the last bit.
+    A matrix product may add in a different order at the edge of a block, so that equal rows differ in the last bit.
     """
     rows = np.ascontiguousarray(x[candidates].cpu().numpy() + np.float32(0))  # -0 becomes 0
     _, first, group = np.unique(rows.view(np.dtype((np.void, rows.strides[0]))), return_index=True, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Scores without a block of samples, for all blocks at the cost of a few scores: what a block jackknife needs.
+"""Scores without a block of samples, for all blocks at the cost of a few scores, for the block jackknife.
 
 Deleting samples changes the means that centring takes away, but the sums over the remaining pairs follow from those
 over all pairs less the block's rows. M and N are the centred matrices of the two sides (zero row sums), b is the block,
@@ -7,7 +7,7 @@ and m = n - |b|:
     sum over kept pairs of M N = <M, N> - 2 sum_(i in b, j) M_ij N_ij + sum_(i, j in b) M_ij N_ij,
     row sums over the kept = -(column sums of the block's rows),
 
-and centring the kept part anew, with or without its diagonal, needs nothing else.
+and centring the kept part again, with or without its diagonal, needs only these.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def leave_block_out(
 ) -> torch.Tensor:
     """HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)) of all pairs on the samples outside each block.
 
-    Equal to scoring the remaining rows anew, where the kernel of two samples does not depend on the others.
+    Equal to scoring the remaining rows directly, where the kernel of two samples does not depend on the others.
 
     Args:
         xs: prepared layers of one side.
@@ -53,7 +53,7 @@ def leave_block_out(
         if n - len(block) < 4:
             raise FeatureError(f"a block of {len(block)} of {n} samples leaves fewer than 4. Use more blocks.")
     if xs[0].upper is None:
-        return torch.stack([_anew(xs, ys, block, hsic) for block in blocks])
+        return torch.stack([_rescored(xs, ys, block, hsic) for block in blocks])
     pairs_only = hsic == "unbiased"
     whole = centred.products(xs, ys, pairs_only=pairs_only)
     own_x, own_y = (
@@ -79,7 +79,7 @@ def leave_block_out(
 
 
 class _Cut(NamedTuple):
-    """What leaves with a block: products of pairs that touch it, and the kept samples' row sums and their total."""
+    """Contribution of a block: products of pairs that touch it, row sums of the kept samples, and their total."""
 
     product: torch.Tensor  # (Lx, Ly)
     own_x: torch.Tensor  # (Lx,)
@@ -134,7 +134,7 @@ def _recentre(product: torch.Tensor, rows: torch.Tensor, totals: torch.Tensor, m
     return product - 2 * rows / (m - 2) + totals / ((m - 1) * (m - 2))
 
 
-def _anew(xs: Sequence[Centred], ys: Sequence[Centred], block: torch.Tensor, hsic: Hsic) -> torch.Tensor:
+def _rescored(xs: Sequence[Centred], ys: Sequence[Centred], block: torch.Tensor, hsic: Hsic) -> torch.Tensor:
     keep = torch.ones(xs[0].n, dtype=torch.bool).index_fill_(0, block.cpu(), False)
 
     def rest(layers: Sequence[Centred]) -> list[Centred]:

@@ -1,4 +1,4 @@
-"""Exact nearest neighbours: of one similarity matrix, and in tiles where that matrix would not fit."""
+"""Exact nearest neighbours, from one similarity matrix, or in tiles if that matrix would not fit into memory."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from platorep.metrics.ties import Nearest, Priority
 Similarity = Literal["cosine", "euclidean"]
 
 ROWS = 128
-"""Query rows a product takes at a time. Small blocks let `inner_products` leave out what symmetry gives."""
+"""Query rows per product. With small blocks, `inner_products` can skip what follows by symmetry."""
 
 DENSE = 8192
-"""Samples up to which a layer's whole similarity matrix is made; beyond, neighbours are found in tiles."""
+"""Largest number of samples for which a layer's whole similarity matrix is computed; with more, tiles are used."""
 
 TILES = {"cpu": (1024, 1024), "cuda": (16384, 16384)}
 """Query rows and gallery rows of one tile, by device; others take the CPU's.
@@ -66,7 +66,7 @@ def top_k(closeness: torch.Tensor, k: int, priority: Priority = ties.by_index) -
 
 
 def check_k(k: int, n: int) -> None:
-    """Refuses a number of neighbours that n samples do not have.
+    """Refuses a number of neighbours that is impossible with n samples.
 
     Raises:
         FeatureError: k < 1 or k >= n.
@@ -101,7 +101,7 @@ def nearest(
             no query is in it.
         similarity: inner product of unit rows, or distance.
         priority: which of equally near rows comes first, of (query, gallery row); by default the lower row. A query
-            that is a gallery row is called by that, others by their place among the queries.
+            that is a gallery row is passed as that row, others as their index among the queries.
         shard: (i, m): only the i-th of m contiguous shares of the queries. Shares end at tile edges, so that the
             shares' results, stacked, are the whole's bytes.
         tile: query rows and gallery rows held at a time, squares of the first without a gallery; None: by device.
@@ -113,8 +113,8 @@ def nearest(
         FeatureError: the gallery has too few rows for k.
 
     Cost: the matrix product, m n d; half of it without a gallery, where a tile serves its rows and its columns. Of
-    later tiles only what comes up to the k-th best so far is looked at. Memory one tile of similarities beside the
-    features.
+    later tiles, only entries at least as near as the current k-th neighbour are processed. Memory: one tile of
+    similarities in addition to the features.
     """
     tile = tile or TILES.get(queries.device.type, TILES["cpu"])
     if gallery is None:
@@ -131,8 +131,8 @@ def _among_themselves(
     """Neighbours of the share's rows among all rows, by square tiles on and above the diagonal of the similarities.
 
     Every row meets the others in the order of their index: from the columns of tiles before its own, then from the rows
-    of its own and later ones. A share makes the tiles that it needs in the same orientation as the whole, hence its
-    bytes.
+    of its own and later ones. A share computes its tiles in the same orientation as the whole does, so its
+    result has the same bytes.
     """
     n = len(x)
     check_k(k, n)
@@ -155,16 +155,16 @@ def _among_themselves(
                 best.offer(top - start, tile if squared is None else tile - squared[column], left)
             if across:
                 best.offer(left - start, tile if squared is None else tile - squared[row, None], top, of_columns=True)
-    found = best.found(k)
+    nearest_rows = best.found(k)
     if squared is None:
-        return found
+        return nearest_rows
     parts = []
     for top in range(start, stop, side):  # by tiles, so that products are the same whatever the share
         row, here = slice(top, min(top + side, n)), slice(top - start, min(top + side, stop) - start)
         own = torch.arange(row.start, row.stop, device=x.device)
-        part = Nearest(found.indices[here], found.closeness[here])
+        part = Nearest(nearest_rows.indices[here], nearest_rows.closeness[here])
         parts.append(refined([part], x[row], squared[row], own, x, [n], priority)[0])
-    return _stacked(parts) if parts else found
+    return _stacked(parts) if parts else nearest_rows
 
 
 def growing_neighbours(
@@ -222,7 +222,7 @@ def growing(
         if mine is not None:
             names = mine.where(mine >= 0, names)
         best = Running(names, max(ks), block, priority)
-        found: list[Any] = []
+        nearest_rows: list[Any] = []
         for left, right in itertools.pairwise(edges):
             closeness = block @ gallery[left:right].T
             if squared is not None:
@@ -232,10 +232,10 @@ def growing(
                 closeness[here, mine[here] - left] = -torch.inf
             best.offer(0, closeness, left)
             if right in sizes:
-                found.append(best.found(ks[len(found)]))
+                nearest_rows.append(best.found(ks[len(nearest_rows)]))
         if squared is not None and mine is not None:
-            found = refined(found, block, block.square().sum(dim=1), mine, gallery, sizes, priority)
-        for each, part in zip(found, parts, strict=True):
+            nearest_rows = refined(nearest_rows, block, block.square().sum(dim=1), mine, gallery, sizes, priority)
+        for each, part in zip(nearest_rows, parts, strict=True):
             part.append(each)
     return [_stacked(each) for each in parts]
 
@@ -255,9 +255,9 @@ def refined(
 ) -> list[Nearest]:
     """Neighbours by distance, searched again in float64 for queries that have a neighbour too near for float32.
 
-    |a-b|^2 comes from |a|^2 + |b|^2 - 2<a,b>, so that float32 leaves few digits of a distance that is small beside the
-    length of a. Queries whose nearest sample is nearer than `NEAR` of their squared length are searched again; which
-    they are does not depend on k.
+    |a-b|^2 is computed as |a|^2 + |b|^2 - 2<a,b>, so in float32 few digits are left of a distance that is small
+    compared with the length of a. Queries whose squared distance to the nearest sample is below `NEAR` times their
+    squared length are searched again; k does not change which these are.
 
     Args:
         found: neighbours in the first sizes[0], sizes[1], ... gallery rows, by float32.

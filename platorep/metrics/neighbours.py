@@ -38,10 +38,10 @@ class Neighbours(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class NeighbourMetric(NeighbourhoodMetric):
-    """A metric that sees of a layer only each sample's k nearest others.
+    """A metric that uses only the k nearest other samples of each sample.
 
-    Under cosine the scores do not depend on any sample's length; under euclidean two layers that share nothing but
-    their samples' lengths score far above chance. Distances do not depend on an offset or a scale (see `Geometry`).
+    Under cosine the scores do not depend on the lengths of samples; under euclidean, two layers that have only these
+    lengths in common score far above chance. Distances do not depend on an offset or a scale (see `Geometry`).
     """
 
     @property
@@ -58,10 +58,10 @@ class NeighbourMetric(NeighbourhoodMetric):
     def prepare(self, layer: Geometry) -> Neighbours:
         self.check(layer.n)
         wide = min(self.k + 1, layer.n - 1)
-        found = layer.neighbours(wide, self.ties)
+        nearest = layer.neighbours(wide, self.ties)
         layer.require_variation()
-        after = found[:, self.k] if wide > self.k else found.new_full((layer.n,), -1)
-        graph = found[:, : self.k]
+        after = nearest[:, self.k] if wide > self.k else nearest.new_full((layer.n,), -1)
+        graph = nearest[:, : self.k]
         return Neighbours(
             graph.to(torch.int32), graph_sums(graph), after.to(torch.int32), layer.tied(self.k, self.ties)
         )
@@ -74,7 +74,7 @@ class NeighbourMetric(NeighbourhoodMetric):
 
     def _against(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> torch.Tensor:
         """Scores of one layer against many, shape (len(ys),), float64 on the CPU: the mean of `per_sample`."""
-        return torch.stack([one.to(torch.float64).mean().cpu() for one in self._samples(x, ys)])
+        return torch.stack([values.to(torch.float64).mean().cpu() for values in self._samples(x, ys)])
 
     @abstractmethod
     def _samples(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -133,7 +133,7 @@ class JaccardKNN(NeighbourMetric):
 
     def _samples(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         shared = (hit.sum(dim=1, dtype=torch.float64) for hit in hits(x, ys))
-        return [one / (2 * self.k - one) for one in shared]
+        return [count / (2 * self.k - count) for count in shared]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,12 +245,12 @@ class RnxArea(NeighbourMetric):
     def _samples(self, x: torch.Tensor, ys: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         n = len(x)
         sizes = torch.arange(1, min(self.k, n - 2) + 1, dtype=torch.float64, device=x.device)
-        found = []
+        areas = []
         for shared in neighbourhood_overlaps(x, ys):
             q = shared[:, : len(sizes)] / sizes
             r = ((n - 1) * q - sizes) / (n - 1 - sizes)
-            found.append((r / sizes).sum(dim=1) / (1 / sizes).sum())
-        return found
+            areas.append((r / sizes).sum(dim=1) / (1 / sizes).sum())
+        return areas
 
     def check(self, n: int) -> None:
         super().check(n)
@@ -267,10 +267,10 @@ def neighbourhood_overlaps(x: torch.Tensor, ys: Sequence[torch.Tensor]) -> list[
     index, rank = torch.arange(n, device=x.device)[:, None], torch.arange(k, device=x.device)
     ranks = torch.full((n, n), k, dtype=torch.int64, device=x.device)
     ranks[index, x.long()] = rank.expand(n, k)
-    found = []
+    overlaps = []
     for y in ys:
         later = torch.maximum(ranks[index, y.long()], rank)
         counts = torch.zeros(n, k + 1, dtype=torch.float64, device=x.device)
         counts.scatter_add_(1, later, torch.ones_like(later, dtype=torch.float64))
-        found.append(counts[:, :k].cumsum(dim=1))
-    return found
+        overlaps.append(counts[:, :k].cumsum(dim=1))
+    return overlaps

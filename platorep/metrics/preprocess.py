@@ -1,4 +1,4 @@
-"""Clamping of outliers: one threshold a model, taken over all of its layers together."""
+"""Clamping of outliers with one threshold per model, taken over all of its layers together."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from platorep.core.clamp import Clamp
 from platorep.core.errors import FeatureError
 
 
-_CHUNK = 1 << 17  # elements compared at a time: |x| and its masks stay in the cache
-_PART = 1 << 20  # elements that a thread takes at a time
-_STRIDE = 997  # every how manieth value is in the sample; prime, so that it meets all dimensions alike
+_CHUNK = 1 << 17  # elements compared at a time, so that |x| and its masks stay in the cache
+_PART = 1 << 20  # elements that one thread processes at a time
+_STRIDE = 997  # the sample takes every 997th value; a prime, so that all dimensions are sampled equally often
 _BLOCK = 1 << 24  # elements partitioned at a time by the approximate rule
 
 Load = Callable[[slice], torch.Tensor]
@@ -30,8 +30,8 @@ def clip_threshold(layers: Sequence[torch.Tensor | Load], n: int, clamp: Clamp) 
     these the mean over samples. These are the two rules of the PRH's released code ("exact" its `--precise`).
 
     Args:
-        layers: the layers of one model, shape (n, d_layer) each, or functions that load rows of one; a function is
-            called a few times, so that no more than one layer is held.
+        layers: the layers of one model, shape (n, d_layer) each, or functions that load rows of a layer. A function is
+            called a few times, so that only one layer is in memory at a time.
         n: number of samples.
         clamp: rule and quantile.
 
@@ -54,17 +54,18 @@ def clip(x: torch.Tensor, threshold: float | None) -> torch.Tensor:
 
 
 def order_statistic(chunks: Callable[[], Iterable[torch.Tensor]], index: Callable[[int], int]) -> float:
-    """The index-th smallest |value|, from 0, of values too many to sort or to hold, exactly.
+    """The index-th smallest |value|, counted from 0 and exact, of more values than can be sorted or held in memory.
 
-    A strided sample brackets the answer; one pass then counts what lies below the bracket and keeps what lies inside
-    it (a few in a thousand), which is partitioned. Should the bracket miss, it is widened and the pass repeated.
+    A strided sample gives an interval that probably contains the answer. One pass counts the values below the interval
+    and keeps those inside it (a few in a thousand), which are then partitioned. If the answer is not inside, the
+    interval is widened and the pass repeated.
 
     Args:
-        chunks: gives the same tensors each time it is called.
-        index: from the number of values to the index that is wanted.
+        chunks: returns an iterator over the same tensors each time it is called.
+        index: returns the wanted index, given the number of values.
 
     Raises:
-        FeatureError: a value is NaN or infinite, or there is none.
+        FeatureError: a value is NaN or infinite, or there are no values.
 
     Cost: about a fifth of the time of a partition of all values, and none of its memory.
     """
@@ -81,19 +82,22 @@ def order_statistic(chunks: Callable[[], Iterable[torch.Tensor]], index: Callabl
     margin = 8 * math.sqrt(len(sample) * share * (1 - share)) + 2
     while True:
         low, high = math.floor(share * len(sample) - margin), math.ceil(share * len(sample) + margin)
-        found = _within(
+        value = _within(
             chunks,
             wanted,
             sample[low].item() if low >= 0 else 0.0,
             sample[high].item() if high < len(sample) else math.inf,
         )
-        if found is not None:
-            return found
+        if value is not None:
+            return value
         margin *= 8
 
 
 def _within(chunks: Callable[[], Iterable[torch.Tensor]], wanted: int, low: float, high: float) -> float | None:
-    """The wanted-th smallest |value| if it lies in [low, high]. Only values strictly inside are kept: ties are free."""
+    """The |value| of rank `wanted`, counted from 0, if it lies in [low, high], else None.
+
+    Only values strictly inside are kept; values equal to a bound are counted.
+    """
 
     def sift(part: torch.Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
         counts: np.ndarray = np.zeros(3, dtype=np.int64)
@@ -107,11 +111,11 @@ def _within(chunks: Callable[[], Iterable[torch.Tensor]], wanted: int, low: floa
 
     counts: np.ndarray = np.zeros(3, dtype=np.int64)
     inside: list[np.ndarray] = []
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy lets other threads run meanwhile
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # numpy releases the interpreter lock
         for chunk in chunks():
-            for found, kept in pool.map(sift, chunk.flatten().split(_PART)):
-                counts += found
-                inside += kept
+            for part_counts, part_inside in pool.map(sift, chunk.flatten().split(_PART)):
+                counts += part_counts
+                inside += part_inside
     below, at_low, at_high = counts.tolist()
     between = np.concatenate(inside)
     rank = wanted - below
@@ -148,7 +152,7 @@ def _approximate(loads: Sequence[Load], n: int, quantile: float) -> float:
     step = max(1, _BLOCK // width)
     position = quantile * (width - 1)
     low, high = math.floor(position), math.ceil(position)
-    found = []
+    quantiles = []
     for start in range(0, n, step):
         rows = torch.cat(
             [load(slice(start, start + step)).abs().to("cpu", torch.float32) for load in loads], dim=1
@@ -158,5 +162,5 @@ def _approximate(loads: Sequence[Load], n: int, quantile: float) -> float:
                 "features are not finite: a value is NaN or infinite. Find the sample, or drop it on both sides."
             )
         rows.partition((low, high), axis=1)
-        found.append(rows[:, low] + (rows[:, high] - rows[:, low]) * np.float32(position - low))
-    return float(np.concatenate(found).mean(dtype=np.float64))
+        quantiles.append(rows[:, low] + (rows[:, high] - rows[:, low]) * np.float32(position - low))
+    return float(np.concatenate(quantiles).mean(dtype=np.float64))

@@ -12,7 +12,7 @@ class Running:
     """The k nearest so far of some queries, which meet the gallery tile by tile, in the order of its index.
 
     Attributes:
-        queries: what the queries are called when the priority is asked, shape (q,).
+        queries: index of each query as the priority receives it, shape (q,).
         values: closeness of the k nearest so far, nearest first, shape (q, k).
         indices: their gallery rows, -1 for none yet.
         next: closeness of the best row that was met and is not among them, shape (q,).
@@ -35,7 +35,7 @@ class Running:
             first: the first of the tile's queries, which are its rows, or with `of_columns` its columns.
             tile: shape (queries, gallery rows), or with `of_columns` the other way round.
             left: the first of its gallery rows; none of them was offered before, and all lower ones were.
-            of_columns: see above.
+            of_columns: whether the queries are the columns of the tile.
         """
         count, width = reversed(tile.shape) if of_columns else tile.shape
         here = slice(first, first + count)

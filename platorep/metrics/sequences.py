@@ -21,10 +21,10 @@ def common_subsequence(x: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     mine, others = _columns(x, ys)
     zero = torch.zeros(others[0].shape, dtype=torch.int16, device=others[0].device)
     above = [zero] * (len(others) + 1)
-    for one in mine:
+    for element in mine:
         row = [zero]
         for j, other in enumerate(others):
-            row.append(torch.where(one == other, above[j] + 1, torch.maximum(above[j + 1], row[j])))
+            row.append(torch.where(element == other, above[j] + 1, torch.maximum(above[j + 1], row[j])))
         above = row
     return above[-1]
 
@@ -42,11 +42,11 @@ def edit_distance(x: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     mine, others = _columns(x, ys)
     zero = torch.zeros(others[0].shape, dtype=torch.int16, device=others[0].device)
     above = [zero + j for j in range(len(others) + 1)]
-    for i, one in enumerate(mine):
+    for i, element in enumerate(mine):
         row = [zero + (i + 1)]
         for j, other in enumerate(others):
             shift = torch.minimum(above[j + 1], row[j]) + 1
-            row.append(torch.minimum(above[j] + (one != other), shift))
+            row.append(torch.minimum(above[j] + (element != other), shift))
         above = row
     return above[-1]
 

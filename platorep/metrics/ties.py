@@ -4,12 +4,12 @@ Where the k-th and the (k+1)-th sample are equally near, "the k nearest" is not 
 stable sort and scikit-learn's brute-force search do, decides it the same way on both sides of a comparison, so that two
 unrelated layers with ties agree far above chance: one-hot codes of unrelated labels score several times k/(n-1).
 
-The rule here is to break ties at random, anew for each query and independently for each layer (`random`). Given the
-features, the expected overlap of two layers is then that over all ways to break the ties. Unrelated layers share
+The default rule (`random`) breaks ties at random, independently for each query and layer. Given the features, the
+expected overlap of two layers is then the mean over all ways to break the ties. Unrelated layers share
 k/(n-1) of their neighbours on average, and the null moments of the drawn graphs hold exactly. The draw is a hash of a
 seed, the query and the neighbour: the same on every machine, for every tile and share, and for every k, because the
-first neighbours of a longer list are the shorter list. `first` takes the lower index: what the released code of the PRH
-does where its library sorts stably, and what it is kept for.
+first neighbours of a longer list are the shorter list. `first` takes the lower index, as the released code of the PRH
+does where its library sorts stably; it exists to reproduce that code.
 
 Ties are exact: two samples tie if their computed similarities are equal as floating-point numbers. Rows that are equal
 are made to have equal similarities. Similarities that are equal on paper but differ in their last bit are ordered by
@@ -31,9 +31,10 @@ TieRule = Literal["random", "first"]
 """How ties are broken: at random for each query and layer, or by the lower index."""
 
 Priority = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Of queries and gallery rows (int64, broadcast) to int64: of two that are equally near, the lower one is nearer."""
+"""Function of queries and gallery rows (int64, broadcast) that returns int64: among equally near rows, lower values
+come first."""
 
-_CELLS = 1 << 22  # entries of tied rows looked at together
+_CELLS = 1 << 22  # entries of tied rows processed together
 _STEP = -7046029254386353131  # 0x9E3779B97F4A7C15 as int64: 2^64 over the golden ratio
 
 
@@ -53,12 +54,12 @@ class Nearest(NamedTuple):
     """Shape (m, k + 1): larger is nearer; the last column is the best of those left out, -inf where there is none."""
 
     def tied(self, k: int) -> torch.Tensor:
-        """Which queries have a k-th neighbour exactly as near as the next sample, (m,) bool; k up to that searched."""
+        """Whether each k-th neighbour is exactly as near as the next sample, (m,) bool; k at most as searched."""
         return (self.closeness[:, k - 1] == self.closeness[:, k]) & (self.closeness[:, k] > -torch.inf)
 
 
 def seed_of(content: bytes) -> int:
-    """A seed for `by_seed` from the bytes of what it belongs to."""
+    """A seed for `by_seed`, a hash of these bytes."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
@@ -105,8 +106,8 @@ def select(
         masked: closeness, shape (m, n); -inf where a row is not to be chosen.
         k: 1 <= k <= n.
         priority: of queries and gallery rows.
-        queries: what the rows are called when the priority is asked, shape (m,) int64; None: by their number.
-        first_column: what the first column is called; it is added to the indices.
+        queries: index of each row as `priority` receives it, shape (m,) int64; None: the row number.
+        first_column: gallery row of the first column, added to the indices.
     """
     width = masked.shape[1]
     values, indices = masked.topk(min(k + 1, width), dim=1)

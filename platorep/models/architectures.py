@@ -51,10 +51,10 @@ def _decoder(model: Any) -> nn.Module:
     """The innermost model below a head. Some classes call a layer "decoder", or have a decoder with its own head."""
     from transformers import PreTrainedModel
 
-    found = model.get_decoder()
-    if found is model or not isinstance(found, PreTrainedModel):
-        found = next((child for child in model.children() if isinstance(child, PreTrainedModel)), model)
-    return found if found is model or found.get_output_embeddings() is None else _decoder(found)
+    inner = model.get_decoder()
+    if inner is model or not isinstance(inner, PreTrainedModel):
+        inner = next((child for child in model.children() if isinstance(child, PreTrainedModel)), model)
+    return inner if inner is model or inner.get_output_embeddings() is None else _decoder(inner)
 
 
 def _is_integer(value: Any) -> bool:

@@ -37,11 +37,11 @@ def compiled_blocks(encoder: Encoder, device: torch.device) -> Iterator[bool]:
             block.forward = torch.compile(block.forward, dynamic=True)
         yield True
     finally:
-        for block, own in zip(blocks, before, strict=True):
-            if own is None:
+        for block, original in zip(blocks, before, strict=True):
+            if original is None:
                 vars(block).pop("forward", None)
             else:
-                block.forward = own
+                block.forward = original
         torch.compiler.reset()
 
 

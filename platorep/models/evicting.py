@@ -37,10 +37,10 @@ def _evict_from_hub_cache(commit: str) -> None:
     from huggingface_hub import CacheNotFound, scan_cache_dir
 
     try:
-        found = scan_cache_dir()
+        cache = scan_cache_dir()
     except CacheNotFound:
         return
-    if any(revision.commit_hash == commit for repo in found.repos for revision in repo.revisions):
-        strategy = found.delete_revisions(commit)
+    if any(revision.commit_hash == commit for repo in cache.repos for revision in repo.revisions):
+        strategy = cache.delete_revisions(commit)
         log.info("removing %s of the Hub's cache (revision %s)", strategy.expected_freed_size_str, commit[:12])
         strategy.execute()

@@ -135,8 +135,22 @@ def _model(spec: ModelSpec) -> nn.Module:
         return timm_from_file(spec, Timm().weights(spec)[0])
     model = seeded(spec.seed, lambda: architecture(spec))
     state = _state_dict(find(fetched(spec.asset), "*.safetensors", "*.pth", "*.pt"), spec.name)
-    model.load_state_dict(renamed(state, model.state_dict(), spec.name), strict=True)
+    model.load_state_dict(renamed(_with_head(state, model), model.state_dict(), spec.name), strict=True)
     return model
+
+
+def _with_head(state: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:
+    """The state dict with the model's own classifier where only the classifier differs; features do not depend on it.
+
+    Checkpoints of fine-tuned models have another number of classes, or no classifier.
+    """
+    names = model.default_cfg.get("classifier", ())
+    heads = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    body = {key: tensor for key, tensor in state.items() if not key.startswith(heads)}
+    want = model.state_dict()
+    if not heads or body.keys() != {key for key in want if not key.startswith(heads)}:
+        return state
+    return want | body
 
 
 def timm_from_file(spec: ModelSpec, file: Path) -> nn.Module:

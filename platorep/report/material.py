@@ -18,6 +18,7 @@ from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureSet
 from platorep.metrics.base import Metric
 from platorep.results import views
+from platorep.results.brains import BrainTable
 from platorep.results.labels import metric_label
 from platorep.results.protocols import chosen
 from platorep.results.rises import Rise, rise
@@ -67,6 +68,7 @@ class Run:
         clamp: clamp of the features.
         memory: memory budget for layers in bytes.
         units: shares of matched units, and every unit with its partners; None where units were not matched.
+        brains: similarity of the models to brains; None where it was not computed.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Run:
     clamp: Clamp = field(default_factory=Clamp)
     memory: int = 3 * 10**9
     units: tuple[ShareTable, UnitTable] | None = None
+    brains: BrainTable | None = None
     sound: Callable[[int], Sound] | None = None
 
     @property

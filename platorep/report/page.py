@@ -19,11 +19,10 @@ from platorep.core.errors import StoreError
 from platorep.core.files import write_atomically
 from platorep.core.version import __version__
 from platorep.figures import about
-from platorep.report import payload
+from platorep.report import brains, payload, translation
 from platorep.report.anatomy import Anatomy, anatomy
 from platorep.report.caveats import caveats
 from platorep.report.material import Run
-from platorep.report.translation import section
 from platorep.report.units import share_rows, unit_sets
 from platorep.results.labels import metric_label
 from platorep.results.protocols import described
@@ -116,7 +115,9 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
             pairs=[pair_row(run, row) for row in run.pairs.to_dict("records")],
             caveats=caveats(run, anatomies),
             figures=[figure(name, path) for name, path in run.figures.items()],
-            translation=section(run.translation),
+            translation=translation.section(run.translation),
+            brains=brains.section(run.brains),
+            strip=brains.STRIP,
             models=[model_row(run, name, anatomies[name]) for name in run.models],
             versions=versions(run),
             commands=commands(run),

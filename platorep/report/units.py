@@ -28,20 +28,23 @@ def unit_sets(run: Run) -> list[dict[str, Any]]:
     if run.units is None:
         return []
     chosen = chosen_units(run.units[0], run.units[1], run.models)
-    wanted = {(m["model"], m["layer"]) for members in chosen for m in members}
+    layers_shown = {(m["model"], m["layer"]) for members in chosen for m in members}
     tops: dict[tuple[str, int, int], list[int]] = {}
     shown = min(len(run.samples.ids), MOST_SAMPLES)
-    for model, layer in sorted(wanted):
+    for model, layer in sorted(layers_shown):
         units = sorted({m["unit"] for members in chosen for m in members if (m["model"], m["layer"]) == (model, layer)})
         values = run.by_name[model].load(layer, rows=slice(shown))[:, units]
         best = values.argsort(dim=0, descending=True, stable=True)[:SAMPLES].T.tolist()
         tops |= {(model, layer, unit): places for unit, places in zip(units, best, strict=True)}
-    place = {name: number for number, name in enumerate(run.models)}
+    position = {name: number for number, name in enumerate(run.models)}
     return [
         {
             "members": [
                 member
-                | {"model": place[member["model"]], "samples": tops[member["model"], member["layer"], member["unit"]]}
+                | {
+                    "model": position[member["model"]],
+                    "samples": tops[member["model"], member["layer"], member["unit"]],
+                }
                 for member in members
             ]
         }
@@ -63,8 +66,8 @@ def chosen_units(shares: ShareTable, units: UnitTable, models: list[str]) -> lis
     reference = next((name for name in models if name in set(rows.x_model)), None)
     if reference is None:
         return []
-    mine = rows[rows.x_model == reference]
-    groups = mine.groupby(["x_layer", "x_unit"], sort=False)
+    of_reference = rows[rows.x_model == reference]
+    groups = of_reference.groupby(["x_layer", "x_unit"], sort=False)
     order = groups.agg(models=("y_model", "size"), excess=("excess_rotated", "mean")).reset_index()
     order = order.sort_values(["models", "excess"], ascending=False, kind="stable").head(SHOWN)
     sets = []
@@ -87,12 +90,17 @@ def share_rows(run: Run) -> list[dict[str, Any]]:
     if run.units is None:
         return []
     shares = run.units[0]
-    there = [measure for measure in MEASURES if measure in set(shares.frame.measure)]
-    whole = {measure: shares.whole(measure).set_index(["x_model", "y_model"]) for measure in there}
+    measures = [measure for measure in MEASURES if measure in set(shares.frame.measure)]
+    by_measure = {measure: shares.whole(measure).set_index(["x_model", "y_model"]) for measure in measures}
     rows = []
-    for pair, row in whole["matched"].iterrows():
-        others = {measure: whole[measure].loc[pair, "score"] if measure in whole else None for measure in MEASURES}
-        rows.append({"x": pair[0], "y": pair[1], "plain": pair[1] not in (SELF, ZOO)} | row.to_dict() | others)
+    for pair, row in by_measure["matched"].iterrows():
+        scores = {name: shares_of.loc[pair, "score"] for name, shares_of in by_measure.items()}
+        rows.append(
+            {"x": pair[0], "y": pair[1], "plain": pair[1] not in (SELF, ZOO)}
+            | row.to_dict()
+            | dict.fromkeys(MEASURES)
+            | scores
+        )
     return rows
 
 

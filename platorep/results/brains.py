@@ -1,4 +1,10 @@
-"""The table of comparisons with brains: similarity, reliability and encoding, one row a score."""
+"""The table of comparisons with brains: similarity, reliability and encoding, one row per score.
+
+    rows = platorep.load("outputs").brains()    # of every run
+    BrainTable(rows).best()                     # the most similar layer of every model
+
+A similarity is a mean over people, and is read against the two noise ceilings in its row.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +14,8 @@ from typing import Any, Self
 
 import pandas as pd
 
-from platorep.results.tables import _Table
+from platorep.results.one_run import check_one_run
+from platorep.results.tables import Table
 
 
 BRAIN_COLUMNS = {
@@ -44,10 +51,28 @@ BRAIN_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class BrainTable(_Table):
+class BrainTable(Table):
     """Scores of models against brains: one row per (experiment, metric, layer or control, region of a brain)."""
 
     columns = BRAIN_COLUMNS
+
+    @property
+    def similarity(self) -> pd.DataFrame:
+        """The rows that compare a layer or a control with a region."""
+        return self.frame[self.frame.experiment == "similarity"]
+
+    def best(self) -> pd.DataFrame:
+        """The most similar layer of every model and control to every region, by every metric: rows of `similarity`.
+
+        The layer is chosen on the samples of the score, which lifts it. Ties go to the earlier layer.
+
+        Raises:
+            StoreError: rows of several runs with other settings.
+        """
+        by = ["dataset", "metric", "y_model", "y_layer", "x_model"]
+        check_one_run(self.similarity, [*by, "x_layer"], "similarities")
+        rows = self.similarity.sort_values(["score", "x_layer"], ascending=[False, True], kind="stable")
+        return rows.drop_duplicates(by).sort_index().reset_index(drop=True)
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:

@@ -24,8 +24,8 @@ class Dose:
 def dose(spec: ModelSpec, models: Iterable[ModelSpec] = ()) -> Dose | None:
     """The degradation that a spec states, or None for an intact model.
 
-    The base is the model of `models` that differs from the spec in the dials alone, and where there is none the
-    architecture, `spec.id`. A model that turns both dials counts by its weight noise.
+    The base is the model of `models` that differs from the spec only in the dials; if there is none, it is the
+    architecture, `spec.id`. Of a model with both degradations, the weight noise counts.
     """
     if not spec.weight_noise and spec.input_size is None:
         return None
@@ -44,7 +44,7 @@ def with_facts(table: AlignmentTable, models: Iterable[ModelSpec], **variant: fl
     """The table with its columns of facts filled from the models' specs, matched by name.
 
     Args:
-        table: scores of these models; rows of other models keep what they have.
+        table: scores of these models; rows of other models are not changed.
         models: models of both sides.
         variant: facts of the dataset's variant: words, shuffle_share, shuffle_seed.
     """

@@ -40,7 +40,7 @@ def vision_groups(pairs: pd.DataFrame, degraded: Mapping[str, Dose]) -> dict[str
 
 
 def member_labels(members: Sequence[str], degraded: Mapping[str, Dose]) -> list[str]:
-    """Labels within a panel: doses in a ladder, else the words that tell the family's models apart."""
+    """Labels within a panel: doses in a ladder, otherwise the words in which the family's models differ."""
     if any(m in degraded for m in members):
         return [dose_label(degraded[m]) if m in degraded else "intact" for m in members]
     return distinct(members)
@@ -49,8 +49,8 @@ def member_labels(members: Sequence[str], degraded: Mapping[str, Dose]) -> list[
 def lineages(models: pd.DataFrame) -> pd.Series:
     """The family of every model for tests that take families as independent.
 
-    A degraded version belongs to the family of the model it was made from, whatever its own label says. A model
-    without a family is one of its own.
+    A degraded version belongs to the family of the model it was made from, regardless of its label. A model without a
+    family is a family by itself.
 
     Args:
         models: rows of `views.models`, by name.

@@ -91,7 +91,7 @@ def capitalised(text: str) -> str:
 
 
 def dose_label(dose: Dose) -> str:
-    """A degraded model's name beside its intact one: "noise 0.2", "64 px"."""
+    """A degraded model's name next to that of the intact one: "noise 0.2", "64 px"."""
     labels = {"weight_noise": f"noise {dose.value:g}", "input_size": f"{dose.value:g} px"}
     return labels.get(dose.dial, f"{dose.dial.replace('_', ' ')} {dose.value:g}")
 

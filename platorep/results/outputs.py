@@ -1,15 +1,19 @@
-"""Access to a folder of results: runs, scores, features, samples.
+"""Access to a folder of results: runs, tables, features, samples.
 
 outputs = platorep.load("outputs")
 outputs.runs                                     # a row per run, with its overrides
+outputs.scores(metric="mutual_knn")              # alignment: scores of the chosen layers
+outputs.translation()                            # scores of maps between models
 outputs.units()                                  # shares of matched units
-outputs.scores(metric="mutual_knn")              # chosen layers' scores, with each run's overrides as columns
-outputs.translation().summary()                  # what maps between models carry: the last `platorep translate`
+outputs.brains()                                 # models against brains
 x, ids = outputs.features("lite2", layer=-1)     # an array and the sample ids of its rows
+
+The four tables follow one rule: a DataFrame with the rows of every finished run, see `Outputs`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,14 +24,35 @@ import pandas as pd
 from platorep.core.errors import StoreError, unknown_name
 from platorep.core.files import read_json
 from platorep.core.store import FeatureSet, FeatureStore
-from platorep.results.tables import SelectionTable, _Table
+from platorep.results.brains import BrainTable
+from platorep.results.tables import SelectionTable, Table
 from platorep.results.translation import TranslationTable
 from platorep.results.units import ShareTable
 from platorep.results.views import metric_parameters
 
 
+WRITTEN = {
+    SelectionTable: re.compile(r"alignment/[^/]+/selected/[^/]+\.parquet"),
+    TranslationTable: re.compile(r"translation/[^/]+/[^/]+\.parquet"),
+    ShareTable: re.compile(r"units/[^/]+/[^/]+(?<!\.units)\.parquet"),
+    BrainTable: re.compile(r"brains/[^/]+/[^/]+\.parquet"),
+}
+"""Where the tables lie below the root."""
+
+
 class Outputs:
     """The results under one root folder, as the command line writes them.
+
+    `scores`, `translation`, `units` and `brains` read tables, and all four alike: a DataFrame with the rows of every
+    finished run, the latest run last. Its columns are those of the table (docs/tables.md), then `run`, the folder of
+    the run as in `runs`, then one column per override of the command line (`only`, `translation.draws`, ...), missing
+    where a run did not have it. Where two runs left the same file, its rows come once, as those of the later run. A
+    run whose tables were removed is passed over. Views take such a frame:
+
+        TranslationTable(outputs.translation()).summary()    # platorep.results.translation
+        ShareTable(outputs.units()).matrix("shared")         # platorep.results.units
+
+    and refuse rows of several runs where a mean would mix their settings.
 
     Args:
         root: the folder, "outputs" unless a run said otherwise.
@@ -62,10 +87,7 @@ class Outputs:
     def scores(
         self, *, metric: str | None = None, protocol: str | None = None, dataset: str | None = None
     ) -> pd.DataFrame:
-        """The chosen layers' scores of every finished run, with nulls and intervals: columns of `SelectionTable`.
-
-        Each run's overrides are columns of their own behind these (`protocol`, `metric.mutual_knn.k`, ...), empty where
-        a run did not say. Two runs with the same result give its rows once, with the overrides of the later run.
+        """Scores of the chosen layers with nulls and intervals: columns of `SelectionTable`.
 
         Args:
             metric: a metric's name or full id; all by default.
@@ -75,43 +97,47 @@ class Outputs:
         Raises:
             StoreError: no run has left scores.
         """
-        tables = self._of_runs(SelectionTable, "/selected/")
-        if not tables:
-            raise StoreError(f"no run under {self.root} has left scores. Run `platorep run` or `platorep align` first.")
-        scores = pd.concat(tables, ignore_index=True)
+        scores = self._of_runs(SelectionTable, "scores", "`platorep run` or `platorep align`")
         if metric is not None:
             scores = scores[[metric in (name, metric_parameters(name)[0]) for name in scores.metric]]
         if protocol is not None:
             scores = scores[scores["select"] == protocol]
-        if dataset is not None:
-            scores = scores[[dataset in (name, name.rpartition("--")[0]) for name in scores.dataset]]
-        return scores.reset_index(drop=True)
+        return _of_dataset(scores, dataset)
 
-    def units(self) -> pd.DataFrame:
-        """Shares of matched units of every finished run of `platorep units`: columns of `ShareTable`, and overrides.
+    def translation(self, *, dataset: str | None = None) -> pd.DataFrame:
+        """Scores of maps between models, split by split: columns of `TranslationTable`.
 
-        The file of every single unit is beside each table: `pandas.read_parquet` of NAME.units.parquet.
-
-        Raises:
-            StoreError: no run has left shares.
-        """
-        tables = self._of_runs(ShareTable, "units/", ".units.parquet")
-        if not tables:
-            raise StoreError(f"no run under {self.root} has left shares of units. Run `platorep units` first.")
-        return pd.concat(tables, ignore_index=True)
-
-    def translation(self) -> TranslationTable:
-        """The table of the last `platorep translate`: scores of maps by split; `.summary()` has means over splits.
+        Args:
+            dataset: a dataset's name, with or without its key; all by default.
 
         Raises:
-            StoreError: no run has left one.
+            StoreError: no run has left scores of maps.
         """
-        results = [result for _, status in self._statuses() for result in status.get("results", [])]
-        tables = [self.root / result for result in results if result.startswith("translation/")]
-        paths = [path for path in tables if path.is_file() and path.suffix == ".parquet"]
-        if not paths:
-            raise StoreError(f"no run under {self.root} has left a table of maps. Run `platorep translate` first.")
-        return TranslationTable.load(paths[-1:])
+        return _of_dataset(self._of_runs(TranslationTable, "scores of maps", "`platorep translate`"), dataset)
+
+    def units(self, *, dataset: str | None = None) -> pd.DataFrame:
+        """Shares of matched units: columns of `ShareTable`.
+
+        The table of every single unit is beside each file: `pandas.read_parquet` of NAME.units.parquet.
+
+        Args:
+            dataset: a dataset's name, with or without its key; all by default.
+
+        Raises:
+            StoreError: no run has left shares of units.
+        """
+        return _of_dataset(self._of_runs(ShareTable, "shares of units", "`platorep units`"), dataset)
+
+    def brains(self, *, dataset: str | None = None) -> pd.DataFrame:
+        """Similarity of models to brains, and the brains' reliability: columns of `BrainTable`.
+
+        Args:
+            dataset: a dataset's name, with or without its key; all by default.
+
+        Raises:
+            StoreError: no run has left comparisons with brains.
+        """
+        return _of_dataset(self._of_runs(BrainTable, "comparisons with brains", "`platorep reproduce brains`"), dataset)
 
     def features(
         self, model: str, layer: int | str = -1, *, dataset: str | None = None
@@ -157,24 +183,29 @@ class Outputs:
         frame = pd.DataFrame({"id": samples.ids, "caption": [captions[0] for captions in samples.captions]})
         return frame.assign(captions=samples.captions, category=samples.categories)
 
-    def _of_runs(self, kind: type[_Table], within: str, without: str = "\0") -> list[pd.DataFrame]:
-        """The tables that finished runs left, each once, with the overrides of the last run that left it as columns.
+    def _of_runs(self, kind: type[Table], title: str, command: str) -> pd.DataFrame:
+        """The tables of one kind that finished runs left, each once, with `run` and the overrides of its last run.
 
         Args:
-            kind: of the tables.
-            within: what the path of a result contains.
-            without: what it does not contain.
+            kind: of the tables, a key of `WRITTEN`.
+            title: what they hold, for the message.
+            command: writes them.
+
+        Raises:
+            StoreError: there are none.
         """
         tables: dict[str, pd.DataFrame] = {}
-        for _, status in self._statuses():
+        for path, status in self._statuses():
             overrides = dict(_override(word) for word in status["overrides"] if "=" in word)
             for result in status.get("results", []):
-                fits = within in result and without not in result and result.endswith(".parquet")
-                if fits and (self.root / result).is_file():
+                if WRITTEN[kind].fullmatch(result) and (self.root / result).is_file():
                     frame = kind.load([self.root / result]).frame
-                    new = {name: value for name, value in overrides.items() if name not in frame}
-                    tables[result] = frame.assign(**new)
-        return list(tables.values())
+                    known = {"run": path.parent.relative_to(self.root).as_posix()} | overrides
+                    tables.pop(result, None)  # the later run takes its place in the order
+                    tables[result] = frame.assign(**{name: known[name] for name in known if name not in frame})
+        if not tables:
+            raise StoreError(f"no run under {self.root} has left {title}. Run {command} first.")
+        return pd.concat(tables.values(), ignore_index=True)
 
     @property
     def _store(self) -> FeatureStore:
@@ -189,6 +220,13 @@ class Outputs:
 
     def _repr_html_(self) -> str:
         return self.runs.drop(columns="results").to_html(index=False)
+
+
+def _of_dataset(rows: pd.DataFrame, dataset: str | None) -> pd.DataFrame:
+    """The rows of a dataset, named with or without its key; all for None."""
+    if dataset is not None:
+        rows = rows[[dataset in (name, name.rpartition("--")[0]) for name in rows.dataset]]
+    return rows.reset_index(drop=True)
 
 
 def _override(word: str) -> tuple[str, str]:

@@ -17,10 +17,10 @@ PAIR = ["dataset", "metric", "clip", "x_model", "x_key", "y_model", "y_key"]
 """Columns that name one pair of models under one metric."""
 
 SHUFFLE = ["shuffle_share", "shuffle_seed"]
-"""Columns that tell apart shuffled versions of one dataset, which no selection table tests."""
+"""Columns that distinguish shuffled versions of one dataset, which no selection table tests."""
 
 VARIANT = ["words", *SHUFFLE]
-"""Columns that tell apart variants of the data."""
+"""Columns that distinguish variants of the data."""
 
 TESTED = [
     "low",
@@ -40,7 +40,7 @@ TESTED = [
     "seed",
     "strata",
 ]
-"""Columns of the selection table that stand beside a chosen score."""
+"""Columns of the selection table that are added to a chosen score."""
 
 OF_FIXED_LAYERS = ["null_mean", "null_sd", "p_value", "corrected"]
 """Columns of both tables: of the fixed layer pair in one, of the choice of layers in the other."""
@@ -77,8 +77,8 @@ def described(select: str) -> str:
 def chosen(alignment: AlignmentTable, select: str = "max", selection: SelectionTable | None = None) -> pd.DataFrame:
     """One row per pair of models, metric and variant of the data: the chosen layers and their score.
 
-    The scores of the selection table come first: it has what was tested. Pairs that it lacks are chosen from the
-    alignment table, except under "heldout", whose scores belong to halves of the samples.
+    Tested scores of the selection table are preferred. Pairs that it lacks are chosen from the alignment table, except
+    under "heldout", whose scores belong to halves of the samples.
 
     Args:
         alignment: scores of all layer pairs.

@@ -1,8 +1,8 @@
-"""Published values as data: what the paper and those who repeated it report, from where, and how far to trust it.
+"""Published values as data: values of the paper and of replications, with their source and how reliable they are.
 
 Trust is one of these words. "paper": stated in the paper's text, captions or tables. "quoted": printed in a figure of
 the paper and taken from others' notes of it. "repeated": measured by others with the paper's recipe. "digitised": read
-off the pixels of a figure that others drew. "definition": true of any instrument that does what it says.
+off the pixels of a figure that others drew. "definition": true by definition.
 
 A relation of "=" is a number to meet. ">" is a direction that the paper claims: the measured value agrees when it lies
 above, with its whole interval where it has one. Rows of scope "paper" hold for the paper's models and data only and are
@@ -49,11 +49,11 @@ def targets(figure: str | None = None) -> pd.DataFrame:
 
 
 def compare(measured: pd.DataFrame, published: pd.DataFrame, known: set[str]) -> pd.DataFrame:
-    """Published values beside measured ones: the columns `COMPARISON`.
+    """Published and measured values side by side: the columns `COMPARISON`.
 
-    A published value that was not measured stands beside a NaN, and a measured one that nobody published beside an
-    empty text. Rows about models that are not among `known` are left out, and rows of scope "paper" where none of the
-    paper's models is. A direction over models "agrees" only with enough families to say so (`MIN_FAMILIES`).
+    A published value that was not measured has NaN as its measured value; a measured value that was not published has
+    an empty text. Rows about models that are not among `known` are left out, and rows of scope "paper" where none of
+    the paper's models is. A direction over models "agrees" only with enough families to say so (`MIN_FAMILIES`).
 
     Args:
         measured: rows of `quantities.measured`.

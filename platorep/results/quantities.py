@@ -10,8 +10,10 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from platorep.results import views
+from platorep.results.consistency import consistencies
 from platorep.results.labels import find_metrics, metric_label
 from platorep.results.rises import Rise, rise
+from platorep.results.studies import StudyTable
 from platorep.results.tables import CompetenceTable
 from platorep.stats.pair_means import pair_mean, reach
 
@@ -24,7 +26,7 @@ class Quantity(NamedTuple):
         x: model or setting that it belongs to; empty for the whole experiment.
         y: the other model; empty where there is none.
         value: measured value.
-        low: lower end of its 95 % interval, NaN where there is none.
+        low: lower end of its 95 % interval, NaN without an interval.
         high: upper end.
         p: p of a test that accounts for families, NaN where there is none.
         families: independent families of models behind the number; NaN where models are not what was sampled.
@@ -48,7 +50,11 @@ Options = dict[str, Any]
 
 
 def measured(
-    figure: str, chosen: pd.DataFrame, competence: CompetenceTable | None = None, **options: Any
+    figure: str,
+    chosen: pd.DataFrame,
+    competence: CompetenceTable | None = None,
+    study: StudyTable | None = None,
+    **options: Any,
 ) -> pd.DataFrame:
     """The quantities of one figure, one row each, with the columns of `Quantity`.
 
@@ -56,14 +62,27 @@ def measured(
         figure: name of the figure; one without quantities gives no rows.
         chosen: one row per pair of models, as `protocols.chosen` gives them.
         competence: competence table of the models.
+        study: numbers of the experiment that the figure shows: its totals are quantities.
         options: options of the figure.
     """
     rows = list(QUANTITIES[figure](chosen, competence, options)) if figure in QUANTITIES else []
+    rows += [] if study is None else list(_totals(study))
     return pd.DataFrame(rows, columns=list(Quantity._fields))
 
 
+def _totals(study: StudyTable) -> Iterator[Quantity]:
+    for row in study.totals().itertuples():
+        place = f"{row.position:g}" if row.position == row.position else ""
+        where = " ".join(word for word in (row.setting, place) if word)
+        note = row.note
+        if row.null_mean == row.null_mean:
+            note = f"{note}; null {row.null_mean:.3g} ({row.null_low:.3g} to {row.null_high:.3g})".removeprefix("; ")
+        name = f"{row.quantity}, {where}" if where else row.quantity
+        yield Quantity(name, "", "", row.value, row.low, row.high, row.p_value, note=note)
+
+
 def _rank_correlation(x: pd.Series, y: pd.Series) -> float:
-    """Spearman's rho over what both have; NaN below three or where one is constant."""
+    """Spearman's rho over the entries that both have; NaN with fewer than three, or if one is constant."""
     both = pd.concat([x, y], axis=1).dropna()
     constant = any(both[column].nunique() < 2 for column in both)
     return float(spearmanr(both.iloc[:, 0], both.iloc[:, 1]).statistic) if len(both) > 2 and not constant else np.nan
@@ -162,7 +181,7 @@ def _by_metric(chosen: pd.DataFrame, competence: CompetenceTable | None, options
 
 def _fig10(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
     quantities = list(_by_metric(chosen, competence, options))
-    available, values = chosen.metric.unique(), {one.quantity: one.value for one in quantities}
+    available, values = chosen.metric.unique(), {quantity.quantity: quantity.value for quantity in quantities}
     for name, title in (("cknna", "bounded"), ("cknna_prh", "as released")):
         ids = find_metrics(available, name)
         ends = (values.get(f"{RISE}, {metric_label(i)}", np.nan) for i in (ids[0], ids[-1])) if ids else (np.nan,) * 2
@@ -184,6 +203,28 @@ def _fig12(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Op
         yield Quantity(name, "", "", _rank_correlation(first, column))
 
 
+def _extrapolation(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
+    rows, name = views.pairs(chosen, options.get("metric")), options.get("measure", "bits_per_byte")
+    values = views.measure(competence, name, options.get("task"))
+    values = -values if name.startswith("bits_per_byte") else values
+    result = rise(views.cross_modal(rows), views.models(rows), values, options.get("fit_on", ()))
+    if result.trend is None or result.trend.prediction is None:
+        yield Quantity("R² of the line on its models", "", "", np.nan, note=result.sentence)
+        return
+    line = result.trend.prediction
+    families, note = float(min(line.families)), f"{name.replace('_', ' ')}; null {line.null[0]:.3g}"
+    yield Quantity("R² of the line on its models", name, "", *line.fitted, families=families)
+    yield Quantity("R² of the line on other models", name, "", *line.predicted, families=families, note=note)
+    yield Quantity("mean distance of other models from the line", name, "", *line.offset, p=line.p, families=families)
+
+
+def _consistency(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
+    for pair in consistencies(chosen, options.get("metric")):
+        note = f"null {pair.null_low:.2f} to {pair.null_high:.2f}, {len(pair.scores)} pairs of {pair.models} models"
+        name = "rank correlation of model similarities between datasets"
+        yield Quantity(name, pair.a, pair.b, pair.value, pair.low, pair.high, pair.p, note=note)
+
+
 QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], Iterator[Quantity]]] = {
     "fig2": _fig2,
     "fig3": _fig3,
@@ -193,6 +234,8 @@ QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], 
     "fig12": _fig12,
     "fig13": _by_metric,
     "fig14": _by_metric,
+    "consistency": _consistency,
+    "extrapolation": _extrapolation,
     "controls": _controls,
     "n_curve": _n_curve,
 }

@@ -174,7 +174,7 @@ COMPETENCE_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """A data frame with fixed columns and dtypes."""
 
     frame: pd.DataFrame
@@ -199,13 +199,13 @@ class _Table:
         return cls(frame[list(want)].astype(want).reset_index(drop=True))
 
     @classmethod
-    def load(cls, paths: Iterable[Path]) -> Self:
-        """The concatenation of parquet parts, in the order given.
+    def load(cls, paths: Path | str | Iterable[Path | str]) -> Self:
+        """One parquet file, or the concatenation of several, in the order given.
 
         Raises:
             StoreError: there are none, or one is missing, damaged or another kind of table; names it.
         """
-        parts = [cls.read(path)[0] for path in paths]
+        parts = [cls.read(Path(path))[0] for path in ([paths] if isinstance(paths, (Path, str)) else paths)]
         if not parts:
             raise StoreError(f"no parts of {cls.__name__} to load. Run the stage that makes them first.")
         return cls.concatenate(parts)
@@ -217,6 +217,8 @@ class _Table:
         Raises:
             StoreError: it is missing, damaged or another kind of table; names it.
         """
+        if path.is_dir():
+            raise StoreError(f"{path} is a folder; expected a .parquet file. platorep.load reads a folder of results.")
         try:
             table = read_parquet(path)
         except FileNotFoundError:
@@ -244,7 +246,7 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class AlignmentTable(_Table):
+class AlignmentTable(Table):
     """Scores of layer pairs: one row per (x model, x layer, y model, y layer, metric)."""
 
     columns = ALIGNMENT_COLUMNS
@@ -306,14 +308,14 @@ class AlignmentTable(_Table):
 
 
 @dataclass(frozen=True)
-class SelectionTable(_Table):
+class SelectionTable(Table):
     """One score per pair of models and metric, with the null of its choice of layers, and its interval."""
 
     columns = SELECTION_COLUMNS
 
 
 @dataclass(frozen=True)
-class GalleryTable(_Table):
+class GalleryTable(Table):
     """Scores of the same queries in growing galleries: one row per (pair of layers, gallery, number of neighbours)."""
 
     columns = GALLERY_COLUMNS
@@ -333,7 +335,7 @@ class GalleryTable(_Table):
 
 
 @dataclass(frozen=True)
-class CompetenceTable(_Table):
+class CompetenceTable(Table):
     """Competence of models: one row per (model, measure)."""
 
     columns = COMPETENCE_COLUMNS

@@ -1,7 +1,7 @@
 """The table of maps between models: what each carries, beside chance, broken pairs and the kernel score.
 
-    table = platorep.load("outputs").translation()    # every score of every split
-    table.summary()                                   # means over splits, with intervals
+    rows = platorep.load("outputs").translation()    # every score of every split, of every run
+    TranslationTable(rows).summary()                 # means over splits, with intervals
 
 Scores of maps are translatability, not alignment: the kernel score in the column `kernel` is.
 """
@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from platorep.core.errors import StoreError, unknown_name
-from platorep.results.tables import _Table
+from platorep.results.one_run import check_one_run
+from platorep.results.tables import Table
 from platorep.stats.resampled import corrected_resampled
 
 
@@ -79,7 +80,7 @@ CELL += ["direction", "control", "map", "measure"]
 
 
 @dataclass(frozen=True)
-class TranslationTable(_Table):
+class TranslationTable(Table):
     """Scores of maps: one row per split, pair of layers, direction, map, number of anchors and measure."""
 
     columns = TRANSLATION_COLUMNS
@@ -89,8 +90,12 @@ class TranslationTable(_Table):
 
         score and csls are means; low and high the corrected resampled 95 % interval of the score; null_mean the mean of
         broken pairs; the other numbers are means as well. With one split the interval is missing.
+
+        Raises:
+            StoreError: rows of several runs with other settings.
         """
         by = [*CELL, "n_fit"]
+        check_one_run(self.frame, [*by, "seed"], "scores")
         facts = ["x_modality", "y_modality", "x_family", "y_family", "n_test", "n", "metric", "select"]
         means = ["csls", "chance", "null_mean", "strength", "freedom", "kernel", "kernel_chance"]
         scores = self.frame.pivot_table(index=by, columns="seed", values="score", sort=False, dropna=False)
@@ -114,6 +119,7 @@ class TranslationTable(_Table):
 
         Raises:
             UnknownNameError: the table has no such measure.
+            StoreError: one split, or rows of several runs with other settings.
         """
         scores = self._splits(measure, [*CELL, "n_fit"])
         rows = scores.index.to_frame(index=False)
@@ -127,6 +133,7 @@ class TranslationTable(_Table):
 
         Raises:
             UnknownNameError: the table has no such measure or map.
+            StoreError: one split, or rows of several runs with other settings.
         """
         by = [name for name in CELL if name != "map"] + ["n_fit"]
         scores = self._splits(measure, [*by, "map"]).unstack("map").dropna(how="all", axis=1)
@@ -146,6 +153,7 @@ class TranslationTable(_Table):
         rows = self.frame[(self.frame.measure == measure) & ~self.frame.control.isin([SHUFFLED, SELF])]
         if rows.seed.nunique() < 2:
             raise StoreError("differences are tested over two or more splits; the table has one.")
+        check_one_run(rows, [*CELL, "n_fit", "seed"], "scores")
         sign = -1 if measure in LOWER_IS_BETTER else 1
         return sign * rows.pivot_table(index=by, columns="seed", values="score", sort=True).dropna()
 
@@ -170,11 +178,15 @@ def at_all_anchors(table: TranslationTable, measure: str) -> pd.DataFrame:
     Returns:
         Columns x_model, y_model, x_layer_name, y_layer_name, control, n_fit, n_test, chance, null_mean, kernel,
         kernel_chance, and the maps of `LADDER` that were fitted.
+
+    Raises:
+        StoreError: rows of several runs with other settings.
     """
     frame = table.frame
     rows = frame[(frame.experiment == "translation") & (frame.measure == measure)]
     rows = rows[~rows.control.isin([SHUFFLED, SELF]) & (rows.n_fit == rows.n_fit.max())]
     pair = ["x_model", "x_layer", "y_model", "y_layer"]
+    check_one_run(rows, [*pair, "direction", "map", "seed"], "scores")
     scores = rows.pivot_table(index=pair, columns="map", values="score", sort=False)
     groups = rows.groupby(pair, sort=False)
     facts = groups[["x_layer_name", "y_layer_name", "control", "n_fit", "n_test"]].first()

@@ -1,6 +1,7 @@
 """Tables of units: each unit's partner in another model, and shares of units that have one; with views of them.
 
-    shares = platorep.load("outputs").units()    # the shares of every run
+    rows = platorep.load("outputs").units()    # the shares of every run
+    ShareTable(rows).matrix("shared")          # models down, models of the partners across
 
 A direction x to y asks for every unit of x which unit of y it resembles most. The two directions differ.
 """
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from platorep.core.errors import StoreError, unknown_name
-from platorep.results.tables import CONCATENATION, _Table
+from platorep.core.errors import unknown_name
+from platorep.results.one_run import check_one_run
+from platorep.results.tables import CONCATENATION, Table
 
 
 ALL_LAYERS = CONCATENATION
@@ -110,7 +112,7 @@ SHARE_COLUMNS = {
 
 
 @dataclass(frozen=True)
-class UnitTable(_Table):
+class UnitTable(Table):
     """The strongest partner of every unit: one row per unit of x and model y."""
 
     columns = UNIT_COLUMNS
@@ -144,7 +146,7 @@ EXCESS, LEVEL = 0.5, 0.05
 
 
 @dataclass(frozen=True)
-class ShareTable(_Table):
+class ShareTable(Table):
     """Shares of units: one row per (measure, x model, x layer, y model, y layer). Layer -1 stands for all layers."""
 
     columns = SHARE_COLUMNS
@@ -166,13 +168,12 @@ class ShareTable(_Table):
         The diagonal is a model against itself. A pair that was not compared is NaN.
 
         Raises:
-            StoreError: two settings of one pair.
+            StoreError: rows of several runs with other settings.
         """
         rows = self.whole(measure)
         rows = rows[rows.y_model != ZOO]
         rows = rows.assign(y_model=rows.y_model.where(rows.y_model != SELF, rows.x_model))
-        if rows.duplicated(["x_model", "y_model"]).any():
-            raise StoreError("the table holds several comparisons of one pair of models: keep the rows of one run.")
+        check_one_run(rows, ["x_model", "y_model"], "shares")
         models = list(dict.fromkeys([*rows.x_model, *rows.y_model]))
         return rows.pivot(index="x_model", columns="y_model", values="score").reindex(index=models, columns=models)
 
@@ -180,8 +181,12 @@ class ShareTable(_Table):
         """One row per pretrained model: `count` and `score` as means over the other pretrained models, and its facts.
 
         Columns: model, count, score, units, parameters, family.
+
+        Raises:
+            StoreError: rows of several runs with other settings.
         """
         rows = pretrained(self.whole(measure))
+        check_one_run(rows, ["x_model", "y_model"], "shares")
         means = rows.groupby("x_model", sort=False)[["count", "score"]].mean()
         first = rows.groupby("x_model", sort=False)[["units", "x_parameters", "x_family"]].first()
         names = {"x_model": "model", "x_parameters": "parameters", "x_family": "family"}
@@ -211,8 +216,8 @@ def zoo(shares: ShareTable, units: UnitTable) -> ShareTable:
         for model, others in facts.groupby("x_model", sort=False):
             if len(others) < 2:
                 continue
-            mine = live[(live.x_model == model) & live.y_model.isin(others.y_model)]
-            flags = mine.pivot(index=["x_layer", "x_unit"], columns="y_model", values="counted").astype(bool)
+            of_model = live[(live.x_model == model) & live.y_model.isin(others.y_model)]
+            flags = of_model.pivot(index=["x_layer", "x_unit"], columns="y_model", values="counted").astype(bool)
             every, layers = flags.all(axis=1), flags.astype(float).groupby(level="x_layer")
             expected = (layers.mean().prod(axis=1) * layers.size()).sum() / len(flags)
             row = others.iloc[0].to_dict() | {"y_model": ZOO, "y_key": "", "y_modality": "", "y_family": ""}

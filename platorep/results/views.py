@@ -52,7 +52,8 @@ def pick_metric(available: Sequence[str], metric: str | None) -> str:
     if PAPER_METRIC in available:
         return PAPER_METRIC
     raise StoreError(
-        f"the alignment table holds {len(available)} metrics ({', '.join(available)}): name one, metric=..."
+        f"the alignment table holds {len(available)} metrics ({', '.join(available)}): name one, "
+        "figure.NAME.metric='\"ID\"' on the command line, metric= in Python."
     )
 
 

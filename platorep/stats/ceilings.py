@@ -3,8 +3,8 @@
 Dissimilarities of one person are the upper triangle of an n x n matrix. A score of a model is the mean over people of
 its agreement with each of them, and is read between two lines: the agreement of the pool of all people with each of
 them, which no model can exceed on these data, and that of the pool of the others, which a model as good as a new person
-reaches. Both are printed beside the score; a score is never divided by the upper one, which noise lifts (1 / sqrt(P)
-for P people who share nothing).
+reaches. Both are printed next to the score. A score is never divided by the upper one, which noise raises (to 1 /
+sqrt(P) for P people who have nothing in common).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from platorep.core.errors import FeatureError, SpecError
 
 
 Measure = Literal["pearson", "spearman", "cosine"]
-"""How two vectors of dissimilarities are compared."""
+"""Measures of agreement of two vectors of dissimilarities."""
 
 MEASURES = ("pearson", "spearman", "cosine")
 
@@ -100,7 +100,7 @@ def leave_one_out(
 
     Args:
         people: shape (P, ...).
-        pool: makes one of several people.
+        pool: function from several people to their pool.
         score: agreement of a pool with one person.
 
     Raises:
@@ -119,7 +119,7 @@ def spearman_brown(reliability: float, factor: float = 2.0) -> float:
     """Reliability of `factor` times as much data: f r / (1 + (f - 1) r) (Spearman 1910; Brown 1910).
 
     Raises:
-        FeatureError: r <= -1 / (f - 1), for which it has no value.
+        FeatureError: r <= -1 / (f - 1), for which it is undefined.
     """
     if (below := 1 + (factor - 1) * reliability) <= 0:
         raise FeatureError(f"a reliability of {reliability:.3g} is too negative to be extended {factor:g} times.")
@@ -129,7 +129,7 @@ def spearman_brown(reliability: float, factor: float = 2.0) -> float:
 def split_half(repetitions: np.ndarray, measure: Measure = "pearson", *, seed: int = 0) -> Reliability:
     """Split-half reliability: the agreement of the pools of two halves of the repetitions, averaged over halvings.
 
-    All halvings are taken where they are at most `HALVINGS`, and else as many random ones. Of an odd number of
+    All halvings are used if there are at most `HALVINGS`, otherwise that many random ones. Of an odd number of
     repetitions one is left out each time. `whole` is Spearman and Brown's reliability of all repetitions, with the
     factor R / (R // 2).
 
@@ -169,7 +169,7 @@ def _halvings(count: int, half: int, rng: np.random.Generator) -> list[tuple[Seq
 
 
 def _scaled(rows: np.ndarray, measure: Measure) -> np.ndarray:
-    """What is pooled: rows of length 1, or ranks."""
+    """The quantity that is pooled: rows of length 1, or ranks."""
     rows = np.asarray(rows, dtype=np.float64)
     if rows.ndim != 2 or not np.isfinite(rows).all():
         raise FeatureError(f"dissimilarities must be finite, of shape (repetitions, pairs); got {rows.shape}.")

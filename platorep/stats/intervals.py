@@ -135,7 +135,7 @@ def linearised(terms: OverlapTerms, minus: OverlapTerms | None = None, *, level:
 
     The score is treated as the U-statistic of degree two that `overlap_terms` gives: sample j has the influence
     phi_j = sum_i (h_ij + h_ji) / k, and var = sum_j (phi_j - mean)^2 / (n (n - 1)) - sum_(i<j) (h_ij + h_ji)^2 /
-    (n k)^2. The second sum removes what the first counts twice (Efron and Stein 1981). Without it, as with the
+    (n k)^2. The second sum removes terms that the first counts twice (Efron and Stein 1981). Without it, as with the
     jackknife, the interval is about 1.4 times too wide, because with few neighbours the pairs' own noise is as large as
     the samples'. The interval is estimate ± t(n - 1) standard error.
 

@@ -29,7 +29,7 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class MaxNull:
-    """Best score of each pair of models beside its null.
+    """Best score of each pair of models, with its null.
 
     Attributes:
         pairs: (x model, y model), P of them.
@@ -129,7 +129,7 @@ def max_null(
 
     Cost: for two models of 33 and 24 layers at n = 1024, k = 10, about 2 ms a relabelling on 2 cores; work grows as
     n k (layers of x + layers of x times layers of y times k / n). Memory 4 n^2 bytes for each distinct set of y models
-    (1.6 GB at n = 20,000). Torch's number of threads is the number of relabellings worked on at a time.
+    (1.6 GB at n = 20,000). As many relabellings are processed at a time as torch has threads.
     """
     pairs = _checked_pairs(pairs, graphs)
     used = {name: _checked_graph(name, graphs[name]) for name in dict.fromkeys(name for pair in pairs for name in pair)}

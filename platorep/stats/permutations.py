@@ -92,7 +92,7 @@ class Permutations:
 def quantile_bins(values: Sequence[float] | np.ndarray | pd.Series, bins: int = 10) -> np.ndarray:
     """Labels of equally filled bins of a number such as the caption's length, shape (n,) int64, to permute within.
 
-    Values that tie at an edge fall into one bin, so there may be fewer bins than asked for.
+    Values that tie at an edge fall into one bin, so there may be fewer bins than requested.
 
     Raises:
         SpecError: bins < 1.
@@ -110,6 +110,6 @@ def quantile_bins(values: Sequence[float] | np.ndarray | pd.Series, bins: int = 
 def nested_order(n: int, seed: int) -> np.ndarray:
     """A random order of n samples, int64, whose first m are a random sample of m, each within the larger ones.
 
-    The order in which a dataset comes will not do: its first samples may all be of one kind.
+    The order of a dataset cannot be used: its first samples may all be of one kind.
     """
     return np.random.default_rng(seed).permutation(n)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
 
 from platorep.core.errors import FeatureError
 
@@ -43,6 +42,8 @@ def corrected_resampled(scores: np.ndarray, n_test: int, n_rest: int) -> Resampl
     Coverage measured, nominal 95 %: 95 to 100 %, 87 % over 5 splits of a score of .995; without the correction 73 to
     93 %. The one-sided test of two equals at 5 % rejects 0.2 to 7.5 % (docs/statistics.md).
     """
+    from scipy.stats import t as student  # loads for about a second, and tables of maps are read without it
+
     splits = scores.shape[-1]
     if splits < 2:
         raise FeatureError(f"the spread over splits needs at least 2 of them; got {splits}.")

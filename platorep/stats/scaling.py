@@ -31,7 +31,7 @@ def plane(distances: np.ndarray, projection: Projection = "auto") -> tuple[np.nd
         The points, shape (m, 2), and the name of the method.
 
     Raises:
-        StoreError: UMAP was asked for and umap-learn is not installed.
+        StoreError: projection="umap" without umap-learn installed.
     """
     installed = importlib.util.find_spec("umap") is not None
     if projection == "umap" and not installed:

@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from platorep.core.errors import DataError, SpecError
+from platorep.stats.extrapolation import Prediction, predict
 from platorep.stats.permutations import Permutations
 
 
@@ -42,7 +43,8 @@ class Trend:
         low: lower end of the family bootstrap interval, NaN below MIN_FAMILIES families.
         high: upper end.
         without: value with each family left out; NaN where it is undefined.
-        notes: caveats to state beside the numbers.
+        prediction: the line of the models of `fit_on`, evaluated on the others; None without `fit_on`.
+        notes: caveats to state with the numbers.
     """
 
     statistic: str
@@ -59,6 +61,7 @@ class Trend:
     high: float
     without: dict[Hashable, float]
     notes: tuple[str, ...]
+    prediction: Prediction | None = None
 
     @property
     def sentence(self) -> str:
@@ -87,6 +90,7 @@ def trend(
     y: Sequence[float] | np.ndarray | pd.Series,
     family: Sequence[Hashable] | np.ndarray | pd.Series,
     *,
+    fit_on: Sequence[bool] | np.ndarray | pd.Series | None = None,
     statistic: Literal["spearman", "kendall"] = "spearman",
     permutations: int = 9999,
     resamples: int = 1000,
@@ -104,6 +108,8 @@ def trend(
         y: alignment, one number per model. Average a matrix over the other side's models first: the cells of one row
             are not independent.
         family: label of each model's family.
+        fit_on: one bool a model: a least-squares line is fitted to these and evaluated on the others
+            (`platorep.stats.extrapolation.predict`), as `Trend.prediction`.
         statistic: "spearman" or "kendall".
         permutations: number of relabellings to sample if there are too many to enumerate.
         resamples: bootstrap draws of families.
@@ -126,6 +132,10 @@ def trend(
     groups = [np.flatnonzero(codes == c) for c in range(len(names))]
     test = _test(x, y, codes, groups, statistic, permutations, seed)
     low, high = _family_interval(x, y, groups, statistic, level, resamples, seed)
+    prediction = None
+    if fit_on is not None:
+        marked = np.asarray(fit_on, dtype=bool)
+        prediction = predict(x, y, codes, marked, resamples=resamples, level=level, seed=seed)
     rest = ((name, np.delete(x, group), np.delete(y, group)) for name, group in zip(names, groups, strict=True))
     return Trend(
         statistic=statistic,
@@ -138,6 +148,7 @@ def trend(
         high=high,
         without={name: _correlation(a, b, statistic) for name, a, b in rest},
         notes=_notes(len(x), len(names), test),
+        prediction=prediction,
         **test,
     )
 

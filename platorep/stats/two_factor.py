@@ -18,7 +18,7 @@ LEAST_ITEMS = 8
 
 @dataclass(frozen=True)
 class TwoFactor:
-    """Scores of M models against P people, and what their means vary by.
+    """Scores of M models against P people, with the covariances of their means.
 
     Attributes:
         scores: of each model with each person, shape (M, P) float64.

@@ -53,7 +53,7 @@ def known() -> list[str]:
     return list(EXPERIMENTS)
 
 
-def run(experiment: str, out_dir: Path, *, world: Mapping[str, Any] | None = None, **options: Any) -> list[Path]:
+def run(experiment: str, out_dir: Path, /, *, world: Mapping[str, Any] | None = None, **options: Any) -> list[Path]:
     """Runs one experiment and writes its tables and its figure to `out_dir`/`experiment`.
 
     Tables are written as parquet and CSV, the figure as PNG and PDF.

@@ -180,7 +180,7 @@ def compare(
             progress(done, total, names)
 
     more: dict[str, Any] = {"memory": memory, "device": "cpu" if device.type == "mps" else device, "progress": step}
-    plain = strongest(a, b, keep=KEPT, **more)[0]
+    in_order = strongest(a, b, keep=KEPT, **more)[0]
     permuted = strongest(a, b, orders, keep=matching.best, **more) if orders else []
     halved = strongest(a, b, halves, keep=matching.best, **more) if halves else []
     turned = [
@@ -193,10 +193,10 @@ def compare(
         ]
         for side, other in ((b, a), (a, b))
     ]
-    back = [[_swapped(result) for result in some] for some in ([plain], permuted, halved)]
+    swapped = [[_swapped(result) for result in some] for some in ([in_order], permuted, halved)]
     return (
-        _direction(a, b, plain, (permuted, turned[0], halved), matching.best),
-        _direction(b, a, back[0][0], (back[1], turned[1], back[2]), matching.best),
+        _direction(a, b, in_order, (permuted, turned[0], halved), matching.best),
+        _direction(b, a, swapped[0][0], (swapped[1], turned[1], swapped[2]), matching.best),
     )
 
 
@@ -239,14 +239,14 @@ def _halves(n: int, seed: int) -> list[Arrangement]:
 
 
 def _direction(
-    x: ModelUnits, y: ModelUnits, plain: Strongest, more: Sequence[Sequence[Strongest]], best: int
+    x: ModelUnits, y: ModelUnits, in_order: Strongest, more: Sequence[Sequence[Strongest]], best: int
 ) -> Direction:
     """The results of one direction, in which partners of x's units are looked for in y."""
-    partner = plain.x.unit[:, 0]
-    back = plain.y.unit[partner] == np.arange(x.count)[:, None]
+    partner = in_order.x.unit[:, 0]
+    back = in_order.y.unit[partner] == np.arange(x.count)[:, None]
     rank = np.where(back.any(axis=1), back.argmax(axis=1) + 1.0, np.nan)
-    second = plain.x.score[:, 1] if y.count > 1 else np.full(x.count, np.nan)
-    observed = Seen(plain.x.score[:, 0], partner, back[:, :best].any(axis=1))
+    second = in_order.x.score[:, 1] if y.count > 1 else np.full(x.count, np.nan)
+    observed = Seen(in_order.x.score[:, 0], partner, back[:, :best].any(axis=1))
     permuted, rotated, halves = (_stacked([_seen(result) for result in some], x.count) for some in more)
     return Direction(x, y, observed, second, rank, permuted, rotated, halves)
 

@@ -53,7 +53,7 @@ def compare_all(
         matching: rule, null, layers.
         folder: of the parts.
         parameters: numbers of parameters by name of the model.
-        overwrite: whether existing parts are made again.
+        overwrite: whether existing parts are computed again.
         resources: memory and device of `compare`, and the share (i, m) of the pairs.
         progress: called with (tiles done, tiles to do, names) within each pair.
 
@@ -69,8 +69,8 @@ def compare_all(
             continue
         both = compare(x, y, matching, resources=resources, progress=progress)
         directions = both if x.key != y.key else both[:1]
-        shares = ShareTable.concatenate([share_table(one, matching, parameters) for one in directions])
-        units = UnitTable.concatenate([unit_table(one, matching) for one in directions])
+        shares = ShareTable.concatenate([share_table(direction, matching, parameters) for direction in directions])
+        units = UnitTable.concatenate([unit_table(direction, matching) for direction in directions])
         facts = {"made_from": [x.content, y.content]}
         units.write(units_path(path), facts)
         shares.write(path, facts)
@@ -95,7 +95,7 @@ def joined(pairs: Sequence[Pair], matching: Matching, folder: Path) -> tuple[Sha
 
 
 def _read(path: Path, x: Features, y: Features) -> tuple[ShareTable, UnitTable] | None:
-    """The tables of a part, or None where they are to be made: absent, damaged, or from features that were others."""
+    """The tables of a part, or None where they are to be computed: absent, damaged, or of other features."""
     if not path.is_file() or not units_path(path).is_file():
         return None
     try:

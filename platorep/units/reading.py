@@ -107,11 +107,11 @@ class ModelUnits:
         """Activations of units start to stop over all samples, without the covariates' part."""
         values = torch.empty(self.n, stop - start)
         for layer in self.layers:
-            mine = np.flatnonzero(self.place.layer[start:stop] == layer)
-            if len(mine):
-                columns = torch.from_numpy(self.place.unit[start:stop][mine])
+            columns_here = np.flatnonzero(self.place.layer[start:stop] == layer)
+            if len(columns_here):
+                columns = torch.from_numpy(self.place.unit[start:stop][columns_here])
                 for rows, chunk in self.chunks(layer):
-                    values[rows, mine[0] : mine[-1] + 1] = chunk[:, columns]
+                    values[rows, columns_here[0] : columns_here[-1] + 1] = chunk[:, columns]
         return values if self.covariates is None else without(values, self.covariates)
 
     def chunks(self, layer: int) -> Iterator[tuple[slice, torch.Tensor]]:

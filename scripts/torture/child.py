@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
+import json
 import os
 import pkgutil
 import runpy
@@ -58,6 +60,20 @@ def preload(package: str) -> None:
             if not module.name.endswith("__main__"):
                 with contextlib.suppress(ImportError):
                     importlib.import_module(module.name)
+    gc.collect()
+    gc.freeze()  # a collection in a child would look through all of it, and copy its pages
+
+
+def load(names: Sequence[str]) -> None:
+    """Imports what a command has loaded beyond the preloaded, so that the next commands find it."""
+    if names:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name in names:
+                with contextlib.suppress(Exception):  # made by a lazy module under another name
+                    importlib.import_module(name)
+        gc.collect()
+        gc.freeze()
 
 
 @dataclass
@@ -104,12 +120,12 @@ class Fault:
 
 def run(words: Sequence[str], folder: Path, fault: Fault | None = None, limit: float = 120) -> Ended:
     """Runs `platorep WORDS` in a forked child with `folder` as its working directory, and waits for it."""
-    log, count = folder / ".said", folder / ".operations"
+    log, notes = folder / ".said", folder / ".notes"
     folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     child = os.fork()
     if child == 0:
-        _child(words, folder, log, count, fault or Fault())
+        _child(words, folder, log, notes, fault or Fault())
     stop = limit if fault is None or fault.kill_after is None else min(limit, fault.kill_after)
     timed_out = False
     while True:
@@ -124,18 +140,20 @@ def run(words: Sequence[str], folder: Path, fault: Fault | None = None, limit: f
             break
         time.sleep(0.002)
     output = log.read_text(errors="replace") if log.is_file() else ""
-    operations = int(count.read_text() or 0) if count.is_file() else 0
-    for path in (log, count):
+    written = notes.read_text() if notes.is_file() else ""
+    operations, modules = json.loads(written or "[0, []]")
+    load(modules)
+    for path in (log, notes):
         path.unlink(missing_ok=True)
     return Ended(os.waitstatus_to_exitcode(status), output, time.monotonic() - start, operations, timed_out)
 
 
-def _child(words: Sequence[str], folder: Path, log: Path, count: Path, fault: Fault) -> None:
-    code = 1
+def _child(words: Sequence[str], folder: Path, log: Path, notes: Path, fault: Fault) -> None:
+    code, before = 1, set(sys.modules)
     try:
         os.setsid()
         os.chdir(folder)
-        counter = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        noted = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(said, 1), os.dup2(said, 2)
@@ -150,7 +168,8 @@ def _child(words: Sequence[str], folder: Path, log: Path, count: Path, fault: Fa
                 print(ended.code, file=sys.stderr)
         except BaseException:
             traceback.print_exc()
-        os.pwrite(counter, str(fault.seen).encode(), 0)
+        modules = [name for name in sys.modules if name not in before and "__main__" not in name]
+        os.pwrite(noted, json.dumps([fault.seen, modules]).encode(), 0)
         sys.stdout.flush(), sys.stderr.flush()
     finally:
         os._exit(code & 0xFF)

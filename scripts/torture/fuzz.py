@@ -17,6 +17,9 @@ from world import COMMON, World, last_line
 LIMIT = 60.0
 """Seconds after which a command that runs on is stopped: its words were accepted."""
 
+FOREIGN = ("HYDRA_FULL_ERROR", "To append to your config", "Or add a second +", "object_type=")
+"""Advice of the libraries that read the words: it does not help, and none of it should reach a user."""
+
 VERBS = (
     "run", "extract", "align", "gallery", "competence", "plot", "report", "captions", "reproduce", "simulate", "ls",
     "doctor", "store verify", "store rm", "store export", "store import", "store repair", "rnu", "",
@@ -84,7 +87,8 @@ def line_trial(world: World, before: Path, seed: int) -> tuple[str, list[str]]:
     folder, line = world.copy(before), words(random.Random(seed + chance.randrange(1)))
     try:
         ended = run(line, folder, limit=LIMIT)
-        wrong = [f"{line}: {last_line(ended)}"] if ended.traceback else []
+        foreign = next((advice for advice in FOREIGN if advice in ended.output), None)
+        wrong = [f"{line}: {foreign or last_line(ended)}"] if ended.traceback or foreign else []
         return "ran on" if ended.timed_out else "refused" if ended.code else "accepted", wrong
     finally:
         shutil.rmtree(folder, ignore_errors=True)

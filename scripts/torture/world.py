@@ -17,7 +17,7 @@ from child import Ended, run
 
 
 COMMON = (
-    "root=outputs", "suite=synthetic", "dataset=synthetic", "dataset.n=24", "only='tfidf,pixels,vit_random'",
+    "root=outputs", "suite=synthetic", "dataset=synthetic", "dataset.n=32", "only='tfidf,pixels,vit_random'",
     "metric.mutual_knn.k=3", "statistics.permutations=9", "compute.device=cpu", "compute.workers=0",
     "compute.shard_rows=8",
 )  # fmt: skip
@@ -25,6 +25,12 @@ COMMON = (
 SMALL = (
     "+models.small={modality: language, source: transformers, id: small, asset: {source: path, id: ../../small}}",
     "only=small", "corpus=captions", "corpus.context=32", "corpus.stride=16",
+)  # fmt: skip
+
+TWO = (
+    "+models.small={modality: language, source: transformers, id: small, asset: {source: path, id: ../../small}}",
+    "+models.other={modality: language, source: transformers, id: small, asset: {source: path, id: ../../small}, "
+    "weight_noise: 0.1}", "only=[small,other]",
 )  # fmt: skip
 
 GALLERY = ("gallery.sizes=[12,24]", "gallery.queries=8", "gallery.share=null")
@@ -70,6 +76,10 @@ COMMANDS = {
     "competence": Command(("competence", *COMMON), ("extract",)),
     "align": Command(("align", *COMMON, "metric=[mutual_knn,cka]"), ("extract",)),
     "gallery": Command(("gallery", *COMMON, *GALLERY), ("extract",)),
+    "translate": Command(("translate", *COMMON, "translation.draws=2"), ("extract", "align")),
+    "extract two": Command(("extract", *COMMON, *TWO)),
+    "units": Command(("units", *COMMON, *TWO, "units.permutations=3", "units.rotations=1"), ("extract two",)),
+    "neighbours": Command(("neighbours", "a red square", *COMMON, "neighbours.k=3", "--html"), ("extract",)),
     "plot": Command(("plot", *COMMON, "figure=[matrix,layers]"), ("extract", "competence", "align")),
     "report": Command(("report", *COMMON), ("extract", "competence", "align", "plot")),
     "run": Command(("run", *COMMON, "figure=[matrix]")),
@@ -106,6 +116,7 @@ class World:
     def __init__(self, scratch: Path) -> None:
         self.scratch = scratch
         self.states: dict[str, State] = {}
+        self.built: dict[tuple[str, ...], Path] = {}
         rng = np.random.default_rng(0)
         ids = np.array([f"s{i}" for i in range(12)])
         (scratch / "trials").mkdir(), (scratch / "states").mkdir()
@@ -143,13 +154,21 @@ class World:
         return failed
 
     def build(self, folder: Path, after: Sequence[str]) -> str | None:
-        """Runs commands one after the other in a new folder; what the first that fails said, None if all end well."""
-        folder.mkdir(parents=True)
-        shutil.copy(self.scratch / "mine.npz", folder)
-        for name in after:
+        """Runs commands one after the other in a new folder; what the first that fails said, None if all end well.
+
+        The folder begins as a copy of the longest beginning that was built before.
+        """
+        known = next(n for n in range(len(after), -1, -1) if not n or tuple(after[:n]) in self.built)
+        if known:
+            shutil.copytree(self.built[tuple(after[:known])], folder, symlinks=True)
+        else:
+            folder.mkdir(parents=True)
+            shutil.copy(self.scratch / "mine.npz", folder)
+        for name in after[known:]:
             ended = run(COMMANDS[name].words, folder)
             if ended.code:
                 return f"{name}: {ended.output[-2000:]}"
+        self.built[tuple(after)] = folder
         return None
 
     def copy(self, folder: Path) -> Path:
@@ -166,7 +185,10 @@ def contents(root: Path) -> dict[str, bytes]:
         name = path.relative_to(root).as_posix()
         if name.startswith("runs/") or (path.is_dir() and not path.name.startswith(".")):
             continue
-        found[name] = b"folder" if path.is_dir() else plain(path)
+        if not path.exists():
+            found[name] = b"broken link"
+        else:
+            found[name] = b"folder" if path.is_dir() else plain(path)
     return found
 
 

@@ -202,6 +202,14 @@ def test_ties_of_many_models_are_one_sentence_that_names_the_worst(stored, fine)
     assert " and 2 more models. " in sentence
 
 
+def test_the_effect_of_ties_is_that_of_the_rule(stored, fine):
+    labels, first = stored("labels", [torch.eye(6)[torch.arange(N) % 6]]), KNN.with_ties("first")
+    drawn, lower = "drawn at random, so these layers agree less", "layers with ties agree above chance"
+    for metrics, texts in (([KNN], {drawn}), ([first], {lower}), ([KNN, first], {drawn, lower})):
+        (sentence,) = remarks(align([(labels, fine)], metrics, out_dir=None, concatenation=False).frame)
+        assert {text for text in (drawn, lower) if text in sentence} == texts
+
+
 def test_models_break_their_ties_apart_and_one_model_with_itself_agrees(stored):
     labels = torch.eye(6)[torch.randint(6, (N,), generator=torch.Generator().manual_seed(0))]
     one, two = (stored(name, [labels]) for name in ("one", "two"))

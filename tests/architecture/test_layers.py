@@ -18,7 +18,7 @@ LAYERS = [
     {"results"},
     {"models", "data"},
     {"extract", "align", "maps", "units"},
-    {"competence", "figures", "brains"},
+    {"competence", "figures", "brains", "studies"},
     {"theory", "report"},
     {"api"},
     {"", "commands"},

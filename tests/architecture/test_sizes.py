@@ -18,6 +18,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 
 MANY_PARAMETERS: dict[str, str] = {
     "api.py:significance": "the public surface: every setting of a test by keyword",
+    "stats/trends.py:trend": "every setting of the test by keyword",
     "metrics/knn.py:growing": "the arguments of `nearest` for several galleries",
     "theory/colour.py:colour": "an experiment's options, which the command line sets by name",
 }

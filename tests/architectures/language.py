@@ -25,7 +25,7 @@ from transformers import PreTrainedTokenizerFast
 from platorep.core.errors import PlatorepError
 from platorep.core.specs import AssetSpec, ModelSpec
 from platorep.models import Text, TextRules, load, resolve
-from tests.architectures.language_configs import OWN, architectures
+from tests.architectures.language_configs import BUILT_AS, OWN, architectures
 from tests.architectures.sizes import WORDS, small_config
 
 
@@ -115,7 +115,8 @@ def _build(kind: str, name: str) -> Any:
     }[kind]
     config = small_config(name, OWN.get(name, {}))
     torch.manual_seed(0)
-    model = auto.from_config(config).eval()
+    model = getattr(transformers, BUILT_AS[name])(config) if name in BUILT_AS else auto.from_config(config)
+    model.eval()
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in model.parameters():

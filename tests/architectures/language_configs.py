@@ -86,13 +86,64 @@ OWN: dict[str, dict[str, Any]] = {
     "mistral4": LATENT | {"rope_parameters": ROPE, "head_dim": 16},
     "mistral_large4": {"text_config": LATENT},
     "gemma3n": {"text_config": {"num_kv_shared_layers": 0}},
-    "dots3_note": {"text_config": LATENT},
-    "ernie4_5_vl_moe": {"text_config": {"moe_intermediate_size": [24, 24]}},
-    "florence2": {"vision_config": {"patch_size": DEFAULT}},
-    "granite4_vision": {"spatial_target_layers": [1, 2], "image_grid_pinpoints": [[28, 28]]},
+    "chameleon": {"vocabulary_map": {"<image>": 4}},
+    "cosmos3_edge": _rotary(1, 1, 2),
+    "deepseek_ocr2": {"text_config": LATENT | {"mlp_layer_types": ["dense", "sparse", "sparse"]}},
+    "dots3_note": {
+        "text_config": LATENT,
+        "vision_config": {"mlp_layer_types": ["dense"] * 3, "adapter_in_dim": 32, "adapter_out_dim": 32},
+        "audio_config": {"adapter_input_size": 32, "adapter_out_dim": 32},
+    },
+    "emu3": {"vocabulary_map": {"<image>": 4, "<|extra_200|>": 9}},
+    "ernie4_5_vl_moe": {
+        "text_config": {"moe_intermediate_size": [24, 24], "rope_parameters": {**ROPE, "mrope_section": [1, 1, 2]}},
+    },
+    "exaone4_5": {"text_config": {"model_type": "exaone4"}},
+    "florence2": {"vision_config": {"patch_size": DEFAULT, "num_heads": DEFAULT, "embed_dim": DEFAULT}},
+    "fun_asr_nano": {"adaptor_config": {"intermediate_size": 8}},
+    "glm5_next": {"text_config": LATENT | {"qk_rope_head_dim": 0}},
+    "granite4_vision": {
+        "spatial_target_layers": [1, 2], "image_grid_pinpoints": [[28, 28]], "deepstack_layer_map": [[-1, 1]],
+        "vision_config": {"hidden_size": 64}, "downsample_rate": "1/2",
+    },
+    "inkling2": {"vision_config": {"text_hidden_size": 32}},
+    "kyutai_speech_to_text": {
+        "num_codebooks": 2, "codebook_vocab_size": 20, "audio_pad_token_id": 340,
+        "codec_config": {"upsample_groups": 4},
+    },
+    "molmo2": {"vision_config": {"image_size": [28, 28]}, "adapter_config": {"vision_feature_layer": [2, 1]}},
+    "muse_spark": {"audio_config": {"num_hidden_layers": DEFAULT}},
+    "musicflamingo": {"audio_config": {"model_type": "audioflamingo3_encoder"}},
+    "nemo_speechlm": {
+        "audio_config": {
+            "hidden_size": DEFAULT,
+            "asr_config": LATENT,
+            "diarization_config": {"head_config": {"audio_hidden_size": 32}, "audio_config": LATENT},
+        },
+        "word_timestamp_config": LATENT | {"blank_token_id": 9},
+    },
+    "nemotron_h_omni": {"vision_config": {"video_temporal_patch_size": 2}},
+    "perception_lm": {
+        "vision_config": {
+            "architecture": "vit_pe_core_tiny_patch16_384",
+            "model_args": {"embed_dim": 32, "depth": 2, "num_heads": 4, "img_size": [32, 32]},
+        },
+    },
+    "qwen3_omni_moe": {
+        "thinker_config": _rotary(1, 1, 2),
+        "talker_config": {"spatial_merge_size": 2, "text_config": {"shared_expert_intermediate_size": 24}},
+    },
     "step3p7": {"text_config": {"sliding_window": 32}},
     "hunyuan_vl": {"text_config": {"rope_parameters": ROPE}},
 }  # fmt: skip
+
+
+BUILT_AS = {
+    "evolla": "EvollaForProteinText2Text",
+    "musicgen": "MusicgenForConditionalGeneration",
+    "musicgen_melody": "MusicgenMelodyForConditionalGeneration",
+}
+"""Classes of architectures whose config is of another class than the one that the kind builds from it."""
 
 
 def architectures() -> dict[str, list[str]]:

@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from platorep.cli.schema import config_dir
-from platorep.commands.configuration import model_specs
-from platorep.commands.failures import Failure, raise_failures
+from platorep.commands.configuration import experiment, model_specs
+from platorep.commands.failures import Failure, failure, raise_failures
 from platorep.core.errors import PlatorepError, SpecError, StoreError, UnknownNameError
 from platorep.core.lookup import find_features
 from platorep.core.samples import Samples
 from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 from platorep.core.store import FeatureStore
 from platorep.core.writer import FeatureWriter
+from tests.e2e.runs import configuration
 
 
 SAMPLES = Samples(ids=["a", "b", "c"], captions=[["a"], ["b"], ["c"]])
@@ -118,5 +119,50 @@ def test_failed_models_are_listed_at_the_end():
         raise_failures([Failure("net", "ValueError: bad")])
 
 
+def test_a_failure_has_the_name_of_its_model_once(caplog):
+    failed = failure("net", SpecError("net: no such weights"))
+    assert failed == Failure("net", "SpecError: no such weights")
+    assert caplog.messages == ["net: no such weights"]
+
+
 def test_configuration_folder_is_found():
     assert (config_dir() / "run.yaml").is_file()
+
+
+OWN = "asset: {source: path, id: /mine}"
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["captions.model={id: mine}"], "its name."),
+        (["captions.model.id=mine"], "its name."),
+        (["captions=smollm2_135m", "captions.model={id: mine, name: mine}"], "its asset."),
+        (["captions=smollm2_135m", "captions.model.id=mine"], "its name and asset."),
+        ([f"++captions.model={{name: mine, {OWN}}}"], "its id."),
+    ],
+)
+def test_a_captions_model_of_one_s_own_takes_nothing_from_the_chosen_one(words, left, tmp_path):
+    """Hydra merges it into the chosen one: once, another model ran under the name that was given, or the reverse."""
+    with pytest.raises(SpecError, match=f"of captions.model, and the chosen model would leave {left}"):
+        experiment(configuration(tmp_path, *words, command="captions"), words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [f"++captions.model={{name: mine, id: mine, {OWN}}}"],
+        ["captions=smollm2_135m", "captions.model={name: mine, id: mine, asset: null}"],
+        ["captions.model.name=mine", "++captions.model.id=mine"],
+    ],
+)
+def test_a_whole_captions_model_loses_the_labels_of_the_chosen_one(words, tmp_path):
+    model = experiment(configuration(tmp_path, *words, command="captions"), words).captions.model
+    assert (model["name"], model["id"]) == ("mine", "mine")
+    assert not {"family", "upstream", "licence"} & set(model)
+
+
+def test_a_captions_model_may_be_renamed_and_its_settings_changed(tmp_path):
+    words = ["captions.model.name=llama", "captions.model.family=mine", "captions.batch=2", "+captions.model.dtype=x"]
+    model = experiment(configuration(tmp_path, *words, command="captions"), words).captions.model
+    assert (model["name"], model["family"], model["id"]) == ("llama", "mine", "meta-llama/Meta-Llama-3-8B-Instruct")

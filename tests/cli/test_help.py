@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from platorep.cli.commands import COMMANDS
+
 
 HEAVY = ("torch", "hydra", "transformers", "pandas", "matplotlib")
 
@@ -25,26 +27,7 @@ def test_the_check_above_can_fail():
     assert "pandas" in modules_after("import platorep.cli, pandas")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "run",
-        "extract",
-        "align",
-        "gallery",
-        "plot",
-        "competence",
-        "reproduce",
-        "translate",
-        "report",
-        "units",
-        "neighbours",
-        "simulate",
-        "ls",
-        "doctor",
-        "store",
-    ],
-)
+@pytest.mark.parametrize("command", [*COMMANDS, "table", "store"])
 def test_every_command_is_listed(command):
     done = subprocess.run([sys.executable, "-m", "platorep", "--help"], capture_output=True, text=True, check=True)
     assert f" {command} " in done.stdout

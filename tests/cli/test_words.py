@@ -1,7 +1,9 @@
 """The command line's words: their order, our own flags, and names that do not exist."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -111,3 +113,46 @@ def test_an_error_is_said_even_where_logging_is_switched_off(tmp_path):
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 1
     assert "none of the suite's models is extracted" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "dataset=folder"], "dataset.id has no value. Add dataset.id=VALUE"),
+        (["ls", "models", "dataset=hub"], "dataset.id has no value"),
+        (["competence", "corpus=folder"], "corpus.id has no value"),
+        (
+            ["run", "style.font_size=${nowhere}"],
+            "style.font_size: Interpolation key 'nowhere' not found. Expected a value",
+        ),
+    ],
+)
+def test_a_setting_without_a_value_is_named(words, message, tmp_path):
+    command = [sys.executable, "-m", "platorep", *words, f"root={tmp_path}"]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 1
+    assert message in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_home_that_cannot_be_written_stops_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    words = ["suite=synthetic", "dataset=synthetic", "dataset.n=40", "only=[tfidf,pixels]", "figure=matrix"]
+    finished = subprocess.run(
+        [sys.executable, "-m", "platorep", "run", *words, f"root={tmp_path / 'out'}", "statistics.permutations=19"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HOME": str(tmp_path / "file" / "home"), "MPLCONFIGDIR": str(tmp_path)},
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "matrix.png" in finished.stderr
+
+
+def test_the_shell_completes_commands():
+    """What the script that `--install-completion` installs asks, word by word."""
+    asked = {"_PLATOREP_COMPLETE": "complete_bash", "COMP_WORDS": "platorep re", "COMP_CWORD": "1"}
+    finished = subprocess.run(
+        [Path(sys.executable).with_name("platorep")], capture_output=True, text=True, env={**os.environ, **asked}
+    )
+    assert finished.stdout.split() == ["report", "reproduce"]

@@ -12,7 +12,7 @@ from platorep.commands.configuration import experiment
 from platorep.commands.extract import extract_models
 from platorep.competence.corpora import read_corpus
 from platorep.competence.probing import layer_of
-from platorep.core.errors import DataError, SpecError, StoreError, UnknownNameError
+from platorep.core.errors import DataError, DiskError, SpecError, StoreError, UnknownNameError
 from platorep.core.samples import Samples
 from platorep.core.specs import CorpusSpec, TaskSpec
 from platorep.results.tables import CompetenceTable
@@ -131,6 +131,21 @@ def test_a_model_is_not_run_again_over_the_same_text(settled, monkeypatch):
     )
     cfg["corpus"]["stride"] = 11
     assert [one.error for one in measure_competence(experiment(cfg))[1]] == ["DataError: run anew"]
+
+
+def test_a_table_keeps_its_figures_where_a_measure_cannot_be_stored(settled):
+    """A part that cannot be written once cost the table the figures that it had."""
+    cfg = settled
+    del cfg["models"]["short"]
+    measure_competence(experiment(cfg))
+    path = experiment(cfg).competence_path
+    (part,) = (path.parent / "parts").glob("long--*.parquet")
+    before = path.read_bytes()
+    part.unlink()
+    part.mkdir()
+    with pytest.raises(DiskError, match=f"{part.name}: it is a folder, where a file is expected"):
+        measure_competence(experiment(cfg))
+    assert path.read_bytes() == before
 
 
 def test_the_released_convention_is_a_measure_of_its_own(settled):

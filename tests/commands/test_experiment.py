@@ -11,12 +11,15 @@ from PIL import Image
 from platorep.commands.align import align, score_pairs
 from platorep.commands.competence import competence
 from platorep.commands.configuration import experiment
+from platorep.commands.expectations import extraction
 from platorep.commands.extract import extract
 from platorep.commands.plot import plot
+from platorep.commands.report import report
 from platorep.commands.reproduce import random_sample
 from platorep.commands.run import run
 from platorep.commands.store import dataset_named
-from platorep.core.errors import AmbiguousError, PlatorepError, SpecError, StoreError
+from platorep.core.errors import AmbiguousError, PlatorepError, SpecError, StoreError, UnknownNameError
+from platorep.core.specs import ModelSpec
 from platorep.core.store import FeatureSet, FeatureStore
 from platorep.extract.imports import store_import
 from tests.e2e.runs import configuration
@@ -74,6 +77,34 @@ def test_a_run_says_nothing_twice(configured, caplog):
     messages = collections.Counter(record.getMessage() for record in caplog.records)
     assert messages["not extracted, left out: absent"] == 1
     assert {message: count for message, count in messages.items() if count > 1} == {}
+
+
+def test_figures_are_drawn_before_competence_is_measured_and_what_they_lack_is_said(configured, tmp_path, caplog):
+    """The order extract, align, plot once ended in a missing file."""
+    whole = experiment(configured)
+    shutil.copytree(whole.root, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "competence")
+    paths = plot(whole.replace(root=tmp_path, figures={"matrix": {}, "fig3": {}}))
+    assert {path.stem for path in paths} == {"matrix"}
+    assert "no competence table at" in caplog.text
+    assert "run `platorep competence` for it" in caplog.text
+    assert "fig3: not drawn" in caplog.text
+
+
+@pytest.mark.parametrize("command", [plot, report])
+def test_scores_that_are_missing_are_named_and_not_left_out_in_silence(configured, command, tmp_path, caplog):
+    """Without one part, figures and the report once lacked a model, and nothing was said."""
+    whole = experiment(configured)
+    shutil.copytree(whole.root, tmp_path, dirs_exist_ok=True)
+    (part,) = whole.alignment_folder.glob("tfidf--pixels--mutual_knn--*[0-9a-f].parquet")
+    moved = whole.replace(root=tmp_path)
+    command(moved)
+    assert "no scores, left out" not in caplog.text
+    (moved.alignment_folder / part.name).unlink()
+    command(whole.replace(root=tmp_path))
+    assert "no scores, left out: tfidf and pixels by mutual_knn(k=10,similarity=cosine). Run `platorep align`" in (
+        caplog.text
+    )
 
 
 def test_a_variant_reads_anew_and_leaves_the_experiment_as_it_was(configured):
@@ -143,6 +174,17 @@ def test_a_run_after_an_edited_caption_takes_the_folder_as_it_is_now(folder):
     assert {features.dataset for features in after.features} == {after.dataset_folder.name}
 
 
+def test_another_caption_extracts_no_vision_model_again(folder):
+    _, cfg = folder
+    run(experiment(cfg))
+    before = {features.name: features.key for features in experiment(cfg).features}
+    other = cfg | {"caption": "0"}
+    run(experiment(other))
+    after = {features.name: features.key for features in experiment(other).features}
+    assert after["pixels"] == before["pixels"]
+    assert after["tfidf"] != before["tfidf"]
+
+
 def test_a_stage_that_cannot_see_the_folder_asks_which_revision(folder):
     pictures, cfg = folder
     run(experiment(cfg))
@@ -152,6 +194,23 @@ def test_a_stage_that_cannot_see_the_folder_asks_which_revision(folder):
     pictures.rename(pictures.with_name("elsewhere"))
     with pytest.raises(AmbiguousError, match=r"2 extractions of tfidf on folder fit: .* Say which"):
         _ = experiment(cfg).features
+
+
+def test_an_unknown_metric_ends_a_run_before_anything_is_extracted(tmp_path):
+    cfg = configuration(tmp_path, *SMALL, "+metric.k5={name: mutual_knn, k: 5}")
+    with pytest.raises(UnknownNameError, match="unknown metric 'k5'"):
+        run(experiment(cfg))
+    assert not (tmp_path / "features").exists()
+
+
+def test_the_time_of_a_run_is_expected_by_the_size_of_its_models(configured):
+    seconds = extraction(experiment(configured).models, 1000)
+    assert list(seconds) == ["tfidf", "pixels", "vit_random", "efficientnet_random"]
+    large = ModelSpec(name="large", modality="language", source="transformers", id="x/y", parameters=65_000_000_000)
+    assert extraction([large], 1000)["large"] > 100 * max(seconds.values())
+    small = large.replace(name="small", parameters=500_000_000)
+    both = extraction([large, small], 1000)
+    assert both["large"] == pytest.approx(130 * both["small"], rel=0.05)
 
 
 def test_scores_of_smaller_galleries_are_not_those_of_the_run(configured):

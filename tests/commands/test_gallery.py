@@ -58,7 +58,7 @@ def test_a_run_leaves_table_and_figure_and_plot_finds_them(configured, tmp_path,
     run = configured("metric.mutual_knn.k=[1,5]")
     path = galleries.gallery(run)
     table = galleries.stored_galleries(run)
-    assert galleries.table_path(run) == path
+    assert galleries.gallery_path(run) == path
     assert len(table.frame) == 4 * 4 * 2 * 3  # pairs of models, of layers, sizes, rules for k
     assert set(table.frame.k[table.frame.share.isna()]) == {1, 5}
     assert (tmp_path / "figures" / "synthetic--synthetic--latest" / "gallery.png").is_file()

@@ -13,6 +13,7 @@ from PIL import Image
 
 import platorep
 from platorep.cli import schema
+from platorep.commands import report
 from platorep.commands import units as command
 from platorep.commands.configuration import experiment
 from platorep.commands.plot import figure_data
@@ -140,7 +141,7 @@ def test_the_mean_colour_of_a_picture_is_its_covariate(configured, monkeypatch):
 def test_wrong_settings_and_missing_tables_are_named(configured):
     with pytest.raises(StoreError, match="no matched units at .* Run `platorep units` with the same settings first"):
         command.stored_units(configured())
-    assert command.units_if_any(configured()) is None
+    assert report._if_any(command.stored_units, configured()) is None
     with pytest.raises(DataError, match="units.pairs=within finds no two models to compare among l1"):
         command.units(configured("only=l1"))
     with pytest.raises(UnknownNameError, match="unknown value of units.partial 'picture'. Did you mean 'picture_mean'"):
@@ -153,7 +154,7 @@ def test_wrong_settings_and_missing_tables_are_named(configured):
 
 def test_shares_of_all_runs_are_read_in_one_line(no_figures, configured, tmp_path):
     run = _ran(configured("only=[v1,v2]"))
-    path = command.table_path(run).relative_to(tmp_path).as_posix()
+    path = command.shares_path(run).relative_to(tmp_path).as_posix()
     record = {"task": "units", "overrides": ["only=[v1,v2]"], "results": [path], "provenance": {"time": "1"}}
     status = tmp_path / "runs" / "units" / "now" / "status.json"
     status.parent.mkdir(parents=True)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -176,6 +177,18 @@ def test_a_file_or_a_broken_link_where_a_folder_is_needed_is_named(tmp_path):
         write_json(tmp_path / "file" / "x.json", {})
     with pytest.raises(DiskError, match="loop"):
         check_writable(tmp_path / "loop" / "x")
+
+
+def test_what_a_kill_leaves_of_the_probe_is_removed_by_the_next(tmp_path, monkeypatch):
+    folder = tmp_path / "outputs"
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(Path, "write_bytes", lambda *_: os.kill(os.getpid(), 9))
+        check_writable(folder)
+    os.waitpid(child, 0)
+    assert len(list(folder.iterdir())) == 1
+    check_writable(folder)
+    assert not list(folder.iterdir())
 
 
 def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path):

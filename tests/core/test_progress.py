@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from platorep.core.progress import StderrHandler, bar
+from platorep.core.progress import StderrHandler, bar, whole_run
+from platorep.core.remaining import Remaining
 
 
 class Terminal(io.StringIO):
@@ -37,3 +38,20 @@ def test_a_file_gets_no_bar(monkeypatch):
     with bar("Working") as report:
         report(1, 2, "on it")
     assert file.getvalue() == ""
+
+
+def test_a_bar_shows_the_remaining_time_of_the_whole_run(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    seconds = iter([0, 10, *[10] * 99])
+    with (
+        whole_run(Remaining({"Extracting": {"a": 1, "b": 2}, "Aligning": {"": 600}}, clock=lambda: next(seconds))),
+        bar("[1/2] a", stage="Extracting", part="a") as report,
+    ):
+        report(1, 2)  # half a second of 603 took 10
+    assert "whole run 3:20:50" in terminal.getvalue()
+    with bar("alone") as report:
+        report(1, 2)
+    assert "whole run" not in terminal.getvalue().rpartition("alone")[2]

@@ -96,3 +96,13 @@ def test_a_name_without_stored_features_stands_for_its_one_key_and_several_are_r
 def test_a_matrix_of_two_models_of_one_name_is_refused_with_the_columns_that_tell_them_apart():
     with pytest.raises(StoreError, match=r"several scores of text and vit, for other settings.*x_key, y_key"):
         alignment(("vit", "k1", 0.25), ("vit", "k2", 0.75)).matrix()
+
+
+def test_one_path_is_one_file_and_a_folder_is_answered(tmp_path):
+    table().write(tmp_path / "a.parquet")
+    for path in (tmp_path / "a.parquet", str(tmp_path / "a.parquet"), [str(tmp_path / "a.parquet")]):
+        pd.testing.assert_frame_equal(CompetenceTable.load(path).frame, table().frame)
+    with pytest.raises(StoreError, match=r"gone.parquet is missing"):
+        AlignmentTable.load(str(tmp_path / "gone.parquet"))
+    with pytest.raises(StoreError, match=r"is a folder; expected a .parquet file. platorep.load reads"):
+        AlignmentTable.load(str(tmp_path))

@@ -1,6 +1,8 @@
 """The store: whole or absent, resumable, and it refuses what does not fit."""
 
 import json
+import os
+import random
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from platorep.core.files import write_record
 from platorep.core.samples import Samples, ids_digest
 from platorep.core.store import FeatureStore
 from platorep.core.stored import FeatureSet
+from platorep.core.temporary import _machine
 from platorep.core.writer import FeatureWriter, shard_bounds
 from tests.core.conftest import MODEL, SPEC, N, complete, drawn, fill, flip
 
@@ -222,6 +225,65 @@ def test_a_changed_manifest_is_found_by_its_checksum_and_by_what_it_says(store, 
         store.open(SPEC)
 
 
+def leaves(value, place=()):
+    """Places of everything that is no mapping in a manifest, but what no other file can confirm."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if not place and name in ("scalars", "provenance", "checksum"):
+                continue
+            yield from leaves(inner, (*place, name))
+    else:
+        yield place
+        if isinstance(value, list):
+            for number, inner in enumerate(value):
+                yield from leaves(inner, (*place, number))
+
+
+def altered(value, chance):
+    """Another value of the same kind, or None."""
+    if chance.random() < 0.2:
+        return None
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float)):
+        return value + chance.choice([-1, 1, 7])
+    if isinstance(value, str):
+        place = chance.randrange(len(value) + 1)
+        return chance.choice([value[:place] + "x" + value[place + 1 :], value[::-1] + "x", ""])
+    if isinstance(value, list) and value:
+        return chance.choice([value[1:], value[:-1], value[::-1], [*value, value[0]]])
+    return "x"
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_change_of_what_a_manifest_says_is_found_or_changes_nothing_but_a_label(store, samples, features, seed):
+    """With the checksum of the changed manifest: spec, key, headers, bounds and samples must agree by themselves."""
+    found, chance = complete(store, samples, features), random.Random(seed)
+    path = found.path / "manifest.json"
+    values = json.loads(path.read_text())
+    *outer, last = chance.choice(list(leaves(values)))
+    node = values
+    for name in outer:
+        node = node[name]
+    before, node[last] = node[last], altered(node[last], chance)
+    del values["checksum"]
+    write_record(path, values)
+    looked = FeatureStore(store.root)
+    try:
+        opened = looked.open(SPEC)
+    except StoreError as error:
+        said = str(error)
+    else:
+        said = None
+    if said is not None:
+        assert str(found.path) in said
+        assert before != node[last]
+    else:
+        assert (opened.key, opened.n, opened.digest) == (found.key, found.n, found.digest)
+        assert [layer.name for layer in opened.layers] == [layer.name for layer in found.layers]
+        assert all(torch.equal(opened.load(name), tensor) for name, tensor in features.items())
+
+
 def test_a_figure_changed_in_the_manifest_is_found(store, samples, features):
     path = complete(store, samples, features).path / "manifest.json"
     path.write_text(path.read_text().replace('"parameters": 7', '"parameters": 8'))
@@ -335,6 +397,22 @@ def test_samples_that_changed_under_the_same_revision_are_refused(store, samples
     store.write_samples(SPEC.dataset, samples)
     with pytest.raises(StoreError, match="the source changed under the same revision"):
         store.write_samples(SPEC.dataset, Samples(samples.ids[:-1], samples.captions[:-1]))
+
+
+def test_what_a_kill_left_beside_whole_samples_is_removed_when_they_are_next_stored(store, samples):
+    """A kill between the file's new name and the end of its temporary folder; `store import` writes it only once."""
+    path = store.write_samples(SPEC.dataset, samples)
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    left = path.parent / f".tmp-{_machine()}-{child}-{'0' * 8}"
+    left.mkdir()
+    alive = path.parent / f".tmp-{_machine()}-{os.getppid()}-{'0' * 8}"
+    alive.mkdir()
+    store.write_samples(SPEC.dataset, samples)
+    assert not left.exists()
+    assert alive.exists()
 
 
 def test_edited_samples_are_found(store, samples):

@@ -84,6 +84,8 @@ def test_permute_gives_captions_to_other_items_and_keeps_them_whole():
         ({"replace": True}, "captions.replace is True; expected a share"),
         ({"shuffle": 1}, "captions.shuffle is 1; expected true or false"),
         ({"seed": "a"}, "captions.seed is 'a'; expected a whole number"),
+        ({"seed": -1}, "captions.seed is -1; expected a whole number from 0 to"),
+        ({"seed": 2**63}, "captions.seed is 9223372036854775808; expected a whole number"),
     ],
 )
 def test_values_outside_their_range_are_refused(options, message):
@@ -121,3 +123,25 @@ def test_stored_samples_of_the_untouched_dataset_spare_the_check_and_give_the_sa
     fresh, spared = open_dataset(spec(words=2, permute=0.5)), open_dataset(spec(words=2, permute=0.5), known=known)
     assert fresh.samples == spared.samples
     assert asked == [fresh.spec.key(), plain.spec.key()]
+
+
+def test_swap_exchanges_the_rarest_word_for_one_of_the_same_category():
+    ids = ["a", "b", "c", "d", "e"]
+    captions = [["A red apple."], ["A green pear."], ["A yellow banana."], ["The old truck"], ["The old tractor"]]
+    categories = ["fruit", "fruit", "fruit", "vehicle", "vehicle"]
+    made = transform(ids, captions, {"swap": True}, categories)
+    rare = {"fruit": {"apple", "green", "banana", "yellow"}, "vehicle": {"truck", "tractor"}}
+    for (was,), (now,), label in zip(captions, made, categories, strict=True):
+        before, after = was.split(), now.split()
+        different = [(a, b) for a, b in zip(before, after, strict=True) if a.lower() != b.lower()]
+        assert len(different) == 1  # one word is wrong
+        word = different[0][1].strip(".")
+        assert word in rare[label]
+        assert word not in was.lower()
+    assert transform(ids, captions, {"swap": True}, categories) == made
+    assert transform(ids, captions, {"swap": False}, categories) == captions
+
+
+def test_swap_takes_a_word_of_any_category_where_the_own_has_no_other():
+    made = transform(["a", "b"], [["A lion."], ["A spoon."]], {"swap": True}, ["animal", "thing"])
+    assert made == [["A spoon."], ["A lion."]]

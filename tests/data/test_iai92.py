@@ -100,3 +100,13 @@ def test_the_real_ceilings_are_those_known_and_ranks_compared_without_ranking_th
     assert noise_ceiling(vectors, "pearson") == pytest.approx((0.394, 0.680), abs=5e-4)
     assert noise_ceiling(rankdata(vectors, axis=1), "pearson") == pytest.approx((0.377, 0.672), abs=5e-4)
     assert noise_ceiling(vectors, "spearman") == pytest.approx((0.372, 0.666), abs=5e-4)
+
+
+@pytest.mark.parametrize(("measure", "word"), [("pearson", "corr"), ("spearman", "spearman"), ("cosine", "cosine")])
+def test_the_real_ceilings_are_those_of_rsatoolbox(published, measure, word):
+    ceiling = pytest.importorskip("rsatoolbox.inference.noise_ceiling", reason="rsatoolbox is not installed: an extra")
+    from rsatoolbox.rdm import RDMs
+
+    vectors = published[0][:, *np.triu_indices(92, 1)]
+    assert noise_ceiling(vectors, measure) == pytest.approx(ceiling.boot_noise_ceiling(RDMs(vectors), word), abs=1e-12)
+    assert noise_ceiling(vectors[:3], measure) != pytest.approx(noise_ceiling(vectors, measure), abs=1e-3)

@@ -194,7 +194,7 @@ def test_the_command_writes_the_dataset(model, tmp_path):
         "captions.words=[2]",
         "compute.device=cpu",
     ]
-    command += ["captions.model.name=small", f"+captions.model.asset={asset}"]
+    command += ["captions.model.name=small", "captions.model.id=small", f"+captions.model.asset={asset}"]
     cli.app(command, standalone_mode=False)
     frame = pd.read_parquet(tmp_path / "captions" / "synthetic--small" / "metadata.parquet")
     assert len(frame) == 4

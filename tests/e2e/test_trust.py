@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import random
+import shutil
+
 import pytest
 import torch
 
@@ -9,7 +14,9 @@ from platorep.commands.align import align_models
 from platorep.commands.configuration import experiment
 from platorep.commands.extract import extract_models
 from platorep.commands.failures import raise_failures
+from platorep.core import temporary
 from platorep.core.errors import StoreError
+from platorep.core.store import FeatureStore
 from platorep.core.verify import verify_store
 from tests.e2e.runs import configuration, contents, run
 
@@ -78,6 +85,51 @@ def test_overwriting_replaces_one_model_after_the_other(tmp_path, monkeypatch):
             extract(tmp_path, "overwrite=true")
     assert len(wrote) == 1
     assert contents(tmp_path) == before
+    extract(tmp_path, "overwrite=true")
+    assert contents(tmp_path) == before
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_overwriting_that_is_killed_anywhere_leaves_every_model_whole(tmp_path, monkeypatch, seed):
+    """At every step there is a whole extraction of each model, and the next run ends with the bytes of one."""
+    extract(tmp_path)
+    before, chance = contents(tmp_path), random.Random(seed)
+    store = FeatureStore(tmp_path / "features")
+    names = sorted(features.name for features in store.find())
+
+    def steps(last):
+        """Runs until so many files have been renamed or removed; how many were."""
+        done = 0
+
+        def counted(real):
+            def call(*args, **more):
+                nonlocal done
+                if done == last:
+                    raise Killed
+                done += 1
+                return real(*args, **more)
+
+            return call
+
+        with monkeypatch.context() as patched:
+            for place, name in ((os, "rename"), (os, "replace"), (shutil, "rmtree")):
+                patched.setattr(place, name, counted(getattr(place, name)))
+            with contextlib.suppress(Killed):
+                extract(tmp_path, "overwrite=true")
+        temporary._in_use.clear()  # as if the process that was killed had ended
+        return done
+
+    total = steps(None)
+    assert contents(tmp_path) == before
+    for _ in range(3):
+        assert steps(at := chance.randrange(total)) == at
+        looked = FeatureStore(tmp_path / "features")
+        assert sorted(features.name for features in looked.find()) == names
+        assert all(not result.faults for result in verify_store(looked))
     extract(tmp_path, "overwrite=true")
     assert contents(tmp_path) == before
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 
@@ -191,7 +192,7 @@ def test_a_replacement_cannot_be_shared_out(job, stored):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_shares_with_different_numbers_of_rows_never_make_a_set_of_both(job, tmp_path, seed):
-    """However runs with other shards are mixed, what is complete in the end has all rows, in order."""
+    """However runs with other shards are mixed and stopped, what is complete in the end has all rows, in order."""
     _, pairs, *_ = job
     pixels = ModelSpec(name="pixels", modality="vision", source="pixels", id="pixels-16x16")
     spec = ExtractSpec(model=resolve(pixels, CPU), dataset=pairs.spec)
@@ -200,9 +201,19 @@ def test_shares_with_different_numbers_of_rows_never_make_a_set_of_both(job, tmp
     store = FeatureStore(tmp_path / "features")
     store.write_samples(pairs.spec, pairs.samples)
     chance = random.Random(seed)
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(done, total, name):
+        if done >= last:
+            raise Stopped
+
     for _ in range(6):
-        share = chance.choice([(0, 2), (1, 2), (0, 3)])
-        extract(spec, pairs, store, resources(shard_rows=chance.choice([7, 6, 8, 3]), shard=share))
+        share, last = chance.choice([(0, 2), (1, 2), (0, 3)]), chance.randint(1, 24)
+        shares = resources(shard_rows=chance.choice([7, 6, 8, 3]), shard=share)
+        with contextlib.suppress(Stopped):
+            extract(spec, pairs, store, shares, progress=stop)
     extract(spec, pairs, store, resources(shard_rows=chance.choice([7, 6, 8, 3])))
     found = store.open(spec)
     assert found.content == alone.open(spec).content

@@ -71,6 +71,20 @@ def test_a_second_run_needs_no_hub(hub, openwebtext, monkeypatch):
     assert hub.requests == []
 
 
+def test_a_commit_that_is_not_here_is_not_replaced_by_another(hub, openwebtext, monkeypatch):
+    first = openwebtext.branches["main"]
+    name = "plain_text/train-00000-of-00080.parquet"
+    features = datasets.Features({"text": datasets.Value("string")})
+    changed = builder_data.parquet({"text": documents(7)}, features)
+    second = openwebtext.commit({"README.md": CARD, name: changed})
+    assert read_corpus(configured(revision=second, max_bytes=300)).texts == documents(7)[:3]
+    start_anew(monkeypatch)
+    hub.stop()
+    with pytest.raises(AssetError, match=f"'Skylion007/openwebtext' at revision '{first}' could not be fetched"):
+        read_corpus(configured(revision=first, max_bytes=300))
+    assert read_corpus(configured(revision=second, max_bytes=300)).texts == documents(7)[:3]
+
+
 def test_the_configured_commit_is_one_and_where_it_is_missing_a_sentence_says_so(openwebtext):
     spec = configured()
     assert len(spec.revision) == 40

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load as load_tensors
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from platorep.core.errors import AssetError, SpecError
@@ -174,6 +177,50 @@ def test_evicted_weights_are_gone_and_are_fetched_again(hub, home, monkeypatch):
 def changed(files: dict[str, bytes], **values: object) -> dict[str, bytes]:
     """A repository whose config.json has other values."""
     return {**files, "config.json": json.dumps({**json.loads(files["config.json"]), **values}).encode()}
+
+
+def other_tensors(files: dict[str, bytes], change: Callable[[str], str | None]) -> dict[str, bytes]:
+    """A repository whose safetensors file names its tensors otherwise, and lacks those that get no name."""
+    state = load_tensors(files["model.safetensors"]).items()
+    named = {change(name): tensor for name, tensor in state if change(name)}
+    return {**files, "model.safetensors": builder.weight_file(named, "safetensors")}
+
+
+INCOMPLETE = {
+    "a tensor": (lambda name: None if "layers.1.attention.dense.weight" in name else name, "attention.dense.weight"),
+    "a block": (lambda name: None if "layers.1." in name else name, "Of the 2 blocks .* it holds 1"),
+    "its prefix": (lambda name: f"module.{name}", "take the prefix 'module.' off the names"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), INCOMPLETE.values(), ids=INCOMPLETE)
+def test_a_language_model_that_lacks_tensors_is_named_and_none_is_drawn_at_random(hub, change, message):
+    files = {name: content for name, content in builder.pythia().items() if not name.endswith(".bin")}
+    hub.add("EleutherAI/whole", files)
+    assert np.isfinite(features(language("EleutherAI/whole"))[-1]).all()
+    hub.add("EleutherAI/part", other_tensors(files, change))
+    with pytest.raises(SpecError, match=f"part: the checkpoint lacks .*{message}"):
+        features(language("EleutherAI/part"))
+
+
+def test_a_vision_model_that_lacks_tensors_is_named_and_none_is_drawn_at_random(hub):
+    from transformers import ViTConfig
+
+    config = ViTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, image_size=32)
+    repositories = {
+        vision("google/vit", "transformers"): builder_vision.transformers_vision("ViTModel", config),
+        vision("test_vit2.r160_in1k"): builder_vision.timm_model("test_vit2.r160_in1k", bin=True),
+        vision("laion/clip", "open_clip"): builder_vision.open_clip_model(),
+    }
+    for spec, files in repositories.items():
+        file = next(name for name in files if name.endswith(".safetensors"))
+        state = load_tensors(files[file])
+        gone = next(name for name in state if re.search(r"1.*(fc1|c_fc|intermediate.dense).weight", name))
+        del state[gone]
+        id = f"timm/{spec.id}" if spec.source == "timm" else spec.id
+        hub.add(id, {**files, file: builder.weight_file(state, "safetensors")})
+        with pytest.raises(SpecError, match=re.escape(gone)):
+            features(spec)
 
 
 def bomb(mark: Path) -> bytes:

@@ -5,6 +5,7 @@ Minutes; `scripts/rehearse_hub.sh` runs it.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from platorep.cli.schema import config_dir
-from tests.hub import paper
+from tests.hub import builder_data, paper
 from tests.hub.conftest import hub_environment
 from tests.hub.server import Hub
 
@@ -64,32 +65,41 @@ def test_the_ids_are_those_of_the_suites():
 
 def test_the_experiment_from_doctor_to_figures(stage):
     hub, run, folder = stage
-    told = run("doctor", *words_of("fig3"), "--json")
-    assert told.returncode == 0, told.stderr
     for figure, count in (("fig3", 12), ("fig4", 20)):
+        done = run("doctor", *words_of(figure), "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert {row["found"] for part in ("models", "data") for row in told[part]} == {"yes"}
         done = run("run", *words_of(figure), f"figure=[{figure},matrix]")
         assert done.returncode == 0, done.stderr
         done = run("reproduce", figure, *words_of(figure))
         assert done.returncode == 0, done.stderr
-        assert (folder / "out" / "reproduce" / figure / f"{figure}.png").is_file()
-        table = pd.read_parquet(folder / "out" / "reproduce" / figure / "alignment.parquet")
+        results = folder / "out" / "reproduce" / f"{figure}--latest"
+        assert (results / f"{figure}.png").is_file()
+        table = pd.read_parquet(results / "alignment.parquet")
         assert table.x_model.nunique() == count
     assert not hub.asked(r"consolidated|\.gguf|original/consolidated|\.bin$(?<!pytorch_model.bin)")
 
 
-def test_the_experiment_again_without_the_hub(stage):
-    hub, run, out = stage
-    for settings, folder in (({}, "stopped"), ({"HF_HUB_OFFLINE": "1"}, "offline")):
+@pytest.mark.parametrize(
+    ("state", "settings"), [("stopped", {}), ("offline", {"HF_HUB_OFFLINE": "1"})], ids=["stopped", "offline"]
+)
+def test_the_experiment_again_without_the_hub(stage, state, settings):
+    hub, run, folder = stage
+    if state == "stopped":
         hub.stop()
-        for figure in ("fig3", "fig4"):
-            place = f"root={out.with_name(folder)}"
-            done = run("reproduce", figure, *words_of(figure), **settings)
-            assert done.returncode == 0, done.stderr
-            done = run(
-                "run", *words_of(figure), "figure=[matrix]", place, **settings
-            )  # everything anew, from the cache
-            assert done.returncode == 0, done.stderr
-    hub.start()
+    asked = len(hub.requests)
+    for figure in ("fig3", "fig4"):
+        done = run("reproduce", figure, *words_of(figure), **settings)  # from the features of the first run
+        assert done.returncode == 0, done.stderr
+        done = run("reproduce", figure, *words_of(figure), root=state, **settings)  # every model anew, from the cache
+        assert done.returncode == 0, done.stderr
+        again, first = (folder / root / "reproduce" / f"{figure}--latest" for root in (state, "out"))
+        assert (again / f"{figure}.png").is_file()
+        assert (again / "alignment.csv").read_bytes() == (first / "alignment.csv").read_bytes()
+    assert len(hub.requests) == asked
+    if state == "stopped":
+        hub.start()
 
 
 def test_without_a_token_the_gated_models_are_named_and_the_others_are_done(stage):
@@ -104,3 +114,19 @@ def test_without_a_token_the_gated_models_are_named_and_the_others_are_done(stag
         assert f"model '{id}' at revision " in done.stderr
         assert f"Accept its terms on https://huggingface.co/{id}" in done.stderr
     assert f"{len(paper.GATED)} of the models" in done.stderr
+
+
+def test_a_branch_that_moves_between_two_processes_is_refused_and_named(stage):
+    hub, run, _ = stage
+    pairs = hub.repositories["dataset", "minhuh/prh"]
+    old = pairs.branches["wit_1024"]
+    words = ("suite=prh", "dataset=wit_1024", "only='bloomz-560m,open-llama-3b,in21k-tiny'")
+    done = run("extract", *words, root="moved")
+    assert done.returncode == 0, done.stderr
+    new = pairs.commit(builder_data.pairs(12, seed=7), "wit_1024")
+    done = run("align", *words, root="moved")
+    assert done.returncode == 1
+    assert f"dataset.revision=wit_1024 of minhuh/prh is commit {new} now" in done.stderr
+    assert f"was made at {old}" in done.stderr
+    done = run("align", *words, f"dataset.revision={old}", root="moved")
+    assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from platorep import cli
 from platorep.results.tables import AlignmentTable
 from tests.e2e.runs import contents
 from tests.hub import builder, builder_data, builder_vision, paper
-from tests.hub.conftest import go_offline, start_anew
+from tests.hub.conftest import go_offline, start_anew, turn_clients_to
 
 
 EYE = "test_vit.r160_in1k"
@@ -45,6 +45,12 @@ def command(monkeypatch, capsys):
         return ended.value.code or 0
 
     return run
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("platorep.assets.patience.FIRST_WAIT", 0.0)
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
 
 
 def said(root, name):
@@ -89,9 +95,7 @@ def test_a_branch_that_moves_between_extraction_and_alignment_is_refused_and_nam
     assert command("align", root) == 0
 
 
-def test_models_that_cannot_be_had_are_named_and_the_others_are_scored(papers, command, tmp_path, monkeypatch):
-    monkeypatch.setattr("platorep.assets.patience.FIRST_WAIT", 0.0)
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+def test_models_that_cannot_be_had_are_named_and_the_others_are_scored(papers, command, tmp_path, no_waiting):
     papers.fail("503", "GET /storage/.*llama-7b/", times=-1)
     papers.repositories["model", "bigscience/bloomz-560m"].gated = True
     assert command("run", "figure=[matrix]", f"root={tmp_path}") == 1
@@ -105,6 +109,44 @@ def test_models_that_cannot_be_had_are_named_and_the_others_are_scored(papers, c
         [p for p in (tmp_path / "alignment").glob("*/*.parquet") if "samples" not in p.name]
     ).frame
     assert set(table.x_model) == {"open-llama-3b"}
+
+
+FAULTS = {
+    "429": "GET /api/models/bigscience/bloomz-560m",
+    "503": "open_llama_3b/.*tokenizer_config",
+    "drop": "GET /api/models/huggyllama/llama-7b",
+    "reset": "GET /storage/.*llama-7b/.*-of-",
+    "flip": "GET /storage/.*bloomz-560m/",
+    "truncate": "GET /storage/dataset/minhuh/prh/",
+}
+"""Every kind of fault, each of a request without which there are no features, or other ones."""
+
+
+def test_one_fault_of_every_kind_leaves_the_features_of_a_run_as_they_were(
+    papers, command, home, tmp_path, monkeypatch, no_waiting
+):
+    for kind, pattern in FAULTS.items():
+        papers.fail(kind, pattern)
+    assert command("extract", f"root={tmp_path / 'spoilt'}") == 0
+    assert not [fault for fault in papers.faults if fault.times]
+    turn_clients_to(papers, home.with_name("another home"), monkeypatch)  # nothing of the first download is left
+    assert command("extract", f"root={tmp_path / 'whole'}") == 0
+    assert contents(tmp_path / "spoilt") == contents(tmp_path / "whole")
+
+
+def test_models_whose_files_stay_wrong_are_named_and_have_no_features(papers, command, tmp_path, no_waiting):
+    papers.fail("flip", "GET /storage/.*bloomz-560m/", times=-1)
+    papers.fail("reset", "GET /storage/.*llama-7b/", times=-1)
+    files = papers.repositories["model", "openlm-research/open_llama_3b"]
+    config = json.loads(paper.LANGUAGE[files.id](2, 0)["config.json"]) | {"num_hidden_layers": 3}
+    files.commit({**paper.LANGUAGE[files.id](2, 0), "config.json": json.dumps(config).encode()})
+    assert command("extract", f"root={tmp_path}") == 1
+    error = said(tmp_path, "extract")["error"]
+    assert "bloomz-560m: AssetError: model 'bigscience/bloomz-560m' at " in error
+    assert "model.safetensors came twice with other bytes than the Hub says" in error
+    assert "llama-7b: AssetError: model 'huggyllama/llama-7b' at revision " in error
+    assert "open-llama-3b: SpecError: open-llama-3b: the checkpoint lacks " in error
+    assert [path.parent.name.partition("--")[0] for path in tmp_path.rglob("manifest.json")] == ["in21k-tiny"]
 
 
 def test_features_stay_of_use_after_the_weights_were_removed_and_the_hub_is_gone(papers, command, tmp_path):

@@ -83,6 +83,23 @@ def test_the_order_of_the_anchors_changes_nothing(maps):
     np.testing.assert_allclose(one.matrix, other.matrix, atol=1e-10)
 
 
+@pytest.mark.parametrize("maps", [permutation, orthogonal, ridge])
+def test_permuting_the_samples_of_both_sides_changes_nothing_and_of_one_side_everything(maps):
+    """The scores of the permuted test samples are those of the samples themselves: ranks move with their queries."""
+    y = X @ Q + 0.3 * RNG.normal(size=X.shape)
+    fit, test = RNG.permutation(60), RNG.permutation(np.arange(60, 90))
+
+    def ranks(anchors_x, anchors_y, test_x, test_y):
+        map_ = maps(Anchors(X[anchors_x]), Anchors(y[anchors_y]))
+        return search(normalised(map_.source(X[test_x])) @ normalised(map_.target(y[test_y])).T).ranks
+
+    plain = ranks(FIT, FIT, TEST, TEST)
+    np.testing.assert_array_equal(ranks(fit, fit, test, test), plain[test - 60])
+    assert (ranks(FIT, FIT, test, TEST) <= 10).mean() < (plain <= 10).mean() - 0.2
+    if maps is not permutation:  # of few units it finds little even from true pairs
+        assert (ranks(fit, FIT, TEST, TEST) <= 10).mean() < (plain <= 10).mean() - 0.2
+
+
 def test_the_rotation_is_that_of_scipy_and_of_padded_sides():
     wide = RNG.normal(size=(90, 20))
     a, b = X[FIT] - X[FIT].mean(0), wide[FIT] - wide[FIT].mean(0)

@@ -55,6 +55,17 @@ def test_without_centring_a_moved_copy_has_others():
     assert np.abs(first - second).max() > 0.5
 
 
+def test_without_centring_a_head_falls_on_a_moved_copy_and_with_it_loses_nothing():
+    moved = A + 5.0
+    ours, theirs = (normalised(side) @ normalised(side[ANCHORS]).T for side in (A, moved))
+    trained = head(ours[FIT], ours[SELECT], LABELS)
+    native, fallen = ((trained.predict(side[TEST]) == LABELS.test).mean() for side in (ours, theirs))
+    assert native > 0.8
+    assert fallen < 0.5
+    centred, of_moved = accuracy_on(moved)
+    assert centred == of_moved > 0.8
+
+
 def test_a_head_of_one_encoder_works_on_its_rotated_scaled_and_moved_copy_as_its_own():
     stitched_accuracy, native = accuracy_on(0.2 * A @ Q + 5.0)
     assert stitched_accuracy == native > 0.8

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -17,6 +19,7 @@ from platorep.models.source import Source
 
 
 CPU = torch.device("cpu")
+README = Path(__file__).parents[2] / "README.md"
 
 
 class Counter(Layers):
@@ -110,3 +113,8 @@ def test_unknown_and_imported_sources_are_refused():
         resolve(model("imported"), CPU)
     assert commit_of(model("imported", revision="main")) is None
     assert examine_model(model("tim"), reachable=False).found == "no"
+
+
+def test_the_readme_lists_every_source():
+    listed = README.read_text(encoding="utf-8").partition("The sources are ")[2].partition(".\n")[0]
+    assert [name for name in {*sources.SOURCES, "imported"} - {"lengths", "remote"} if f"`{name}`" not in listed] == []

@@ -112,7 +112,7 @@ def test_weights_of_a_file_are_loaded_under_timms_names_and_under_others(tmp_pat
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda s: dict(list(s.items())[:-1]), r"holds \d+ tensors, the architecture \d+"),
+        (lambda s: dict(list(s.items())[1:]), r"holds \d+ tensors, the architecture \d+"),
         (lambda s: {k: v[:1].clone() if v.ndim == 4 else v for k, v in s.items()}, "does not fit the architecture's"),
         (lambda s: {f"x.{k}".replace("weight", "scale"): v for k, v in s.items()}, "does not fit the architecture's"),
     ],
@@ -212,3 +212,22 @@ def test_overlong_text_of_open_clip_is_marked(tmp_path):
     assert [one.truncated for one in made] == [False, True]
     with pytest.raises(Exception, match="more than 24 tokens"):
         encoder.tokenize([Text.of("tiger " * 23)], TextRules(overlong="error"))
+
+
+@pytest.mark.parametrize("classes", [0, 7])
+def test_a_checkpoint_with_another_classifier_gives_the_features_of_its_own_model(tmp_path, classes):
+    import timm
+
+    torch.manual_seed(3)
+    tuned = timm.create_model("test_efficientnet", num_classes=classes)
+    save_file(tuned.state_dict(), tmp_path / "tuned.safetensors")
+    asset = AssetSpec(source="path", id=str(tmp_path / "tuned.safetensors"))
+    spec = ModelSpec(name="m", modality="vision", source="timm", id="test_efficientnet", asset=asset)
+    loaded = encoder_of(spec).model.state_dict()
+    body = {key: tensor for key, tensor in tuned.state_dict().items() if not key.startswith("classifier.")}
+    assert len(body) > 20
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in body.items())
+    whole = tuned.state_dict()
+    save_file({key: whole[key] for key in list(whole)[1:]}, tmp_path / "tuned.safetensors")
+    with pytest.raises(SpecError, match="It is of another architecture"):
+        encoder_of(spec)

@@ -138,6 +138,21 @@ def test_hooks_that_disagree_with_the_library_are_not_read():
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [
+        ("timm.md", timm_models.NETWORKS),
+        ("open_clip.md", [*clip_models.PICTURE_TOWERS, *clip_models.TEXT_TOWERS]),
+        ("transformers_vision.md", transformers_models.MODELS),
+    ],
+)
+def test_page_has_a_row_for_every_architecture(page, names):
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    assert [line.split("`")[1] for line in lines if line.startswith("| `")] == list(names)
+    if page == "timm.md":
+        assert len(names) >= 64
+
+
 @pytest.mark.slow
 def test_pages_of_architectures_are_up_to_date_and_all_are_right_or_refused():
     for name, text in pages():

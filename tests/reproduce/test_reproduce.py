@@ -17,6 +17,7 @@ from platorep.commands import reproduce as command
 from platorep.commands.configuration import experiment
 from platorep.commands.reproduce import random_sample, reproduce
 from platorep.core.errors import SpecError
+from platorep.results.studies import StudyTable
 from platorep.results.tables import CompetenceTable
 from platorep.stats.nulls import max_null
 from tests.small_models import llama
@@ -53,7 +54,7 @@ def run(base, name, *overrides, models=True, **recipe):
     cfg = configuration(root, name, *overrides)
     cfg["recipe"] |= recipe
     cfg["models"] = (language if models else {}) | cfg["models"]
-    out = reproduce(experiment(cfg))
+    out, *_ = reproduce(experiment(cfg))
     assert {path.name for path in out.iterdir()} == FILES | {
         f"{cfg['recipe']['name']}.png",
         f"{cfg['recipe']['name']}.pdf",
@@ -216,6 +217,43 @@ def test_n_curve_shows_every_gallery_and_the_whole(base):
     assert scores[0] > scores[1] > scores[2]  # at fixed k a score falls as samples come
 
 
+STUDIES = {
+    "coarse": ("recipe.study.sizes=[24,72]", "recipe.study.per_class=[2,4]", "+recipe.study.permutations=9"),
+    "direction": ("+recipe.study.permutations=9",),
+    "matching": ("recipe.study.sizes=[3]", "recipe.study.least=3", "recipe.study.models=null"),
+    "negatives": ("+recipe.study.permutations=9",),
+}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_an_experiment_with_a_table_of_its_own_compares_its_totals(base, name):
+    cfg, best, comparison = run(base, name, *STUDIES[name])
+    (stored,) = (base[0] / "studies").glob(f"*/{name}--*.parquet")
+    table = StudyTable.load([stored])
+    assert set(table.pairs().x_model) == set(best.x_model) - ({"tfidf"} if name == "negatives" else set())
+    assert len(comparison[comparison.measured.notna()]) == len(table.totals())
+    before = stored.stat().st_mtime_ns
+    reproduce(experiment(cfg))
+    assert stored.stat().st_mtime_ns == before  # read, not made again
+
+
+def test_an_option_that_an_experiment_lacks_is_refused(base):
+    with pytest.raises(SpecError, match="recipe.study: .*unexpected keyword argument 'gallery'"):
+        run(base, "direction", "+recipe.study.gallery=3")
+
+
+def test_consistency_scores_the_same_models_on_another_dataset(base):
+    shapes = "recipe.datasets={other: {name: other, source: synthetic, n: 60, options: {captions: {words: 3}}}}"
+    extra = "+models.vit_seed1={modality: vision, source: timm, id: test_vit, weights: random, seed: 1, family: random}"
+    _, best, comparison = run(base, "consistency", shapes, extra, models=False)
+    assert best.dataset.nunique() == 2
+    assert set(best.n) == {72, 60}
+    row = comparison.iloc[0]
+    assert row.quantity == "rank correlation of model similarities between datasets"
+    assert row.low <= row.measured <= row.high
+    assert 0 < row.p <= 1
+
+
 def test_a_gallery_that_is_not_smaller_is_refused(base):
     with pytest.raises(SpecError, match="galleries: 72 samples of 72 are no smaller gallery"):
         run(base, "fig12", *FEW_K, "recipe.galleries=[72]", models=False)
@@ -241,7 +279,10 @@ def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
     with initialize_config_dir(str(schema.config_dir()), version_base="1.3"):
         made = compose(
             "reproduce",
-            overrides=[f"reproduce={name}", *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12") else [])],
+            overrides=[
+                f"reproduce={name}",
+                *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12", "coarse", "matching") else []),
+            ],
         )
     cfg = OmegaConf.to_container(made, resolve=True)
     assert cfg["recipe"]["name"] == name

@@ -129,7 +129,7 @@ def test_the_matrix_has_the_ceiling_on_its_diagonal_and_refuses_two_settings():
     matrix = shares.matrix("matched")
     assert matrix.loc["x", "x"] == 1
     assert np.isnan(matrix.loc["y", "y"])
-    with pytest.raises(StoreError, match="several comparisons of one pair of models"):
+    with pytest.raises(StoreError, match="several shares of x and x, by runs with other settings"):
         ShareTable.concatenate([shares, own]).matrix("matched")
 
 

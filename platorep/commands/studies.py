@@ -1,0 +1,110 @@
+"""Tables of the experiments in `platorep.studies`: made once for a configuration and kept."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from platorep.commands.experiment import Experiment
+from platorep.core.digest import digest
+from platorep.core.errors import SpecError, unknown_name
+from platorep.core.features import Features
+from platorep.core.files import slug
+from platorep.core.progress import bar
+from platorep.core.version import __version__
+from platorep.results import views
+from platorep.results.studies import StudyTable
+
+
+log = logging.getLogger(__name__)
+
+STUDIES: tuple[str, ...] = ("coarse", "direction", "matching", "negatives")
+"""Experiments with a table of their own: modules of `platorep.studies`, each with a function of its name."""
+
+
+def study_table(
+    experiment: Experiment,
+    name: str,
+    chosen: pd.DataFrame,
+    variants: Mapping[str, Mapping[str, Features]] | None = None,
+) -> StudyTable:
+    """The table of one experiment on the chosen layers of language and vision models; read where it is on disk.
+
+    Args:
+        experiment: with `recipe.study`, the options of the experiment, and as `models` those that it is limited to.
+        name: of the experiment.
+        chosen: one row a pair of models, as the protocol chooses layers.
+        variants: features of the recipe's variants of the dataset.
+
+    Raises:
+        UnknownNameError: no such experiment.
+        SpecError: an option that the experiment does not have, or no pair of language and vision models.
+    """
+    from platorep.studies.layers import Inputs
+
+    if name not in STUDIES:
+        raise unknown_name("experiment with a table of its own", name, STUDIES)
+    pairs = layer_pairs(views.pairs(chosen, experiment.metrics[0].id, experiment.dataset_folder.name))
+    options = dict(experiment.recipe.study)
+    if (models := options.pop("models", None)) is not None:
+        pairs = pairs[pairs.x_model.isin(models) & pairs.y_model.isin(models)].reset_index(drop=True)
+    if pairs.empty:
+        raise SpecError("the experiment compares language with vision models, and none of the chosen pairs is one.")
+    path = _path(experiment, name, pairs)
+    if path.is_file() and not experiment.overwrite:
+        return StudyTable.load([path])
+    inputs = Inputs(
+        models=experiment.features,
+        pairs=pairs,
+        categories=experiment.samples.categories,
+        variants=variants or {},
+        similarity=experiment.metrics[0].similarity,
+        clamp=experiment.clamp,
+        resources=experiment.resources,
+        seed=experiment.statistics.seed,
+    )
+    function = getattr(importlib.import_module(f"platorep.studies.{name}"), name)
+    with bar("Measuring") as report:
+        try:
+            table: StudyTable = function(inputs, progress=report, **options)
+        except TypeError as error:
+            if "unexpected keyword argument" not in str(error):
+                raise
+            raise SpecError(f"recipe.study: {error}.") from None
+    table.write(path)
+    log.info("%s", path)
+    return table
+
+
+def layer_pairs(chosen: pd.DataFrame) -> pd.DataFrame:
+    """The chosen layers of every pair of a language model, as x, and a vision model, as y."""
+    turned = {
+        f"{a}_{column}": f"{b}_{column}" for a, b in ("xy", "yx") for column in ("model", "key", "modality", "layer")
+    }
+    backward = chosen[(chosen.x_modality == "vision") & (chosen.y_modality == "language")].rename(columns=turned)
+    forward = chosen[(chosen.x_modality == "language") & (chosen.y_modality == "vision")]
+    columns = ["dataset", "metric", "x_model", "x_layer", "y_model", "y_layer", "score"]
+    return pd.concat([forward, backward])[columns].reset_index(drop=True)
+
+
+def _path(experiment: Experiment, name: str, pairs: pd.DataFrame) -> Path:
+    determines: dict[str, Any] = {
+        "version": __version__,
+        "models": [[features.key, features.content] for features in experiment.features],
+        "pairs": pairs.drop(columns="score").to_dict("list"),
+        "clip": experiment.clamp.id,
+        "seed": experiment.statistics.seed,
+        "variants": {variant: spec.dataset.identity() for variant, spec in experiment.recipe.variants.items()},
+        "options": dict(experiment.recipe.study),
+    }
+    return (
+        experiment.root
+        / "studies"
+        / experiment.dataset_folder.name
+        / f"{name}--{slug(experiment.name)}--{digest(determines)}.parquet"
+    )

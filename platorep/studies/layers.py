@@ -1,0 +1,116 @@
+"""What experiments take: the chosen layers of every pair of models, one geometry at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from platorep.align.layers import ModelLayers, check_same_samples, full_precision
+from platorep.align.prepared import geometry_of
+from platorep.core.clamp import EXACT, Clamp
+from platorep.core.errors import DataError
+from platorep.core.features import Features
+from platorep.core.resources import DEFAULT, Resources, pick_device
+from platorep.metrics.base import Geometry
+from platorep.metrics.knn import Similarity
+
+
+Made = TypeVar("Made")
+
+Layer = tuple[str, int]
+"""A model's name and the index of a layer, -1 for the concatenation of all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What every experiment has.
+
+    Args:
+        models: features of the same samples.
+        pairs: one row a pair of models, with the layers that the protocol chose (`results.views.cross_modal` keeps
+            language and vision; x is language): columns dataset, metric, x_model, x_layer, y_model, y_layer, score.
+        categories: one label a sample, where the dataset has them.
+        variants: features of other versions of the dataset, by the variant's name and the model's.
+        similarity: of the metric that chose the layers.
+        clamp: of the features.
+        resources: device and memory.
+        seed: of all draws.
+    """
+
+    models: Sequence[Features]
+    pairs: pd.DataFrame
+    categories: Sequence[str] | None = None
+    variants: Mapping[str, Mapping[str, Features]] = field(default_factory=dict)
+    similarity: Similarity = "cosine"
+    clamp: Clamp = EXACT
+    resources: Resources = DEFAULT
+    seed: int = 0
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return self.models[0].n
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The categories.
+
+        Raises:
+            DataError: the dataset has none.
+        """
+        if self.categories is None:
+            raise DataError("the experiment needs a dataset with categories; this one has none.")
+        return self.categories
+
+    def common(self) -> dict[str, Any]:
+        """Columns that all rows of the experiment's table share."""
+        row = self.pairs.iloc[0]
+        return {"dataset": row.dataset, "n": self.n, "metric": row.metric, "seed": self.seed}
+
+    def of_pairs(self) -> str:
+        """How many pairs of models there are, in words."""
+        return "1 pair of models" if len(self.pairs) == 1 else f"{len(self.pairs)} pairs of models"
+
+    @full_precision()
+    def layers(self, make: Callable[[Geometry], Made], models: Sequence[Features] | None = None) -> dict[Layer, Made]:
+        """What `make` gives for each chosen layer. A layer's geometry is dropped before the next is made.
+
+        Args:
+            make: of one geometry.
+            models: other features of the chosen layers, such as those of other captions; None: the experiment's.
+
+        Raises:
+            FeatureError: a chosen layer has no geometry.
+            DataError: models of different samples.
+        """
+        models = self.models if models is None else models
+        check_same_samples(models)
+        wanted = {(row[f"{side}_model"], row[f"{side}_layer"]) for _, row in self.pairs.iterrows() for side in "xy"}
+        made: dict[Layer, Made] = {}
+        for model in models:
+            indices = {layer for name, layer in wanted if name == model.name}
+            if not indices:
+                continue
+            layers = ModelLayers(
+                model,
+                clamp=self.clamp,
+                memory=self.resources.memory,
+                device=pick_device(self.resources.device),
+            )
+            for index, geometries in layers.geometries([self.similarity], concatenation=-1 in indices):
+                if index in indices:
+                    made[model.name, index] = make(geometry_of(geometries[self.similarity]))
+        return made
+
+
+def columns_of(row: pd.Series) -> dict[str, Any]:
+    """The columns of a table of results that name a pair and its layers."""
+    return {name: row[name] for name in ("x_model", "x_layer", "y_model", "y_layer")}
+
+
+def geometry_of_rows(geometry: Geometry, places: Any) -> Geometry:
+    """The geometry of some of the samples: their similarities and neighbours among each other."""
+    return Geometry(geometry.x[places], geometry.similarity, seed=geometry.seed)
