@@ -243,9 +243,9 @@ def test_an_option_that_an_experiment_lacks_is_refused(base):
 
 
 def test_consistency_scores_the_same_models_on_another_dataset(base):
-    shapes = "+recipe.datasets.other={name: other, source: synthetic, n: 60, options: {captions: {words: 3}}}"
+    other = {"name": "other", "source": "synthetic", "n": 60, "options": {"captions": {"words": 3}}}
     extra = "+models.vit_seed1={modality: vision, source: timm, id: test_vit, weights: random, seed: 1, family: random}"
-    _, best, comparison = run(base, "consistency", "~recipe.datasets.digits", shapes, extra, models=False)
+    _, best, comparison = run(base, "consistency", extra, models=False, datasets={"other": other})
     assert best.dataset.nunique() == 2
     assert set(best.n) == {72, 60}
     row = comparison.iloc[0]
