@@ -1,4 +1,4 @@
-"""Scores of the same pairs of models on two datasets: do models that are alike stay alike?"""
+"""Scores of the same pairs of models on two datasets, and how well they agree."""
 
 from __future__ import annotations
 
