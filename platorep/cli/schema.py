@@ -41,6 +41,7 @@ class Recipe:
     galleries: list[int] = field(default_factory=list)  # the first metric is also scored on n random samples, nested
     datasets: dict[str, Any] = field(default_factory=dict)  # name -> another dataset, on which the pairs are scored too
     study: dict[str, Any] = field(default_factory=dict)  # options of an experiment with a table of its own
+    tests: bool = False  # nulls and intervals of the scores that the figure shows
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Config:
     span: str = "all"
     caption: str = "first"
     picture: str = "first"
+    sound: str = "all"
     combine: str = "mean_features"
     max_tokens: int | None = None
     overlong: str = "truncate"

@@ -16,7 +16,9 @@ from platorep.core.resources import Resources
 from platorep.core.specs import CorpusSpec, DatasetSpec, ModelSpec, TaskSpec
 
 
-READING = ("layers", "prompt", "span", "caption", "picture", "combine", "max_tokens", "overlong", "storage_dtype")
+READING = (
+    "layers", "prompt", "span", "caption", "picture", "sound", "combine", "max_tokens", "overlong", "storage_dtype"
+)  # fmt: skip
 """Configuration keys that are fields of ExtractSpec under the same name."""
 
 LABELS = ("family", "upstream", "licence")
@@ -107,7 +109,7 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
         spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
         variants[name] = Variant(spec, variant.get("words"))
     datasets = {name: DatasetSpec.from_dict(other) for name, other in cfg["datasets"].items()}
-    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"])
+    return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"], cfg["tests"])
 
 
 def _captions(cfg: Mapping[str, Any], words: Sequence[str]) -> Captions:

@@ -35,9 +35,9 @@ HUB_SECONDS = 5.0
 AT_ONCE = 8
 """Number of simultaneous requests to the Hub."""
 
-TOKENS_A_SAMPLE = {"language": 30, "vision": 257}
+TOKENS_A_SAMPLE = {"language": 30, "vision": 257, "sound": 250}
 """Assumed for the expected time: a caption's tokens, and the patches of a 224-pixel picture at 14 pixels with one class
-token; of timm's models with patches, those of their own size."""
+token; of timm's models with patches, those of their own size; Whisper's frames in five seconds."""
 
 EFFICIENCY = 0.4
 """Share of the measured matrix throughput that a forward pass is assumed to reach."""

@@ -62,7 +62,8 @@ def draw_figures(experiment: Experiment) -> list[Path]:
         names = ", ".join(experiment.figures)
         raise StoreError(f"none of the figures {names} can be drawn from these tables; the lines above say why.")
     link_latest(folder, folder.with_name(f"{slug(experiment.name)}--latest"))
-    console_for_tables().print(matrix_table(chosen))
+    for metric in chosen.metric.unique():
+        console_for_tables().print(matrix_table(chosen, metric=metric))
     for path in paths:
         log.info("%s", path)
     return paths

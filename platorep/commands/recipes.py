@@ -38,6 +38,7 @@ class Recipe:
         galleries: sizes of nested random samples on which the first metric is scored as well.
         datasets: other datasets on which the same pairs of models are scored.
         study: options of the experiment in `platorep.studies` that the figure shows.
+        tests: whether the figure shows nulls and intervals.
     """
 
     name: str = ""
@@ -46,3 +47,4 @@ class Recipe:
     galleries: Sequence[int] = ()
     datasets: Mapping[str, DatasetSpec] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)
+    tests: bool = False

@@ -44,6 +44,7 @@ def report(experiment: Experiment) -> Path:
         dataset=pairs.spec,
         samples=pairs.samples,
         picture=pairs.picture,
+        sound=pairs.sound,
         features=features,
         metrics=experiment.metrics,
         alignment=alignment,

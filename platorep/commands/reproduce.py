@@ -59,7 +59,8 @@ def reproduce(experiment: Experiment) -> list[Path]:
     competence, unmeasured = measure_competence(experiment)
     scores, unscored = score(experiment)
     selection = None
-    if experiment.protocol.select == "heldout":  # its scores are of halves of the samples, which only the test makes
+    # held-out scores are of halves of the samples, which only the test makes
+    if experiment.protocol.select == "heldout" or recipe.tests:
         select_layers(experiment)
         selection = experiment.selection
     against_brains = "brains" in needs(name)

@@ -1,4 +1,4 @@
-"""The rows of an extraction: the sample, captions and pictures that belong to each."""
+"""The rows of an extraction: the sample, captions, pictures and sounds that belong to each."""
 
 from __future__ import annotations
 
@@ -16,47 +16,66 @@ class Row(NamedTuple):
         sample: index of its sample.
         captions: indices of the sample's captions that belong to it.
         pictures: indices of the sample's pictures that belong to it.
+        sounds: indices of the sample's sounds that belong to it.
     """
 
     sample: int
     captions: list[int]
     pictures: list[int]
+    sounds: list[int]
 
 
 def rows_of(spec: ExtractSpec, samples: Samples) -> list[Row]:
-    """The rows of a spec for the samples of a dataset, in order. Language and vision have the same rows.
+    """The rows of a spec for the samples of a dataset, in order. All modalities have the same rows.
 
-    With `caption="all"` or `picture="all"` and `combine="multiply_items"` there is one row for each caption, picture,
-    or pair of both; otherwise one row for each sample.
+    With `caption="all"`, `picture="all"` or `sound="all"` and `combine="multiply_items"` there is one row for each
+    caption, picture, sound, or combination of them; otherwise one row for each sample. What a dataset has none of
+    multiplies nothing.
 
     Raises:
-        SpecError: `caption` or `picture` is neither "first" nor "all" nor an index.
-        DataError: a sample has no caption or no picture with that index.
+        SpecError: `caption`, `picture` or `sound` is neither "first" nor "all" nor an index.
+        DataError: a sample has no caption, picture or sound with that index.
     """
-    pictures = samples.pictures or [1] * len(samples.ids)
+    counts = _counts(samples)
     return [
-        Row(i, captions, views)
+        Row(i, captions, views, clips)
         for i, sample in enumerate(samples.ids)
-        for captions in _groups(spec, "caption", len(samples.captions[i]), sample)
-        for views in _groups(spec, "picture", pictures[i], sample)
+        for captions in _groups(spec, "caption", counts["caption"], i, sample)
+        for views in _groups(spec, "picture", counts["picture"], i, sample)
+        for clips in _groups(spec, "sound", counts["sound"], i, sample)
     ]
+
+
+def _counts(samples: Samples) -> dict[str, list[int]]:
+    """How many captions, pictures and sounds every sample has; an empty list if the dataset has none."""
+    n = len(samples.ids)
+    counts = {
+        "caption": [len(captions) for captions in samples.captions],
+        "picture": [1] * n if samples.pictures is None else samples.pictures,
+        "sound": samples.sounds or [],
+    }
+    return {name: values if any(values) else [] for name, values in counts.items()}
 
 
 def row_samples(spec: ExtractSpec, samples: Samples) -> Samples:
     """Ids and captions of the rows. Without multiplied items, these are the samples of the dataset.
 
-    Multiplied captions get the ids "ID#0", "ID#1", …, multiplied pictures "ID#.0", "ID#.1", …, and pairs of both
-    "ID#caption.picture".
+    Multiplied captions get the ids "ID#0", "ID#1", …, multiplied pictures "ID#.0", "ID#.1", …, pairs of both
+    "ID#caption.picture", and multiplied sounds have ":0", ":1", … at the end.
     """
-    captions, pictures = (spec.combine == "multiply_items" and which == "all" for which in (spec.caption, spec.picture))
-    if not (captions or pictures):
+    counts = _counts(samples)
+    multiplied = spec.combine == "multiply_items"
+    captions, pictures = (multiplied and getattr(spec, which) == "all" for which in ("caption", "picture"))
+    sounds = multiplied and spec.sound == "all" and bool(counts["sound"])
+    if not (captions or pictures or sounds):
         return samples
     rows = rows_of(spec, samples)
     return Samples(
         ids=[
             f"{samples.ids[row.sample]}#"
-            + (str(row.captions[0]) if captions else "")
-            + (f".{row.pictures[0]}" if pictures else "")
+            + (str(row.captions[0]) if captions and row.captions else "")
+            + (f".{row.pictures[0]}" if pictures and row.pictures else "")
+            + (f":{row.sounds[0]}" if sounds else "")
             for row in rows
         ],
         captions=[
@@ -68,16 +87,19 @@ def row_samples(spec: ExtractSpec, samples: Samples) -> Samples:
     )
 
 
-def _groups(spec: ExtractSpec, field: str, count: int, sample: str) -> list[list[int]]:
-    """Groups the `count` captions or pictures of a sample into rows; returns one list of indices per row."""
+def _groups(spec: ExtractSpec, field: str, counts: list[int], place: int, sample: str) -> list[list[int]]:
+    """Groups the captions, pictures or sounds of a sample into rows; returns one list of indices per row."""
     which = getattr(spec, field)
-    if which == "all":
-        return [[j] for j in range(count)] if spec.combine == "multiply_items" else [list(range(count))]
-    index = 0 if which == "first" else int(which) if which.isdecimal() else -1
+    index = 0 if which in ("first", "all") else int(which) if which.isdecimal() else -1
     if index < 0:
         raise SpecError(f"{field} is {which!r}; expected first, all or an index from 0.")
-    if index >= count:
+    if not counts:
+        return [[]]
+    if which == "all":
+        every = list(range(counts[place]))
+        return [[j] for j in every] if spec.combine == "multiply_items" else [every]
+    if index >= counts[place]:
         raise DataError(
-            f"sample {sample!r} has {count} {field}s; {field}={which} does not exist. Use {field}=first or all."
+            f"sample {sample!r} has {counts[place]} {field}s; {field}={which} does not exist. Use {field}=first or all."
         )
     return [[index]]

@@ -32,10 +32,11 @@ def ids_digest(ids: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The ordered samples of a dataset without the pictures, as needed by `align`.
+    """The ordered samples of a dataset without pictures and sounds, as needed by `align`.
 
-    `captions` holds one list of captions per sample, `categories` one label per sample or None, and `dropped` one
-    {"id", "reason"} for every omitted sample. `pictures` holds the numbers of pictures, or None if all are one.
+    `captions` holds one list of captions per sample, which is empty in a dataset without captions, `categories` one
+    label per sample or None, and `dropped` one {"id", "reason"} for every omitted sample. `pictures` holds the numbers
+    of pictures, or None if all are one; `sounds` the numbers of sounds, or None if there are none.
     """
 
     ids: list[str]
@@ -43,6 +44,7 @@ class Samples:
     categories: list[str] | None = None
     dropped: list[dict[str, str]] = field(default_factory=list)
     pictures: list[int] | None = None
+    sounds: list[int] | None = None
 
     @property
     def digest(self) -> str:
@@ -126,4 +128,6 @@ def _fault(samples: Samples) -> str | None:
         return "dropped is not a list of samples with their reasons"
     if samples.pictures is not None and not is_list(samples.pictures, int, n):
         return f"pictures is not a list of {n} numbers"
+    if samples.sounds is not None and not is_list(samples.sounds, int, n):
+        return f"sounds is not a list of {n} numbers"
     return None

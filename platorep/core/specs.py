@@ -183,6 +183,8 @@ class ModelSpec(_Spec):
     over tokens or space. `pool="joint"` takes both towers of an open_clip model into their joint space, as one layer.
     `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
+    `seconds` is how much sound a model hears at a time, in place of its own length; `crop` takes the first or central
+    such window of a longer sound, or averages the frames of all windows.
     `step` is the training step of a checkpoint; `revision` identifies its weights.
     `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters` and
     `access` (whether terms must be accepted on the Hub) are published values, for planning without the Hub.
@@ -202,6 +204,8 @@ class ModelSpec(_Spec):
     weight_noise: float = 0.0
     input_size: int | None = None
     trust_remote_code: bool = False
+    seconds: float | None = field(default=None, metadata=LATER)
+    crop: Literal["first", "centre", "windows"] = field(default="windows", metadata=LATER)
     step: int | None = field(default=None, metadata=LABEL)
     branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
@@ -219,19 +223,20 @@ class ModelSpec(_Spec):
         check_range(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # the range that torch accepts
         check_range(f"model {self.name}: input_size", self.input_size, 1)
         check_range(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
+        check_range(f"model {self.name}: seconds", self.seconds, 0.1, 3600, otherwise="null for the model's own length")
         if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
             object.__setattr__(self, "name", f"{self.name.removesuffix('-8bit').removesuffix('-4bit')}-{self.quantize}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DatasetSpec(_Spec):
-    """Pairs of a picture and its caption: their source, selection and order.
+    """Samples with pictures, captions or sounds, usually a picture and its caption: their source, selection and order.
 
     `source` is a module of `platorep.data` that has pairs. A resolved `revision` is a commit or a content hash, and
-    `branch` is the branch or tag that it was resolved from. `columns` maps the names image, text, category and id to
-    columns of the dataset. `n` keeps the first n pairs after the seeded shuffle (`order_seed=None` keeps the order of
-    the source). `options` are specific to the source. `instead` names the dataset that replaces this one if it is not
-    available.
+    `branch` is the branch or tag that it was resolved from. `columns` maps the names image, text, sound, category and
+    id to columns of the dataset. `n` keeps the first n pairs after the seeded shuffle (`order_seed=None` keeps the
+    order of the source). `options` are specific to the source. `instead` names the dataset that replaces this one if it
+    is not available.
     """
 
     name: str = field(metadata=LABEL)
@@ -260,8 +265,9 @@ class ExtractSpec(_Spec):
     """Features of one model on one dataset: everything that can change a stored number.
 
     `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
-    a template with {caption}; `span` selects the tokens that are pooled. If items have several captions or pictures,
-    `caption` and `picture` select one ("first", or an index as a string) or "all", which `combine` then combines.
+    a template with {caption}; `span` selects the tokens that are pooled. If items have several captions, pictures or
+    sounds, `caption`, `picture` and `sound` select one ("first", or an index as a string) or "all", which `combine`
+    then combines. Of sounds, it is all: an item with several clips is a class of sounds.
     """
 
     model: ModelSpec
@@ -275,6 +281,7 @@ class ExtractSpec(_Spec):
     overlong: Literal["truncate", "error"] = "truncate"
     storage_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     picture: str = field(default="first", metadata=LATER)
+    sound: str = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
         if self.prompt is not None and self.prompt.count("{caption}") != 1:

@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from PIL import Image
 
 from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.samples import Samples
+from platorep.core.sounds import Sound
 from platorep.core.specs import DatasetSpec
 from platorep.core.text import is_unicode, visible
 from platorep.data.captions import OPTION, transform
@@ -28,21 +30,30 @@ log = logging.getLogger(__name__)
 Source = Callable[[DatasetSpec, Report | None], tuple[DatasetSpec, Sequence[Pair]]]
 """A source: returns the spec with its revision resolved, and all of its pairs in a fixed order."""
 
+Decoded = TypeVar("Decoded", Image.Image, Sound)
+
 NAMED = 5
 """Largest number of bad samples that an error message lists."""
 
 
 @dataclass(frozen=True)
 class PairedDataset:
-    """Pictures and captions in a fixed order. Can be pickled for the workers of a DataLoader.
+    """Pictures, captions and sounds in a fixed order. Can be pickled for the workers of a DataLoader.
 
     `spec` has a resolved revision, and its key identifies the features of the dataset. `samples` has the ordered ids,
-    captions and categories, and the omitted samples. `loaders` has one list of pictures per sample.
+    captions and categories, and the omitted samples. `loaders` has one list of pictures per sample, and `clips` one of
+    sounds.
     """
 
     spec: DatasetSpec
     samples: Samples
     loaders: Sequence[Sequence[Callable[[], Image.Image]]]
+    clips: Sequence[Sequence[Callable[[], Sound]]] = ()
+
+    @classmethod
+    def of(cls, spec: DatasetSpec, samples: Samples, pairs: Sequence[Pair]) -> PairedDataset:
+        """The dataset of checked pairs."""
+        return cls(spec, samples, [pair.pictures or [] for pair in pairs], [pair.sounds or [] for pair in pairs])
 
     def __len__(self) -> int:
         return len(self.samples.ids)
@@ -53,8 +64,19 @@ class PairedDataset:
         Raises:
             DataError: the picture was readable when the dataset was checked, but is not any more.
         """
+        return self._decoded(index, self.loaders[index][number])
+
+    def sound(self, index: int, number: int = 0) -> Sound:
+        """Decodes a sound of one sample, by default the first, at its own rate.
+
+        Raises:
+            DataError: the sound was readable when the dataset was checked, but is not any more.
+        """
+        return self._decoded(index, self.clips[index][number])
+
+    def _decoded(self, index: int, load: Callable[[], Decoded]) -> Decoded:
         try:
-            return self.loaders[index][number]()
+            return load()
         except DataError as error:
             raise DataError(
                 f"sample {self.samples.ids[index]!r} of {self.spec.name}: {error}. It was readable when the dataset "
@@ -70,14 +92,15 @@ def open_dataset(
     The order is that of the source or, with `order_seed`, that of the SHA-256 of seed and id. It is the same on every
     machine, the order of a smaller `n` is a prefix of that of a larger, and adding or removing pairs does not reorder
     the others. A sample is bad if it has no id, an empty caption, text that is not valid Unicode or an unreadable
-    picture, if all of its pictures equal those of an earlier sample pixel by pixel, or if a category column is chosen
-    and it has no category. With `on_bad_sample="drop"`, the next pairs in order replace bad samples.
+    picture or sound, if all of its pictures or all of its sounds equal those of an earlier sample value by value, if it
+    lacks what the others have, or if a category column is chosen and it has no category. With `on_bad_sample="drop"`,
+    the next pairs in order replace bad samples.
 
     Args:
         spec: the dataset; its revision may be open.
         known: given the spec with its resolved revision, returns the samples stored by an earlier call, or None. Known
-            samples are not checked again; the check decodes every picture.
-        progress: called with downloaded megabytes, and with the number of checked pictures.
+            samples are not checked again; the check decodes every picture and sound.
+        progress: called with downloaded megabytes, and with the number of checked samples.
 
     Raises:
         DataError: there are bad samples and `on_bad_sample="error"`, fewer than n (or 2) good samples, or duplicate
@@ -101,10 +124,11 @@ def open_dataset(
     ids, categories = [pair.id for pair in kept], _categories(spec, kept)
     samples = Samples(
         ids=ids,
-        captions=transform(ids, [list(pair.captions) for pair in kept], spec.options.get(OPTION, {}), categories),
+        captions=transform(ids, [list(pair.captions or []) for pair in kept], spec.options.get(OPTION, {}), categories),
         categories=categories,
         dropped=dropped,
-        pictures=[len(pair.pictures) for pair in kept] if any(len(pair.pictures) > 1 for pair in kept) else None,
+        pictures=_numbers([pair.pictures for pair in kept], alike=1),
+        sounds=_numbers([pair.sounds for pair in kept], alike=0),
     )
     repeated = len(kept) - len({tuple(captions) for captions in samples.captions})
     log.info(
@@ -114,7 +138,13 @@ def open_dataset(
         len(dropped),
         repeated,
     )
-    return PairedDataset(spec, samples, [pair.pictures for pair in kept])
+    return PairedDataset.of(spec, samples, kept)
+
+
+def _numbers(parts: Sequence[Sequence[Any] | None], alike: int) -> list[int] | None:
+    """How many pictures or sounds every sample has; None if it is `alike` for all."""
+    counts = [len(part or []) for part in parts]
+    return None if all(count == alike for count in counts) else counts
 
 
 def _categories(spec: DatasetSpec, kept: Sequence[Pair]) -> list[str] | None:
@@ -184,14 +214,14 @@ def _from_source(spec: DatasetSpec, progress: Report | None) -> tuple[DatasetSpe
 
 
 def _with_known(spec: DatasetSpec, pairs: Sequence[Pair], samples: Samples) -> PairedDataset:
-    by_id = {pair.id: pair.pictures for pair in pairs}
+    by_id = {pair.id: pair for pair in pairs}
     if missing := [name for name in samples.ids if name not in by_id]:
         raise DataError(
             f"dataset {spec.name!r} no longer has {len(missing)} of its {len(samples.ids)} stored samples, first "
             f"{missing[:NAMED]}, under the same revision. Restore the source, or remove the dataset's folder under "
             "features/ and start again."
         )
-    return PairedDataset(spec, samples, [by_id[name] for name in samples.ids])
+    return PairedDataset.of(spec, samples, [by_id[name] for name in samples.ids])
 
 
 def _ordered(spec: DatasetSpec, pairs: Sequence[Pair]) -> list[Pair]:
@@ -210,21 +240,22 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
         )
     kept: list[Pair] = []
     dropped: list[dict[str, str]] = []
-    seen: dict[bytes, str] = {}
+    seen: dict[tuple[str, bytes], str] = {}
     start = 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         while len(kept) < wanted and start < len(pairs):
             batch = pairs[start : start + wanted - len(kept)]
             start += len(batch)
-            for pair, (digest, reason) in zip(batch, pool.map(_examine, batch), strict=True):
-                if reason is None and (earlier := seen.setdefault(digest, pair.id)) != pair.id:
-                    reason = f"picture is the same as that of {earlier!r}"
+            for pair, (digests, reason) in zip(batch, pool.map(_examine, batch), strict=True):
+                for kind, digest in digests.items() if reason is None else ():
+                    if (earlier := seen.setdefault((kind, digest), pair.id)) != pair.id:
+                        reason = f"{kind} is the same as that of {earlier!r}"
                 if reason is None:
                     kept.append(pair)
                 else:
                     dropped.append({"id": pair.id, "reason": reason})
                 if progress is not None:
-                    progress(len(kept) + len(dropped), wanted + len(dropped), "checking pictures")
+                    progress(len(kept) + len(dropped), wanted + len(dropped), "checking samples")
             if dropped and spec.on_bad_sample == "error":
                 raise DataError(
                     f"dataset {spec.name!r}: {_summary(dropped, len(batch))} "
@@ -240,31 +271,50 @@ def _select(spec: DatasetSpec, pairs: list[Pair], progress: Report | None) -> tu
     return kept, dropped
 
 
-def _examine(pair: Pair) -> tuple[bytes, str | None]:
-    """Digest of the pixels of the pictures, and the fault of the pair, or None."""
+def _examine(pair: Pair) -> tuple[dict[str, bytes], str | None]:
+    """Digests of the values of pictures and of sounds, and the fault of the pair, or None."""
     if pair.fault is not None:
-        return b"", pair.fault
-    if not pair.captions:
-        return b"", "caption is missing"
-    for i, caption in enumerate(pair.captions):
-        which = f"caption {i + 1} of {len(pair.captions)}" if len(pair.captions) > 1 else "caption"
-        if not isinstance(caption, str):
-            return b"", f"{which} is not text but {type(caption).__name__}"
-        if not caption.strip():
-            return b"", f"{which} is empty"
-        if not is_unicode(caption):
-            return b"", f"{which} is not valid Unicode"
-    if not pair.pictures:
-        return b"", "picture is missing"
-    digests = b""
-    for i, load in enumerate(pair.pictures):
-        try:
-            picture = load()
-        except DataError as error:
-            return b"", f"picture {i + 1} of {len(pair.pictures)}: {error}" if len(pair.pictures) > 1 else str(error)
-        person = f"{picture.width}x{picture.height}".encode()[:16]
-        digests += hashlib.blake2b(picture.tobytes(), digest_size=16, person=person).digest()
+        return {}, pair.fault
+    if pair.captions is not None and (fault := _fault_of_captions(pair.captions)) is not None:
+        return {}, fault
+    digests: dict[str, bytes] = {}
+    parts: tuple[tuple[str, Any], ...] = (("picture", pair.pictures), ("sound", pair.sounds))
+    for kind, loaders in parts:
+        if loaders is None:
+            continue
+        if not loaders:
+            return {}, f"{kind} is missing"
+        whole = b""
+        for i, load in enumerate(loaders):
+            try:
+                whole += _digest(load())
+            except DataError as error:
+                return {}, f"{kind} {i + 1} of {len(loaders)}: {error}" if len(loaders) > 1 else str(error)
+        digests[kind] = whole
     return digests, None
+
+
+def _fault_of_captions(captions: Sequence[Any]) -> str | None:
+    if not captions:
+        return "caption is missing"
+    for i, caption in enumerate(captions):
+        which = f"caption {i + 1} of {len(captions)}" if len(captions) > 1 else "caption"
+        if not isinstance(caption, str):
+            return f"{which} is not text but {type(caption).__name__}"
+        if not caption.strip():
+            return f"{which} is empty"
+        if not is_unicode(caption):
+            return f"{which} is not valid Unicode"
+    return None
+
+
+def _digest(decoded: Image.Image | Sound) -> bytes:
+    """Hash of the values and the shape of a picture or a sound."""
+    if isinstance(decoded, Sound):
+        shape, values = f"{decoded.rate}", decoded.samples.tobytes()
+    else:
+        shape, values = f"{decoded.width}x{decoded.height}", decoded.tobytes()
+    return hashlib.blake2b(values, digest_size=16, person=shape.encode()[:16]).digest()
 
 
 def _summary(dropped: list[dict[str, str]], total: int) -> str:

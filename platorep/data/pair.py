@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from platorep.core.errors import DataError, SpecError, unknown_name
+from platorep.core.sounds import Sound
 from platorep.core.specs import DatasetSpec
 from platorep.core.text import cell_text, visible
 
@@ -22,17 +23,20 @@ WORDS = ("image", "text", "category", "id")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Pictures of one object and its captions, unchecked.
+    """Captions, pictures and sounds of one object, unchecked.
 
-    Each element of `pictures` is a picklable function that decodes a picture, or raises DataError with the reason.
-    If `fault` is set, the sample is bad whatever its pictures and captions, and the id is only a name for messages.
+    None for one of the three says that the dataset has none of its kind; an empty list, that this sample lacks them,
+    which makes it bad. Each element of `pictures` and `sounds` is a picklable function that decodes a picture or a
+    sound, or raises DataError with the reason. If `fault` is set, the sample is bad whatever it holds, and the id is
+    only a name for messages.
     """
 
     id: str
-    captions: list[Any]
+    captions: list[Any] | None
     category: str | None
-    pictures: Sequence[Callable[[], Image.Image]]
+    pictures: Sequence[Callable[[], Image.Image]] | None
     fault: str | None = None
+    sounds: Sequence[Callable[[], Sound]] | None = None
 
 
 def labelled(

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from platorep.assets import fetch, origin
-from platorep.core.errors import AssetError, DataError
+from platorep.core.errors import AssetError, DataError, unknown_name
 from platorep.core.specs import DatasetSpec
 from platorep.data.pair import Pair, Report, check_switches, only_assets, pin
 from platorep.data.pictures import decode_picture, read_picture
@@ -27,15 +27,20 @@ FOLDERS = ("usr/share/tuxpaint/stamps", "*/stamps")
 
 LEFT_OUT = "symbols"
 
+ENGLISH = "en"
+"""The language of a text's first line."""
+
 
 def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpec, Sequence[Pair]]:
     """All stamps with a text, by path.
 
     The id of a pair is its path without suffix ("animals/birds/lark"), its category is the folder, and its caption is
-    the first line of the text (later lines are translations). The picture is padded to a white square. The revision is
-    the SHA-256 of the package for the pinned version, and the hash of the pairs for other accepted versions.
+    the first line of the text, or the translation into `options.language` in a later line. The picture is padded to a
+    white square. The revision is the SHA-256 of the package for the pinned version, and the hash of the pairs for other
+    accepted versions.
     """
-    check_switches(spec)
+    check_switches(spec, options=["language"])
+    language = str(spec.options.get("language", ENGLISH))
     only_assets(spec, 1, "the Debian package")
     asset = spec.assets[0]
     own, own_revision = next(iter(asset.contents), None), (asset.sha256 or "")[:12]
@@ -54,8 +59,11 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         )
     stamp_pairs = [
         Pair(name, [caption], name.rpartition("/")[0], [partial(read_picture, picture, square=True)])
-        for name, caption, picture in _stamps(folder)
+        for name, text, picture in stamp_files(folder)
+        if (caption := caption_in(text, language)) or language == ENGLISH
     ]
+    if not stamp_pairs:
+        raise unknown_name("language of the stamps' captions", language, _languages(folder))
     return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), stamp_pairs
 
 
@@ -66,7 +74,8 @@ def digest(folder: Path) -> str:
     """
     whole = hashlib.sha256()
     try:
-        for name, caption, picture in _stamps(folder):
+        for name, text, picture in stamp_files(folder):
+            caption = caption_in(text)
             raw = picture.read_bytes()
             if picture.suffix == ".png":
                 image = decode_picture(raw)
@@ -77,8 +86,12 @@ def digest(folder: Path) -> str:
     return whole.hexdigest()
 
 
-def _stamps(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Name, caption and picture of every stamp, by name."""
+def stamp_files(folder: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Name, file of the text, and file of the picture of every stamp, by name.
+
+    Raises:
+        DataError: the folder holds no stamps.
+    """
     root = next((path for pattern in FOLDERS for path in sorted(folder.glob(pattern)) if path.is_dir()), None)
     if root is None:
         raise DataError(f"{folder} holds no folder {' or '.join(FOLDERS)}: it is not a package of Tux Paint's stamps.")
@@ -86,5 +99,22 @@ def _stamps(folder: Path) -> Iterator[tuple[str, str, Path]]:
         name = text.relative_to(root).with_suffix("")
         picture = next((file for ending in (".png", ".svg") if (file := text.with_suffix(ending)).is_file()), None)
         if picture is not None and name.parts[0] != LEFT_OUT:
-            caption = text.read_text(encoding="utf-8-sig", errors="replace").partition("\n")[0].strip()
-            yield name.as_posix(), caption, picture
+            yield name.as_posix(), text, picture
+
+
+def caption_in(text: Path, language: str = ENGLISH) -> str:
+    """The caption of a stamp in a language: the first line for English, else the line LANGUAGE.utf8=; may be empty."""
+    lines = text.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+    if language == ENGLISH:
+        return lines[0].strip()
+    prefix = f"{language}.utf8="
+    return next((line.removeprefix(prefix).strip() for line in lines[1:] if line.startswith(prefix)), "")
+
+
+def _languages(folder: Path) -> list[str]:
+    """The languages of the translations."""
+    found = set()
+    for _, text, _ in stamp_files(folder):
+        lines = text.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+        found |= {line.partition(".utf8=")[0] for line in lines[1:] if ".utf8=" in line}
+    return sorted(found)

@@ -1,4 +1,4 @@
-"""Batches packed to a budget of tokens and halved when memory runs out; worker processes decode pictures."""
+"""Batches packed to a budget of tokens and halved when memory runs out; worker processes decode pictures and sounds."""
 
 from __future__ import annotations
 
@@ -129,53 +129,52 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-class _Pictures(Dataset):
-    """Decodes and transforms pictures. A failure is returned as its message, without the traceback of the worker."""
+class _Files(Dataset):
+    """Decodes and transforms files. A failure is returned as its message, without the traceback of the worker."""
 
-    def __init__(self, dataset: Any, transform: Callable[[Any], torch.Tensor]) -> None:
-        self.dataset, self.transform = dataset, transform
+    def __init__(self, read: Callable[..., Any], transform: Callable[[Any], Any]) -> None:
+        self.read, self.transform = read, transform
 
-    def __getitem__(self, which: tuple[int, int]) -> torch.Tensor | str:
+    def __getitem__(self, which: tuple[int, int]) -> Any:
         try:
-            return self.transform(self.dataset.picture(*which))
+            return self.transform(self.read(*which))
         except PlatorepError as error:
             return str(error)
 
-    def __len__(self) -> int:
-        return len(self.dataset.samples.ids)
 
-
-def _stack(parts: list[torch.Tensor | str]) -> torch.Tensor | str:
-    pictures = [part for part in parts if isinstance(part, torch.Tensor)]
+def _collate(parts: list[Any]) -> Any:
+    """One tensor of pictures, a list of sounds, which have different lengths, or the first failure."""
     failure = next((part for part in parts if isinstance(part, str)), None)
-    return torch.stack(pictures) if failure is None else failure
+    if failure is not None:
+        return failure
+    return torch.stack(parts) if isinstance(parts[0], torch.Tensor) else parts
 
 
-def picture_batches(
-    dataset: Any,
-    transform: Callable[[Any], torch.Tensor],
+def decoded_batches(
+    read: Callable[..., Any],
+    transform: Callable[[Any], Any],
     batches: Sequence[list[tuple[int, int]]],
     workers: int,
     *,
     pinned: bool,
-) -> Generator[torch.Tensor]:
-    """Yields the pictures of every batch in order, decoded and transformed by worker processes.
+) -> Generator[Any]:
+    """Yields the pictures or sounds of every batch in order, decoded and transformed by worker processes.
 
     Args:
-        dataset: `picture(i, j)` returns picture j of sample i, 8-bit RGB.
-        transform: converts a picture to a tensor.
-        batches: the pictures of each batch, as (sample, number).
+        read: `read(i, j)` returns picture or sound j of sample i.
+        transform: converts it to the model's input.
+        batches: the pictures or sounds of each batch, as (sample, number).
         workers: number of processes; 0 decodes in this process.
         pinned: whether to use page-locked memory, from which a GPU copies while it computes.
 
     Raises:
-        DataError: a picture cannot be read.
+        DataError: a picture or sound cannot be read.
     """
     loader = DataLoader(
-        _Pictures(dataset, transform),
+        _Files(read, transform),
         batch_sampler=batches,
         num_workers=min(workers, len(batches)),
-        collate_fn=_stack,
+        collate_fn=_collate,
         pin_memory=pinned,
         prefetch_factor=2 if workers and batches else None,
     )
@@ -186,6 +185,6 @@ def picture_batches(
 
 
 def default_workers(device: torch.device) -> int:
-    """Default number of processes that decode pictures: half of the cores if the CPU computes, up to 16 with a GPU."""
+    """Default number of processes that decode files: half of the cores if the CPU computes, up to 16 with a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores // 2) if device.type == "cpu" else min(16, cores)

@@ -1,8 +1,8 @@
-"""Runs an encoder over the rows of shards: batches, repeated items, and rows with several texts or pictures."""
+"""Runs an encoder over the rows of shards: batches, repeated items, and rows with several texts, pictures or sounds."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import Any, Protocol, cast
 
@@ -10,14 +10,14 @@ import torch
 
 from platorep.core.samples import Samples
 from platorep.core.specs import ExtractSpec
-from platorep.extract.batches import Budget, encode_within, pack, picture_batches
+from platorep.extract.batches import Budget, decoded_batches, encode_within, pack
 from platorep.extract.host import on_host
 from platorep.extract.items import Items
-from platorep.models.base import Encoded, Encoder, PictureEncoder, TextEncoder, TextRules
+from platorep.models.base import Encoded, Encoder, PictureEncoder, SoundEncoder, TextEncoder, TextRules
 
 
 Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
-"""Layers, per-sample figures, and number of tokens or pictures of a shard."""
+"""Layers, per-sample figures, and number of tokens, pictures or sounds of a shard."""
 
 
 class Pairs(Protocol):
@@ -30,11 +30,15 @@ class Pairs(Protocol):
         """One decoded picture of a sample."""
         ...
 
+    def sound(self, index: int, number: int = 0) -> Any:
+        """One decoded sound of a sample."""
+        ...
+
 
 def fitted(encoder: Encoder, items: Items) -> TextEncoder:
     """The encoder of texts, after it has seen all texts of the dataset: word counts learn from them."""
     reader = cast(TextEncoder, encoder)
-    reader.fit([text.text for row_texts in items.texts for text in row_texts])
+    reader.fit([text.text for row_texts in items.of("language") for text in row_texts])
     return reader
 
 
@@ -74,8 +78,8 @@ def text_shards(
         yield layers, scalars, sum(len(text) for text in tokens)
 
 
-def picture_shards(
-    encoder: PictureEncoder,
+def file_shards(
+    encoder: PictureEncoder | SoundEncoder,
     dataset: Pairs,
     items: Items,
     bounds: Sequence[tuple[int, int]],
@@ -83,29 +87,31 @@ def picture_shards(
     workers: int,
     device: torch.device,
 ) -> Generator[Made]:
-    """Features of the pictures of every range of rows.
+    """Features of the pictures or sounds of every range of rows.
 
     Args:
-        encoder: of pictures.
-        dataset: decodes a picture.
-        items: pictures of all rows.
+        encoder: of pictures or sounds.
+        dataset: decodes them.
+        items: those of all rows.
         bounds: ranges of rows, first and behind the last.
         budget: tokens of a batch.
-        workers: processes that decode pictures; 0 decodes in this one.
+        workers: processes that decode; 0 decodes in this one.
         device: of the encoder.
     """
-    size = max(1, budget.tokens // encoder.tokens_each)
-    shards = [_distinct(items.pictures[start:stop]) for start, stop in bounds]
+    modality = encoder.spec.modality
+    size, encoded_rows = max(1, budget.tokens // encoder.tokens_each), items.of(modality)
+    read: Callable[..., Any] = dataset.sound if modality == "sound" else dataset.picture
+    shards = [_distinct(encoded_rows[start:stop]) for start, stop in bounds]
     batches = [[distinct[low : low + size] for low in range(0, len(distinct), size)] for distinct, _ in shards]
     every = [batch for some in batches for batch in some]
-    with closing(picture_batches(dataset, encoder.transform, every, workers, pinned=device.type == "cuda")) as pictures:
+    with closing(decoded_batches(read, encoder.transform, every, workers, pinned=device.type == "cuda")) as decoded:
         for (distinct, rows), some in zip(shards, batches, strict=True):
 
             def parts(some: list[list[tuple[int, int]]] = some) -> Iterator[tuple[list[int], Encoded]]:
                 done = 0
                 for batch in some:
                     places = list(range(done, done + len(batch)))
-                    for part, encoded in encode_within(encoder.encode, next(pictures), encoder.tokens_each, budget):
+                    for part, encoded in encode_within(encoder.encode, next(decoded), encoder.tokens_each, budget):
                         yield places[part], encoded
                     done += len(batch)
 

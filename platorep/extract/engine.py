@@ -20,7 +20,7 @@ from platorep.core.specs import ExtractSpec
 from platorep.core.store import FeatureStore
 from platorep.core.writer import FeatureWriter
 from platorep.extract.batches import Budget, default_workers, free_memory
-from platorep.extract.encoding import Made, Pairs, fitted, picture_shards, text_shards
+from platorep.extract.encoding import Made, Pairs, file_shards, fitted, text_shards
 from platorep.extract.items import Items, items_of
 from platorep.models.base import PictureEncoder
 from platorep.models.compiling import compiled_blocks
@@ -65,7 +65,7 @@ def extract(
         The folder of the features. It has no manifest while shards of other runs are missing.
 
     Raises:
-        DataError: a caption or picture cannot be used.
+        DataError: a caption, picture or sound cannot be used, or the dataset has none.
         FeatureError: features are not finite, or an item does not fit into memory.
         SpecError, AssetError: the model cannot be loaded or compiled.
         DiskError: files cannot be written.
@@ -129,7 +129,7 @@ def write_missing(
                 shards = text_shards(fitted(encoder, items), spec, items, bounds, budget, bits)
             else:
                 workers = default_workers(device) if resources.workers is None else resources.workers
-                shards = picture_shards(cast(PictureEncoder, encoder), dataset, items, bounds, budget, workers, device)
+                shards = file_shards(cast(PictureEncoder, encoder), dataset, items, bounds, budget, workers, device)
             with closing(shards):  # ends the workers at once if interrupted
                 counted = _write_all(writer, missing, encoder.layers, shards, clock, progress)
         facts = dict(encoder.facts)
@@ -143,7 +143,7 @@ def write_missing(
     if writer.absent():
         writer.discard()
         return writer.final
-    unit = "tokens" if spec.model.modality == "language" else "pictures"
+    unit = {"language": "tokens", "sound": "sounds"}.get(spec.model.modality, "pictures")
     return writer.finish(
         facts | _figures(writer.sample_scalars()),
         device=clock.device_name(),
@@ -166,7 +166,7 @@ def _write_all(
     clock: _Clock,
     progress: Report | None,
 ) -> int:
-    """Writes shards as they arrive; returns the number of their tokens or pictures."""
+    """Writes shards as they arrive; returns the number of their tokens, pictures or sounds."""
     todo, done, counted = sum(stop - start for start, stop in (writer.bounds[i] for i in indices)), 0, 0
     for index, (features, scalars, count) in zip(indices, shards, strict=True):
         with clock("writing"):

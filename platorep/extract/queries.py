@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from platorep.core.errors import SpecError
 from platorep.core.resources import Resources, pick_device
 from platorep.core.samples import Samples
 from platorep.core.specs import ExtractSpec
 from platorep.extract.batches import Budget, free_memory
-from platorep.extract.encoding import fitted, picture_shards, text_shards
+from platorep.extract.encoding import file_shards, fitted, text_shards
 from platorep.extract.items import items_of
 from platorep.models.sources import load
 
@@ -42,6 +43,10 @@ class Query:
     def picture(self, index: int, number: int = 0) -> Any:
         """The picture."""
         return self.image
+
+    def sound(self, index: int, number: int = 0) -> Any:
+        """There is none: models that hear are not asked."""
+        raise SpecError("a query is a text or a picture; sounds are not searched for.")
 
 
 def query_features(spec: ExtractSpec, samples: Samples, query: Query, resources: Resources) -> list[torch.Tensor]:
@@ -73,7 +78,7 @@ def query_features(spec: ExtractSpec, samples: Samples, query: Query, resources:
             reader = fitted(encoder, items_of(spec, samples))
             layers, _, _ = next(text_shards(reader, spec, alone, [(0, 1)], budget, bits=False))
         else:
-            with closing(picture_shards(encoder, query, alone, [(0, 1)], budget, 0, device)) as shards:
+            with closing(file_shards(encoder, query, alone, [(0, 1)], budget, 0, device)) as shards:
                 layers, _, _ = next(shards)
     finally:
         del encoder

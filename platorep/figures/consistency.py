@@ -1,4 +1,4 @@
-"""Scores of the same pairs of models on two datasets, and how well they agree."""
+"""Whether models that are alike on one dataset are alike on another: scores of the same pairs on both."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 
 from platorep.core.errors import SpecError
+from platorep.core.sounds import Sound
 from platorep.core.specs import ModelSpec
 
 
@@ -123,6 +124,34 @@ class PictureEncoder(Encoder, Protocol):
 
     tokens_each: int
     transform: Callable[[Image], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """A sound as the input of a model.
+
+    Attributes:
+        windows: its windows in order, each an input of the model without a batch axis; of one shape, unless the model
+            takes inputs of any length.
+        filled: for every window, the share that holds sound, in (0, 1]; the rest is padding.
+        seconds: duration of the whole sound.
+    """
+
+    windows: Sequence[torch.Tensor]
+    filled: Sequence[float]
+    seconds: float
+
+
+class SoundEncoder(Encoder, Protocol):
+    """An encoder of sounds.
+
+    Attributes:
+        tokens_each: number of tokens that one window uses of the budget.
+        transform: converts a sound to the model's input, in worker processes.
+    """
+
+    tokens_each: int
+    transform: Callable[[Sound], Clip]
 
 
 @dataclass

@@ -127,6 +127,8 @@ def _check(spec: ModelSpec, source: Source) -> None:
         raise SpecError(
             f"{spec.name}: input_size is {spec.input_size} for {spec.modality}; expected 1 or more, and pictures."
         )
+    if spec.modality != "sound" and (spec.seconds is not None or spec.crop != "windows"):
+        raise SpecError(f"{spec.name}: seconds and crop are for models of sounds; got modality {spec.modality!r}.")
     if spec.quantize and spec.modality not in source.quantized:
         raise SpecError(
             f"{spec.name}: quantize is not possible for {spec.modality} models of source={spec.source}; leave it out."

@@ -6,9 +6,12 @@ import torch
 
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.specs import ModelSpec
+from platorep.models.aisfx import Aisfx
 from platorep.models.base import Encoder
+from platorep.models.ctranslate2_models import CTranslate2
 from platorep.models.lexical import Static, Tfidf
 from platorep.models.matrix import Matrix
+from platorep.models.mel import Duration, Mel
 from platorep.models.open_clip_models import OpenClip
 from platorep.models.pixels import Pixels
 from platorep.models.source import Source
@@ -24,6 +27,10 @@ SOURCES: dict[str, Source] = {
     "tfidf": Tfidf(),
     "pixels": Pixels(),
     "matrix": Matrix(),
+    "ctranslate2": CTranslate2(),
+    "aisfx": Aisfx(),
+    "mel": Mel(),
+    "duration": Duration(),
 }
 """Sources by the name that `ModelSpec.source` has."""
 

@@ -15,6 +15,7 @@ from platorep.models.base import Encoder
 from platorep.models.pretrained import load_language
 from platorep.models.repositories import Repository
 from platorep.models.source import Source
+from platorep.models.transformers_sound import load_transformers_sound
 from platorep.models.transformers_vision import architecture_has_class_token, load_transformers_vision
 
 
@@ -29,13 +30,15 @@ SENTENCEPIECE = ("sentencepiece", "google.protobuf")
 
 
 class Transformers(Source):
-    """Language models, and vision models or the vision towers of models with several parts."""
+    """Language models, and models that see or hear, or such towers of models with several parts."""
 
-    modalities = ("language", "vision")
+    modalities = ("language", "vision", "sound")
     quantized = ("language",)
     takes_folder = True
 
     def load(self, spec: ModelSpec, device: torch.device) -> Encoder:
+        if spec.modality == "sound":
+            return load_transformers_sound(spec, device)
         return load_language(spec, device) if spec.modality == "language" else load_transformers_vision(spec, device)
 
     def repository(self, spec: ModelSpec) -> Repository:

@@ -73,6 +73,8 @@ function drawSample() {
   if (options.length && !options.some((option) => option.tabIndex === 0)) options[0].tabIndex = 0;
   $("picture").src = `data:image/webp;base64,${explorer.pictures[sample]}`;
   $("picture").alt = caption(sample);
+  $("sound").hidden = !explorer.sounds;
+  if (explorer.sounds) $("sound").src = `data:audio/mpeg;base64,${explorer.sounds[sample]}`;
   $("caption").textContent = caption(sample);
   const more = explorer.captions[sample].slice(1);
   $("about").textContent = [explorer.categories?.[sample], explorer.ids[sample], ...more].filter(Boolean).join(" · ");

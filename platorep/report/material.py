@@ -13,6 +13,7 @@ from PIL import Image
 from platorep.core.clamp import Clamp
 from platorep.core.errors import StoreError
 from platorep.core.samples import Samples
+from platorep.core.sounds import Sound
 from platorep.core.specs import DatasetSpec
 from platorep.core.store import FeatureSet
 from platorep.metrics.base import Metric
@@ -52,6 +53,7 @@ class Run:
         dataset: spec of the dataset.
         samples: ids, captions and categories of the pairs.
         picture: decodes the picture of a sample by its index.
+        sound: decodes the sound of a sample by its index; None in runs without sounds.
         features: features of the models, in the suite's order.
         metrics: configured metrics in order; the first with neighbours sets the explorer's k and similarity.
         alignment: scores of all layer pairs, with the facts of the models.
@@ -89,6 +91,19 @@ class Run:
     memory: int = 3 * 10**9
     units: tuple[ShareTable, UnitTable] | None = None
     brains: BrainTable | None = None
+    sound: Callable[[int], Sound] | None = None
+
+    @property
+    def holds(self) -> str:
+        """What a sample has, such as "a picture and a caption"."""
+        samples = self.samples
+        there = {
+            "a picture": samples.pictures is None or any(samples.pictures),
+            "a caption": any(samples.captions),
+            "a sound": bool(samples.sounds),
+        }
+        *first, last = (name for name, has in there.items() if has)
+        return f"{', '.join(first)} and {last}" if first else last
 
     @cached_property
     def models(self) -> list[str]:

@@ -15,6 +15,7 @@ import pandas as pd
 from PIL import Image
 
 from platorep.figures import style
+from platorep.report import sounds
 from platorep.report.anatomy import Anatomy
 from platorep.report.material import TESTED, Run
 from platorep.results.labels import metric_label
@@ -44,7 +45,8 @@ def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
             "ids": run.samples.ids[:shown],
             "captions": run.samples.captions[:shown],
             "categories": None if run.samples.categories is None else run.samples.categories[:shown],
-            "pictures": [thumbnail(run.picture(i)) for i in range(shown)],
+            "pictures": [thumbnail(_picture(run, i)) for i in range(shown)],
+            "sounds": _players(run, shown),
             "k": next(iter(next(iter(anatomies.values())).graphs.values())).shape[1],
             "metric": (run.neighbour_metric or run.scored[0]).id,
             "graphs": {
@@ -53,6 +55,20 @@ def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
             },
         },
     }
+
+
+def _picture(run: Run, sample: int) -> Image.Image:
+    """The first picture of a sample, or the waveform of its first sound, or a blank picture."""
+    if run.samples.pictures is None or run.samples.pictures[sample]:
+        return run.picture(sample)
+    return sounds.blank() if run.sound is None or not run.samples.sounds else sounds.waveform(run.sound(sample))
+
+
+def _players(run: Run, shown: int) -> list[str] | None:
+    """The first sound of every sample that is shown; None in datasets without sounds."""
+    if run.sound is None or run.samples.sounds is None:
+        return None
+    return [sounds.player(run.sound(i)) for i in range(shown)]
 
 
 def wanted_layers(run: Run) -> dict[str, set[int]]:

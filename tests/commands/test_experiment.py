@@ -123,7 +123,7 @@ def test_a_folder_in_the_place_of_a_table_is_named_and_not_counted_as_missing(co
     path.unlink()
     assert getattr(moved, table) is None
     path.mkdir()
-    with pytest.raises(StoreError, match=f"{path.name} is damaged"):
+    with pytest.raises(StoreError, match=f"{path.name} is a folder"):
         getattr(experiment(configured).replace(root=tmp_path), table)
 
 

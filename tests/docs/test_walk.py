@@ -123,6 +123,7 @@ def run_block(block: Block, entry: Entry, names: dict[str, object]) -> None:
         if entry.module:
             with open(entry.module, "a", encoding="utf-8") as module:
                 module.write(f"{text}\n")
+            sys.modules.pop("own", None)  # an earlier block's part of it may be imported already
             return  # the page's next block imports it
         exec(compile(f"{entry.before}\n{text}", "<page>", "exec"), names)
     elif block.language == "json":

@@ -113,6 +113,7 @@ HUB = Composed("needs the Hub; tests/hub runs such commands against a local serv
 TRANSLATE = Composed("needs a run of real models; tests/commands/test_translate.py")
 UNITS = Composed("needs a run of real models; tests/commands/test_units.py")
 STUDY = Composed("minutes of real models; tests/reproduce/test_reproduce.py, tests/studies")
+HEAR = Composed("minutes of real models; tests/models/test_hearing.py runs them on few sounds")
 MINE = {"/path/to/mine.safetensors": "mine.safetensors"}
 
 ARRAYS = """
@@ -164,6 +165,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep ls suites": as_it_stands(),
         "platorep reproduce fig9 offline=true": later(PAIRS),
         "platorep reproduce brains offline=true": Composed("the same as in docs/brains.md"),
+        "platorep reproduce hear offline=true": HEAR,
         "platorep reproduce coarse offline=true": STUDY,
         "platorep report": run(),
         "platorep table --format csv": as_it_stands(),
@@ -194,7 +196,10 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "import platorep": Python(ARRAYS),
         'outputs = platorep.load("outputs")': Python(
             "import platorep",
-            {"lite2": "pixels", "outputs.translation(), outputs.units(), outputs.brains()": "outputs"},
+            {
+                '"lite2", layer=-1': '"pixels", dataset="synthetic"',
+                "outputs.translation(), outputs.units(), outputs.brains()": "outputs",
+            },
         ),
     },
     "CONTRIBUTING.md": {
@@ -344,6 +349,12 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
     "docs/report.md": {
         "platorep run suite=offline dataset=stamps": run("figure=matrix"),
         "platorep report suite=offline dataset=stamps": run("figure=matrix"),
+    },
+    "docs/sound.md": {
+        "platorep reproduce hear offline=true": HEAR,
+        "platorep reproduce hear offline=true combine=multiply_items": HEAR,
+        "platorep reproduce hear offline=true prompt='The sound of {caption}'": HEAR,
+        "platorep run suite=offline_sound dataset=spoken dataset.options.language=fr": HEAR,
     },
     "docs/tables.md": {
         'outputs = platorep.load("outputs")': Passed("tests/results/test_tables_of_runs.py"),

@@ -69,7 +69,9 @@ def test_the_experiment_from_doctor_to_figures(stage):
         done = run("doctor", *words_of(figure), "--json")
         assert done.returncode == 0, done.stderr
         told = json.loads(done.stdout)
-        assert {row["found"] for part in ("models", "data") for row in told[part]} == {"yes"}
+        places = {row["found"] for part in ("models", "data") for row in told[part]}
+        # of fig4 some are in the cache or extracted, for fig3
+        assert places <= ({"yes"} if figure == "fig3" else {"yes", "here", "stored"})
         done = run("run", *words_of(figure), f"figure=[{figure},matrix]")
         assert done.returncode == 0, done.stderr
         done = run("reproduce", figure, *words_of(figure))
@@ -86,20 +88,23 @@ def test_the_experiment_from_doctor_to_figures(stage):
 )
 def test_the_experiment_again_without_the_hub(stage, state, settings):
     hub, run, folder = stage
+    asked = len(hub.requests)
     if state == "stopped":
         hub.stop()
-    asked = len(hub.requests)
-    for figure in ("fig3", "fig4"):
-        done = run("reproduce", figure, *words_of(figure), **settings)  # from the features of the first run
-        assert done.returncode == 0, done.stderr
-        done = run("reproduce", figure, *words_of(figure), root=state, **settings)  # every model anew, from the cache
-        assert done.returncode == 0, done.stderr
-        again, first = (folder / root / "reproduce" / f"{figure}--latest" for root in (state, "out"))
-        assert (again / f"{figure}.png").is_file()
-        assert (again / "alignment.csv").read_bytes() == (first / "alignment.csv").read_bytes()
-    assert len(hub.requests) == asked
-    if state == "stopped":
-        hub.start()
+    try:
+        for figure in ("fig3", "fig4"):
+            done = run("reproduce", figure, *words_of(figure), **settings)  # from the features of the first run
+            assert done.returncode == 0, done.stderr
+            # every model anew, from the cache
+            done = run("reproduce", figure, *words_of(figure), root=state, **settings)
+            assert done.returncode == 0, done.stderr
+            again, first = (folder / root / "reproduce" / f"{figure}--latest" for root in (state, "out"))
+            assert (again / f"{figure}.png").is_file()
+            assert (again / "alignment.csv").read_bytes() == (first / "alignment.csv").read_bytes()
+        assert len(hub.requests) == asked
+    finally:
+        if state == "stopped":
+            hub.start()
 
 
 def test_without_a_token_the_gated_models_are_named_and_the_others_are_done(stage):

@@ -145,7 +145,7 @@ def test_models_whose_files_stay_wrong_are_named_and_have_no_features(papers, co
     assert "bloomz-560m: AssetError: model 'bigscience/bloomz-560m' at " in error
     assert "model.safetensors came twice with other bytes than the Hub says" in error
     assert "llama-7b: AssetError: model 'huggyllama/llama-7b' at revision " in error
-    assert "open-llama-3b: SpecError: open-llama-3b: the checkpoint lacks " in error
+    assert "open-llama-3b: SpecError: the checkpoint lacks " in error
     assert [path.parent.name.partition("--")[0] for path in tmp_path.rglob("manifest.json")] == ["in21k-tiny"]
 
 

@@ -1,0 +1,137 @@
+"""Baselines of sounds: statistics of the mel spectrum, and the duration alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from platorep.core.sounds import Sound
+from platorep.core.specs import ModelSpec
+from platorep.models.base import Clip, Encoded, Layers
+from platorep.models.hearing import check_sound_spec
+from platorep.models.source import Source
+
+
+RATE = 16000
+"""Samples per second of the mel spectrum."""
+
+BANDS, FRAME, HOP = 64, 1024, 512
+FLOOR = 1e-6
+"""Added to the power of a band before its logarithm."""
+
+SHORTEST, LONGEST = 1e-3, 3600.0
+"""Seconds that the two ends of the half circle of durations stand for."""
+
+
+class Mel(Source):
+    """The sounds themselves: mean and standard deviation of their log-mel spectrum over time."""
+
+    modalities = ("sound",)
+    is_network = False
+
+    def check(self, spec: ModelSpec) -> None:
+        super().check(spec)
+        check_sound_spec(spec)
+
+    def load(self, spec: ModelSpec, device: torch.device) -> MelEncoder:
+        return MelEncoder(spec, device)
+
+    def version(self, spec: ModelSpec) -> str:
+        return "1"
+
+
+class Duration(Source):
+    """How long the sounds are, and no more."""
+
+    modalities = ("sound",)
+    is_network = False
+
+    def check(self, spec: ModelSpec) -> None:
+        super().check(spec)
+        check_sound_spec(spec)
+
+    def load(self, spec: ModelSpec, device: torch.device) -> DurationEncoder:
+        return DurationEncoder(spec, device)
+
+    def version(self, spec: ModelSpec) -> str:
+        return "1"
+
+
+def mel_power(samples: np.ndarray, rate: int, *, bands: int, frame: int, hop: int, sums: bool = False) -> np.ndarray:
+    """Power in mel bands (HTK's scale, triangles) of a Hann-windowed spectrogram with centred frames.
+
+    Args:
+        samples: shape (n,).
+        rate: samples per second.
+        bands: number of bands between 0 and half the rate.
+        frame: samples of a frame.
+        hop: samples between frames.
+        sums: scale the weights of each band to a sum of 1.
+
+    Returns:
+        Shape (1 + n // hop, bands), float64.
+    """
+    from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
+
+    filters = mel_filter_bank(frame // 2 + 1, bands, 0.0, rate / 2, rate, mel_scale="htk")
+    if sums:
+        filters = filters / filters.sum(0, keepdims=True).clip(1e-12)
+    padded = samples if len(samples) > frame // 2 else np.pad(samples, (0, frame // 2 + 1 - len(samples)))
+    power = spectrogram(
+        padded.astype(np.float64),
+        window_function(frame, "hann"),
+        frame,
+        hop,
+        power=2.0,
+        pad_mode="constant",
+        mel_filters=filters,
+        mel_floor=0.0,
+    )
+    return power.T
+
+
+def mel_statistics(sound: Sound) -> Clip:
+    """Mean and standard deviation over time of each band's logarithm of power, as one window of 2 x 64 values."""
+    whole = sound.at(RATE).samples
+    levels = np.log(mel_power(whole, RATE, bands=BANDS, frame=FRAME, hop=HOP) + FLOOR)
+    statistics = np.concatenate([levels.mean(0), levels.std(0)])
+    return Clip([torch.from_numpy(statistics).float()], [1.0], sound.seconds)
+
+
+def _seconds_alone(sound: Sound) -> Clip:
+    return Clip([torch.zeros(1)], [1.0], sound.seconds)
+
+
+class MelEncoder(Layers):
+    """Mean and standard deviation of the logarithm of power in 64 mel bands, over the frames of a whole sound."""
+
+    tokens_each = 16
+
+    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
+        super().__init__(("mel",))
+        self.spec, self.device, self.transform = spec, device, mel_statistics
+        self.facts |= {"parameters": 0}
+
+    def encode(self, batch: Sequence[Clip]) -> Encoded:
+        """Statistics, (sounds, 128)."""
+        return Encoded([torch.stack([clip.windows[0] for clip in batch]).to(self.device)], {})
+
+
+class DurationEncoder(Layers):
+    """The logarithm of the duration as an angle on half a circle, so that cosines order sounds by its differences."""
+
+    tokens_each = 16
+
+    def __init__(self, spec: ModelSpec, device: torch.device) -> None:
+        super().__init__(("duration",))
+        self.spec, self.device, self.transform = spec, device, _seconds_alone
+        self.facts |= {"parameters": 0}
+
+    def encode(self, batch: Sequence[Clip]) -> Encoded:
+        """Cosine and sine of the angle, (sounds, 2); 1 ms is 0 and an hour is pi."""
+        seconds = torch.tensor([clip.seconds for clip in batch], dtype=torch.float64)
+        angle = math.pi * (seconds / SHORTEST).log() / math.log(LONGEST / SHORTEST)
+        return Encoded([torch.stack([angle.cos(), angle.sin()], dim=1).float().to(self.device)], {})
