@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Kills, damage, faulty disks and wrong words, and one table of what became of them: an hour on two cores, or two
-# minutes with --sample. Run all of it before a release, and when what writes or reads files
-# changes.
+# minutes with --sample. Run all of it before a release, and when what writes or reads files changes.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
