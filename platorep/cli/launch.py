@@ -27,11 +27,13 @@ def launch(command: str, argv: Sequence[str]) -> None:
     from platorep.cli.words import hydra_words, own_objects
     from platorep.core.disk import check_writable
     from platorep.core.errors import PlatorepError
+    from platorep.core.temporary import remove_temporary_below
 
     try:
         words = hydra_words(command, argv)
         if COMMANDS[command].writes and not any(word.startswith(INSPECTING) for word in words):
-            check_writable(root_of(words))
+            check_writable(root := root_of(words))
+            remove_temporary_below(root)
     except PlatorepError as error:
         sys.exit(f"platorep {command}: {error}")
 

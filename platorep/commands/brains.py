@@ -6,8 +6,7 @@ import logging
 from pathlib import Path
 
 from platorep.commands.experiment import Experiment
-from platorep.commands.stored import stored_table, table_path
-from platorep.core.digest import digest
+from platorep.commands.stored import code_of, stored_table, table_path
 from platorep.core.progress import bar
 from platorep.core.version import __version__
 from platorep.results.brains import BrainTable
@@ -44,14 +43,8 @@ def brain_table(experiment: Experiment) -> BrainTable:
 
 def brains_path(experiment: Experiment) -> Path:
     """The table's file: its name has a hash of the features' content and of all settings that determine it."""
-    determines = {
-        "version": __version__,
-        "models": [[features.key, features.content] for features in experiment.features],
-        "metrics": [metric.id for metric in experiment.metrics],
-        "clip": experiment.clamp.id,
-        "seed": experiment.statistics.seed,
-    }
-    return table_path(experiment, "brains", digest(determines))
+    metrics = [metric.id for metric in experiment.metrics]
+    return table_path(experiment, "brains", code_of(experiment, version=__version__, metrics=metrics))
 
 
 def stored_brains(experiment: Experiment) -> BrainTable:

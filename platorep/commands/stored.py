@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from platorep.commands.experiment import Experiment
+from platorep.core.digest import digest
 from platorep.core.errors import StoreError
 from platorep.core.files import slug
 from platorep.results.tables import Table
@@ -18,16 +19,27 @@ class NotRunError(StoreError):
 AnyTable = TypeVar("AnyTable", bound=Table)
 
 
-def table_path(experiment: Experiment, command: str, code: str) -> Path:
-    """The file of a table: ROOT/COMMAND/DATASET/SUITE--DATASET--CODE.parquet.
+def code_of(experiment: Experiment, **settings: Any) -> str:
+    """Hash of what determines a table: the bytes of the features as they are now, the clamp, the seed, and settings.
+
+    A model whose features were extracted anew with other bytes gets another table, as it gets other parts.
+    """
+    models = [[features.key, features.content] for features in experiment.features]
+    return digest({"models": models, "clip": experiment.clamp.id, "seed": experiment.statistics.seed, **settings})
+
+
+def table_path(experiment: Experiment, command: str, code: str, *, title: str = "") -> Path:
+    """The file of a table: ROOT/COMMAND/DATASET/[TITLE--]SUITE--DATASET--CODE.parquet.
 
     Args:
         experiment: names root, dataset and suite.
         command: name of the folder, that of the command which writes the table.
-        code: hash of everything that determines the table, so that configurations never overwrite each other.
+        code: hash of everything that determines the table, so that configurations never overwrite each other; see
+            `code_of`.
+        title: which of a command's tables it is.
     """
     folder = experiment.root / command / experiment.dataset_folder.name
-    return folder / f"{slug(experiment.name)}--{code}.parquet"
+    return folder / f"{title}{'--' * bool(title)}{slug(experiment.name)}--{code}.parquet"
 
 
 def stored_table(kind: type[AnyTable], path: Path, title: str, command: str) -> AnyTable:

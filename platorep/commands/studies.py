@@ -6,15 +6,13 @@ import importlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from platorep.commands.experiment import Experiment
-from platorep.core.digest import digest
+from platorep.commands.stored import code_of, table_path
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.features import Features
-from platorep.core.files import slug
 from platorep.core.progress import bar
 from platorep.core.version import __version__
 from platorep.results import views
@@ -93,18 +91,12 @@ def layer_pairs(chosen: pd.DataFrame) -> pd.DataFrame:
 
 
 def _path(experiment: Experiment, name: str, pairs: pd.DataFrame) -> Path:
-    determines: dict[str, Any] = {
-        "version": __version__,
-        "models": [[features.key, features.content] for features in experiment.features],
-        "pairs": pairs.drop(columns="score").to_dict("list"),
-        "clip": experiment.clamp.id,
-        "seed": experiment.statistics.seed,
-        "variants": {variant: spec.dataset.identity() for variant, spec in experiment.recipe.variants.items()},
-        "options": dict(experiment.recipe.study),
-    }
-    return (
-        experiment.root
-        / "studies"
-        / experiment.dataset_folder.name
-        / f"{name}--{slug(experiment.name)}--{digest(determines)}.parquet"
+    recipe = experiment.recipe
+    code = code_of(
+        experiment,
+        version=__version__,
+        pairs=pairs.drop(columns="score").to_dict("list"),
+        variants={variant: spec.dataset.identity() for variant, spec in recipe.variants.items()},
+        options=dict(recipe.study),
     )
+    return table_path(experiment, "studies", code, title=name)

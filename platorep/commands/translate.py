@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 
 from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
-from platorep.commands.stored import NotRunError, stored_table, table_path
+from platorep.commands.stored import NotRunError, code_of, stored_table, table_path
 from platorep.commands.tables import translation_table
-from platorep.core.digest import digest
 from platorep.core.features import Features, Subset
 from platorep.core.progress import bar, console_for_tables
 from platorep.core.rows import rows_of
@@ -83,18 +82,15 @@ def _table(experiment: Experiment) -> TranslationTable:
 
 def translation_path(experiment: Experiment) -> Path:
     """The table's file: its name contains a hash of everything that determines it, the chosen layers included."""
-    chosen = _chosen(experiment)
-    determines = {
-        "version": VERSION,
-        "layers": chosen,
-        "models": [features.key for features in experiment.features],
-        "metric": experiment.metrics[0].id,
-        "clip": experiment.clamp.id,
-        "select": experiment.protocol.select,
-        "seed": experiment.statistics.seed,
+    code = code_of(
+        experiment,
+        version=VERSION,
+        layers=_chosen(experiment),
+        metric=experiment.metrics[0].id,
+        select=experiment.protocol.select,
         **dataclasses.asdict(experiment.translation),
-    }
-    return table_path(experiment, "translation", digest(determines))
+    )
+    return table_path(experiment, "translation", code)
 
 
 def stored_translation(experiment: Experiment) -> TranslationTable:

@@ -14,9 +14,8 @@ from platorep.commands.align import strata
 from platorep.commands.comparisons import compared
 from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
-from platorep.commands.stored import stored_table, table_path
+from platorep.commands.stored import code_of, stored_table, table_path
 from platorep.commands.tables import plain_table
-from platorep.core.digest import digest
 from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.progress import bar, console_for_tables
 from platorep.core.stored import FeatureSet
@@ -156,13 +155,11 @@ def covariates(experiment: Experiment) -> np.ndarray | None:
 
 def shares_path(experiment: Experiment) -> Path:
     """The table of shares: its name has a hash of the models and of all settings that determine it."""
-    determines = {
-        "models": [model.key for model in experiment.features],
-        "units": dataclasses.asdict(experiment.units),
-        "seed": experiment.statistics.seed,
-        "strata": experiment.statistics.strata,
-    }
-    return table_path(experiment, "units", digest(determines))
+    from platorep.units.parts import VERSION
+
+    options, statistics = dataclasses.asdict(experiment.units), experiment.statistics
+    code = code_of(experiment, version=VERSION, units=options, strata=statistics.strata)
+    return table_path(experiment, "units", code)
 
 
 def stored_units(experiment: Experiment) -> tuple[ShareTable, UnitTable]:

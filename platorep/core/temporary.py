@@ -65,6 +65,21 @@ def remove_temporary(folder: Path) -> None:
                     path.unlink(missing_ok=True)
 
 
+def remove_temporary_below(root: Path) -> None:
+    """`remove_temporary` for every folder of results below `root`, whether or not it is written to again.
+
+    The folder of features is left to `platorep.core.store`, which tidies the extractions that it opens. It holds most
+    of the files.
+
+    Cost: a listing of every folder.
+    """
+    for folder, folders, files in os.walk(root):
+        if any(name.startswith(".") for name in (*folders, *files)):
+            remove_temporary(Path(folder))
+        left_out = ["features"] if Path(folder) == root else []
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in left_out]
+
+
 def _is_stale(path: Path) -> bool:
     named = _NAME.fullmatch(path.name)
     if named is None and not _EARLIER.fullmatch(path.name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from PIL import Image
 from platorep.core.errors import DataError, SpecError
 from platorep.core.text import cause
 from platorep.data import drawings
+from platorep.data.contents import read_regular
 
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif", ".svg")
@@ -60,16 +60,7 @@ def read_picture(path: Path, *, square: bool = False, max_pixels: int = MAX_PIXE
     Raises:
         DataError: the file is missing, is not a regular file or is not a readable picture.
     """
-    try:
-        regular = stat.S_ISREG(path.stat().st_mode)  # reading a pipe would wait for a writer
-        raw = path.read_bytes() if regular else b""
-    except OSError as error:
-        raise DataError(f"file cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError("file cannot be read: its name has a zero byte or is not valid Unicode") from error
-    if not regular:
-        raise DataError("file cannot be read: it is a folder, a pipe or a device")
-    picture = decode_picture(raw, drawing=path.suffix.lower() == ".svg", max_pixels=max_pixels)
+    picture = decode_picture(read_regular(path), drawing=path.suffix.lower() == ".svg", max_pixels=max_pixels)
     return pad_to_square(picture) if square else picture
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from platorep.core.errors import DataError
 from platorep.core.sounds import Sound
 from platorep.core.text import cause
+from platorep.data.contents import read_regular
 
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
@@ -35,16 +35,7 @@ def read_sound(path: Path) -> Sound:
     Raises:
         DataError: the file is missing, is not a regular file or holds no sound that can be used.
     """
-    try:
-        regular = stat.S_ISREG(path.stat().st_mode)  # reading a pipe would wait for a writer
-        raw = path.read_bytes() if regular else b""
-    except OSError as error:
-        raise DataError(f"file cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError("file cannot be read: its name has a zero byte or is not valid Unicode") from error
-    if not regular:
-        raise DataError("file cannot be read: it is a folder, a pipe or a device")
-    return decode_sound(raw)
+    return decode_sound(read_regular(path))
 
 
 def decode_sound(raw: bytes) -> Sound:

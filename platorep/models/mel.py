@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -74,11 +75,8 @@ def mel_power(samples: np.ndarray, rate: int, *, bands: int, frame: int, hop: in
     Returns:
         Shape (1 + n // hop, bands), float64.
     """
-    from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
+    from transformers.audio_utils import spectrogram, window_function
 
-    filters = mel_filter_bank(frame // 2 + 1, bands, 0.0, rate / 2, rate, mel_scale="htk")
-    if sums:
-        filters = filters / filters.sum(0, keepdims=True).clip(1e-12)
     padded = samples if len(samples) > frame // 2 else np.pad(samples, (0, frame // 2 + 1 - len(samples)))
     power = spectrogram(
         padded.astype(np.float64),
@@ -87,10 +85,18 @@ def mel_power(samples: np.ndarray, rate: int, *, bands: int, frame: int, hop: in
         hop,
         power=2.0,
         pad_mode="constant",
-        mel_filters=filters,
+        mel_filters=_filters(rate, bands, frame, sums),
         mel_floor=0.0,
     )
     return power.T
+
+
+@cache
+def _filters(rate: int, bands: int, frame: int, sums: bool) -> np.ndarray:
+    from transformers.audio_utils import mel_filter_bank
+
+    filters = mel_filter_bank(frame // 2 + 1, bands, 0.0, rate / 2, rate, mel_scale="htk")
+    return filters / filters.sum(0, keepdims=True).clip(1e-12) if sums else filters
 
 
 def mel_statistics(sound: Sound) -> Clip:

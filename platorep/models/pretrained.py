@@ -137,6 +137,31 @@ def open_pretrained(
     return model, check_weights(model, info, *features(model), spec.name)
 
 
+def weighted(
+    auto: Any,
+    folder: Path,
+    config: Any,
+    spec: ModelSpec,
+    features: Features,
+    device: torch.device,
+    **settings: Any,
+) -> Any:
+    """A model of pictures or sounds with the weights of its spec, in evaluation mode, on its device in its dtype.
+
+    Weights are random or from the checkpoint (`open_pretrained`, with its arguments and errors), with noise if the spec
+    says so.
+    """
+    if spec.weights == "random":
+        model = seeded(spec.seed, lambda: auto.from_config(config, **settings))
+    else:
+        if spec.asset is None:
+            fetching.weights(spec)
+        model, _ = open_pretrained(auto, folder, config, spec, features, **settings)
+    if spec.weight_noise:
+        add_weight_noise(model, spec.weight_noise, spec.seed)
+    return model.eval().to(device, getattr(torch, spec.dtype))
+
+
 def _text_features(device: torch.device) -> Features:
     def features(model: Any) -> tuple[nn.Module, Callable[[], Iterable[torch.Tensor]]]:
         part = TextPart.of(model)

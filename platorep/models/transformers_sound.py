@@ -13,12 +13,10 @@ from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.core.text import cause
 from platorep.models import fetching
-from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import explained
 from platorep.models.files import fetched, find
 from platorep.models.hearing import SoundNetwork, SoundTransform, check_sound_spec, noise, pool_frames, window_length
-from platorep.models.pretrained import open_pretrained, without_bars
-from platorep.models.weights import seeded
+from platorep.models.pretrained import weighted, without_bars
 
 
 TOWERS = ("audio_model", "audio_tower", "encoder")
@@ -175,15 +173,7 @@ def load_transformers_sound(spec: ModelSpec, device: torch.device) -> Transforme
         window = Processed(processor, rate, key)(noise(rate, rate).at(rate).samples)
         return tower, lambda: hidden_states(tower, window[None].to(model.dtype), key, spec)
 
-    if spec.weights == "random":
-        model = seeded(spec.seed, lambda: AutoModel.from_config(config, **options))
-    else:
-        if spec.asset is None:
-            fetching.weights(spec)
-        model, _ = open_pretrained(AutoModel, folder, config, spec, features, **options)
-    if spec.weight_noise:
-        add_weight_noise(model, spec.weight_noise, spec.seed)
-    model.eval().to(device, getattr(torch, spec.dtype))
+    model = weighted(AutoModel, folder, config, spec, features, device, **options)
     tower, processor = shortened(spec, sound_tower(model, spec.name), processor)
     encoder = TransformersSoundEncoder(spec, tower, processor, device)
     encoder.check()

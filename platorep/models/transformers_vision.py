@@ -14,14 +14,13 @@ from torch import nn
 from platorep.core.errors import SpecError
 from platorep.core.specs import ModelSpec
 from platorep.models import fetching
-from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import explained
 from platorep.models.files import fetched, find
 from platorep.models.hidden_states import StateLayout, hidden_states, state_layout
 from platorep.models.hooks import pooled_outputs
 from platorep.models.networks import PictureInput, PictureNetwork, noise_pictures
 from platorep.models.pooling import picture_pool, pool_patches, pool_space
-from platorep.models.pretrained import open_pretrained, without_bars
+from platorep.models.pretrained import weighted, without_bars
 from platorep.models.weights import seeded
 
 
@@ -118,15 +117,7 @@ def load_transformers_vision(spec: ModelSpec, device: torch.device) -> Transform
             tower, _ = picture_tower(model, pictures)
         return tower, lambda: hidden_states(tower, pictures)
 
-    if spec.weights == "random":
-        model = seeded(spec.seed, lambda: AutoModel.from_config(config, **options))
-    else:
-        if spec.asset is None:
-            fetching.weights(spec)
-        model, _ = open_pretrained(AutoModel, folder, config, spec, features, **options)
-    if spec.weight_noise:
-        add_weight_noise(model, spec.weight_noise, spec.seed)
-    model.eval().to(device, getattr(torch, spec.dtype))
+    model = weighted(AutoModel, folder, config, spec, features, device, **options)
     with _about(spec), torch.inference_mode():
         tower, _ = picture_tower(model, noise_pictures(inputs.size).to(device, model.dtype))
     encoder = TransformersPictureEncoder(spec, tower, inputs, device)

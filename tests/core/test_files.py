@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from platorep.core.files import (
     write_parquet,
     write_record,
 )
+from platorep.core.temporary import remove_temporary_below
 
 
 def hidden(folder):
@@ -91,6 +93,22 @@ def test_what_a_killed_writer_left_is_removed_at_the_next_write_and_a_live_write
     (left,) = hidden(tmp_path)
     assert f"-{live.pid}-" in left
     assert (tmp_path / left / "x.txt").read_text() == "half"
+
+
+def test_what_a_killed_writer_left_is_removed_in_every_folder_of_results(tmp_path, killed):
+    """A kill after the last rename leaves a folder in a place that may never be written to again."""
+    dead, live = killed(), killed()
+    dead.send_signal(signal.SIGKILL)
+    dead.wait()
+    (of_dead,) = (name for name in hidden(tmp_path) if f"-{dead.pid}-" in name)
+    places = [tmp_path / place for place in ("units/toy/parts", "competence/parts", "features/toy")]
+    for place in places:
+        place.mkdir(parents=True)
+        shutil.copytree(tmp_path / of_dead, place / of_dead)
+    remove_temporary_below(tmp_path)
+    assert [hidden(place) for place in places] == [[], [], [of_dead]]  # the store tidies its own
+    (left,) = hidden(tmp_path)
+    assert f"-{live.pid}-" in left
 
 
 def test_the_writer_itself_keeps_what_it_is_writing_and_only_that(tmp_path):
