@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from platorep.commands.configuration import experiment
+from platorep.commands.options import Protocol
 from platorep.commands.stored import code_of
-from platorep.core.clamp import Clamp
 from tests.e2e.runs import configuration
 
 
@@ -36,5 +36,5 @@ def test_features_with_other_bytes_under_the_same_key_get_another_table(run_of):
 
 
 def test_settings_and_clamp_get_another_table(run_of):
-    codes = {code_of(run_of()), code_of(run_of(), draws=5), code_of(run_of(clamp=Clamp("none")))}
+    codes = {code_of(run_of()), code_of(run_of(), draws=5), code_of(run_of(protocol=Protocol(clip="none")))}
     assert len(codes) == 3
