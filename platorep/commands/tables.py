@@ -11,10 +11,10 @@ from platorep.results.translation import LADDER, TranslationTable, at_all_anchor
 
 
 SHOWN = 40
-"""Rows of a table that go to the terminal; all are in its file."""
+"""Largest number of rows that are printed; the file has all of them."""
 
 BEST = 10
-"""Pairs of models that `align` prints."""
+"""Number of pairs of models that `align` prints."""
 
 
 def plain_table(*columns: str) -> Table:
@@ -60,7 +60,9 @@ def gallery_table(table: GalleryTable) -> Table:
 
 
 def translation_table(table: TranslationTable) -> Table:
-    """The pairs of models whose best map finds most partners: recall at 10 of each map, mean of both directions."""
+    """The pairs of models whose best map finds the most partners: recall at 10 of each map, averaged over
+    directions.
+    """
     rows = at_all_anchors(table, "recall_at_10")
     maps = [name for name in LADDER if name in rows]
     shown = plain_table()
