@@ -164,9 +164,7 @@ def task_tables(experiment: Experiment, task: TaskSpec, failures: list[Failure])
 
 
 def task_features(experiment: Experiment, dataset: DatasetSpec, failures: list[Failure]) -> dict[str, FeatureSet]:
-    """Features of a task's pictures by model. If not all layers are stored, the probed layer is extracted if
-    missing.
-    """
+    """Features of a task's pictures by model: the stored ones, or those of the probed layer, extracted if missing."""
     layer = experiment.probe.layer if experiment.probe is not None else "last"
     one_layer = experiment.replace(dataset=dataset, reading={**experiment.reading, "layers": layer})
 

@@ -75,9 +75,7 @@ class Model(ModelFacts):
 
 
 def doctor(experiment: Experiment, as_json: bool) -> None:
-    """Prints the machine, a row per model and a row per dataset, as tables for people or one JSON object for
-    programs.
-    """
+    """Prints facts about the machine, models and data, as tables for people or as one JSON object for programs."""
     machine = examine_machine(experiment)
     data = examine_all_data(wanted_data(experiment), machine)
     models = examine_models(experiment.models, experiment.dataset.n or 1024, machine)

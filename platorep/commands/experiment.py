@@ -245,7 +245,7 @@ class Experiment:
 
         Raises:
             StoreError: the stored features do not fit the configuration, or several extractions fit and none of them
-            has the present content.
+                has the present content.
         """
         dataset, models = self.present or (None, {})
         spec = self.extract_spec(models.get(model.name, model), dataset)

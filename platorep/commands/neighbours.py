@@ -88,9 +88,7 @@ def query_of(text: str, *, square: bool = False) -> Query:
 
 
 def nearest_table(columns: Sequence[Column], samples: Samples) -> Table:
-    """One row per rank and one column per model: caption and similarity, with a mark if several models list the
-    sample.
-    """
+    """One row per rank, one column per model: caption and similarity, with a mark on samples that several list."""
     table = plain_table("", *(f"{column.model}\n{column.layer}" for column in columns))
     counts = Counter(row for column in columns for row in column.nearby.rows)
     for rank in range(len(columns[0].nearby.rows)):

@@ -33,7 +33,7 @@ class Recipe:
     Attributes:
         name: name of the folder of its results.
         variants: datasets whose language features are scored against the experiment's vision features, or are passed to
-        the experiment of `study`.
+            the experiment of `study`.
         shuffles: number of seeds for shuffled pairs; 0 scores the intact pairs.
         galleries: sizes of nested random samples on which the first metric is scored as well.
         datasets: other datasets on which the same pairs of models are scored.

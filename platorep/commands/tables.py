@@ -60,9 +60,7 @@ def gallery_table(table: GalleryTable) -> Table:
 
 
 def translation_table(table: TranslationTable) -> Table:
-    """The pairs of models whose best map finds the most partners: recall at 10 of each map, averaged over
-    directions.
-    """
+    """The pairs of models with the best maps: recall at 10 of each map, averaged over both directions."""
     rows = at_all_anchors(table, "recall_at_10")
     maps = [name for name in LADDER if name in rows]
     shown = plain_table()
