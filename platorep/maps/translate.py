@@ -180,9 +180,7 @@ class _Stage:
 
 
 def _check_memory(layers: Sequence[LayerOf], split: Split, memory: int) -> None:
-    """Refuses layers that do not fit into memory, which holds all of them with the shared computations of their
-    maps.
-    """
+    """Refuses layers that do not fit into memory together with the computations that their maps share."""
     n = len(split.fit) + len(split.select) + len(split.test)
     needed = 0
     for layer in layers:

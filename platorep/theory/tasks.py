@@ -21,15 +21,15 @@ def tasks(
     penalty: float = 1e-4,
     steps: int = 800,
 ) -> dict[str, pd.DataFrame]:
-    """Two modalities (bijections with random codes), one network each, trained on N tasks; agreement against N.
+    """Trains one network per modality (bijections with random codes) on N tasks, and scores their agreement.
 
     "same tasks": both solve the same N structured tasks. "own tasks": each solves N structured tasks of its own, drawn
-    from one distribution. "own tasks, no structure": the tasks are white functions, the contrast: they ask nothing of
-    the world's structure, so more of them should not help.
+    from one distribution. "own tasks, no structure" is the contrast: the tasks are white functions, which do not depend
+    on the world's structure, so more of them should not help.
 
     Args:
         world: its K_PMI is the covariance of structured tasks.
-        seeds: repetitions: bijections, codes, tasks and weights.
+        seeds: repetitions, each with its own bijections, codes, tasks and weights.
         counts: numbers N of tasks.
         dim: embedding dimension.
         width: hidden units.
