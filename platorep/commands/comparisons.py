@@ -28,7 +28,7 @@ def compared(features: Sequence[FeatureSet], pairs: str) -> list[tuple[FeatureSe
     if len(by_modality) < 2:
         raise DataError(
             f"protocol.pairs=cross compares modalities, but all models are of {', '.join(by_modality)}. "
-            "Add models of another modality, or say protocol.pairs=within."
+            "Add models of another modality, or set protocol.pairs=within."
         )
     # the released code's order: language down, vision across
     order = sorted(by_modality, key=lambda modality: (modality != "language", modality))

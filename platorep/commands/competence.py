@@ -74,7 +74,7 @@ def extracted(experiment: Experiment) -> CompetenceTable:
     except StoreError as error:
         if experiment.corpus is None and experiment.probe is None and not experiment.score_files:
             raise
-        log.warning("nothing is known from extraction: %s", error)
+        log.warning("no competence from extraction: %s", error)
         return competence_table([])
 
 

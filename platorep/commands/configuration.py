@@ -124,8 +124,8 @@ def _captions(cfg: Mapping[str, Any], words: Sequence[str]) -> Captions:
         left = [name for name in ("name", "id", "asset") if model.get(name) is not None and name not in given]
         if left:
             raise SpecError(
-                f"the words set {', '.join(sorted(given))} of captions.model, and the chosen model would leave its "
-                f"{' and '.join(left)}. Give {' and '.join(f'captions.model.{name}' for name in left)} too (asset=null "
+                f"the overrides set {', '.join(sorted(given))} of captions.model, but the chosen model would keep its "
+                f"{' and '.join(left)}. Set {' and '.join(f'captions.model.{name}' for name in left)} too (asset=null "
                 "for none), or choose another model (captions=NAME)."
             )
         model = {name: value for name, value in model.items() if name in given or name not in LABELS}

@@ -266,7 +266,7 @@ def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine
         if names := [row.name for row in rows if row.token == state and row.found != "stored"]:
             lines.append(f"{sentence}: {', '.join(names)}.")
     if names := [row.name for row in rows if row.found == "no"]:
-        lines.append(f"Cannot be had: {', '.join(names)}. The notes say why.")
+        lines.append(f"Not available: {', '.join(names)}. The notes say why.")
     return lines
 
 

@@ -68,7 +68,7 @@ def gallery_design(experiment: Experiment) -> Design:
     options = experiment.gallery
     metrics = [m for m in experiment.metrics if m.counts_overlap and isinstance(m, NeighbourhoodMetric)]
     if others := [metric.id for metric in experiment.metrics if metric not in metrics]:
-        raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Say metric=mutual_knn.")
+        raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Set metric=mutual_knn.")
     similarities = sorted({metric.similarity for metric in metrics})
     if len(similarities) != 1:
         names = " and ".join(similarities) or "no metric"

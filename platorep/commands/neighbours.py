@@ -77,7 +77,7 @@ def query_of(text: str, *, square: bool = False) -> Query:
     from platorep.extract.queries import Query
 
     if not text.strip():
-        raise SpecError('nothing to search for: say platorep neighbours "a violin", or give the path of a picture.')
+        raise SpecError('there is no query: run platorep neighbours "a violin", or give the path of a picture.')
     path = Path(text).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         return Query(text)
@@ -143,7 +143,7 @@ def _layer(experiment: Experiment, model: FeatureSet, word: str) -> int:
     best = max((part for part in sides if len(part[0])), key=lambda part: part[0].score.max(), default=None)
     if best is None:
         raise SpecError(
-            f"neighbours.layer=chosen: no score chooses a layer of {model.name}. Say neighbours.layer=last."
+            f"neighbours.layer=chosen: no score chooses a layer of {model.name}. Set neighbours.layer=last."
         )
     return int(best[0].loc[best[0].score.idxmax(), best[1]])
 

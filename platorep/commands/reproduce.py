@@ -130,7 +130,7 @@ def random_sample(features: Features, n: int) -> Subset:
     """
     if not 2 <= n < features.n:
         raise SpecError(
-            f"galleries: {n} samples of {features.n} are no smaller gallery; expected 2 to {features.n - 1}."
+            f"galleries: {n} samples of {features.n} do not make a smaller gallery; expected 2 to {features.n - 1}."
         )
     places = nested_order(features.n, 0)[:n]
     places.sort()

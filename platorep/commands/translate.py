@@ -130,7 +130,7 @@ def _models(experiment: Experiment) -> list[Features]:
         return list(features)
     places = nested_order(features[0].n, experiment.statistics.seed)[:most]
     places.sort()
-    log.info("%d of %d samples take part (translation.samples).", most, features[0].n)
+    log.info("%d of %d samples are used (translation.samples).", most, features[0].n)
     return [Subset(model, places, f"random {most}") for model in features]
 
 

@@ -89,7 +89,7 @@ def unit_pairs(experiment: Experiment) -> list[tuple[FeatureSet, FeatureSet]]:
         names = ", ".join(model.name for model in experiment.features)
         raise DataError(
             f"units.pairs={experiment.units.pairs} finds no two models to compare among {names}. Extract more models, "
-            "or say units.pairs=all."
+            "or set units.pairs=all."
         )
     paired = {model.key for pair in pairs for model in pair}
     return [*pairs, *((model, model) for model in experiment.features if model.key in paired)]

@@ -110,7 +110,7 @@ def _misplaced(folder: Path, manifest: Manifest) -> Iterator[Fault]:
         if place.name.rpartition("--")[2] != key:
             yield Fault(
                 folder / MANIFEST,
-                f"{folder / MANIFEST} is of features with the key {key}, but lies in {place.name}: it was moved there.",
+                f"{folder / MANIFEST} has the key {key}, but lies in {place.name}: it was moved there.",
             )
 
 

@@ -81,7 +81,7 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
     def take(count: int) -> bytes:
         nonlocal place
         if place + count > len(raw):
-            raise AssetError(f"{path} is no model of CTranslate2, or is cut short at {len(raw)} bytes.")
+            raise AssetError(f"{path} is not a CTranslate2 model, or is truncated at {len(raw)} bytes.")
         place += count
         return raw[place - count : place].tobytes()
 

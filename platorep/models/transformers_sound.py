@@ -145,7 +145,7 @@ def sound_tower(model: nn.Module, name: str) -> nn.Module:
             break
     key = getattr(model, "main_input_name", "")
     if key not in ("input_features", "input_values"):
-        raise SpecError(f"{name}: transformers' {type(model).__name__} takes {key or 'no sounds'}, which is no sound.")
+        raise SpecError(f"{name}: transformers' {type(model).__name__} takes {key or 'no input'} instead of sounds.")
     return model
 
 

@@ -108,7 +108,7 @@ def tile_width(n: int, memory: int) -> int:
     width = int((((16 * n) ** 2 + 96 * free) ** 0.5 - 16 * n) / 48)  # 16 n w + 24 w^2 = free
     if width < 1:
         raise SpecError(
-            f"{memory / 1e6:.0f} MB do not hold one unit of each model over {n:,} samples, which take "
+            f"{memory / 1e6:.0f} MB cannot hold one unit of each model over {n:,} samples, which take "
             f"{32 * n / 1e6:.0f} MB. Raise compute.memory."
         )
     return width

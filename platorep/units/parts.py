@@ -101,9 +101,9 @@ def _read(path: Path, x: Features, y: Features) -> tuple[ShareTable, UnitTable] 
     try:
         (shares, facts), (units, other) = ShareTable.read(path), UnitTable.read(units_path(path))
     except StoreError as error:
-        log.warning("%s It is made again.", error.fault)
+        log.warning("%s It is computed again.", error.fault)
         return None
     if any(stated.get("made_from") != [x.content, y.content] for stated in (facts, other)):
-        log.warning("%s is not of the features as they are now. It is made again.", path)
+        log.warning("%s does not belong to the current features. It is computed again.", path)
         return None
     return shares, units

@@ -306,7 +306,7 @@ def test_other_values_under_a_stated_checksum_are_refused(tmp_path, table, colum
     metadata = parquet.read_schema(tmp_path / "x").metadata
     other = table.set_column(column, table.column_names[column], table.column(column).take([1, 0, 2]))
     parquet.write_table(other.replace_schema_metadata(metadata), tmp_path / "x")
-    with pytest.raises(StoreError, match="x is damaged .*do not have the checksum"):
+    with pytest.raises(StoreError, match="x is damaged .*do not match its checksum"):
         read_parquet(tmp_path / "x")
 
 

@@ -255,7 +255,7 @@ def test_consistency_scores_the_same_models_on_another_dataset(base):
 
 
 def test_a_gallery_that_is_not_smaller_is_refused(base):
-    with pytest.raises(SpecError, match="galleries: 72 samples of 72 are no smaller gallery"):
+    with pytest.raises(SpecError, match="galleries: 72 samples of 72 do not make a smaller gallery"):
         run(base, "fig12", *FEW_K, "recipe.galleries=[72]", models=False)
 
 
