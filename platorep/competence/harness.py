@@ -33,7 +33,7 @@ _OTHER_WEIGHTS = (
     "gptqmodel",
     "quantization",
 )
-"""Arguments of the harness, other than those for 8 and 4 bits, that load other weights than the repository's."""
+"""Arguments of the harness, besides those for 8 and 4 bits, that load weights other than those of the repository."""
 
 
 @dataclass(frozen=True)

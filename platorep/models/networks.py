@@ -26,10 +26,10 @@ PATCH = 16
 """Side in pixels of the square that counts as one token when pictures are packed into batches."""
 
 AGREEMENT = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 2e-2}
-"""Largest difference between two readings of the same states, as a share of the length of features."""
+"""Largest accepted difference between two readings of the same states, as a share of the length of features."""
 
 INVARIANCE = {torch.float32: 1e-2, torch.float16: 0.1, torch.bfloat16: 0.1}
-"""Largest difference by rounding between batches of different sizes, as a share of the length of features."""
+"""Largest accepted rounding difference between batches of different sizes, as a share of the length of features."""
 
 
 @dataclass(frozen=True)

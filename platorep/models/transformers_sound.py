@@ -1,4 +1,4 @@
-"""Models of the transformers library that hear, or the audio towers of models with several parts."""
+"""Sound models of the transformers library, or the audio towers of models with several parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from platorep.models.pretrained import weighted, without_bars
 
 
 TOWERS = ("audio_model", "audio_tower", "encoder")
-"""Attributes of models with several parts that hold the part that hears."""
+"""Attributes that hold the audio tower of models with several parts."""
 
 
 class Processed:
@@ -34,17 +34,17 @@ class Processed:
 
 
 class TransformersSoundEncoder(SoundNetwork):
-    """A model of the transformers library that hears.
+    """A sound model of the transformers library.
 
     Layers are the hidden states that the library reports: the input of the first block, and the output of every block,
-    the last one after the final norm if there is one. Models of samples, such as wav2vec 2.0, hear each sound alone and
-    without padding, since padding changes their features. Of models of spectrograms with one frame after another, such
-    as Whisper, only the frames that hold sound are pooled. Models of patches (AST), and those whose feature extractor
-    repeats short sounds (CLAP), are pooled over all.
+    the last one after the final norm if there is one. Models of raw samples, such as wav2vec 2.0, process each sound
+    alone and without padding, because padding changes their features. For models of successive spectrogram frames, such
+    as Whisper, only the frames that hold sound are pooled. Models of patches (AST), and models whose feature extractor
+    repeats short sounds (CLAP), are pooled over all tokens.
 
     Args:
         spec: the resolved spec.
-        tower: the part that hears, on its device, in evaluation mode.
+        tower: the part that processes sound, on its device, in evaluation mode.
         processor: the feature extractor of the model.
         device: the device of inputs.
 
@@ -81,7 +81,7 @@ def tokens_of(state: torch.Tensor) -> torch.Tensor:
 
 
 def own_length(processor: Any) -> int | None:
-    """Samples of the input that a feature extractor makes; None if it makes inputs of any length."""
+    """Number of samples in the input of a feature extractor; None if its inputs may have any length."""
     for name in ("n_samples", "nb_max_samples"):
         if getattr(processor, name, None):
             return int(getattr(processor, name))
@@ -112,11 +112,11 @@ def hidden_states(tower: nn.Module, windows: torch.Tensor, key: str, spec: Model
 def shortened(spec: ModelSpec, tower: nn.Module, processor: Any) -> tuple[nn.Module, Any]:
     """Changes a model with a table of positions, and its feature extractor, to windows of `spec.seconds`.
 
-    The first rows of the table are kept. Computing them is cheaper in proportion, and the features are others: a model
-    is named for it. Models without such a table are returned as they are.
+    The first rows of the table are kept. The cost falls in proportion. The features change, and the key covers
+    `seconds`. Models without such a table are returned unchanged.
 
     Raises:
-        SpecError: `seconds` is no whole number, or more than the model's own.
+        SpecError: `seconds` is not a whole number, or exceeds the input length of the model.
     """
     own = getattr(processor, "chunk_length", None)
     table = getattr(tower, "embed_positions", None)
@@ -132,7 +132,7 @@ def shortened(spec: ModelSpec, tower: nn.Module, processor: Any) -> tuple[nn.Mod
 
 
 def sound_tower(model: nn.Module, name: str) -> nn.Module:
-    """The part of a model that hears: its audio tower, the encoder of an encoder and decoder, or itself.
+    """The part of a model that processes sound: an audio tower, the encoder of an encoder-decoder, or itself.
 
     Raises:
         SpecError: the model takes no sounds.
@@ -151,7 +151,7 @@ def sound_tower(model: nn.Module, name: str) -> nn.Module:
 
 @without_bars()
 def load_transformers_sound(spec: ModelSpec, device: torch.device) -> TransformersSoundEncoder:
-    """The encoder of a model in transformers' format that hears: feature extractor first, then weights.
+    """The encoder of a sound model in transformers' format: the feature extractor is loaded first, then the weights.
 
     Raises:
         SpecError: the model takes no sounds, does not report its layers, or lacks weights.
