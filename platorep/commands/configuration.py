@@ -119,16 +119,16 @@ def _captions(cfg: Mapping[str, Any], words: Sequence[str]) -> Captions:
         SpecError: the overrides set only some fields of another model, which would be mixed with the chosen one.
     """
     model = dict(cfg["model"])
-    given = {field for word in words for field in _fields(word, "captions.model")}
-    if given & {"source", "id", "asset"}:
-        left = [name for name in ("name", "id", "asset") if model.get(name) is not None and name not in given]
-        if left:
+    changed = {field for word in words for field in _fields(word, "captions.model")}
+    if changed & {"source", "id", "asset"}:
+        unchanged = [name for name in ("name", "id", "asset") if model.get(name) is not None and name not in changed]
+        if unchanged:
             raise SpecError(
-                f"the overrides set {', '.join(sorted(given))} of captions.model, but the chosen model would keep its "
-                f"{' and '.join(left)}. Set {' and '.join(f'captions.model.{name}' for name in left)} too (asset=null "
-                "for none), or choose another model (captions=NAME)."
+                f"the overrides set {', '.join(sorted(changed))} of captions.model, but the chosen model would keep "
+                f"its {' and '.join(unchanged)}. Set {' and '.join(f'captions.model.{name}' for name in unchanged)} "
+                "too (asset=null for none), or choose another model (captions=NAME)."
             )
-        model = {name: value for name, value in model.items() if name in given or name not in LABELS}
+        model = {name: value for name, value in model.items() if name in changed or name not in LABELS}
     return Captions(**{**cfg, "model": model})
 
 

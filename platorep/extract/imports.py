@@ -123,11 +123,11 @@ def store_import_matrix(
     if not file.is_file():
         raise DataError(f"{file} {'is not a regular file' if file.exists() else 'does not exist'}.")
     matrices = read_matrices(file, variable)
-    given = _ids(ids) if ids is not None else matrices.ids
-    if given is None or len(given) != matrices.n:
-        got = "no sample ids" if given is None else f"{len(given)} sample ids for {matrices.n} samples"
+    matrix_ids = _ids(ids) if ids is not None else matrices.ids
+    if matrix_ids is None or len(matrix_ids) != matrices.n:
+        got = "no sample ids" if matrix_ids is None else f"{len(matrix_ids)} sample ids for {matrices.n} samples"
         raise DataError(f"{file} has {got}. Pass them as ids=, a list or a file (.json list, or one per line).")
-    rows = _texts(given, file)
+    rows = _texts(matrix_ids, file)
     samples, _ = _placed(store, dataset, rows, file)
     file_name = file.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # may not be text
     model = ModelSpec(

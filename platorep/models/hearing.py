@@ -136,8 +136,8 @@ class SoundNetwork(Layers):
         """
         clips = [self.transform(noise(self.transform.rate, self.transform.length, seed)) for seed in (0, 1)]
         beside, alone = self.encode(clips).features, self.encode(clips[:1]).features
-        for name, one, two in zip(self.layers, alone, beside, strict=True):
-            if (moved := difference(one, two[:1])) > INVARIANCE[self.dtype]:
+        for name, single, batched in zip(self.layers, alone, beside, strict=True):
+            if (moved := difference(single, batched[:1])) > INVARIANCE[self.dtype]:
                 raise SpecError(
                     f"{self.spec.name}: a sound's features in {name} differ by {moved:.0%} of their length when "
                     "another sound is beside it. They depend on the batch or on chance, so that the model cannot be "
@@ -179,22 +179,22 @@ def check_sound_spec(spec: ModelSpec) -> None:
         )
 
 
-def window_length(spec: ModelSpec, rate: int, own: int | None, name: Any) -> int:
+def window_length(spec: ModelSpec, rate: int, limit: int | None, name: Any) -> int:
     """Number of samples of a window: `seconds` of the spec, or else the input length of the model.
 
     Args:
         spec: the model.
         rate: samples per second.
-        own: number of samples of the model's input; None if it takes any number, in which case windows have 30 s.
+        limit: number of samples of the model's input; None if it takes any number, in which case windows have 30 s.
         name: name of the model's class, for the message.
 
     Raises:
         SpecError: `seconds` is more than the model takes.
     """
-    own_length = own or 30 * rate
+    default_length = limit or 30 * rate
     if spec.seconds is None:
-        return own_length
+        return default_length
     length = round(spec.seconds * rate)
-    if own is not None and length > own:
-        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}, but {name} takes {own / rate:g} s at most.")
+    if limit is not None and length > limit:
+        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}, but {name} takes {limit / rate:g} s at most.")
     return length

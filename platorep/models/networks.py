@@ -125,8 +125,8 @@ class PictureNetwork(Layers):
                 log.info("%s: its layers are read from %s, which its blocks are not", self.spec.name, self.REPORT)
         self.facts["layers_read_from"] = "its blocks" if self.blocks is not None else self.REPORT
         alone = self.encode(pictures[:1]).features
-        for name, one, two in zip(self.layers, alone, features, strict=True):
-            if (moved := difference(one, two[:1])) > INVARIANCE[self.dtype]:
+        for name, single, batched in zip(self.layers, alone, features, strict=True):
+            if (moved := difference(single, batched[:1])) > INVARIANCE[self.dtype]:
                 raise SpecError(
                     f"{self.spec.name}: a picture's features in {name} differ by {moved:.0%} of their length when "
                     "another picture is beside it. They depend on the batch or on chance (as in a masked autoencoder), "

@@ -53,11 +53,11 @@ class TransformersSoundEncoder(SoundNetwork):
     """
 
     def __init__(self, spec: ModelSpec, tower: nn.Module, processor: Any, device: torch.device) -> None:
-        self.key, own = str(getattr(tower, "main_input_name", "input_values")), own_length(processor)
+        self.key, input_samples = str(getattr(tower, "main_input_name", "input_values")), own_length(processor)
         rate, name = int(processor.sampling_rate), type(tower).__name__
-        length = window_length(spec, rate, own, name)
+        length = window_length(spec, rate, input_samples, name)
         transform = SoundTransform(rate, length, spec.crop, Processed(processor, rate, self.key))
-        self.alike = own is not None
+        self.alike = input_samples is not None
         dtype = next(tower.parameters()).dtype
         window = transform(noise(rate, min(length, rate))).windows[0]
         with torch.inference_mode():
@@ -118,13 +118,13 @@ def shortened(spec: ModelSpec, tower: nn.Module, processor: Any) -> tuple[nn.Mod
     Raises:
         SpecError: `seconds` is not a whole number, or exceeds the input length of the model.
     """
-    own = getattr(processor, "chunk_length", None)
+    longest = getattr(processor, "chunk_length", None)
     table = getattr(tower, "embed_positions", None)
-    if spec.seconds is None or own is None or not isinstance(table, nn.Embedding):
+    if spec.seconds is None or longest is None or not isinstance(table, nn.Embedding):
         return tower, processor
-    if spec.seconds > own or spec.seconds != int(spec.seconds):
-        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}; expected a whole number of at most {own}.")
-    rows = table.num_embeddings * int(spec.seconds) // own
+    if spec.seconds > longest or spec.seconds != int(spec.seconds):
+        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}; expected a whole number of at most {longest}.")
+    rows = table.num_embeddings * int(spec.seconds) // longest
     config: Any = tower.config
     config.max_source_positions = rows
     tower.embed_positions = nn.Embedding.from_pretrained(table.weight[:rows].detach().clone())

@@ -46,7 +46,7 @@ def tasks(
     order = np.stack([v.channel.argmax(axis=1) for v in views])
     codes = np.stack([v.codes[o] for v, o in zip(views, order, strict=True)])  # by event
     results = []
-    for condition, own, structured in (
+    for condition, separate, structured in (
         ("same tasks", False, True),
         ("own tasks", True, True),
         ("own tasks, no structure", True, False),
@@ -54,7 +54,7 @@ def tasks(
         for count in counts:
             drawn = np.stack(
                 [
-                    draw_tasks(world, count, 800 + (s if own else s % seeds), structured=structured)
+                    draw_tasks(world, count, 800 + (s if separate else s % seeds), structured=structured)
                     for s in range(2 * seeds)
                 ]
             )
