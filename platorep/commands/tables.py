@@ -47,7 +47,7 @@ def best_pairs_table(chosen: pd.DataFrame) -> Table:
 
 
 def gallery_table(table: GalleryTable) -> Table:
-    """The chosen layer pair of every pair of models in every gallery."""
+    """The chosen layer pair of every pair of models, in every gallery."""
     best, shown = table.best(), plain_table()
     for column in ("pair", "gallery", "k", "score", "95 % over queries", "chance", "corrected"):
         shown.add_column(column, justify="left" if column == "pair" else "right")

@@ -129,7 +129,7 @@ def _other_samples(folder: Path, manifest: Manifest, samples: Samples) -> Iterat
 
 
 def _shards_alone(folder: Path) -> tuple[list[Fault], int]:
-    """Checks shards by their own headers, if there is no manifest; returns faults and the number of bytes read."""
+    """Checks shards by their headers if there is no manifest; returns faults and the number of bytes read."""
     faults, size = [], 0
     for path in sorted(folder.glob("shard-*.safetensors")):
         size += path.stat().st_size

@@ -100,7 +100,7 @@ def store_import_matrix(
     """Imports dissimilarities as a model that has no features; several people or sessions are its repetitions.
 
     Dissimilarities are read as squared distances up to a factor, as 1 - correlation, 1 - cosine and crossnobis are;
-    square Euclidean distances before the import. Ranks, and so neighbours and Spearman's rsa, are the same for both.
+    square Euclidean distances before the import. Ranks are the same for both, and so are neighbours and Spearman's RSA.
 
     Args:
         path: a file that `platorep.data.matrix_files.read_matrices` reads; "FILE.mat:VARIABLE" names one of its

@@ -182,7 +182,7 @@ class _Top:
         self.score[rows], self.unit[rows] = score.gather(1, order), unit.gather(1, order)
 
     def partners(self) -> Partners:
-        """What was found."""
+        """The strongest partners of all units."""
         return Partners(self.score.numpy(), self.unit.numpy())
 
 

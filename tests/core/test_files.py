@@ -153,7 +153,10 @@ def test_other_hidden_files_stay(tmp_path):
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (errno.ENOSPC, r"x: no space is left on its disk. Free some, or choose another folder \(root=PATH\). Finished work"),
+        (
+            errno.ENOSPC,
+            r"x: no space is left on its disk. Free some, or choose another folder \(root=PATH\). Finished work",
+        ),
         (errno.EDQUOT, "x: the disk quota is used up. Free some"),
         (errno.EROFS, "x: its file system is read-only. Mount it writable, or choose another folder"),
         (errno.EACCES, "x: permission denied. Change its owner or mode"),
