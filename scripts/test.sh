@@ -9,4 +9,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 .venv/bin/mypy
 # one thread per worker, because two workers that each use every core slow each other down
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec .venv/bin/python -m pytest -n "${PLATOREP_TEST_WORKERS:-2}" -q "$@"
+# a file at a time: what its tests share is made once; in order: the last files are short
+exec .venv/bin/python -m pytest -n "${PLATOREP_TEST_WORKERS:-2}" --dist loadfile --no-loadscope-reorder -q "$@"

@@ -22,7 +22,7 @@ SMALL = (
     "compute.workers=0",
     "compute.device=cpu",
 )
-KILLS = 8
+KILLS = 4
 
 
 @pytest.fixture
