@@ -135,7 +135,9 @@ def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
     """Every metric with the cell's k; where k varies, those that have one."""
     metrics = []
     for name in METRICS:
-        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if build(name).neighbourhood else {}
+        if name == "cka_finite":  # refuses layers of noise, which those without signal are
+            continue
+        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 2)} if build(name).neighbourhood else {}
         if cell.varied != "k" or parameters:
             metrics.append((name, build(name, **parameters)))
     return metrics
