@@ -107,12 +107,11 @@ class FiniteFeatureCKA(Metric):
         return prepared
 
     def score_all(self, xs: Sequence[Layer], ys: Sequence[Layer]) -> torch.Tensor:
-        kernels = ([state.kernel for state in side] for side in (xs, ys))
-        return centred.scores(*kernels, "unbiased") / _roots(xs, ys)
+        return centred.scores(_kernels(xs), _kernels(ys), "unbiased") / _roots(xs, ys)
 
     def null(self, xs: Sequence[Layer], ys: Sequence[Layer]) -> NullMoments:
         """Exact null moments: those of unbiased CKA over the same constants, as relabelling leaves self-terms alone."""
-        x, y = ([state.kernel for state in side] for side in (xs, ys))
+        x, y = _kernels(xs), _kernels(ys)
         sd = centred.null_moments(x, y, "unbiased")[1] / _roots(xs, ys)
         return NullMoments(torch.zeros_like(sd), sd, centred.null_skewness(x, y))
 
@@ -121,10 +120,13 @@ class FiniteFeatureCKA(Metric):
 
         Cost: that of `cka`, and the self-terms of a layer of min(n, d) dimensions for each block.
         """
-        kernels = ([state.kernel for state in side] for side in (xs, ys))
-        scores = leave_block_out(*kernels, blocks, hsic="unbiased")
+        scores = leave_block_out(_kernels(xs), _kernels(ys), blocks, hsic="unbiased")
         ratios = [torch.tensor([[_without(s, block) for s in side] for block in blocks]) for side in (xs, ys)]
         return scores / (ratios[0][:, :, None] * ratios[1][:, None, :]).sqrt()
+
+
+def _kernels(layers: Sequence[Layer]) -> list[Centred]:
+    return [layer.kernel for layer in layers]
 
 
 def _roots(xs: Sequence[Layer], ys: Sequence[Layer]) -> torch.Tensor:
