@@ -21,7 +21,7 @@ from platorep.results.studies import StudyTable
 
 log = logging.getLogger(__name__)
 
-STUDIES: tuple[str, ...] = ("coarse", "direction", "matching", "negatives")
+STUDIES: tuple[str, ...] = ("coarse", "direction", "imbalance", "matching", "negatives")
 """Experiments with a table of their own: modules of `platorep.studies`, each with a function of its name."""
 
 

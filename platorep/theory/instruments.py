@@ -137,7 +137,9 @@ def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
     """Every metric with the k of the cell; if k varies, only metrics that have a k."""
     metrics = []
     for name in METRICS:
-        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if build(name).neighbourhood else {}
+        if name == "cka_finite":  # refuses layers of noise, which those without signal are
+            continue
+        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 2)} if build(name).neighbourhood else {}
         if cell.varied != "k" or parameters:
             metrics.append((name, build(name, **parameters)))
     return metrics
