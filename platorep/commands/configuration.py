@@ -107,7 +107,7 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
     variants = {}
     for name, variant in cfg["variants"].items():
         spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
-        variants[name] = Variant(spec, variant.get("words"))
+        variants[name] = Variant(spec, **{field: value for field, value in variant.items() if field != "dataset"})
     datasets = {name: DatasetSpec.from_dict(other) for name, other in cfg["datasets"].items()}
     return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"], cfg["tests"])
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.table import Table
 
 from platorep.assets.examining import token_state
+from platorep.commands.expectations import TOKENS
 from platorep.commands.experiment import Experiment
 from platorep.commands.pairs import named_dataset
 from platorep.commands.tables import plain_table
@@ -34,10 +35,6 @@ HUB_SECONDS = 5.0
 
 AT_ONCE = 8
 """Number of simultaneous requests to the Hub."""
-
-TOKENS_A_SAMPLE = {"language": 30, "vision": 257, "sound": 250}
-"""Assumed for the expected time: a caption's tokens, and the patches of a 224-pixel picture at 14 pixels with one class
-token; of timm's models with patches, those of their own size; Whisper's frames in five seconds."""
 
 EFFICIENCY = 0.4
 """Share of the measured matrix throughput that a forward pass is assumed to reach."""
@@ -186,7 +183,7 @@ def _on_this_machine(facts: ModelFacts, spec: ModelSpec, n: int, machine: Machin
         model.memory = int(model.parameters * BYTES_A_WEIGHT[dtype])
         model.fits = model.memory < 0.9 * machine.device_memory
         if (source := source_of(spec)).is_network:  # word vectors are looked up, not computed
-            tokens = source.tokens(spec) or TOKENS_A_SAMPLE.get(spec.modality, 100)
+            tokens = source.tokens(spec) or TOKENS.get(spec.modality, 100)
             operations = 2.0 * model.parameters * tokens * n
             model.seconds = operations / (EFFICIENCY * throughput)
     return model

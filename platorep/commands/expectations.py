@@ -12,8 +12,9 @@ from platorep.core.specs import ModelSpec
 if TYPE_CHECKING:
     from platorep.commands.experiment import Experiment
 
-TOKENS = {"language": 30, "vision": 257}
-"""Tokens of a sample: a caption, or a picture of 224 pixels in patches of 14."""
+TOKENS = {"language": 30, "vision": 257, "sound": 250}
+"""Assumed tokens of a sample: a caption; a picture of 224 pixels in patches of 14, with one class token; Whisper's
+frames in five seconds."""
 
 OPERATIONS_A_SECOND = 1e11
 """Operations per second of a processor. Only ratios between the parts matter: see `Remaining`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from platorep.core.specs import DatasetSpec, TaskSpec
+from platorep.core.specs import DatasetSpec, ModelSpec, TaskSpec
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,23 @@ class Probe:
 
 @dataclass(frozen=True)
 class Variant:
-    """A dataset with other captions than the experiment's, and the number of words per caption."""
+    """A dataset with other captions than the experiment's, or with sounds, and the models that it is given to.
+
+    Attributes:
+        dataset: what is read, seen or heard.
+        words: number of words per caption, where captions are cut or summarised.
+        modality: of the models that are run on it.
+        models: names of those models; None for all of the modality.
+    """
 
     dataset: DatasetSpec
     words: float | None = None
+    modality: str = "language"
+    models: Sequence[str] | None = None
+
+    def takes(self, model: ModelSpec) -> bool:
+        """Whether a model is run on it."""
+        return model.modality == self.modality and (self.models is None or model.name in self.models)
 
 
 @dataclass(frozen=True)

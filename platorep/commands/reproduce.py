@@ -25,7 +25,7 @@ from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset
 from platorep.core.files import link_latest, write_atomically
 from platorep.core.progress import bar, console_for_tables
-from platorep.core.specs import DatasetSpec
+from platorep.core.specs import DatasetSpec, ModelSpec
 from platorep.results.facts import with_facts
 from platorep.results.published import compare, targets
 from platorep.results.quantities import measured
@@ -54,7 +54,8 @@ def reproduce(experiment: Experiment) -> list[Path]:
         raise SpecError(f"an experiment draws one figure; got {', '.join(experiment.figures) or 'none'}.")
     (name, options), recipe = next(iter(experiment.figures.items())), experiment.recipe
     folder = experiment.root / "reproduce" / f"{recipe.name}--{experiment.label.rpartition('--')[2]}"
-    extraction = extract_models(experiment)
+    whole = experiment
+    extraction = extract_models(experiment.replace(models=models_of_base(experiment)))
     experiment, failures = extraction.experiment, extraction.failures
     competence, unmeasured = measure_competence(experiment)
     scores, unscored = score(experiment)
@@ -74,7 +75,7 @@ def reproduce(experiment: Experiment) -> list[Path]:
             brains=brain_table(experiment) if against_brains else None,
         )
         if "study" in needs(name):
-            variants, unread = variant_features(experiment)
+            variants, unread = variant_features(whole)
             failures = [*failures, *unread]
             data = dataclasses.replace(data, study=study_table(experiment, name, data.chosen, variants))
         paths = draw_figure(experiment, name, data, folder / recipe.name)
@@ -137,6 +138,12 @@ def random_sample(features: Features, n: int) -> Subset:
     return Subset(features, places, f"random {n}")
 
 
+def models_of_base(experiment: Experiment) -> tuple[ModelSpec, ...]:
+    """The models that are run on the dataset itself: all but those of a modality that variants alone have."""
+    elsewhere = {variant.modality for variant in experiment.recipe.variants.values()} - {"language"}
+    return tuple(model for model in experiment.models if model.modality not in elsewhere)
+
+
 def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentTable, list[Failure]]:
     variant_run, failures = _variant_run(experiment, variant)
     vision = [features for features in experiment.features if features.spec.model.modality == "vision"]
@@ -146,16 +153,16 @@ def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentT
 
 
 def _variant_run(experiment: Experiment, variant: Variant) -> tuple[Experiment, list[Failure]]:
-    """Extracts the language models on a variant of the dataset; models that fail are left out."""
-    language = tuple(model for model in experiment.models if model.modality == "language")
-    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=language))
+    """Extracts the models that a variant takes on its dataset; models that fail are left out."""
+    models = tuple(model for model in experiment.models if variant.takes(model))
+    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=models))
     failed = {failure.model for failure in extraction.failures}
-    kept = tuple(model for model in language if model.name not in failed)
+    kept = tuple(model for model in models if model.name not in failed)
     return extraction.experiment.replace(models=kept), extraction.failures
 
 
 def variant_features(experiment: Experiment) -> tuple[dict[str, dict[str, Features]], list[Failure]]:
-    """Language features of every variant of the recipe, by the names of the variant and the model."""
+    """Features of every variant of the recipe, by the names of the variant and the model."""
     features: dict[str, dict[str, Features]] = {}
     failures: list[Failure] = []
     for name, variant in experiment.recipe.variants.items():

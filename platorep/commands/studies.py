@@ -21,7 +21,7 @@ from platorep.results.studies import StudyTable
 
 log = logging.getLogger(__name__)
 
-STUDIES: tuple[str, ...] = ("coarse", "direction", "imbalance", "matching", "negatives")
+STUDIES: tuple[str, ...] = ("coarse", "direction", "imbalance", "languages", "matching", "negatives")
 """Experiments with a table of their own: modules of `platorep.studies`, each with a function of its name."""
 
 
@@ -61,6 +61,7 @@ def study_table(
         pairs=pairs,
         categories=experiment.samples.categories,
         variants=variants or {},
+        ids=_ids(experiment, variants or {}),
         similarity=experiment.metrics[0].similarity,
         clamp=experiment.clamp,
         resources=experiment.resources,
@@ -77,6 +78,15 @@ def study_table(
     table.write(path)
     log.info("%s", path)
     return table
+
+
+def _ids(experiment: Experiment, variants: Mapping[str, Mapping[str, Features]]) -> dict[str, list[str]]:
+    """Ids of the samples of the dataset and its variants, by the name of the dataset."""
+    names = {
+        experiment.dataset_folder.name,
+        *(one.dataset for features in variants.values() for one in features.values()),
+    }
+    return {name: experiment.store.read_samples(experiment.store.root / name).ids for name in sorted(names)}
 
 
 def layer_pairs(chosen: pd.DataFrame) -> pd.DataFrame:

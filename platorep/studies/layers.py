@@ -34,6 +34,7 @@ class Inputs:
             language and vision; x is language): columns dataset, metric, x_model, x_layer, y_model, y_layer, score.
         categories: one label per sample, if the dataset has categories.
         variants: features of other versions of the dataset, by the variant's name and the model's.
+        ids: ids of the samples by the name of the dataset, for versions whose samples differ from the experiment's.
         similarity: similarity of the metric that chose the layers.
         clamp: clamp of the features.
         resources: device and memory.
@@ -44,6 +45,7 @@ class Inputs:
     pairs: pd.DataFrame
     categories: Sequence[str] | None = None
     variants: Mapping[str, Mapping[str, Features]] = field(default_factory=dict)
+    ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
     similarity: Similarity = "cosine"
     clamp: Clamp = EXACT
     resources: Resources = DEFAULT
