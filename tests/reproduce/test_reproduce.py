@@ -220,6 +220,7 @@ def test_n_curve_shows_every_gallery_and_the_whole(base):
 STUDIES = {
     "coarse": ("recipe.study.sizes=[24,72]", "recipe.study.per_class=[2,4]", "+recipe.study.permutations=9"),
     "direction": ("+recipe.study.permutations=9",),
+    "imbalance": ("+recipe.study.permutations=9",),
     "matching": ("recipe.study.sizes=[3]", "recipe.study.least=3", "recipe.study.models=null"),
     "negatives": ("+recipe.study.permutations=9",),
 }

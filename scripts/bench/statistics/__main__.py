@@ -26,6 +26,7 @@ import intervals
 import maps
 import nulls
 import speed
+import studies
 import units
 from runs import coverage_table, errors_table
 
@@ -63,6 +64,8 @@ PARTS = {
     "exponents": Part(units.exponents_table),
     "brains": Part(brains.brains_table),
     "encoding": Part(brains.encoding_coverage),
+    "studies": Part(lambda *run: errors_table(studies.study_errors, *run), 400, ""),
+    "study_intervals": Part(studies.intervals_table, 200),
     "speed": Part(lambda *_: speed.speed_table(), 0),
 }
 
