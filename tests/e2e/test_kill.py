@@ -63,11 +63,11 @@ def test_an_interrupted_command_says_what_is_finished_and_how_to_go_on_and_leave
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600  # only a starved machine comes near it
         while not list(tmp_path.glob("features/*/*/shard-*")) and time.monotonic() < deadline:
             time.sleep(0.01)
         process.send_signal(number)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode == code
