@@ -1,4 +1,4 @@
-"""Additions of an experiment to its stages: linear probes, and the recipes of `platorep reproduce`."""
+"""What an experiment adds to its stages: linear probes, and the recipes of `platorep reproduce`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from platorep.core.specs import DatasetSpec, TaskSpec
+from platorep.core.specs import DatasetSpec, ModelSpec, TaskSpec
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Linear probes: their name, the layer that they read, and the tasks."""
+    """Linear probes: their name, the layer that they read, and their tasks."""
 
     name: str
     layer: str
@@ -20,10 +20,23 @@ class Probe:
 
 @dataclass(frozen=True)
 class Variant:
-    """A dataset with other captions than the experiment's, and the number of words per caption."""
+    """A dataset with other captions than the experiment's, or with sounds, and the models that it is given to.
+
+    Attributes:
+        dataset: what is read, seen or heard.
+        words: number of words per caption, where captions are cut or summarised.
+        modality: of the models that are run on it.
+        models: names of those models; None for all of the modality.
+    """
 
     dataset: DatasetSpec
     words: float | None = None
+    modality: str = "language"
+    models: Sequence[str] | None = None
+
+    def takes(self, model: ModelSpec) -> bool:
+        """Whether a model is run on it."""
+        return model.modality == self.modality and (self.models is None or model.name in self.models)
 
 
 @dataclass(frozen=True)
@@ -32,9 +45,9 @@ class Recipe:
 
     Attributes:
         name: name of the folder of its results.
-        variants: datasets whose language features are scored against the experiment's vision features, or which the
-            experiment of `study` takes.
-        shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
+        variants: datasets whose language features are scored against the experiment's vision features, or are passed to
+            the experiment of `study`.
+        shuffles: number of seeds for shuffled pairs; 0 scores the intact pairs.
         galleries: sizes of nested random samples on which the first metric is scored as well.
         datasets: other datasets on which the same pairs of models are scored.
         study: options of the experiment in `platorep.studies` that the figure shows.

@@ -25,7 +25,7 @@ from platorep.core.errors import SpecError
 from platorep.core.features import Features, Subset
 from platorep.core.files import link_latest, write_atomically
 from platorep.core.progress import bar, console_for_tables
-from platorep.core.specs import DatasetSpec
+from platorep.core.specs import DatasetSpec, ModelSpec
 from platorep.results.facts import with_facts
 from platorep.results.published import compare, targets
 from platorep.results.quantities import measured
@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 
 
 def reproduce(experiment: Experiment) -> list[Path]:
-    """Runs the stages that are missing, draws the figure, and writes its data and published values beside it.
+    """Runs the missing stages, draws the figure, and writes its data and published values beside it.
 
     Returns:
         The folder: NAME.png and NAME.pdf; alignment, competence and comparison as .csv and .parquet. Then the table of
-        brains, where the figure shows one.
+        brains, if the figure shows one.
 
     Raises:
-        SpecError: a recipe without exactly one figure.
+        SpecError: the recipe does not have exactly one figure.
         PlatorepError: models or tasks failed; the figure is drawn from the others first.
     """
     from platorep.figures import needs
@@ -54,12 +54,13 @@ def reproduce(experiment: Experiment) -> list[Path]:
         raise SpecError(f"an experiment draws one figure; got {', '.join(experiment.figures) or 'none'}.")
     (name, options), recipe = next(iter(experiment.figures.items())), experiment.recipe
     folder = experiment.root / "reproduce" / f"{recipe.name}--{experiment.label.rpartition('--')[2]}"
-    extraction = extract_models(experiment)
+    whole = experiment
+    extraction = extract_models(experiment.replace(models=models_of_base(experiment)))
     experiment, failures = extraction.experiment, extraction.failures
     competence, unmeasured = measure_competence(experiment)
     scores, unscored = score(experiment)
     selection = None
-    # held-out scores are of halves of the samples, which only the test makes
+    # held-out scores use halves of the samples, and only the test computes them
     if experiment.protocol.select == "heldout" or recipe.tests:
         select_layers(experiment)
         selection = experiment.selection
@@ -74,7 +75,7 @@ def reproduce(experiment: Experiment) -> list[Path]:
             brains=brain_table(experiment) if against_brains else None,
         )
         if "study" in needs(name):
-            variants, unread = variant_features(experiment)
+            variants, unread = variant_features(whole)
             failures = [*failures, *unread]
             data = dataclasses.replace(data, study=study_table(experiment, name, data.chosen, variants))
         paths = draw_figure(experiment, name, data, folder / recipe.name)
@@ -94,8 +95,8 @@ def reproduce(experiment: Experiment) -> list[Path]:
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
-    Variants change the captions only: their language features are extracted and scored against the dataset's
-    vision features, unless an experiment with a table of its own takes them. Other datasets are scored by the same
+    Variants change the captions only: their language features are extracted and scored against the dataset's vision
+    features, unless they belong to an experiment with a table of its own. Other datasets are scored with the same
     models.
     """
     recipe, failures = experiment.recipe, []
@@ -121,20 +122,26 @@ def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
 
 
 def random_sample(features: Features, n: int) -> Subset:
-    """A random sample of n of the features' samples: a smaller gallery without another extraction.
+    """A random subset of n samples of the features: a smaller gallery without another extraction.
 
-    The samples of a smaller n are among those of a larger one, and the same for all models.
+    The subsets are nested and the same for all models.
 
     Raises:
         SpecError: n is less than 2, or not less than the number of samples.
     """
     if not 2 <= n < features.n:
         raise SpecError(
-            f"galleries: {n} samples of {features.n} are no smaller gallery; expected 2 to {features.n - 1}."
+            f"galleries: {n} samples of {features.n} do not make a smaller gallery; expected 2 to {features.n - 1}."
         )
     places = nested_order(features.n, 0)[:n]
     places.sort()
     return Subset(features, places, f"random {n}")
+
+
+def models_of_base(experiment: Experiment) -> tuple[ModelSpec, ...]:
+    """The models that are run on the dataset itself: all but those of a modality that variants alone have."""
+    elsewhere = {variant.modality for variant in experiment.recipe.variants.values()} - {"language"}
+    return tuple(model for model in experiment.models if model.modality not in elsewhere)
 
 
 def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentTable, list[Failure]]:
@@ -146,16 +153,16 @@ def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentT
 
 
 def _variant_run(experiment: Experiment, variant: Variant) -> tuple[Experiment, list[Failure]]:
-    """The language models on a variant of the dataset, extracted; those that failed are left out."""
-    language = tuple(model for model in experiment.models if model.modality == "language")
-    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=language))
+    """Extracts the models that a variant takes on its dataset; models that fail are left out."""
+    models = tuple(model for model in experiment.models if variant.takes(model))
+    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=models))
     failed = {failure.model for failure in extraction.failures}
-    kept = tuple(model for model in language if model.name not in failed)
+    kept = tuple(model for model in models if model.name not in failed)
     return extraction.experiment.replace(models=kept), extraction.failures
 
 
 def variant_features(experiment: Experiment) -> tuple[dict[str, dict[str, Features]], list[Failure]]:
-    """Language features of every variant of the recipe, by the variant's name and the model's."""
+    """Features of every variant of the recipe, by the names of the variant and the model."""
     features: dict[str, dict[str, Features]] = {}
     failures: list[Failure] = []
     for name, variant in experiment.recipe.variants.items():

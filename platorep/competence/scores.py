@@ -50,7 +50,7 @@ def published(models: Iterable[ModelSpec]) -> CompetenceTable:
             figure = Figure(row.measure, row.value, math.nan, row.task)
             rows.append(_row(spec, figure, "published", row.provenance))
     if others:
-        log.info("published values are of the main revisions' weights as they are; %s have none", ", ".join(others))
+        log.info("published values belong to the unmodified weights of main revisions; %s have none", ", ".join(others))
     return _table(rows)
 
 

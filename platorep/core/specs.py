@@ -185,6 +185,7 @@ class ModelSpec(_Spec):
     noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
     `seconds` is how much sound a model hears at a time, in place of its own length; `crop` takes the first or central
     such window of a longer sound, or averages the frames of all windows.
+    `tokenizer` is an asset with the tokenizer of weights that have none, which an ONNX file does not.
     `step` is the training step of a checkpoint; `revision` identifies its weights.
     `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters`,
     `access` (whether terms must be accepted on the Hub) and `released` (YYYY-MM) are published values, for planning and
@@ -207,6 +208,7 @@ class ModelSpec(_Spec):
     trust_remote_code: bool = False
     seconds: float | None = field(default=None, metadata=LATER)
     crop: Literal["first", "centre", "windows"] = field(default="windows", metadata=LATER)
+    tokenizer: AssetSpec | None = field(default=None, metadata=LATER)
     step: int | None = field(default=None, metadata=LABEL)
     branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)

@@ -1,9 +1,11 @@
-"""A folder of pictures with a table of captions, following the Hub's imagefolder convention.
+"""A folder of pictures or sounds with a table of captions, following the Hub's conventions for such folders.
 
 cats/metadata.csv        file_name,text        or metadata.jsonl, metadata.parquet
 cats/001.jpg             or cats/train/metadata.csv and cats/train/001.jpg
 
-Several pictures of one object: {"file_names": ["001.jpg", "002.jpg"], "text": "a cat"} in a .jsonl or .parquet.
+Several pictures of one object: {"file_names": ["001.jpg", "002.jpg"], "text": "a cat"} in a .jsonl or .parquet. The
+suffixes of the files say whether they are pictures or sounds. Sounds beside pictures are in a column of their own,
+which columns.sound names.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from platorep.core.specs import DatasetSpec
 from platorep.core.text import visible
 from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, labelled, pin, several
 from platorep.data.pictures import OPTION, SUFFIXES, pixel_limit, read_picture
+from platorep.data.sounds import SUFFIXES as SOUND_SUFFIXES
+from platorep.data.sounds import read_sound
 from platorep.data.tables import Table, read_table
 
 
@@ -32,9 +36,10 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All rows of the folder's metadata table, in the order of the table.
 
     The id of a pair is the name of its first file below the folder. Captions are a text or, in .jsonl and .parquet, a
-    list of texts, and so are the pictures in the column `file_name` or `file_names`. The revision is the content hash
-    of the folder, so changed pictures or captions are never combined with old features. `options.max_pixels` is the
-    largest size of a picture.
+    list of texts, and so are the pictures or sounds in the column `file_name` or `file_names`, which are sounds if the
+    first of them ends as sounds do, and the sounds in the column `columns.sound`. The revision is the content hash of
+    the folder, so changed files or captions are never combined with old features. `options.max_pixels` is the largest
+    size of a picture.
     """
     check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:
@@ -56,24 +61,48 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
 
 def _pairs(spec: DatasetSpec, root: Path, table: Table) -> tuple[list[Pair], set[str]]:
     """The pairs of the table, and the files that it lists."""
-    image, text, category, name = _columns(spec, root, table)
+    files_column, text, category, name = _columns(spec, root, table)
+    column: str | None = files_column
+    sound = column_of(spec, "sound", table.names, files_column) if "sound" in spec.columns else None
+    if sound == column or (sound is None and _holds_sounds(table.cells(files_column))):
+        column, sound = None, files_column
     read = partial(read_picture, max_pixels=pixel_limit(spec.options))
     labels = table.cells(category) if category else [None] * table.rows
-    names = table.cells(name) if name != image else None
+    texts, names = table.cells(text), None if name in (column, sound) else table.cells(name)
     rows, listed = [], set[Any]()
-    for i, (cell, captions) in enumerate(zip(table.cells(image), table.cells(text), strict=True)):
+    for i in range(table.rows):
         row = f"row {i + 1}"
-        files = [_file(root, file, f"{root}: {row} of the metadata") for file in several(cell) if file != ""]
+        pictures, sounds = (_files(root, table.cells(one)[i], row) if one else None for one in (column, sound))
+        files = [*(pictures or []), *(sounds or [])]
         listed.update(Path(file).as_posix() for file in files)
-        pictures = [partial(read, root / file) for file in files]
         name_cell = names[i] if names else (files or [row])[0]
-        rows.append(labelled(row, name_cell, labels[i], several(captions), pictures, "category" in spec.columns))
-    _warn_of_unlisted(root, listed)
+        rows.append(
+            labelled(
+                row,
+                name_cell,
+                labels[i],
+                several(texts[i]),
+                None if pictures is None else [partial(read, root / file) for file in pictures],
+                "category" in spec.columns,
+                None if sounds is None else [partial(read_sound, root / file) for file in sounds],
+            )
+        )
+    _warn_of_unlisted(root, listed, SUFFIXES if column else SOUND_SUFFIXES)
     return rows, listed
 
 
+def _files(root: Path, cell: Any, row: str) -> list[str]:
+    return [_file(root, file, f"{root}: {row} of the metadata") for file in several(cell) if file != ""]
+
+
+def _holds_sounds(cells: Sequence[Any]) -> bool:
+    """Whether the first file of a column ends as sounds do; files of another kind are then bad samples."""
+    first = next((file for cell in cells for file in several(cell) if isinstance(file, str) and file), "")
+    return first.lower().endswith(SOUND_SUFFIXES)
+
+
 def _columns(spec: DatasetSpec, root: Path, table: Table) -> tuple[str, str, str | None, str]:
-    """The columns of pictures, captions, categories (if any) and ids."""
+    """The columns of files, captions, categories (if any) and ids."""
     if {"file_name", "file_names"} <= {*table.names} and "image" not in spec.columns:
         raise DataError(
             f"{root}: the metadata has both file_name and file_names. Remove one column, or set columns.image."
@@ -153,17 +182,18 @@ def _outside(root: Path, file: str) -> bool:
         return False
 
 
-def _warn_of_unlisted(root: Path, listed: set[str]) -> None:
+def _warn_of_unlisted(root: Path, listed: set[str], suffixes: Sequence[str]) -> None:
     unlisted = sorted(
         f.relative_to(root).as_posix()
         for f in root.rglob("*")
-        if f.suffix.lower() in SUFFIXES and f.relative_to(root).as_posix() not in listed
+        if f.suffix.lower() in suffixes and f.relative_to(root).as_posix() not in listed
     )
     if unlisted:
         log.warning(
-            "%s: %d pictures have no row in the metadata and are not samples, first %s",
+            "%s: %d %s have no row in the metadata and are not samples, first %s",
             visible(str(root)),
             len(unlisted),
+            "pictures" if suffixes is SUFFIXES else "sounds",
             unlisted[:3],
         )
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fsspec
-from PIL import Image
 
 from platorep.assets import content_hash, is_commit, resolve_revision
 from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import DatasetSpec
 from platorep.data import repositories
+from platorep.data.contents import read_regular
 from platorep.data.pair import WORDS, Pair, Report, check_switches, column_of, labelled, pin, several
-from platorep.data.pictures import OPTION, decode_picture, pixel_limit, read_picture
+from platorep.data.pictures import OPTION, decode_picture, pixel_limit
+from platorep.data.sounds import decode_sound
 
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All rows of a split, in the order of the split.
 
     The id of a pair is its row number, or the value of the column `columns.id`. The default columns are `image` and
-    `text`. A cell may hold one caption or a list of captions, and one picture or a list of pictures.
-    `options.max_pixels` is the largest size of a picture.
+    `text`. A cell may hold one caption or a list of captions, and one picture or a list of pictures. With
+    `columns.sound` the rows have sounds, and pictures only if `columns.image` is set as well. `options.max_pixels` is
+    the largest size of a picture.
     """
     check_switches(spec, options=[OPTION], columns=WORDS)
     if not spec.id:
@@ -47,49 +49,59 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
 
 
 def _pairs(spec: DatasetSpec, rows: datasets.Dataset) -> list[Pair]:
-    image, text = (
-        column_of(spec, "image", rows.column_names, "image"),
-        column_of(spec, "text", rows.column_names, "text"),
-    )
+    text = column_of(spec, "text", rows.column_names, "text")
     ids = _cells(spec, rows, "id")
     categories = _cells(spec, rows, "category")
-    try:
-        # bytes instead of pictures, which are decoded later, so that a damaged picture is reported and does not stop
-        # the others. For a column of lists, the library therefore writes a copy into its cache once
-        pictures = rows.select_columns([image]).cast_column(image, _undecoded(rows.features[image]))
-    except (TypeError, ValueError, NotImplementedError) as error:  # base classes of pyarrow's errors
-        raise DataError(
-            f"column {image!r} of dataset {spec.id} holds no pictures but {rows.features[image]}. Set columns.image."
-        ) from error
-    counts, limit = _counts(pictures, image), pixel_limit(spec.options)
+    pictures = _loaders(spec, rows, "image") if "image" in spec.columns or "sound" not in spec.columns else None
+    sounds = _loaders(spec, rows, "sound") if "sound" in spec.columns else None
     return [
         labelled(
             f"row {i}",
             i if ids is None else ids[i],
             None if categories is None else categories[i],
             several(captions),
-            [partial(_picture, pictures, i, image, number, limit) for number in range(counts[i])],
+            None if pictures is None else pictures[i],
             categories is not None,
+            None if sounds is None else sounds[i],
         )
         for i, captions in enumerate(_texts(rows, text))
     ]
 
 
-def _undecoded(feature: Any) -> Any:
-    """The feature of undecoded pictures, or of lists of them if the column holds lists."""
+def _loaders(spec: DatasetSpec, rows: datasets.Dataset, word: str) -> list[list[Callable[[], Any]]]:
+    """Functions that decode the pictures or the sounds of every row."""
     import datasets
 
-    undecoded = datasets.Image(decode=False)
-    return type(feature)(undecoded) if hasattr(feature, "feature") else undecoded
+    name = column_of(spec, word, rows.column_names, word)
+    undecoded: Any = datasets.Audio(decode=False) if word == "sound" else datasets.Image(decode=False)
+    decode: Callable[[bytes], Any] = decode_sound
+    if word == "image":
+        decode = partial(decode_picture, max_pixels=pixel_limit(spec.options))
+    kind = {"image": "picture", "sound": "sound"}[word]
+    feature = rows.features[name]
+    try:
+        # bytes instead of pictures, which are decoded later, so that a damaged picture is reported and does not stop
+        # the others. For a column of lists, the library therefore writes a copy into its cache once
+        cells = rows.select_columns([name]).cast_column(
+            name, type(feature)(undecoded) if hasattr(feature, "feature") else undecoded
+        )
+    except (TypeError, ValueError, NotImplementedError) as error:  # base classes of pyarrow's errors
+        raise DataError(
+            f"column {name!r} of dataset {spec.id} holds no {kind}s but {feature}. Set columns.{word}."
+        ) from error
+    return [
+        [partial(_decoded, cells, row, name, number, decode, kind) for number in range(count)]
+        for row, count in enumerate(_counts(cells, name))
+    ]
 
 
-def _counts(pictures: datasets.Dataset, column: str) -> list[int]:
-    """Numbers of pictures per row, from the lengths of lists, without reading the bytes of pictures."""
+def _counts(cells: datasets.Dataset, column: str) -> list[int]:
+    """Numbers of pictures or sounds per row, from the lengths of lists, without reading their bytes."""
     from pyarrow import compute
 
-    if not hasattr(pictures.features[column], "feature"):
-        return [1] * len(pictures)
-    return [length or 0 for length in compute.list_value_length(pictures.with_format("arrow")[:][column]).to_pylist()]
+    if not hasattr(cells.features[column], "feature"):
+        return [1] * len(cells)
+    return [length or 0 for length in compute.list_value_length(cells.with_format("arrow")[:][column]).to_pylist()]
 
 
 def _texts(rows: datasets.Dataset, name: str) -> list[Any]:
@@ -118,14 +130,21 @@ def _class_names(feature: datasets.ClassLabel, cells: list[int | None]) -> list[
     return [None if cell is None or cell == -1 else feature.int2str(cell) for cell in cells]
 
 
-def _picture(pictures: datasets.Dataset, index: int, column: str, number: int, max_pixels: int) -> Image.Image:
-    cell = pictures[index][column]
+def _decoded(
+    cells: datasets.Dataset, index: int, column: str, number: int, decode: Callable[[bytes], Any], kind: str
+) -> Any:
+    """Decodes one picture or sound of a row, whose cell holds its bytes or the path of its file.
+
+    Raises:
+        DataError: the cell is empty, or what it holds cannot be decoded.
+    """
+    cell = cells[index][column]
     cell = cell[number] if isinstance(cell, list) else cell
     if cell is None or (cell.get("bytes") is None and cell.get("path") is None):
-        raise DataError("picture is missing")
-    if cell.get("bytes") is None and "::" in cell["path"]:  # in an archive
-        with fsspec.open(cell["path"]) as file:
-            return decode_picture(file.read(), max_pixels=max_pixels)
+        raise DataError(f"{kind} is missing")
     if cell.get("bytes") is not None:
-        return decode_picture(cell["bytes"], max_pixels=max_pixels)
-    return read_picture(Path(cell["path"]), max_pixels=max_pixels)
+        return decode(cell["bytes"])
+    if "::" in cell["path"]:  # in an archive
+        with fsspec.open(cell["path"]) as file:
+            return decode(file.read())
+    return decode(read_regular(Path(cell["path"])))

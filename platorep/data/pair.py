@@ -17,7 +17,7 @@ from platorep.core.text import cell_text, visible
 Report = Callable[[int, int | None, str], None]
 """`report(done, total, what)`: reports progress."""
 
-WORDS = ("image", "text", "category", "id")
+WORDS = ("image", "text", "sound", "category", "id")
 """Roles of columns: the keys that `DatasetSpec.columns` may have."""
 
 
@@ -40,7 +40,13 @@ class Pair:
 
 
 def labelled(
-    row: str, name: Any, category: Any, captions: list[Any], pictures: Sequence[Callable[[], Image.Image]], needed: bool
+    row: str,
+    name: Any,
+    category: Any,
+    captions: list[Any],
+    pictures: Sequence[Callable[[], Image.Image]] | None,
+    needed: bool,
+    sounds: Sequence[Callable[[], Sound]] | None = None,
 ) -> Pair:
     """Builds the pair of a row, with id and category as text. It is faulty if the id or a needed category is missing.
 
@@ -49,18 +55,19 @@ def labelled(
         name: the cell of its id.
         category: the cell of its category, or None.
         captions: captions of the pair.
-        pictures: pictures of the pair.
+        pictures: pictures of the pair; None where the dataset has none.
         needed: whether a row without a category is faulty.
+        sounds: sounds of the pair; None where the dataset has none.
     """
     try:
         text = cell_text(name, "id")
         label = cell_text(category, "category")
     except DataError as error:
-        return Pair(row, captions, None, pictures, str(error))
+        return Pair(row, captions, None, pictures, str(error), sounds)
     if text is None:
-        return Pair(row, captions, label, pictures, "id is missing")
+        return Pair(row, captions, label, pictures, "id is missing", sounds)
     fault = "category is missing" if needed and label is None else None
-    return Pair(text, captions, label, pictures, fault)
+    return Pair(text, captions, label, pictures, fault, sounds)
 
 
 def several(value: Any) -> list[Any]:

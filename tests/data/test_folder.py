@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 from PIL import Image
 
 from platorep.core.errors import DataError, SpecError, UnknownNameError
@@ -83,7 +85,8 @@ def test_faults_of_a_folder_are_explained(pictures, tmp_path):
     with pytest.raises(UnknownNameError, match="unknown text column of dataset 'mine'.* 'txt'. Did you mean 'text'"):
         open_dataset(spec.replace(columns={"text": "txt"}))
     with pytest.raises(
-        UnknownNameError, match="unknown column word of dataset source .* 'caption'.*Known: category, id, image, text"
+        UnknownNameError,
+        match="unknown column word of dataset source .* 'caption'.*Known: category, id, image, sound, text",
     ):
         open_dataset(spec.replace(columns={"caption": "text"}))
     rows[0]["file_name"] = "../elsewhere.png"
@@ -129,3 +132,72 @@ def test_table_without_rows_is_refused_as_such(pictures, name, content):
     (root / f"metadata.{name}").write_text(content)
     with pytest.raises(DataError, match=rf"metadata.{name} has no rows; expected one per picture"):
         open_dataset(DatasetSpec(name="mine", source="folder", id=str(root)))
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    """Four tones in formats of their own: names and captions."""
+    root = tmp_path / "sounds"
+    root.mkdir()
+    formats = {"a.wav": "PCM_U8", "b.wav": "PCM_24", "c.flac": "PCM_16", "d.wav": "FLOAT"}
+    for number, (name, subtype) in enumerate(formats.items()):
+        tone = np.sin(np.arange(4000) * (0.1 + 0.1 * number))
+        soundfile.write(root / name, np.stack([tone] * (1 + number), axis=1), 8000, subtype=subtype)
+    rows = [{"file_name": name, "text": f"tone {name[0]}"} for name in formats]
+    pd.DataFrame(rows).to_csv(root / "metadata.csv", index=False)
+    return root
+
+
+def test_a_folder_of_sounds_is_read_like_one_of_pictures(recordings, caplog):
+    soundfile.write(recordings / "unlisted.wav", np.sin(np.arange(4000.0)), 8000)
+    with caplog.at_level(logging.WARNING):
+        data = open_dataset(DatasetSpec(name="mine", source="folder", id=str(recordings)))
+    assert "1 sounds have no row in the metadata and are not samples, first ['unlisted.wav']" in caplog.text
+    assert data.samples.ids == ["a.wav", "b.wav", "c.flac", "d.wav"]
+    assert data.samples.sounds == [1, 1, 1, 1]
+    assert data.samples.pictures == [0, 0, 0, 0]
+    for number in range(4):
+        heard = data.sound(number)
+        tone = np.sin(np.arange(4000) * (0.1 + 0.1 * number))
+        assert heard.rate == 8000
+        assert np.abs(heard.samples - tone).max() < (0.02 if number == 0 else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "sound is empty: the file has no bytes"),
+        (b"no sound at all", "sound is unreadable"),
+        (np.zeros(4000), "sound is silent"),
+        (np.full(4000, np.nan), "4000 samples that are not finite"),
+        (b"\x1aE\xdf\xa3" + bytes(60), "sound is in a Matroska or WebM container"),
+        (None, "'b.wav'.*does not exist|is missing"),
+    ],
+)
+def test_a_folder_with_what_is_no_usable_sound_names_it(recordings, raw, reason):
+    if isinstance(raw, np.ndarray):
+        soundfile.write(recordings / "b.wav", raw, 8000, subtype="FLOAT")
+    elif raw is None:
+        (recordings / "b.wav").unlink()
+    else:
+        (recordings / "b.wav").write_bytes(raw)
+    spec = DatasetSpec(name="mine", source="folder", id=str(recordings))
+    with pytest.raises(DataError, match=f"1 of 4 samples are bad .*b.wav: .*{reason}" if raw is not None else "b.wav"):
+        open_dataset(spec)
+    assert open_dataset(spec.replace(on_bad_sample="drop")).samples.ids == ["a.wav", "c.flac", "d.wav"]
+
+
+def test_sounds_beside_pictures_are_in_a_column_of_their_own(recordings):
+    names = ["a.wav", "b.wav", "c.flac", "d.wav"]
+    for number in range(4):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(recordings / f"{number}.png")
+    rows = [{"file_name": f"{i}.png", "audio": name, "text": name} for i, name in enumerate(names)]
+    pd.DataFrame(rows).to_csv(recordings / "metadata.csv", index=False)
+    spec = DatasetSpec(name="mine", source="folder", id=str(recordings), columns={"sound": "audio"})
+    data = open_dataset(spec)
+    assert data.samples.ids == ["0.png", "1.png", "2.png", "3.png"]
+    assert data.samples.sounds == [1, 1, 1, 1]
+    assert data.picture(2).getpixel((0, 0)) == (2, 0, 0)
+    assert open_dataset(spec.replace(columns={})).samples.sounds is None
+    with pytest.raises(UnknownNameError, match=r"sound column of dataset 'mine', set by columns.sound, 'sounds'"):
+        open_dataset(spec.replace(columns={"sound": "sounds"}))

@@ -359,6 +359,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce hear offline=true combine=multiply_items": HEAR,
         "platorep reproduce hear offline=true prompt='The sound of {caption}'": HEAR,
         "platorep run suite=offline_sound dataset=spoken dataset.options.language=fr": HEAR,
+        "platorep reproduce languages offline=true": HEAR,
     },
     "docs/tables.md": {
         'outputs = platorep.load("outputs")': Passed("tests/results/test_tables_of_runs.py"),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Sequence
 from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
+import soundfile
 from PIL import Image
+from pyarrow import parquet as pq
 
 from tests.hub.builder import GITATTRIBUTES
 from tests.hub.builder_tokenizers import WORDS
@@ -99,3 +103,25 @@ def webdataset(per_split: int = 6, *, tars: int = 1) -> Files:
                         tar.addfile(member, io.BytesIO(raw))
             files[f"{split}/{number}.tar"] = out.getvalue()
     return files
+
+
+def sounds(text: str, captions_of: Sequence[Any], ids: tuple[str, Sequence[Any]]) -> Files:
+    """A set of sounds in parquet: `audio` with the bytes of WAV files, captions in the column `text`, and ids."""
+    cells = []
+    for number in range(len(captions_of)):
+        out = io.BytesIO()
+        soundfile.write(out, np.sin(np.arange(2000) * (0.1 + 0.05 * number)), 8000, format="WAV")
+        cells.append({"bytes": out.getvalue(), "path": f"{number}.wav"})
+    several = isinstance(captions_of[0], list)
+    kind = datasets.List(datasets.Value("string")) if several else datasets.Value("string")
+    number = datasets.Value("string" if isinstance(ids[1][0], str) else "int64")
+    features = datasets.Features({"audio": datasets.Audio(), text: kind, ids[0]: number})
+    columns = {"audio": cells, text: list(captions_of), ids[0]: list(ids[1])}
+    # the library writes sounds with another library, which would decode and encode them
+    table = pa.table(columns).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features.to_dict()}})}
+    )
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    raw = out.getvalue()
+    return {**GITATTRIBUTES, **{f"data/{split}-00000-of-00001.parquet": raw for split in ("train", "test")}}

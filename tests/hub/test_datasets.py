@@ -228,3 +228,37 @@ def test_the_folder_of_a_repository_holds_real_files_only_where_they_are_wanted(
     (folder,) = (home / "platorep" / "datasets").iterdir()
     sizes = {path.relative_to(folder).as_posix(): path.stat().st_size > 0 for path in folder.glob("*/*.parquet")}
     assert sizes == {"wit_1m/train-00000-of-00001.parquet": True, "wit_1024/train-00000-of-00001.parquet": False}
+
+
+SOUNDS = {
+    "esc50": ("category", ["dog", "rain", "dog"], ("filename", ["1-1-A.wav", "1-2-A.wav", "1-3-A.wav"])),
+    "clotho": ("raw_text", [["rain", "it rains"], ["a dog", "barking"], ["a bell", "it rings"]], ("index", [7, 8, 9])),
+    "audiocaps": ("caption", ["rain falls", "a dog barks", "a bell rings"], ("audiocap_id", [11, 12, 13])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_sets_of_sounds_have_the_columns_of_their_configurations(hub, name):
+    values = yaml.safe_load((config_dir() / "dataset" / f"{name}.yaml").read_text())
+    text, said, (column, ids) = SOUNDS[name]
+    served = hub.add(values["id"], builder_data.sounds(text, said, (column, ids)), "dataset")
+    assert len(values["revision"]) == 40
+    data = open_dataset(DatasetSpec.from_dict(values | {"revision": served.branches["main"], "order_seed": None}))
+    assert data.samples.ids == [str(one) for one in ids]
+    assert data.samples.captions == [one if isinstance(one, list) else [one] for one in said]
+    assert data.samples.sounds == [1, 1, 1]
+    assert data.samples.pictures == [0, 0, 0]
+    assert (data.sound(1).rate, len(data.sound(1).samples)) == (8000, 2000)
+    assert (data.samples.categories is not None) == (name == "esc50")
+
+
+def test_a_column_that_holds_no_sounds_is_named(hub):
+    served = hub.add("someone/texts", builder_data.sounds("text", ["a", "b"], ("row", [1, 2])), "dataset")
+    spec = DatasetSpec(
+        name="texts", source="hub", id="someone/texts", revision=served.branches["main"], columns={"sound": "row"}
+    )
+    with pytest.raises(
+        DataError, match=r"column 'row' of dataset someone/texts holds no sounds but .*Set columns.sound"
+    ):
+        open_dataset(spec)
+    assert open_dataset(spec.replace(columns={"sound": "audio"})).samples.sounds == [1, 1]

@@ -60,6 +60,16 @@ def test_tfidf_is_scikit_learns():
     assert 0 < got[0] @ got[1] < 1
 
 
+def test_tfidf_of_letters_compares_words_of_one_spelling():
+    spec = ModelSpec(name="letters", modality="language", source="tfidf", id="tfidf-letters")
+    encoder = load(resolve(spec, CPU), CPU)
+    got = encode(encoder, ["une alouette", "la alouettes", "un marteau"])
+    assert encoder.layers == ("letters",)
+    assert got[0] @ got[1] > 5 * (got[0] @ got[2])
+    words = encode(load(resolve(spec.replace(id="tfidf"), CPU), CPU), ["une alouette", "la alouettes"])
+    assert words[0] @ words[1] == 0
+
+
 def test_tfidf_refuses_a_caption_without_words():
     encoder = load(resolve(ModelSpec(name="tfidf", modality="language", source="tfidf", id="tfidf"), CPU), CPU)
     with pytest.raises(DataError, match=r"1 captions have no word, such as '\?!'"):

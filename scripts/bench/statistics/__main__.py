@@ -38,9 +38,9 @@ class Part(NamedTuple):
     """One table.
 
     Attributes:
-        table: makes it from a number of repetitions and of workers.
-        repetitions: the usual number; 0 where nothing is repeated.
-        of: what the number counts: the whole table, or each of its rows.
+        table: computes the table from a number of repetitions and a number of workers.
+        repetitions: the default number; 0 if nothing is repeated.
+        of: whether the number applies to the whole table or to each of its rows.
     """
 
     table: Callable[[int, int], pd.DataFrame]
