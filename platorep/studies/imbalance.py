@@ -12,6 +12,7 @@ from platorep.core.errors import FeatureError
 from platorep.metrics.base import Geometry
 from platorep.metrics.imbalance import InformationImbalance, Ranks
 from platorep.results.studies import StudyTable
+from platorep.results.tables import CONCATENATION
 from platorep.stats import intervals
 from platorep.stats.dimension import Dimension, maximum_likelihood, two_nn
 from platorep.stats.draws import against
@@ -54,8 +55,8 @@ def imbalance(
         progress: called after each pair.
 
     Returns:
-        A row a pair and quantity; a row a model and dimension, with the model as x and y empty in the column `setting`
-        "layer"; the means over pairs.
+        A row a pair and quantity; a row a layer and dimension, with the layer's name as `setting` and without models;
+        the means over pairs.
 
     Cost: n^2 operations a pair, block and way, and n k a relabelling.
     """
@@ -77,13 +78,17 @@ def imbalance(
     means = table.frame.groupby("quantity", sort=False).value.mean()
     totals = [{"quantity": q, "value": v, "items": len(inputs.pairs), "note": note} for q, v in means.items()]
     sides = [
-        {"setting": f"{model}, layer {index}", "position": index, "quantity": quantity, "items": inputs.n}
+        {"setting": _layer_name(model, index), "quantity": quantity, "items": inputs.n}
         | {"value": value.value, "low": value.low, "high": value.high, "note": model}
         for (model, index), layer in layers.items()
         for quantity, value in layer.dimensions.items()
     ]
     beside = StudyTable.of_rows([*sides, *totals], study="imbalance", **inputs.common())
     return StudyTable.concatenate([table, beside])
+
+
+def _layer_name(model: str, index: int) -> str:
+    return f"{model}, all layers" if index == CONCATENATION else f"{model}, layer {index}"
 
 
 def _layer(geometry: Geometry, metric: InformationImbalance, neighbours: int) -> _Layer:
