@@ -1,7 +1,7 @@
 """Writes the pages of the Python interface from its docstrings: python scripts/api_docs.py [FOLDER].
 
 FOLDER is build/api by default.
-The pages are HTML files without a server or a network; FOLDER/index.html is the first.
+The pages are HTML files that need no server and no network; start with FOLDER/index.html.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MODULES = (
     "platorep.stats.hubness",
     "platorep.core.errors",
 )
-"""What users import, most used first."""
+"""Modules that users import, the most used first."""
 
 
 def write_pages(folder: Path, modules: Sequence[str] = MODULES) -> None:

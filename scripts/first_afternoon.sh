@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# One person's afternoon, in a few minutes: a checkpoint and pictures of one's own, features from elsewhere, a sweep of
+# A user's first afternoon, in a few minutes: a checkpoint and pictures of their own, imported features, a sweep of
 # 3 metrics x 2 protocols x 2 values of k, its table, a figure for one column of a paper, and the report.
-# bash scripts/first_afternoon.sh [FOLDER]: everything is written to FOLDER, build/first_afternoon by default.
+# bash scripts/first_afternoon.sh [FOLDER] writes everything to FOLDER, build/first_afternoon by default.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 bash "$here/scripts/setup.sh"
@@ -10,17 +10,17 @@ folder="${1:-$here/build/first_afternoon}"
 mkdir -p "$folder"
 cd "$folder"
 
-# what the person brings: pictures/ with metadata.csv, mine.safetensors, histograms.npz
+# the user's files: pictures/ with metadata.csv, mine.safetensors, histograms.npz
 python "$here/scripts/first_afternoon.py"
 
-# two language models and a network from package registries, the person's own network, pixels
+# two language models and a network from package registries, the user's own network, pixels
 pairs=(suite=offline dataset=folder dataset.id=pictures)
 mine='models.mine={modality: vision, source: timm, id: test_efficientnet, family: mine, '
 mine+='asset: {source: path, id: mine.safetensors}}'
 platorep doctor "${pairs[@]}" "$mine" only=[tfidf,minilm_l6,lite0,pixels,mine]
 platorep extract "${pairs[@]}" "$mine" only=[tfidf,minilm_l6,lite0,pixels,mine]
 
-# features from elsewhere take part by name
+# imported features are named like models
 platorep store import histograms.npz --name histograms --modality vision --dataset folder
 histograms='models.histograms={modality: vision, source: imported, id: histograms.npz, family: histograms}'
 experiment=("${pairs[@]}" "$mine" "$histograms" only=[tfidf,minilm_l6,lite0,pixels,mine,histograms])

@@ -3,7 +3,7 @@
 # exact id and layout with tiny weights, the small vision models at full size, real processes, then again without the
 # hub. No network is used.
 #
-# Run it before a release, and after a change of what talks to the Hub: platorep/assets/hub.py and patience.py,
+# Run it before a release, and after a change to the code that talks to the Hub: platorep/assets/hub.py, patience.py,
 # platorep/models/fetching.py, platorep/data/repositories.py, or the versions of huggingface_hub, datasets,
 # transformers, timm or open_clip. It takes minutes on two cores; a small version is part of scripts/test.sh
 # (tests/hub/test_runs.py).

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up, then runs the main job; words after the name go to it: bash scripts/run.sh suite=prh dataset=wit_1024
+# Sets up, then runs the main job with the given overrides: bash scripts/run.sh suite=prh dataset=wit_1024
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The report's page in headless Chromium, in about a minute; run whenever platorep/report changes, and before a release.
+# Tests the report in headless Chromium, in about a minute. Run it when platorep/report changes, and before a release.
 # Needs a Chromium and its driver: apt-get install chromium chromium-driver
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"

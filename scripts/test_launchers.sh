@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Sweeps through every launcher, results in MLflow and Weights & Biases, and quantised models: what needs extras. A few
-# minutes; run before a release, and whenever platorep/cli/launch.py, tasks.py or trackers.py, the store or
-# models/sources.py change. Words after the name go to pytest.
+# Tests that need extras: sweeps with every launcher, results in MLflow and Weights & Biases, and quantised models. They
+# take a few minutes. Run them before a release, and when platorep/cli/launch.py, tasks.py or trackers.py, the store or
+# models/sources.py change. Arguments are passed to pytest.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests that take minutes, among them one person's afternoon (scripts/first_afternoon.sh) and the long commands of
-# the documentation (scripts/test_docs.sh runs these alone); run before a release, and when figures or the theory change.
+# The tests that take minutes, including a user's first afternoon (scripts/first_afternoon.sh) and the long commands of
+# the documentation (scripts/test_docs.sh runs only these). Run before a release, and when figures or theory change.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Kills, damage, faulty disks and wrong words, and one table of what became of them: an hour on two cores, or two
-# minutes with --sample. Run all of it before a release, and when what writes or reads files changes.
+# Kills runs, damages files, simulates faulty disks and passes wrong arguments, and writes a table of the outcomes. It
+# takes an hour on two cores, or two minutes with --sample. Run it before a release, and when code that writes or reads files
+# changes.
 set -euo pipefail
 bash "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

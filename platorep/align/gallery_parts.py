@@ -200,10 +200,10 @@ def is_current(path: Path, x: Features, y: Features) -> bool:
     try:
         facts = table_facts(read_parquet(path))
     except StoreError as error:
-        log.warning("%s It is made again.", error.fault)
+        log.warning("%s It is computed again.", error.fault)
         return False
     if facts and facts != origin(path, x, y):
-        log.warning("%s was made from other features, or for another place. It is made again.", path)
+        log.warning("%s was made from other features, or for another place. It is computed again.", path)
         return False
     return True
 

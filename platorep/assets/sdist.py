@@ -36,10 +36,10 @@ def sdist_address(requirement: str, folder: Path, watch: Callable[[], None]) -> 
     """
     name, _, version = requirement.partition("==")
     options = ["-vv", "--no-binary=:all:", "--no-input", "--disable-pip-version-check"]
-    code, said = run([*pip_command(), "index", "versions", name, *options], folder, {"PIP_QUIET": "0"}, watch)
+    code, output = run([*pip_command(), "index", "versions", name, *options], folder, {"PIP_QUIET": "0"}, watch)
     project = re.sub(r"[-_.]+", "[-_.]+", name)
-    links = re.findall(rf"https?://\S+/{project}-{re.escape(version)}\.(?:tar\.gz|zip)(?![\w.])", said, re.IGNORECASE)
+    links = re.findall(rf"https?://\S+/{project}-{re.escape(version)}\.(?:tar\.gz|zip)(?![\w.])", output, re.IGNORECASE)
     if not links:
-        reason = "no index of pip has this source archive" if code == 0 else last_lines(said)
+        reason = "no index of pip has this source archive" if code == 0 else last_lines(output)
         raise AssetError(f"pip does not know where {requirement} is (exit {code}): {reason}")
     return links[0]

@@ -1,4 +1,4 @@
-"""Noise ceilings of any metric that works from dissimilarities."""
+"""Noise ceilings of any metric that can be computed from dissimilarities."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from platorep.stats.ceilings import Ceiling, leave_one_out, noise_ceiling
 
 
 def ceiling(metric: Metric, people: np.ndarray) -> Ceiling:
-    """The noise ceiling of a metric: mean over people of the score of a pool with each of them.
+    """The noise ceiling of a metric: the mean over people of the score between a pool of people and each person.
 
-    The pool depends on the metric. RSA: as in `stats.ceilings.noise_ceiling`. Metrics on neighbours alone: the samples
-    that are neighbours of most people come first, and among those the nearer ones by mean rank, which maximises the
-    mean overlap of mutual_knn. Others: the mean of the people's matrices divided by the norm of their U-centred part,
-    which maximises the mean of unbiased linear CKA; for the rest (other kernels and estimators) it is a pool and no
-    maximum, and a model may exceed the upper line.
+    The pool depends on the metric. For RSA, see `stats.ceilings.noise_ceiling`. For neighbour metrics, samples are
+    ranked by the number of people for whom they are neighbours, then by mean rank; this maximises the mean overlap of
+    mutual_knn. For other metrics, the pool is the mean of the people's matrices, each divided by the norm of its
+    U-centred part. It maximises the mean of unbiased linear CKA; for other kernels and estimators it is not a maximum,
+    and a model may exceed the upper ceiling.
 
     Args:
-        metric: one that needs no features.
+        metric: a metric that needs no features.
         people: dissimilarities, shape (P, n, n).
 
     Raises:
-        FeatureError: fewer than 2 people, or a metric that needs features.
+        FeatureError: there are fewer than 2 people, or the metric needs features.
     """
     if isinstance(metric, RSA):
         upper = np.triu_indices(people.shape[1], 1)
@@ -41,10 +41,10 @@ def ceiling(metric: Metric, people: np.ndarray) -> Ceiling:
 
 
 def pooled(metric: Metric, people: np.ndarray) -> np.ndarray:
-    """One matrix of several people, shape (n, n), by the metric's rule; see `ceiling`. It need not be symmetric.
+    """Pools the matrices of several people into one, shape (n, n); see `ceiling`. It need not be symmetric.
 
     Args:
-        metric: other than RSA.
+        metric: any metric but RSA.
         people: dissimilarities, shape (P, n, n).
     """
     n = people.shape[1]
@@ -66,7 +66,7 @@ def geometry(metric: Metric, dissimilarities: np.ndarray) -> MatrixGeometry:
 
 
 def compared(metric: RSA, dissimilarities: np.ndarray) -> np.ndarray:
-    """What RSA correlates of dissimilarities that are squared distances: their roots under euclidean."""
+    """The values that RSA correlates, from squared distances: their square roots if the similarity is Euclidean."""
     return np.sqrt(dissimilarities) if metric.similarity == "euclidean" else dissimilarities
 
 

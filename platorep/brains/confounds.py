@@ -1,4 +1,4 @@
-"""Features that know nothing of what a sample shows, only when it came or how long it is."""
+"""Features that carry no information about the content of a sample, only about its time or length."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from platorep.results.brains import BrainTable
 
 
 def oasm(blocks: Sequence[object], width: float = 1.0) -> np.ndarray:
-    """Orthogonal autocorrelated sequences: which samples came close in time, and nothing else; shape (n, n) float64.
+    """Orthogonal autocorrelated sequences, shape (n, n) float64: they encode only which samples were close in time.
 
-    An identity matrix over samples, smoothed by a Gaussian over their order within each block; blocks stay orthogonal.
-    With samples assigned to folds at random it predicts any slow drift; with folds of whole blocks it predicts nothing.
+    The identity matrix over samples is smoothed by a Gaussian over their order within each block; blocks stay
+    orthogonal. If samples are assigned to folds at random, these features predict any slow drift; with folds of whole
+    blocks they predict nothing.
 
     Args:
-        blocks: one label a sample, samples in the order of presentation.
+        blocks: one label per sample, with samples in the order of presentation.
         width: standard deviation of the Gaussian, in samples.
 
     Raises:
-        FeatureError: a width that is not positive.
+        FeatureError: the width is not positive.
 
     Source: Hadidi et al. 2025, doi:10.1101/2025.03.09.642245.
     """
@@ -37,7 +38,7 @@ def oasm(blocks: Sequence[object], width: float = 1.0) -> np.ndarray:
 
 
 def position(blocks: Sequence[object]) -> np.ndarray:
-    """Place of each sample within its block, and its square, shape (n, 2)."""
+    """Position of each sample within its block, and the square of the position, shape (n, 2)."""
     counts: dict[object, int] = {}
     places = []
     for block in blocks:
@@ -48,13 +49,13 @@ def position(blocks: Sequence[object]) -> np.ndarray:
 
 
 def one_hot(labels: Sequence[object]) -> np.ndarray:
-    """Indicators of the labels, shape (n, distinct labels)."""
+    """Indicator variables of the labels, shape (n, distinct labels)."""
     code = np.unique(np.asarray([str(label) for label in labels]), return_inverse=True)[1]
     return np.eye(code.max() + 1)[code]
 
 
 def lengths(captions: Sequence[str]) -> np.ndarray:
-    """Words and characters of each caption, shape (n, 2)."""
+    """Numbers of words and characters of each caption, shape (n, 2)."""
     return np.array([[len(caption.split()), len(caption)] for caption in captions], dtype=np.float64)
 
 
@@ -63,12 +64,12 @@ class Sites:
     """Responses of a brain's sites to the samples, in the order of presentation.
 
     Args:
-        name: of the brain.
-        repetitions: shape (R, n, S); the mean over repetitions is what is predicted.
-        blocks: one label a sample: run, story or session.
-        categories: one label a sample, for the control of that name.
-        captions: one text a sample, for the control of their lengths.
-        dataset: name of the data.
+        name: name of the brain.
+        repetitions: shape (R, n, S); their mean is the target of the prediction.
+        blocks: one label per sample: run, story or session.
+        categories: one label per sample, for the control of that name.
+        captions: one text per sample, for the control of caption lengths.
+        dataset: name of the dataset.
     """
 
     name: str
@@ -83,20 +84,20 @@ def encoding_table(
     layers: dict[tuple[str, str], np.ndarray], sites: Sites, *, folds: int = 5, seed: int = 0,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> BrainTable:  # fmt: skip
-    """Encoding scores of layers, with the confounds as rows, the score of shuffled pairs, and the sites' ceiling.
+    """Encoding scores of layers, with confounds as further rows, the score of shuffled pairs, and the sites' ceiling.
 
-    The score is the mean over sites of the held-out correlation (`encoding.encode`), over all layers alike: choosing
-    the best of them is the reader's choice and lifts it.
+    The score is the mean over sites of the held-out correlation (`encoding.encode`). Every layer is reported; if you
+    choose the best of them, its score is biased upwards.
 
     Args:
         layers: features of shape (n, d) by (model, layer). Give pixels and networks with random weights among them.
-        sites: what is predicted.
-        folds: of whole blocks.
-        seed: of the permutation of samples for the column null_mean.
+        sites: responses to predict.
+        folds: number of folds, which consist of whole blocks.
+        seed: seed of the permutation of samples for the column null_mean.
         progress: called after each row.
 
     Raises:
-        FeatureError: shapes that do not fit, or too few blocks.
+        FeatureError: shapes do not fit, or there are too few blocks.
     """
     repetitions = np.asarray(sites.repetitions, dtype=np.float64)
     responses, split = repetitions.mean(axis=0), block_folds(sites.blocks, folds)

@@ -13,17 +13,17 @@ from platorep.stats.intervals import Interval
 
 
 STRENGTHS = tuple(10.0**power for power in range(-3, 7))
-"""Ridge strengths that are tried, in units of the mean squared singular value of the centred features."""
+"""Candidate ridge strengths, in units of the mean squared singular value of the centred features."""
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """A fitted ridge regression of S sites, each with a strength of its own.
+    """A fitted ridge regression to S sites, with a separate strength for each site.
 
     Attributes:
         weights: shape (d, S) float64.
-        x_mean: of the features, shape (d,).
-        y_mean: of the sites, shape (S,).
+        x_mean: mean of the features, shape (d,).
+        y_mean: mean of the responses, shape (S,).
         strengths: the penalty of each site, shape (S,).
         freedom: effective degrees of freedom of each site's map, tr(X (X'X + strength I)^-1 X'), shape (S,).
     """
@@ -35,16 +35,17 @@ class Ridge:
     freedom: np.ndarray
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Responses of the sites to other samples, shape (m, S)."""
+        """Predicted responses of the sites to other samples, shape (m, S)."""
         return (np.asarray(x, dtype=np.float64) - self.x_mean) @ self.weights + self.y_mean
 
 
 def fit_ridge(x: np.ndarray, y: np.ndarray, strengths: Sequence[float] = STRENGTHS) -> Ridge:
-    """Ridge regression with the strength of each site by leave-one-out error, in closed form.
+    """Ridge regression that chooses the strength of each site by leave-one-out error, in closed form.
 
-    With the singular value decomposition of the centred features, X = U S V', the prediction of sample i without it has
-    the error e_i / (1 - h_i), where e is the residual of the whole fit and h_i = 1/n + sum_j U_ij^2 s_j^2 / (s_j^2 + c)
-    (the 1/n is the mean's). Only samples that are given are looked at: nothing of a test set enters.
+    Let X = U S V' be the singular value decomposition of the centred features. If sample i is left out, the error of
+    its prediction is e_i / (1 - h_i), where e is the residual of the fit to all samples and h_i = 1/n + sum_j U_ij^2
+    s_j^2 / (s_j^2 + c) (the term 1/n comes from the mean). Only the given samples are used, so no information from a
+    test set enters.
 
     Args:
         x: features, shape (n, d).
@@ -52,9 +53,9 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, strengths: Sequence[float] = STRENGT
         strengths: candidates c, in units of the mean of s_j^2.
 
     Raises:
-        FeatureError: shapes that do not fit, values that are not finite, or features without variation.
+        FeatureError: shapes do not fit, values are not finite, or the features do not vary.
 
-    Cost n d min(n, d), and n min(n, d) (1 + S) a strength.
+    Cost n d min(n, d), and n min(n, d) (1 + S) per strength.
 
     Source: Golub, Heath and Wahba 1979, doi:10.1080/00401706.1979.10489751, for the leave-one-out error.
     """
@@ -87,7 +88,7 @@ class Encoding:
     """Held-out predictions of all samples.
 
     Attributes:
-        predicted: shape (n, S): each sample by the map that was fitted without its fold.
+        predicted: shape (n, S); each sample is predicted by the map that was fitted without its fold.
         responses: shape (n, S).
         folds: fold of each sample, shape (n,).
         freedom: mean effective degrees of freedom over folds, shape (S,).
@@ -100,10 +101,10 @@ class Encoding:
 
     @property
     def correlations(self) -> np.ndarray:
-        """Pearson's r of each site over held-out samples, shape (S,): within folds, then averaged over them.
+        """Pearson's r of each site over held-out samples, shape (S,): computed within folds, then averaged over folds.
 
-        Each fold has its own mean, so that differences of the folds' means do not count. NaN for a site that does not
-        vary; 0 where its predictions do not.
+        The mean of each fold is subtracted, so differences between the means of folds have no effect. NaN for a site
+        that does not vary, and 0 for a site whose predictions do not vary.
         """
         every = [
             _columns_r(self.predicted[self.folds == f], self.responses[self.folds == f]) for f in np.unique(self.folds)
@@ -112,22 +113,22 @@ class Encoding:
 
     @property
     def explained(self) -> np.ndarray:
-        """Held-out R^2 of each site, 1 - SSE / SST with the means of the other folds, shape (S,)."""
+        """Held-out R^2 of each site, 1 - SSE / SST, shape (S,), where SST is around the means of the other folds."""
         means = np.stack([self.responses[self.folds != fold].mean(axis=0) for fold in self.folds])
         total = ((self.responses - means) ** 2).sum(axis=0)
         return 1 - ((self.responses - self.predicted) ** 2).sum(axis=0) / np.where(total > 0, total, np.nan)
 
     def interval(self, *, level: float = 0.95, seed: int = 0) -> Interval:
-        """Interval of the mean correlation over sites for other folds of samples, given the sites: folds are resampled.
+        """Interval of the mean correlation over sites for other folds of samples; the sites are fixed.
 
-        The maps stay as they are. The fold is the unit, because samples within one are close in time; the interval is
+        The maps are fixed too. The fold is the unit, because samples within a fold are close in time. The interval is
         the mean over folds plus and minus t(F - 1) standard errors.
 
-        Coverage measured, nominal 95 %: of the mean correlation of the same maps on fresh samples 90 %, because
-        correlations within small folds lie a little below.
+        The measured coverage of the nominal 95 % interval is 90 %, for the mean correlation of the same maps on fresh
+        samples, because correlations within small folds are a little too low.
 
         Raises:
-            FeatureError: fewer than 2 folds.
+            FeatureError: there are fewer than 2 folds.
         """
         from scipy.stats import t as student
 
@@ -144,15 +145,15 @@ class Encoding:
 
 
 def encode(x: np.ndarray, responses: np.ndarray, folds: np.ndarray) -> Encoding:
-    """Held-out predictions of every site from features, with folds that never divide a block.
+    """Held-out predictions of every site from features.
 
     Args:
         x: features, shape (n, d).
         responses: shape (n, S).
-        folds: fold of each sample, shape (n,): `block_folds`.
+        folds: fold of each sample, shape (n,), such as from `block_folds`, whose folds never divide a block.
 
     Raises:
-        FeatureError: as `fit_ridge`, or fewer than 2 folds.
+        FeatureError: as for `fit_ridge`, or there are fewer than 2 folds.
     """
     folds = np.asarray(folds)
     responses = np.asarray(responses, dtype=np.float64)
@@ -170,14 +171,14 @@ def encode(x: np.ndarray, responses: np.ndarray, folds: np.ndarray) -> Encoding:
 
 
 def block_folds(blocks: Sequence[object], count: int = 5) -> np.ndarray:
-    """Fold of each sample, shape (n,) int64: whole blocks, shared out in order of appearance.
+    """Fold of each sample, shape (n,) int64. Whole blocks are assigned to folds in order of appearance.
 
     Args:
-        blocks: one label a sample: its run, story or session. Samples of one block are close in time.
-        count: of folds, at most the number of blocks.
+        blocks: one label per sample: its run, story or session. Samples of one block are close in time.
+        count: number of folds, at most the number of blocks.
 
     Raises:
-        FeatureError: fewer than 2 blocks or folds, or more folds than blocks.
+        FeatureError: there are fewer than 2 blocks or folds, or more folds than blocks.
     """
     order = {block: i for i, block in enumerate(dict.fromkeys(blocks))}
     if not 2 <= count <= len(order):
@@ -186,16 +187,17 @@ def block_folds(blocks: Sequence[object], count: int = 5) -> np.ndarray:
 
 
 def site_ceilings(repetitions: np.ndarray) -> np.ndarray:
-    """The highest correlation of each site with a model of its expected response, shape (S,): root of its reliability.
+    """The highest possible correlation of each site with a model of its expected response, shape (S,).
 
-    The reliability is the mean correlation of pairs of repetitions, extended to their mean by Spearman and Brown. 0
-    where it is not positive. Print it beside a score; a score is not divided by it where it is small.
+    It is the square root of the reliability: the mean correlation between pairs of repetitions, extended to their mean
+    by the Spearman-Brown formula. 0 if that is not positive. Report the ceiling beside a score; do not divide a score
+    by a small ceiling.
 
     Args:
         repetitions: responses, shape (R, n, S), R >= 2.
 
     Raises:
-        FeatureError: another shape.
+        FeatureError: the repetitions have another shape.
     """
     values = np.asarray(repetitions, dtype=np.float64)
     if values.ndim != 3 or len(values) < 2:

@@ -1,4 +1,4 @@
-"""The people of a model that is a matrix: one matrix each, with sessions as repetitions."""
+"""The people in a model that is a matrix: one matrix per person, with sessions as repetitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class People:
     """One region of a brain, person by person.
 
     Attributes:
-        names: of the P people.
+        names: names of the P people.
         sessions: dissimilarities of each person's sessions, shape (S, n, n) float64.
     """
 
@@ -31,7 +31,7 @@ class People:
 
 
 def people_of(brain: FeatureSet, layer: int) -> People:
-    """The people of one region: a repetition named "PERSON/SESSION" is a session of PERSON.
+    """The people of one region. A repetition named "PERSON/SESSION" is a session of PERSON.
 
     Raises:
         StoreError: the manifest does not name the repetitions.

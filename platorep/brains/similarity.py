@@ -31,7 +31,7 @@ from platorep.stats.two_factor import LEAST_ITEMS, two_factor
 
 
 CATEGORY = "category"
-"""Name of the control whose dissimilarity is 1 between samples of different categories and 0 within one."""
+"""Name of the control whose dissimilarity is 1 between samples of different categories and 0 within a category."""
 
 Progress = Callable[[int, int, str], object]
 
@@ -41,10 +41,10 @@ class Settings:
     """How models are compared with brains.
 
     Args:
-        clamp: of the models' features.
-        resamples: of the items, for intervals.
-        seed: of the resamples.
-        resources: the device of products, and the memory that a model's features may take.
+        clamp: clamp of the models' features.
+        resamples: number of resamples of the items, for intervals.
+        seed: seed of the resamples.
+        resources: the device for matrix products, and the memory that a model's features may take.
     """
 
     clamp: Clamp = EXACT
@@ -64,7 +64,7 @@ class _Row(NamedTuple):
 
 
 def is_brain(model: Features) -> bool:
-    """Whether a model is what others are compared with: a matrix, but not one of a model of pictures or texts."""
+    """Whether other models are compared with this one: it is a matrix, and not that of a model of pictures or texts."""
     return is_matrix(model) and model.spec.model.modality not in ("vision", "language")
 
 
@@ -77,29 +77,30 @@ def similarity(
     settings: Settings | None = None,
     progress: Progress | None = None,
 ) -> BrainTable:
-    """Scores of every layer of every model against every brain among them, person by person.
+    """Scores of every layer of every model against every brain among the models, person by person.
 
-    A brain is a model that is a matrix (`is_brain`). The score is the mean over its people of the metric between the
-    layer and the person's mean over sessions, which is what noise ceilings bound; `align`, which sees the mean over
-    people, gives higher scores of less noise. Dissimilarities of a layer are those of `align`: 1 - cosine of the
-    clamped features under similarity=cosine. Other brains take part as models, by their means.
+    A brain is a model that is a matrix (`is_brain`). The score is the mean over the brain's people of the metric
+    between the layer and the person's mean over sessions. Noise ceilings bound this score. `align` compares with the
+    mean over people, which has less noise, and gives higher scores. Dissimilarities of a layer are those of
+    `align`: with similarity=cosine, one minus the cosine of the clamped features. Brains are also scored as models
+    against the other brains, by their means.
 
     Args:
         models: features and matrices of the same samples.
-        metrics: those that need no features; others are refused.
-        categories: one label a sample: adds the control `CATEGORY`. A model worth its layers exceeds it.
-        settings: how.
+        metrics: metrics that need no features; others are refused.
+        categories: one label per sample; adds the control `CATEGORY`, which a useful model should exceed.
+        settings: how models are compared.
         progress: called after each model and metric.
 
     Returns:
-        Rows of the experiments similarity (one a metric, layer or control, and region), and reliability (one a metric
-        of RSA, region, and person with several sessions, and of the people together).
+        Rows of the experiments similarity (one per metric, layer or control, and region) and reliability (one per
+        metric of RSA, region, and person with several sessions, and one for the people together).
 
     Raises:
-        DataError: no brain among the models, no metric, or models of different samples.
-        FeatureError: a metric that needs features, or too few samples.
+        DataError: there is no brain among the models, or no metric, or the models have different samples.
+        FeatureError: a metric needs features, or there are too few samples.
 
-    Cost: one geometry a layer; for RSA `two_factor` of all layers a region.
+    Cost: one geometry per layer; for RSA also `two_factor` of all layers per region.
     """
     settings = settings or Settings()
     check_same_samples(models)
@@ -146,7 +147,7 @@ def _layers(model: Features, metrics: Sequence[Metric], settings: Settings) -> l
 
 
 def _varying(prepared: Geometry | FeatureError) -> Geometry | None:
-    """A geometry whose samples are not all alike; None for others."""
+    """The geometry, or None if all of its samples are alike."""
     try:
         layer: Geometry = geometry_of(prepared)
         layer.require_variation()
@@ -210,7 +211,7 @@ def _rsa(metric: RSA, rows: Sequence[_Row], means: np.ndarray, settings: Setting
 
 
 def _reliability(metric: Metric, people: People) -> list[dict[str, Any]]:
-    """Split-half reliability of each person's sessions, and of the people's mean; for RSA alone."""
+    """Split-half reliability of each person's sessions, and of the people's mean; only for RSA."""
     if not isinstance(metric, RSA):
         return []
     sets = {name: sessions for name, sessions in zip(people.names, people.sessions, strict=True) if len(sessions) > 1}

@@ -1,6 +1,6 @@
 """The command line. Loads neither torch nor Hydra: `platorep --help` answers at once.
 
-Every command hands its words to Hydra, so `group=choice`, `key=value`, `+key=value`, `~key`, `-m`, `--cfg job`,
+Every command passes its arguments to Hydra, so `group=choice`, `key=value`, `+key=value`, `~key`, `-m`, `--cfg job`,
 `--config-dir` and `--help` work everywhere as Hydra documents them.
 """
 

@@ -9,12 +9,12 @@ EXPERIMENT, BEYOND, THEORY, HOUSEKEEPING = "The experiment", "Beyond the kernel"
 
 
 class Command(NamedTuple):
-    """What the command line knows of a command.
+    """Facts about a command that the command line uses.
 
     Attributes:
         panel: its group in the help.
         summary: one line about it.
-        pairs: whether it may fetch the pairs of the run, works with stored ones, or uses none.
+        pairs: whether it may fetch the pairs of the run, works with stored pairs, or uses none.
         writes: whether it writes anything.
     """
 

@@ -1,4 +1,4 @@
-"""From the command line to Hydra: one public call, with `sys.argv` swapped only while it lasts."""
+"""Starts Hydra from the command line: one public call, which replaces `sys.argv` only while it runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ INSPECTING = ("--cfg", "-c", "--help", "-h", "--info", "--hydra")
 """Options with which Hydra prints something and runs nothing."""
 
 TRACES = "HYDRA_FULL_ERROR"
-"""Hydra's variable: 1 lets its errors through, with their traces."""
+"""Environment variable of Hydra: 1 shows its errors with their tracebacks."""
 
 
 def launch(command: str, argv: Sequence[str]) -> None:
-    """Runs the function of that name in `platorep.cli.tasks` under Hydra with the given command-line words.
+    """Runs the function of that name in `platorep.cli.tasks` under Hydra with the given arguments.
 
-    Exits with code 1 and one sentence when the command fails or when the words are wrong. With the user's own
-    HYDRA_FULL_ERROR=1 an error of Hydra's keeps its trace.
+    Exits with code 1 and one sentence when the command fails or an argument is wrong. If the user has set
+    HYDRA_FULL_ERROR=1, an error of Hydra keeps its traceback.
     """
     from platorep.cli.words import hydra_words, own_objects
     from platorep.core.disk import check_writable
@@ -37,7 +37,7 @@ def launch(command: str, argv: Sequence[str]) -> None:
     except PlatorepError as error:
         sys.exit(f"platorep {command}: {error}")
 
-    os.environ.setdefault("TQDM_DISABLE", "1")  # the libraries' bars would draw through ours, and into log files
+    os.environ.setdefault("TQDM_DISABLE", "1")  # bars of the libraries would overwrite ours and fill log files
 
     import hydra
 
@@ -50,7 +50,7 @@ def launch(command: str, argv: Sequence[str]) -> None:
         with _words_of_process([f"platorep {command}", *words]):
             configured = hydra.main(version_base="1.3", config_path=str(schema.config_dir()), config_name=command)
             configured(getattr(tasks, command))()
-    except Exception as error:  # ours of a job in a sweep, which its log has in full, or Hydra's about the words
+    except Exception as error:  # ours from a job of a sweep, whose log has it in full, or Hydra's about the arguments
         if wants_traces:
             raise
         sys.exit(f"platorep {command}: {refusal(error)}")
@@ -58,7 +58,7 @@ def launch(command: str, argv: Sequence[str]) -> None:
 
 @contextmanager
 def _words_of_process(words: list[str]) -> Iterator[None]:
-    """Lets Hydra read these words, and raise its errors where it would print them."""
+    """Makes Hydra read these arguments, and raise its errors instead of printing them."""
     saved, traces = sys.argv, os.environ.get(TRACES)
     sys.argv, os.environ[TRACES] = words, "1"
     try:
@@ -71,6 +71,6 @@ def _words_of_process(words: list[str]) -> Iterator[None]:
 
 
 def root_of(words: Sequence[str]) -> Path:
-    """The `root` in the overrides, in which Hydra creates a folder before any of our code runs."""
+    """The `root` in the overrides. Hydra creates a folder in it before any of our code runs."""
     named = [word.partition("=")[2].strip("'\"") for word in words if word.startswith("root=")]
     return Path(named[-1]).expanduser() if named and named[-1] and "$" not in named[-1] else Path("outputs")

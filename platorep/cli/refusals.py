@@ -1,7 +1,7 @@
-"""Sentences of our own for the words that Hydra and OmegaConf refuse.
+"""Error messages of our own for arguments that Hydra and OmegaConf refuse.
 
-Their texts advise `++key=value` and a complete stack trace. Neither helps: a setting is known or it is not, and the
-cause is in the words.
+Their messages recommend `++key=value` and a complete stack trace. Neither helps: a setting either exists or does not,
+and the cause is an argument.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ EXPECTED = (
     (r"Cannot convert .* to string", "text"),
     (r"[Ii]nterpolation|\$\{", "a value, or another setting by its full name, such as ${dataset.n}"),
 )
-"""What OmegaConf says of a value, and what was expected in its place."""
+"""Patterns of OmegaConf's messages about a value, with what was expected instead."""
 
 
 def refusal(error: BaseException) -> str:
-    """One sentence about an error that left Hydra: what was got, what was expected, and how to fix it.
+    """One sentence about an error raised by Hydra: what was got, what was expected, and how to fix it.
 
     Args:
-        error: an error of Hydra or OmegaConf, of what they call, or one of our own from a job of a sweep.
+        error: an error of Hydra or OmegaConf, of code that they call, or one of ours from a job of a sweep.
     """
     if isinstance(error, PlatorepError):
         return str(error)
@@ -75,7 +75,7 @@ def resolved(cfg: DictConfig) -> Any:
     """The configuration as plain values, with every `${...}` replaced.
 
     Raises:
-        SpecError: an interpolation that leads nowhere, or a value that is missing.
+        SpecError: an interpolation refers to nothing, or a value is missing.
     """
     try:
         return OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
@@ -84,14 +84,14 @@ def resolved(cfg: DictConfig) -> Any:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what caused it, the cause last."""
+    """The error and its chain of causes, the root cause last."""
     while error is not None:
         yield error
         error = error.__cause__
 
 
 def _unknown(key: str) -> str:
-    """The sentence about a setting that does not exist."""
+    """The message about a setting that does not exist."""
     *place, name = key.split(".")
     known = known_settings(place)
     if known is None:  # an open mapping
@@ -101,7 +101,7 @@ def _unknown(key: str) -> str:
 
 
 def _value_refused(refused: OmegaConfBaseException) -> str:
-    """The sentence about a value of the wrong type, or one that leads nowhere."""
+    """The message about a value of the wrong type, or an interpolation that refers to nothing."""
     cause = str(refused).partition("\n")[0].rstrip(".")
     expected = next((kind for pattern, kind in EXPECTED if re.search(pattern, cause)), None)
     return f"{cause}. {REMEDY if expected is None else f'Expected {expected}.'}"

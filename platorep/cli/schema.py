@@ -1,7 +1,7 @@
 """The typed schema of all settings, its registration, and the path of the configuration files.
 
 The mappings named in `OPEN` take any key, so that `models.gpt2.revision=...` works whether or not a configuration file
-names the key; the specs in `core.specs` and the registries check them, and answer a wrong name with the nearest ones.
+names the key. The specs in `core.specs` and the registries check them, and suggest the nearest names for a wrong one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from platorep.core.plugins import TARGET
 
 
 OPEN = ("models", "dataset", "metric", "figure", "corpus", "probe")
-"""Keys of `Config` whose mappings take new keys without Hydra's `+`: a spec or a registry checks what is in them."""
+"""Keys of `Config` whose mappings take new keys without Hydra's `+`: a spec or a registry checks their content."""
 
 
 @dataclass
@@ -36,17 +36,17 @@ class Recipe:
     name: str = ""
     variants: dict[str, Any] = field(
         default_factory=dict
-    )  # name -> changes of the dataset that concern its captions only
-    shuffles: int = 0  # seeds of the shuffled pairs; 0 scores the pairs as they are
-    galleries: list[int] = field(default_factory=list)  # the first metric is also scored on n random samples, nested
-    datasets: dict[str, Any] = field(default_factory=dict)  # name -> another dataset, on which the pairs are scored too
+    )  # name -> changes to the dataset that affect its captions only
+    shuffles: int = 0  # number of seeds for shuffled pairs; 0 scores the intact pairs
+    galleries: list[int] = field(default_factory=list)  # nested random samples of these sizes are scored too
+    datasets: dict[str, Any] = field(default_factory=dict)  # name -> another dataset on which the pairs are also scored
     study: dict[str, Any] = field(default_factory=dict)  # options of an experiment with a table of its own
     tests: bool = False  # nulls and intervals of the scores that the figure shows
 
 
 @dataclass
 class Config:
-    """One schema for every command: a stage reads the part that concerns it and ignores the rest."""
+    """One schema for every command: a stage reads the part that it needs and ignores the rest."""
 
     models: dict[str, Any] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def register(own: Sequence[tuple[str, str]] = ()) -> None:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    # the keys of a mapping joined by commas: what a sweep over the models of a suite runs through
+    # the keys of a mapping joined by commas: the values of a sweep over the models of a suite
     OmegaConf.register_new_resolver("platorep.names", lambda models: ",".join(models), replace=True)
 
     schema = OmegaConf.structured(Config)

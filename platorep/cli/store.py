@@ -1,4 +1,4 @@
-"""The commands of `platorep store`, whose options are typer's and not Hydra's."""
+"""The commands of `platorep store`. They take typer's options instead of Hydra's overrides."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def import_(
     matrix: bool = typer.Option(
         False,
         "--matrix",
-        help="The file holds dissimilarities of all samples (.npy, .npz, .mat, .csv, ...), no features.",
+        help="The file holds dissimilarities of all samples (.npy, .npz, .mat, .csv, ...) instead of features.",
     ),
     root: Path = Root,
 ) -> None:
@@ -104,7 +104,7 @@ def rm(
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Ends the command with a message and exit code 1 on errors that a user can fix."""
+    """Ends the command with a message and exit code 1 if an error occurs that a user can fix."""
     from platorep.core.errors import PlatorepError
 
     try:

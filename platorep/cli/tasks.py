@@ -1,7 +1,7 @@
 """The functions that Hydra calls, one per command, at module level so that launchers can send them to workers.
 
-Each task logs its own failure and writes `status.json` to its run folder, because in a sweep Hydra prints only one
-traceback, no matter how many jobs fail.
+Each task logs its own failure and writes `status.json` to its run folder, because Hydra prints only one traceback in a
+sweep, however many jobs fail.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _perform(command: str, cfg: DictConfig) -> Any:
             status["seconds"] = round(time.perf_counter() - start, 3)
             try:
                 write_json(Path(hydra.runtime.output_dir) / "status.json", status)
-            except DiskError as error:  # in addition to the error that ended the run
+            except DiskError as error:  # the error that ended the run is logged as well
                 log.error("%s: no status.json: %s", command, error)
 
 
@@ -81,7 +81,7 @@ def _below(root: Path, result: Any) -> list[str]:
 
 
 def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path]]:
-    """The command as a function of the plain configuration and the command line's words; its result and the root."""
+    """Runs the command on the plain configuration and the overrides; returns its result and the root."""
 
     def body(cfg: dict[str, Any], words: list[str]) -> tuple[Any, Path]:
         from platorep.commands.configuration import experiment
@@ -98,7 +98,7 @@ def _body(command: str) -> Callable[[dict[str, Any], list[str]], tuple[Any, Path
 
 
 def _arguments(command: str, cfg: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a command other than the experiment: settings that choose what it prints."""
+    """Arguments of a command besides the experiment: settings that choose what it prints."""
     if command == "ls":
         from hydra.core.hydra_config import HydraConfig
 

@@ -1,7 +1,7 @@
 """Callbacks of Hydra that send the results of every job to MLflow or Weights & Biases: hydra/callbacks=mlflow.
 
-They read what the job has left on disk, so nothing in the commands knows of them. Hydra shows the error of a callback
-as a warning: a tracker that cannot be reached costs no result.
+They read what the job has left on disk, so the commands do not know about them. Hydra shows the error of a callback as
+a warning: no result is lost if a tracker cannot be reached.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Tracker(Callback):
     """Reads the status and the tables of a job after it has finished, and passes them on."""
 
     package: str
-    """The package that the tracker needs, which is also the name of the extra."""
+    """The package that the tracker needs; the extra has the same name."""
 
     def __init__(self) -> None:
         if find_spec(self.package) is None:

@@ -26,7 +26,7 @@ GROUPS = {
     "reproduce": "experiment",
     "captions": "captions model",
 }
-"""Configuration groups whose choices are checked here, so that the message has the nearest names."""
+"""Configuration groups whose choices are checked here, so that the message can suggest the nearest names."""
 
 POSITIONAL = {"ls": "what", "reproduce": "reproduce", "simulate": "experiment"}
 """Commands whose first bare word stands for a configuration key."""
@@ -39,7 +39,7 @@ FLAGS = {
     "--json": ["json=true"],
     "--html": ["neighbours.html=true"],
 }
-"""Our own options, with the overrides that each stands for."""
+"""Our own options, and the overrides that each stands for."""
 
 OWN = ("metric", "figure")
 """Groups in which `module.name` chooses an object of the user's own."""
@@ -65,7 +65,7 @@ def hydra_words(command: str, argv: Sequence[str]) -> list[str]:
         if "offline=true" in overrides:  # an experiment's offline twin is a configuration of its own
             overrides = [f"{w}_offline" if w.startswith("reproduce=") else w for w in overrides if w != "offline=true"]
         if {"--help", "-h"} & set(options) and not any(w.startswith("reproduce=") for w in overrides):
-            overrides.insert(0, "reproduce=fig3")  # help is about the command; Hydra needs a choice to print any
+            overrides.insert(0, "reproduce=fig3")  # Hydra prints no help without a choice
     folders = config_folders(options)
     check_choices(overrides, folders)
     check_added(overrides)
@@ -73,7 +73,7 @@ def hydra_words(command: str, argv: Sequence[str]) -> list[str]:
 
 
 def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Options with their values, and overrides: Hydra's parser takes no option between two overrides."""
+    """Separates options with their values from overrides: Hydra's parser accepts no option between two overrides."""
     options: list[str] = []
     overrides: list[str] = []
     rest = iter(words)
@@ -88,7 +88,7 @@ def _parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _with_query(overrides: Sequence[str]) -> list[str]:
-    """The words that are no overrides, joined by spaces, as the quoted value of `neighbours.query`."""
+    """Joins the arguments that are not overrides by spaces, as the quoted value of `neighbours.query`."""
     query = [word for word in overrides if not re.match(r"~|\+{0,2}[A-Za-z_][\w.@/]*=", word)]
     text = " ".join(query).replace("${", r"\${")
     quoted = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + (r"\'" if match[2] else ""), text)
@@ -113,7 +113,7 @@ def check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
     for word in overrides:
         match = re.fullmatch(r"\+?(\w+)=(.+)", word)
         if not match or match[1] not in GROUPS or "$" in match[2] or "(" in match[2]:
-            continue  # interpolations and Hydra's sweep functions are Hydra's to judge
+            continue  # Hydra checks interpolations and its sweep functions
         known = {path.stem for folder in folders for path in (folder / match[1]).glob("*.yaml")}
         for name in _choices(match[2]):
             if name != "null" and name not in known and not (match[1] in OWN and is_path(name)):
@@ -126,13 +126,13 @@ def _choices(value: str) -> list[str]:
 
 
 def own_objects(overrides: Sequence[str]) -> list[tuple[str, str]]:
-    """The user's own metrics and figures among the choices, as (group, "module.name")."""
+    """The choices that are metrics and figures of the user's own, as (group, "module.name")."""
     groups = [(match[1], match[2]) for word in overrides if (match := re.fullmatch(r"\+?(\w+)=(.+)", word))]
     return [(group, name) for group, value in groups if group in OWN for name in _choices(value) if is_path(name)]
 
 
 def check_added(overrides: Sequence[str]) -> None:
-    """Refuses a key behind `+` or `++` that no command reads: only open mappings take new keys.
+    """Refuses a key after `+` or `++` that no command reads: only open mappings take new keys.
 
     Raises:
         UnknownNameError: with the nearest names.
@@ -147,7 +147,7 @@ def check_added(overrides: Sequence[str]) -> None:
         for place, part in enumerate(parts):
             known = known_settings(parts[:place])
             if known is None:
-                break  # an open mapping, whose keys the specs and registries check
+                break  # an open mapping: the specs and registries check its keys
             if part not in known:
                 where = f" of {'.'.join(parts[:place])}" if place else ""
                 raise unknown_name(f"setting{where}", part, known)

@@ -1,1 +1,1 @@
-"""One module per command, with the command's name: takes an `Experiment`, calls engines, and writes tables."""
+"""One module per command, named after it. A command takes an `Experiment`, calls engines, and writes tables."""

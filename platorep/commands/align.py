@@ -27,7 +27,7 @@ def align(experiment: Experiment) -> list[Path]:
     """Scores the stored models, tests the chosen layers, and prints the best pairs and the paths of the tables.
 
     Returns:
-        The table of chosen layers; nothing while other shards' parts are missing.
+        The table of chosen layers; nothing while parts of other shards are missing.
 
     Raises:
         PlatorepError: a metric is undefined for some layers; everything else is scored.
@@ -48,7 +48,7 @@ class Alignment:
     """Result of an alignment.
 
     Attributes:
-        complete: whether the table of chosen layers is written; False while other shards' parts are missing.
+        complete: whether the table of chosen layers is written; False while parts of other shards are missing.
         failures: layers for which a metric is undefined; everything else is scored.
     """
 
@@ -75,7 +75,7 @@ def align_models(experiment: Experiment) -> Alignment:
 
 
 def score_models(experiment: Experiment) -> AlignmentTable:
-    """Scores of all layer pairs of the stored models; parts that are on disk are read."""
+    """Scores of all layer pairs of the stored models; existing parts are read from disk."""
     return score_pairs(experiment, experiment.pairs, experiment.metrics)
 
 
@@ -135,10 +135,10 @@ def _complete(experiment: Experiment) -> bool:
 
 
 def strata(experiment: Experiment) -> Sequence[Any] | None:
-    """One label per sample to relabel within, or None: its category, or its bin of caption lengths in words.
+    """The stratum of each sample for relabelling, or None: its category, or its bin of caption lengths in words.
 
     Raises:
-        SpecError: an unknown word.
+        SpecError: `statistics.strata` is unknown.
         DataError: the dataset has no categories.
     """
     kind = experiment.statistics.strata

@@ -1,4 +1,4 @@
-"""Tables of models against brains, for figures: computed once for a configuration and kept."""
+"""Tables of models against brains, for figures: computed once per configuration and kept on disk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 def brain_table(experiment: Experiment) -> BrainTable:
-    """Similarity of the suite's models to its brains, and the brains' reliability; read where it is on disk.
+    """Similarity of the suite's models to its brains, and the brains' reliability; read from disk if present.
 
     Raises:
-        DataError: no brain among the stored models.
-        FeatureError: a metric that needs features.
+        DataError: none of the stored models is a brain.
+        FeatureError: a metric needs features.
     """
     from platorep.brains.similarity import Settings, similarity
 
@@ -51,6 +51,6 @@ def stored_brains(experiment: Experiment) -> BrainTable:
     """The table on disk that fits the configuration.
 
     Raises:
-        StoreError: there is none.
+        StoreError: there is no such table.
     """
     return stored_table(BrainTable, brains_path(experiment), "comparisons with brains", "reproduce brains")

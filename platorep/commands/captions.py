@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def captions(experiment: Experiment) -> Path:
-    """Writes the folder dataset of summaries of the dataset's captions, and says how to extract it.
+    """Writes a folder dataset whose captions are summaries of the dataset's, and logs how to extract it.
 
     Returns:
         The folder.

@@ -10,11 +10,11 @@ from platorep.core.stored import FeatureSet
 
 
 def compared(features: Sequence[FeatureSet], pairs: str) -> list[tuple[FeatureSet, FeatureSet]]:
-    """The pairs of models that a word of `protocol.pairs` means: each once, and no model with itself.
+    """The pairs of models that `protocol.pairs` selects: each once, and no model with itself.
 
     Raises:
         SpecError: an unknown word.
-        DataError: "cross" without two modalities.
+        DataError: "cross" is selected, but there are not two modalities.
     """
     by_modality: dict[str, list[FeatureSet]] = {}
     for model in features:
@@ -28,7 +28,7 @@ def compared(features: Sequence[FeatureSet], pairs: str) -> list[tuple[FeatureSe
     if len(by_modality) < 2:
         raise DataError(
             f"protocol.pairs=cross compares modalities, but all models are of {', '.join(by_modality)}. "
-            "Add models of another modality, or say protocol.pairs=within."
+            "Add models of another modality, or set protocol.pairs=within."
         )
     # the released code's order: language down, vision across
     order = sorted(by_modality, key=lambda modality: (modality != "language", modality))

@@ -44,9 +44,9 @@ def competence(experiment: Experiment) -> Path:
 def measure_competence(experiment: Experiment) -> tuple[CompetenceTable, list[Failure]]:
     """Writes and returns the suite's competence table, and what could not be measured.
 
-    It holds what extraction measured in passing, published and imported scores, and where `corpus` or `probe` are
-    chosen bits per byte of that corpus, in place of the captions', and probes. If a measure of a model has
-    several sources, only the most trusted one is kept: measured, imported, published.
+    It holds the values measured during extraction, and published and imported scores. If `corpus` is chosen, it holds
+    the bits per byte of that corpus instead of the captions'; if `probe` is chosen, it also holds probes. If a measure
+    of a model has several sources, only the most trusted one is kept: measured, imported, published.
     """
     tables = [extracted(experiment)]
     failures: list[Failure] = []
@@ -67,14 +67,14 @@ def extracted(experiment: Experiment) -> CompetenceTable:
     """The competence that extraction recorded in the manifests.
 
     Raises:
-        StoreError: nothing is extracted, and nothing else is to be measured or read.
+        StoreError: nothing is extracted, and there is nothing else to measure or read.
     """
     try:
         return engine.from_features(experiment.features)
     except StoreError as error:
         if experiment.corpus is None and experiment.probe is None and not experiment.score_files:
             raise
-        log.warning("nothing is known from extraction: %s", error)
+        log.warning("no competence from extraction: %s", error)
         return competence_table([])
 
 
@@ -107,7 +107,7 @@ def corpus_tables(experiment: Experiment, failures: list[Failure]) -> Iterator[C
 
                 name = f"{model.name}--{spec.name}"
                 yield kept(_parts(experiment), name, determines, measure, model, overwrite=experiment.overwrite)
-        except DiskError:  # the table would lose figures that it has, so it is left as it is
+        except DiskError:  # the table would lose values, so it is left unchanged
             raise
         except Exception as error:
             failures.append(failure(model.name, error))
@@ -146,7 +146,7 @@ def probe_table(experiment: Experiment, failures: list[Failure]) -> CompetenceTa
 
 
 def task_tables(experiment: Experiment, task: TaskSpec, failures: list[Failure]) -> list[CompetenceTable]:
-    """Every model's accuracy on one task; a model whose extraction or probe fails is listed."""
+    """Every model's accuracy on one task, and the models whose extraction or probe failed."""
     datasets = [task.dataset] if task.validation is None else [task.dataset, task.validation]
     sides = [task_features(experiment, dataset, failures) for dataset in datasets]
     tables = []
@@ -164,7 +164,7 @@ def task_tables(experiment: Experiment, task: TaskSpec, failures: list[Failure])
 
 
 def task_features(experiment: Experiment, dataset: DatasetSpec, failures: list[Failure]) -> dict[str, FeatureSet]:
-    """Features of a task's pictures by model: stored with all layers, else the probed layer's, extracted if missing."""
+    """Features of a task's pictures by model: the stored ones, or those of the probed layer, extracted if missing."""
     layer = experiment.probe.layer if experiment.probe is not None else "last"
     one_layer = experiment.replace(dataset=dataset, reading={**experiment.reading, "layers": layer})
 

@@ -1,4 +1,4 @@
-"""From a resolved configuration to an `Experiment`: the only code that reads the configuration's mappings."""
+"""Builds an `Experiment` from a resolved configuration. Only this module reads the configuration's mappings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READING = (
 """Configuration keys that are fields of ExtractSpec under the same name."""
 
 LABELS = ("family", "upstream", "licence")
-"""Fields of a model that say what it is to people: they never pass to another model."""
+"""Fields of a model that describe it to people. They are never carried over to another model."""
 
 
 def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
@@ -78,7 +78,7 @@ def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
     for name, entry in cfg["models"].items():
         if not isinstance(entry, dict):
             raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
-        if "source" not in entry and "id" not in entry:  # words about a model that is not in the suite
+        if "source" not in entry and "id" not in entry:  # overrides of a model that is not in the suite
             raise unknown_name("model", name, [known for known, other in cfg["models"].items() if "source" in other])
         specs[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
     if not specs:
@@ -113,27 +113,27 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
 
 
 def _captions(cfg: Mapping[str, Any], words: Sequence[str]) -> Captions:
-    """How captions are summarised. Hydra merges a model in the words into the chosen one, field by field.
+    """Settings for summarising captions. Hydra merges a model in the overrides into the chosen one, field by field.
 
     Raises:
-        SpecError: the words give a model of the user's own in part; it would be mixed with the chosen one.
+        SpecError: the overrides set only some fields of another model, which would be mixed with the chosen one.
     """
     model = dict(cfg["model"])
-    given = {field for word in words for field in _fields(word, "captions.model")}
-    if given & {"source", "id", "asset"}:
-        left = [name for name in ("name", "id", "asset") if model.get(name) is not None and name not in given]
-        if left:
+    changed = {field for word in words for field in _fields(word, "captions.model")}
+    if changed & {"source", "id", "asset"}:
+        unchanged = [name for name in ("name", "id", "asset") if model.get(name) is not None and name not in changed]
+        if unchanged:
             raise SpecError(
-                f"the words set {', '.join(sorted(given))} of captions.model, and the chosen model would leave its "
-                f"{' and '.join(left)}. Give {' and '.join(f'captions.model.{name}' for name in left)} too (asset=null "
-                "for none), or choose another model (captions=NAME)."
+                f"the overrides set {', '.join(sorted(changed))} of captions.model, but the chosen model would keep "
+                f"its {' and '.join(unchanged)}. Set {' and '.join(f'captions.model.{name}' for name in unchanged)} "
+                "too (asset=null for none), or choose another model (captions=NAME)."
             )
-        model = {name: value for name, value in model.items() if name in given or name not in LABELS}
+        model = {name: value for name, value in model.items() if name in changed or name not in LABELS}
     return Captions(**{**cfg, "model": model})
 
 
 def _fields(word: str, place: str) -> list[str]:
-    """The fields of a mapping that an override sets: of `PLACE.id=x`, or of `PLACE={id: x, asset: {...}}`."""
+    """The fields of a mapping that an override sets, either as `PLACE.id=x` or as `PLACE={id: x, asset: {...}}`."""
     key, _, value = word.lstrip("+").partition("=")
     if key.startswith(f"{place}."):
         return [key.removeprefix(f"{place}.").partition(".")[0]]
@@ -146,7 +146,7 @@ def _fields(word: str, place: str) -> list[str]:
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`changes` over `values`, mappings within mappings merged."""
+    """`values` updated by `changes`; nested mappings are merged."""
     merged = dict(values)
     for name, change in changes.items():
         old = merged.get(name)
@@ -155,10 +155,10 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 
 
 def _options(group: str, cfg: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """A mapping from names to options, None standing for no options.
+    """A mapping from names to options; None stands for no options.
 
     Raises:
-        SpecError: options that are no mapping.
+        SpecError: options are not a mapping.
     """
     for name, options in cfg.items():
         if not isinstance(options or {}, dict):

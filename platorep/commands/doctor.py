@@ -31,7 +31,7 @@ from platorep.models.examining import ModelFacts, examine_model
 
 
 HUB_SECONDS = 5.0
-"""Seconds after which the Hub counts as not reachable."""
+"""Timeout in seconds after which the Hub counts as unreachable."""
 
 AT_ONCE = 8
 """Number of simultaneous requests to the Hub."""
@@ -58,7 +58,7 @@ class Machine:
 
     @property
     def reachable(self) -> bool:
-        """Whether the Hub can be asked."""
+        """Whether requests to the Hub are possible."""
         return self.hub == "reachable"
 
 
@@ -72,7 +72,7 @@ class Model(ModelFacts):
 
 
 def doctor(experiment: Experiment, as_json: bool) -> None:
-    """Prints the machine, a row per model and a row per dataset: tables for people, one JSON object for programs."""
+    """Prints facts about the machine, models and data, as tables for people or as one JSON object for programs."""
     machine = examine_machine(experiment)
     data = examine_all_data(wanted_data(experiment), machine)
     models = examine_models(experiment.models, experiment.dataset.n or 1024, machine)
@@ -128,7 +128,7 @@ def examine_machine(experiment: Experiment) -> Machine:
 
 
 def torchvision_problem() -> str | None:
-    """What is wrong with the installed torchvision for the installed torch, or None."""
+    """The reason why the installed torchvision does not fit the installed torch, or None."""
     try:
         import torchvision  # noqa: F401 - registers its operators, which fails where it was built for another torch
     except (ImportError, RuntimeError, AttributeError) as error:
@@ -190,7 +190,7 @@ def _on_this_machine(facts: ModelFacts, spec: ModelSpec, n: int, machine: Machin
 
 
 def _mark_stored(model: Model, spec: ModelSpec, experiment: Experiment) -> None:
-    """Notes that a model's features are there already; what was extracted with other settings is not."""
+    """Marks a model whose features are already stored; features extracted with other settings do not count."""
     try:
         features = experiment.find(spec)
     except StoreError:
@@ -202,7 +202,7 @@ def _mark_stored(model: Model, spec: ModelSpec, experiment: Experiment) -> None:
 
 
 def wanted_data(experiment: Experiment) -> list[tuple[str, DatasetSpec | CorpusSpec]]:
-    """What a run reads: the pairs, the corpus and the probes' tasks, each repository once, with the role it has."""
+    """The data that a run reads: pairs, corpus and tasks of the probes; each repository once, with its role."""
     wanted: list[tuple[str, DatasetSpec | CorpusSpec]] = [("pairs", experiment.dataset)]
     if experiment.corpus is not None:
         wanted.append(("corpus", experiment.corpus))
@@ -227,7 +227,7 @@ def examine_all_data(wanted: Sequence[tuple[str, DatasetSpec | CorpusSpec]], mac
 
 
 def _matrix_throughput(device: str) -> float:
-    """Operations a second of a square matrix product on the device, measured for about a fifth of a second."""
+    """Operations per second of a square matrix product on the device, measured for about a fifth of a second."""
     import torch
 
     size, dtype = (1024, torch.float32) if device == "cpu" else (8192, torch.bfloat16)
@@ -263,12 +263,12 @@ def summary(models: Sequence[Model], data: Sequence[DataFacts], machine: Machine
         if names := [row.name for row in rows if row.token == state and row.found != "stored"]:
             lines.append(f"{sentence}: {', '.join(names)}.")
     if names := [row.name for row in rows if row.found == "no"]:
-        lines.append(f"Cannot be had: {', '.join(names)}. The notes say why.")
+        lines.append(f"Not available: {', '.join(names)}. The notes say why.")
     return lines
 
 
 def notes(rows: Sequence[ModelFacts | DataFacts]) -> list[str]:
-    """The notes of the rows, each once, after the names of its rows."""
+    """The distinct notes of the rows, each after the names of the rows that have it."""
     about: dict[str, list[str]] = {}
     for row in rows:
         if row.note:

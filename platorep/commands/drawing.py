@@ -25,7 +25,7 @@ def plot_style(experiment: Experiment) -> PlotStyle:
     """How the figures look on paper.
 
     Raises:
-        SpecError: a value that cannot be used.
+        SpecError: a value is invalid.
     """
     from platorep.figures.style import PlotStyle
 
@@ -36,8 +36,8 @@ def draw_figure(experiment: Experiment, name: str, data: FigureData, stem: Path)
     """Draws one figure with the experiment's options and style, and writes its files.
 
     Raises:
-        UnknownNameError: a figure or an option that does not exist.
-        StoreError: the tables lack what the figure shows.
+        UnknownNameError: the figure or an option does not exist.
+        StoreError: the tables lack the data that the figure shows.
     """
     from platorep.figures import draw, save
 
@@ -63,5 +63,5 @@ def draw_results(experiment: Experiment, names: Sequence[str], data: FigureData)
 
 
 def function_of(experiment: Experiment, name: str) -> str:
-    """What draws an entry of the configuration: the name of a figure, or the path of a function of the user's own."""
+    """The figure that an entry of the configuration names: its name, or the path of a function of the user's own."""
     return experiment.figures.get(name, {}).get(TARGET, name)

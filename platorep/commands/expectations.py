@@ -1,4 +1,4 @@
-"""Rough expectations of how long the parts of a run take, for the remaining time that is shown."""
+"""Rough estimates of how long the parts of a run take, from which the remaining time is shown."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TOKENS = {"language": 30, "vision": 257, "sound": 250}
 frames in five seconds."""
 
 OPERATIONS_A_SECOND = 1e11
-"""Of a processor. Only ratios between the parts matter: see `Remaining`."""
+"""Operations per second of a processor. Only ratios between the parts matter: see `Remaining`."""
 
 LOADING, PAIR, DRAWING = 2.0, 0.5, 2.0
 """Seconds to load a model, to score and test a pair of models under one metric, and to draw a figure."""
 
 
 def remaining(experiment: Experiment) -> Remaining:
-    """The remaining time of `platorep run`, before it is known what is stored already."""
+    """The remaining time of `platorep run`, before it is known which results are already stored."""
     models = len(experiment.models)
     scored = PAIR * models * models / 4 * len(experiment.metrics)  # half of the models against the other half
     return Remaining(

@@ -42,17 +42,17 @@ log = logging.getLogger(__name__)
 class Experiment:
     """Everything that a command needs, built once from the resolved configuration.
 
-    Features, pairs of models and tables are read from disk on first use and kept. `replace` gives a variant of the run
-    that has read nothing yet.
+    Features, pairs of models and tables are read from disk on first use and cached. `replace` returns a variant of the
+    run whose cache is empty.
 
     Attributes:
         suite: name of the suite.
         models: specs in the suite's order.
-        dataset: the pairs, as configured; its revision may be open.
+        dataset: the pairs, as configured; the revision may be unresolved.
         resources: how to compute.
-        reading: how a model reads a sample: the fields of ExtractSpec beside model and dataset.
+        reading: how a model reads a sample: the fields of ExtractSpec other than model and dataset.
         metric_options: parameters by metric name; a list stands for one metric per value.
-        protocol: how layers become one score.
+        protocol: how the scores of layer pairs become one score per pair of models.
         statistics: nulls and intervals.
         root: folder of all results.
         figures: options by figure name.
@@ -67,11 +67,11 @@ class Experiment:
         recipe: what `platorep reproduce` adds.
         simulations: options by experiment of the theory.
         world: name and parameters of the theory's world; empty for the experiment's own.
-        overwrite: make again what is there.
+        overwrite: recompute existing results.
         evict: remove downloaded weights after use.
         words: overrides of the command line, for the commands that the report prints.
         configuration: the resolved configuration as JSON text, for the report.
-        present: dataset and models as `extract` has just settled them; see `with_content`.
+        present: dataset and models as `extract` has just resolved them; see `with_content`.
     """
 
     models: tuple[ModelSpec, ...]
@@ -102,10 +102,10 @@ class Experiment:
     present: tuple[DatasetSpec, Mapping[str, ModelSpec]] | None = None
 
     def replace(self, **changes: Any) -> Self:
-        """A variant of the run with some fields changed, and nothing read yet.
+        """A variant of the run with some fields changed and an empty cache.
 
-        The store is shared where the root is, so that each extraction is opened once. Another dataset has other
-        content.
+        Variants with the same root share the store, so that each extraction is opened once. `present` is not passed on
+        to a variant with another dataset.
         """
         if "dataset" in changes:
             changes.setdefault("present", None)
@@ -123,8 +123,8 @@ class Experiment:
     def label(self) -> str:
         """`name` with a hash of everything that a result depends on, so that configurations never overwrite each other.
 
-        It covers models, data, how samples are read, metrics, protocol and statistics. Resources and what is drawn stay
-        out.
+        It covers models, data, how samples are read, metrics, protocol and statistics, but neither resources nor
+        figures.
         """
         determines = {
             **self._measured,
@@ -138,7 +138,7 @@ class Experiment:
 
     @property
     def _measured(self) -> dict[str, Any]:
-        """Models and data as configured: what competence depends on."""
+        """Models and data as configured, on which competence depends."""
         return {
             "models": [[model.name, model.identity()] for model in self.models],
             "dataset": self.dataset.identity(),
@@ -172,12 +172,12 @@ class Experiment:
         return FeatureStore(self.root / "features")
 
     def extract_spec(self, model: ModelSpec, dataset: DatasetSpec | None = None) -> ExtractSpec:
-        """What extraction of one model means here, on the experiment's dataset or another."""
+        """The spec for extracting one model here, on the experiment's dataset or another."""
         reading = settings_read(model.modality, self.reading)
         return ExtractSpec.from_dict({"model": model, "dataset": dataset or self.dataset, **reading})
 
     def known_samples(self, dataset: DatasetSpec) -> Samples | None:
-        """The samples that an earlier run stored for a resolved dataset: they spare decoding every picture again."""
+        """The samples that an earlier run stored for a resolved dataset, so that no picture has to be decoded again."""
         return self.store.known_samples(dataset)
 
     @cached_property
@@ -185,7 +185,7 @@ class Experiment:
         """Folder of the stored dataset that fits the configured one.
 
         Raises:
-            StoreError: none fits, or several do and none of them is the present content.
+            StoreError: no stored dataset fits, or several fit and none of them has the present content.
         """
         present = self.dataset if self.present is None else self.present[0]
         try:
@@ -197,9 +197,9 @@ class Experiment:
 
     @cached_property
     def _settled_dataset(self) -> DatasetSpec | None:
-        """The dataset with the revision of its present content; None where that cannot be told here.
+        """The dataset with the revision of its present content; None if it cannot be determined here.
 
-        A folder that was edited between two runs is stored twice. What it holds now is what the configuration means.
+        A folder that was edited between two runs is stored twice. The configuration refers to its present content.
         """
         from platorep.data import settled
 
@@ -209,11 +209,11 @@ class Experiment:
             return None
 
     def with_content(self, dataset: DatasetSpec, models: Mapping[str, ModelSpec]) -> Self:
-        """The experiment as `extract` has just settled it: these contents are meant, whatever else is stored.
+        """The experiment as `extract` has just resolved it: it refers to these contents, whatever else is stored.
 
         Args:
-            dataset: with its revision settled.
-            models: by name, with their revisions settled.
+            dataset: with its resolved revision.
+            models: by name, with their resolved revisions.
         """
         return self.replace(present=(dataset, models))
 
@@ -227,7 +227,7 @@ class Experiment:
         """The stored features of the suite's models, in its order; those that are not extracted are left out.
 
         Raises:
-            StoreError: none of them is extracted, or what is stored does not fit the configuration.
+            StoreError: none of them is extracted, or the stored features do not fit the configuration.
         """
         stored = {model.name: self.find(model) for model in self.models}
         features = [extraction for extraction in stored.values() if extraction is not None]
@@ -241,11 +241,11 @@ class Experiment:
         return features
 
     def find(self, model: ModelSpec) -> FeatureSet | None:
-        """The stored features of one model on the dataset; None where it was never extracted on it.
+        """The stored features of one model on the dataset; None if it was never extracted on it.
 
         Raises:
-            StoreError: what is stored does not fit the configuration, or several extractions do and none of them has
-                the present content.
+            StoreError: the stored features do not fit the configuration, or several extractions fit and none of them
+                has the present content.
         """
         dataset, models = self.present or (None, {})
         spec = self.extract_spec(models.get(model.name, model), dataset)
@@ -263,24 +263,24 @@ class Experiment:
 
     @cached_property
     def pairs(self) -> list[tuple[FeatureSet, FeatureSet]]:
-        """The pairs of stored models that `protocol.pairs` means: each once, and no model with itself.
+        """The pairs of stored models that `protocol.pairs` selects: each once, and no model with itself.
 
         Raises:
-            SpecError: an unknown word.
-            DataError: "cross" without two modalities.
+            SpecError: `protocol.pairs` is unknown.
+            DataError: "cross" is selected, but there are not two modalities.
         """
         return compared(self.features, self.protocol.pairs)
 
     @property
     def alignment_folder(self) -> Path:
-        """Where the scores of the dataset are."""
+        """Folder of the scores on the dataset."""
         return self.root / "alignment" / self.dataset_folder.name
 
     @property
     def selection_path(self) -> Path:
-        """The file of the chosen layers' scores: its name holds a hash of all that determines them."""
+        """The file of the chosen layers' scores. Its name has a hash of everything that determines them."""
         determines = {
-            # 2: tables of before divided a half's overlaps by the k of the whole
+            # 2: earlier tables divided the overlaps of a half by the k of all samples
             "version": 2 if self.protocol.select == "heldout" else 1,
             "models": [features.key for features in self.features],
             "metrics": [metric.id for metric in self.metrics],
@@ -298,12 +298,12 @@ class Experiment:
 
     @cached_property
     def alignment(self) -> AlignmentTable:
-        """The scores on disk of the suite's models under the configured metrics and clamp, with the models' facts.
+        """The stored scores of the suite's models under the configured metrics and clamp, with facts about the models.
 
         Pairs of models without scores are named in a warning.
 
         Raises:
-            StoreError: there are none.
+            StoreError: no pair has scores.
         """
         from platorep.results.stored import stored_alignment, unscored
 
@@ -329,11 +329,11 @@ class Experiment:
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
-        """One score per pair of models and metric, as the protocol chooses layers: what every view shows.
+        """One score per pair of models and metric, as the protocol chooses layers. Every view shows these scores.
 
         Raises:
-            SpecError: a choice of layers that does not exist.
-            StoreError: there are no scores, or a held-out choice that was not tested.
+            SpecError: the protocol's choice of layers does not exist.
+            StoreError: there are no scores, or the choice is held out and was not tested.
         """
         from platorep.results.protocols import chosen
 
@@ -341,7 +341,7 @@ class Experiment:
 
 
 def _commit_of(spec: ModelSpec | DatasetSpec) -> str | None:
-    """As `platorep.models.commits.commit_of`, which is loaded when a branch or a tag is met."""
+    """Calls `platorep.models.commits.commit_of`, which is imported only when there is a branch or tag to resolve."""
     from platorep.models.commits import commit_of
 
     return commit_of(spec)

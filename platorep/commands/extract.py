@@ -45,7 +45,7 @@ class Extraction:
 
 
 def extract_models(experiment: Experiment) -> Extraction:
-    """Extracts every model that is not in the store; one that fails does not stop the others.
+    """Extracts every model that is not in the store. A model that fails does not stop the others.
 
     While one model computes, the next one's weights are fetched and read ahead, unless `evict` keeps the disk to one
     model at a time.
@@ -78,7 +78,7 @@ def extract_models(experiment: Experiment) -> Extraction:
 
 
 def open_pairs(experiment: Experiment) -> PairedDataset:
-    """Opens the dataset, with a progress bar; skips its check if an earlier run stored the samples."""
+    """Opens the dataset with a progress bar; skips the check if an earlier run stored the samples."""
     from platorep.data import open_dataset
 
     with bar("Opening the pairs") as report:
@@ -86,7 +86,7 @@ def open_pairs(experiment: Experiment) -> PairedDataset:
 
 
 def settled_specs(experiment: Experiment, pairs: PairedDataset) -> tuple[list[ExtractSpec], list[Failure]]:
-    """The models' specs with revisions settled, and the models whose revision cannot be settled."""
+    """The models' specs with resolved revisions, and the models whose revision cannot be resolved."""
     from platorep.models import resolve
 
     specs: list[ExtractSpec] = []
@@ -110,7 +110,7 @@ def settled_specs(experiment: Experiment, pairs: PairedDataset) -> tuple[list[Ex
 
 
 def _stored(experiment: Experiment, model: ModelSpec, pairs: PairedDataset) -> ExtractSpec | None:
-    """The spec of a model's stored features, which need neither its weights nor the Hub; None where there are none."""
+    """The spec of a model's stored features, which need neither its weights nor the Hub; None if it has none."""
     try:
         features = experiment.replace(present=(pairs.spec, {})).find(model)
     except StoreError:
@@ -139,7 +139,7 @@ def extract_one(
     coming: list[Thread],
     report: Any,
 ) -> Any:
-    """Extracts one model; once it is loaded, the weights of `ahead` are read, by a thread that joins `coming`."""
+    """Extracts one model. Once it is loaded, a thread that is added to `coming` reads the weights of `ahead`."""
     from platorep.extract import extract as run_extraction
     from platorep.models import read_ahead
 
@@ -165,5 +165,5 @@ def extract_one(
 
 
 def _weights(spec: ExtractSpec) -> Sequence[Any]:
-    """What tells apart the downloaded weights of two models."""
+    """Identifies the downloaded weights of a model."""
     return spec.model.source, spec.model.id, spec.model.asset, spec.model.revision

@@ -1,4 +1,4 @@
-"""Failures of parts of a command, collected while the rest goes on."""
+"""Failures of parts of a command, collected while the command continues."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def failure(name: str, error: Exception) -> Failure:
 
 
 def _without_name(name: str, error: Exception) -> str:
-    """The message; a name that opens it is left out, because the line begins with it."""
+    """The message, without the name at its beginning, because the line already begins with the name."""
     return str(error).removeprefix(f"{name}: ")
 
 

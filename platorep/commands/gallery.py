@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 def gallery(experiment: Experiment) -> Path | None:
     """Searches this shard's share of the queries. The last shard to finish writes the table and draws the figure.
 
-    A table of one gallery has no figure.
+    A table with a single gallery has no figure.
 
     Returns:
         The table's path, or None while other shares are missing.
@@ -60,7 +60,7 @@ def gallery_design(experiment: Experiment) -> Design:
     """Queries, galleries and neighbours, as the engine takes them.
 
     Raises:
-        SpecError: a metric other than mutual_knn, or several similarities.
+        SpecError: a metric is not mutual_knn, or there are several similarities or rules for ties.
     """
     from platorep.align.gallery_parts import Design
     from platorep.metrics.base import NeighbourhoodMetric
@@ -68,7 +68,7 @@ def gallery_design(experiment: Experiment) -> Design:
     options = experiment.gallery
     metrics = [m for m in experiment.metrics if m.counts_overlap and isinstance(m, NeighbourhoodMetric)]
     if others := [metric.id for metric in experiment.metrics if metric not in metrics]:
-        raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Say metric=mutual_knn.")
+        raise SpecError(f"a gallery is scored by mutual_knn; got {', '.join(others)}. Set metric=mutual_knn.")
     similarities = sorted({metric.similarity for metric in metrics})
     if len(similarities) != 1:
         names = " and ".join(similarities) or "no metric"
@@ -89,7 +89,7 @@ def gallery_design(experiment: Experiment) -> Design:
 
 
 def gallery_path(experiment: Experiment) -> Path:
-    """The table's file: its name contains a hash of the names of its parts, which contain hashes of their inputs."""
+    """The table's file. Its name has a hash of the names of its parts, which contain hashes of their inputs."""
     from platorep.align.gallery_parts import part_path
 
     design, clip = gallery_design(experiment), experiment.clamp.id
@@ -101,6 +101,6 @@ def stored_galleries(experiment: Experiment) -> GalleryTable:
     """The table on disk that fits the configuration.
 
     Raises:
-        StoreError: there is none.
+        StoreError: there is no such table.
     """
     return stored_table(GalleryTable, gallery_path(experiment), "scores in growing galleries", "gallery")

@@ -32,10 +32,10 @@ def ls(experiment: Experiment, listing: str, folders: Sequence[Path]) -> None:
     Args:
         experiment: `models` lists its suite, `features` the store under its root.
         listing: suites, datasets, models, metrics, figures, experiments, protocols, features or runs.
-        folders: of configuration files, the packaged one and those of --config-dir.
+        folders: the folders of configuration files: the packaged one and those of --config-dir.
 
     Raises:
-        UnknownNameError: `listing` is none of these.
+        UnknownNameError: there is no such list.
     """
     lists: dict[str, Callable[[], Table]] = {
         **{name: partial(choices, group, folders) for name, group in GROUPS.items()},

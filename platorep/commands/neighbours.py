@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST = 48
-"""Characters of a caption on the terminal."""
+"""Largest number of characters of a caption on the terminal."""
 
 
 def neighbours(experiment: Experiment, options: Neighbours) -> Path | None:
-    """Prints the samples nearest to the query by every model that reads it, side by side.
+    """Prints, side by side, the samples nearest to the query in every model that can read it.
 
     Returns:
-        The HTML page, or None where none is asked for.
+        The HTML page, or None if no page was requested.
 
     Raises:
-        SpecError: no query, or a number or a layer that cannot be used.
-        DataError: a picture that cannot be read, or no stored model that can embed the query.
+        SpecError: there is no query, or `k` or the layer is invalid.
+        DataError: the picture cannot be read, or no stored model can embed the query.
     """
     query = query_of(options.query, square=experiment.dataset.source == "stamps")
     models = _readers(experiment, query)
@@ -63,21 +63,21 @@ def neighbours(experiment: Experiment, options: Neighbours) -> Path | None:
 
 
 def query_of(text: str, *, square: bool = False) -> Query:
-    """The query as a text, or as the picture whose path it is: a text that ends like a file of a picture is a path.
+    """The query as a text or a picture. A text that ends in the extension of a picture file is the path of a picture.
 
     Args:
         text: the query.
         square: whether a picture is padded with white to a square, as the pictures of stamps are.
 
     Raises:
-        SpecError: an empty query.
-        DataError: a picture that cannot be read.
+        SpecError: the query is empty.
+        DataError: the picture cannot be read.
     """
     from platorep.data.pictures import SUFFIXES, read_picture
     from platorep.extract.queries import Query
 
     if not text.strip():
-        raise SpecError('nothing to search for: say platorep neighbours "a violin", or give the path of a picture.')
+        raise SpecError('there is no query: run platorep neighbours "a violin", or give the path of a picture.')
     path = Path(text).expanduser()
     if path.suffix.lower() not in SUFFIXES:
         return Query(text)
@@ -88,7 +88,7 @@ def query_of(text: str, *, square: bool = False) -> Query:
 
 
 def nearest_table(columns: Sequence[Column], samples: Samples) -> Table:
-    """One row a rank, one column a model: caption and similarity; samples that several models list have a mark."""
+    """One row per rank, one column per model: caption and similarity, with a mark on samples that several list."""
     table = plain_table("", *(f"{column.model}\n{column.layer}" for column in columns))
     counts = Counter(row for column in columns for row in column.nearby.rows)
     for rank in range(len(columns[0].nearby.rows)):
@@ -106,7 +106,7 @@ def _readers(experiment: Experiment, query: Query) -> list[FeatureSet]:
     """The stored models of the query's modality that can be run.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no such models.
     """
     models = [model for model in experiment.features if model.spec.model.modality == query.modality]
     able = [model for model in models if model.spec.model.source != "imported"]
@@ -122,11 +122,11 @@ def _readers(experiment: Experiment, query: Query) -> list[FeatureSet]:
 
 
 def _layer(experiment: Experiment, model: FeatureSet, word: str) -> int:
-    """The layer of a model that a setting means; -1 is the concatenation of all, which a protocol may choose.
+    """The layer of a model that a setting selects; -1 is the concatenation of all layers, which a protocol may choose.
 
     Raises:
-        SpecError: a word that means no layer, or several.
-        StoreError: layers are to be the chosen ones, and there are no scores.
+        SpecError: the setting selects no layer, or several.
+        StoreError: the chosen layers are requested, but there are no scores.
     """
     from platorep.models.base import parse_layers
 
@@ -143,7 +143,7 @@ def _layer(experiment: Experiment, model: FeatureSet, word: str) -> int:
     best = max((part for part in sides if len(part[0])), key=lambda part: part[0].score.max(), default=None)
     if best is None:
         raise SpecError(
-            f"neighbours.layer=chosen: no score chooses a layer of {model.name}. Say neighbours.layer=last."
+            f"neighbours.layer=chosen: no score chooses a layer of {model.name}. Set neighbours.layer=last."
         )
     return int(best[0].loc[best[0].score.idxmax(), best[1]])
 

@@ -1,7 +1,7 @@
 """Groups of options that the command line sets and an experiment carries, each declared once.
 
-They are plain dataclasses, and not frozen, because Hydra builds its schema from them (`platorep.cli.schema`) and merges
-the command line's words into them. Commands only read them.
+They are plain dataclasses, not frozen ones, because Hydra builds its schema from them (`platorep.cli.schema`) and
+merges overrides into them. Commands only read them.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import Any
 
 @dataclass
 class Compute:
-    """How to compute. Nothing here is part of a key, and results do not depend on it."""
+    """Execution settings. They are not part of any key, and results do not depend on them."""
 
     device: str = "auto"  # auto | cpu | cuda | cuda:1
     threads: int | None = None  # CPU threads of torch; null leaves torch's choice
     tokens: int | None = None  # tokens (or picture patches) a batch; null finds the budget
     workers: int | None = None  # processes that decode pictures; null: one per core, at most 8
-    shard_rows: int = 256  # samples per stored shard: the most that a kill can lose
+    shard_rows: int = 256  # samples per stored shard; a killed run loses at most one shard
     compile: bool = False  # torch.compile of a model's blocks, for long extractions on a GPU
     memory: str = "3GB"  # budget of `align` for prepared layers
 
 
 @dataclass
 class Protocol:
-    """How layers become one score."""
+    """How the scores of layer pairs become one score per pair of models."""
 
     name: str = "prh"
     clip: str = "exact"  # exact | approximate | none: clamp at the quantile of |features|, once per model
@@ -46,9 +46,9 @@ class Statistics:
 
 @dataclass
 class Style:
-    """How figures look on paper; `platorep.figures.style.PlotStyle` says what each may be."""
+    """How figures look on paper; `platorep.figures.style.PlotStyle` documents the possible values."""
 
-    width: Any = None  # inches, or single or double for a paper's columns; null: each figure's own
+    width: Any = None  # inches, or single or double for the columns of a paper; null: each figure's default
     font_size: float | None = None  # points; null: 8
     sheet: str | None = None  # a matplotlib style file, or a style's name
     formats: list[str] = field(default_factory=lambda: ["png", "pdf"])
@@ -60,29 +60,29 @@ class Gallery:
 
     sizes: list[int] = field(default_factory=lambda: [1024, 4096, 16384])  # each gallery holds the one before it
     queries: int = 1024  # the first samples of every gallery
-    share: float | None = 0.01  # beside the metric's own k: k as this share of the gallery; null leaves it out
-    seed: int = 0  # of the samples' order
-    search: str = "exact"  # exact | faiss: approximate, by the extra platorep[faiss]
+    share: float | None = 0.01  # in addition to the metric's k: k as this share of the gallery; null leaves it out
+    seed: int = 0  # seed of the order of the samples
+    search: str = "exact"  # exact | faiss: approximate, needs the extra platorep[faiss]
 
 
 @dataclass
 class Units:
-    """`platorep units`: which units are matched, and what their correlations are compared with."""
+    """`platorep units`: which units are matched, and the nulls for their correlations."""
 
     pairs: str = "within"  # within: models of one modality; cross: of different modalities; all: every pair once
     layers: str = "all"  # all | last | indices such as "3,-1" | relative depths such as "depth:0.5,1.0"
     rule: str = "best_buddies"  # best_buddies | released: the best partner, among whose 5 best the unit is
-    permutations: int = 99  # of the samples; no p is smaller than 1/(permutations + 1)
-    rotations: int = 5  # of the basis of every layer
+    permutations: int = 99  # number of permutations of the samples; no p is smaller than 1/(permutations + 1)
+    rotations: int = 5  # number of rotations of the basis of every layer
     partial: str | None = None  # null | picture_mean | caption_length: removed from every unit by least squares
 
 
 @dataclass
 class Translation:
-    """`platorep translate`: on how many samples maps are fitted and tested, and how often."""
+    """`platorep translate`: the number of samples and of splits on which maps are fitted and tested."""
 
     draws: int = 5  # random splits into fit, select and test, each with its own order of anchors
-    samples: int = 2048  # at most; of more, so many are drawn
+    samples: int = 2048  # largest number of samples; from a larger dataset, this many are drawn at random
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Captions:
 
 @dataclass
 class Neighbours:
-    """`platorep neighbours`: what is searched for, and in which layer."""
+    """`platorep neighbours`: the query, and the layer in which it is compared."""
 
     query: str = ""  # a text, or the path of a picture
     k: int = 10

@@ -1,4 +1,4 @@
-"""The pairs of a run: the requested ones, or their substitute if they are not available."""
+"""The pairs of a run: the requested pairs, or their substitute if they are not available."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def config_dir() -> Path:
 
 
 def named_dataset(name: str) -> DatasetSpec:
-    """The dataset of a configuration's name, without overrides of the command line.
+    """The dataset of a named configuration, without overrides from the command line.
 
     Raises:
-        UnknownNameError: there is none, with the nearest names.
+        UnknownNameError: there is no such configuration; the message has the nearest names.
     """
     from omegaconf import OmegaConf
 
@@ -38,7 +38,7 @@ def with_pairs_at_hand(experiment: Experiment, *, fetching: bool) -> Experiment:
     """The experiment with the requested dataset, or with its substitute.
 
     Args:
-        experiment: experiment as configured.
+        experiment: the experiment as configured.
         fetching: whether the command may fetch pairs; otherwise stored pairs are used.
     """
     if experiment.dataset.instead is None:

@@ -29,7 +29,7 @@ def plot(experiment: Experiment) -> list[Path]:
     """Draws the chosen figures, then prints the models' matrix and the figures' paths.
 
     Returns:
-        The files, and the table of brains where a figure shows one.
+        The files, and the table of brains if a figure shows one.
     """
     from platorep.figures import needs
 
@@ -73,8 +73,8 @@ def figure_data(experiment: Experiment, *names: str) -> FigureData:
     """The tables that some figures need.
 
     Raises:
-        UnknownNameError: no such figure.
-        StoreError: tables that are not there.
+        UnknownNameError: there is no such figure.
+        StoreError: a table is missing.
     """
     from platorep.figures import needs
     from platorep.figures.data import FigureData

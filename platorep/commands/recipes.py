@@ -1,4 +1,4 @@
-"""Additions of an experiment to its stages: linear probes, and the recipes of `platorep reproduce`."""
+"""What an experiment adds to its stages: linear probes, and the recipes of `platorep reproduce`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from platorep.core.specs import DatasetSpec, ModelSpec, TaskSpec
 
 @dataclass(frozen=True)
 class Probe:
-    """Linear probes: their name, the layer that they read, and the tasks."""
+    """Linear probes: their name, the layer that they read, and their tasks."""
 
     name: str
     layer: str
@@ -45,9 +45,9 @@ class Recipe:
 
     Attributes:
         name: name of the folder of its results.
-        variants: datasets whose language features are scored against the experiment's vision features, or which the
-            experiment of `study` takes.
-        shuffles: seeds of the shuffled pairs; 0 scores the pairs as they are.
+        variants: datasets whose language features are scored against the experiment's vision features, or are passed to
+            the experiment of `study`.
+        shuffles: number of seeds for shuffled pairs; 0 scores the intact pairs.
         galleries: sizes of nested random samples on which the first metric is scored as well.
         datasets: other datasets on which the same pairs of models are scored.
         study: options of the experiment in `platorep.studies` that the figure shows.

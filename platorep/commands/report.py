@@ -27,7 +27,7 @@ PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def report(experiment: Experiment) -> Path:
-    """Writes the page of a run from what is on disk.
+    """Writes the page of a run from the results on disk.
 
     Returns:
         The HTML file.
@@ -68,7 +68,7 @@ def report(experiment: Experiment) -> Path:
 
 
 def _if_any(stored: Callable[[Experiment], T], experiment: Experiment) -> T | None:
-    """The tables of a command for this configuration; None where it has not run."""
+    """The tables of a command for this configuration; None if the command has not run."""
     try:
         return stored(experiment)
     except NotRunError:
@@ -76,7 +76,7 @@ def _if_any(stored: Callable[[Experiment], T], experiment: Experiment) -> T | No
 
 
 def _rows_are_samples(experiment: Experiment) -> bool:
-    """Whether each row of the features is a sample, whose picture can stand beside a unit."""
+    """Whether each row of the features is a sample, so that its picture can be shown beside a unit."""
     return all(model.n == len(experiment.samples.ids) for model in experiment.features)
 
 
@@ -90,7 +90,7 @@ def whole_figures(folder: Path) -> dict[str, Path]:
             content = path.read_bytes()
             with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                 title = picture.info.get("Title", path.stem)
-                picture.verify()  # compares the checksum of every chunk but the last, which is always the same
+                picture.verify()  # checks every chunk except the last, which is always the same
             if not content.endswith(PNG_END):
                 raise OSError("its end is missing")
         except Exception as error:  # Pillow raises SyntaxError, ValueError and zlib's errors beside OSError

@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 
 
 def reproduce(experiment: Experiment) -> list[Path]:
-    """Runs the stages that are missing, draws the figure, and writes its data and published values beside it.
+    """Runs the missing stages, draws the figure, and writes its data and published values beside it.
 
     Returns:
         The folder: NAME.png and NAME.pdf; alignment, competence and comparison as .csv and .parquet. Then the table of
-        brains, where the figure shows one.
+        brains, if the figure shows one.
 
     Raises:
-        SpecError: a recipe without exactly one figure.
+        SpecError: the recipe does not have exactly one figure.
         PlatorepError: models or tasks failed; the figure is drawn from the others first.
     """
     from platorep.figures import needs
@@ -60,7 +60,7 @@ def reproduce(experiment: Experiment) -> list[Path]:
     competence, unmeasured = measure_competence(experiment)
     scores, unscored = score(experiment)
     selection = None
-    # held-out scores are of halves of the samples, which only the test makes
+    # held-out scores use halves of the samples, and only the test computes them
     if experiment.protocol.select == "heldout" or recipe.tests:
         select_layers(experiment)
         selection = experiment.selection
@@ -95,8 +95,8 @@ def reproduce(experiment: Experiment) -> list[Path]:
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
     """All scores of an experiment: the suite's on the dataset, or on its variants, and on its smaller galleries.
 
-    Variants change the captions only: their language features are extracted and scored against the dataset's
-    vision features, unless an experiment with a table of its own takes them. Other datasets are scored by the same
+    Variants change the captions only: their language features are extracted and scored against the dataset's vision
+    features, unless they belong to an experiment with a table of its own. Other datasets are scored with the same
     models.
     """
     recipe, failures = experiment.recipe, []
@@ -122,16 +122,16 @@ def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:
 
 
 def random_sample(features: Features, n: int) -> Subset:
-    """A random sample of n of the features' samples: a smaller gallery without another extraction.
+    """A random subset of n samples of the features: a smaller gallery without another extraction.
 
-    The samples of a smaller n are among those of a larger one, and the same for all models.
+    The subsets are nested and the same for all models.
 
     Raises:
         SpecError: n is less than 2, or not less than the number of samples.
     """
     if not 2 <= n < features.n:
         raise SpecError(
-            f"galleries: {n} samples of {features.n} are no smaller gallery; expected 2 to {features.n - 1}."
+            f"galleries: {n} samples of {features.n} do not make a smaller gallery; expected 2 to {features.n - 1}."
         )
     places = nested_order(features.n, 0)[:n]
     places.sort()
@@ -153,7 +153,7 @@ def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentT
 
 
 def _variant_run(experiment: Experiment, variant: Variant) -> tuple[Experiment, list[Failure]]:
-    """The models of a variant of the dataset, extracted on it; those that failed are left out."""
+    """Extracts the models that a variant takes on its dataset; models that fail are left out."""
     models = tuple(model for model in experiment.models if variant.takes(model))
     extraction = extract_models(experiment.replace(dataset=variant.dataset, models=models))
     failed = {failure.model for failure in extraction.failures}
@@ -162,7 +162,7 @@ def _variant_run(experiment: Experiment, variant: Variant) -> tuple[Experiment, 
 
 
 def variant_features(experiment: Experiment) -> tuple[dict[str, dict[str, Features]], list[Failure]]:
-    """Features of every variant of the recipe, by the variant's name and the model's."""
+    """Features of every variant of the recipe, by the names of the variant and the model."""
     features: dict[str, dict[str, Features]] = {}
     failures: list[Failure] = []
     for name, variant in experiment.recipe.variants.items():

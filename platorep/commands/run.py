@@ -18,13 +18,13 @@ def run(experiment: Experiment) -> list[Path]:
     """Extracts, measures competence, aligns and plots. Failures are listed at the end.
 
     Returns:
-        The table of chosen layers and the figures; nothing while other shards' parts are missing.
+        The table of chosen layers and the figures; nothing while parts of other shards are missing.
 
     Raises:
         PlatorepError: models or tasks failed; the others are done.
-        UnknownNameError: no such metric.
+        UnknownNameError: a metric does not exist.
     """
-    with whole_run(remaining(experiment)):  # which builds the metrics: an unknown one ends the run here
+    with whole_run(remaining(experiment)):  # builds the metrics, so an unknown one ends the run here
         extraction = extract_models(experiment)
         experiment = extraction.experiment
         _, unmeasured = measure_competence(experiment)

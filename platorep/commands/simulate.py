@@ -17,12 +17,11 @@ def simulate(experiment: Experiment) -> list[Path]:
     """Runs the chosen experiments of the theory; tables and figures go to one folder per experiment under theory/.
 
     Raises:
-        UnknownNameError: an experiment that does not exist, or a text model for the colours that the suite does not
-            have.
+        UnknownNameError: an experiment does not exist, or the suite lacks a text model for the colours.
     """
     from platorep.theory import EXPERIMENTS, run
 
-    for name in experiment.simulations:  # before the first of them takes its minutes
+    for name in experiment.simulations:  # checked before the first one runs for minutes
         if name not in EXPERIMENTS:
             raise unknown_name("experiment", name, EXPERIMENTS)
     suite = {spec.name: spec for spec in experiment.models}

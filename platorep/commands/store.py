@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def store_at(root: Path) -> FeatureStore:
-    """The features under a root folder such as outputs."""
+    """The store of features under a root folder such as outputs."""
     return FeatureStore(root / "features")
 
 
@@ -62,7 +62,7 @@ def repair(store: FeatureStore, pattern: str) -> Iterator[Repair]:
 
 
 def dataset_named(store: FeatureStore, name: str) -> DatasetSpec:
-    """The stored dataset of that name or folder, or a new one for features that come with their own sample ids.
+    """The stored dataset with that name or folder, or a new one for features that have their own sample ids.
 
     Raises:
         StoreError: several stored datasets have the name.
@@ -77,10 +77,10 @@ def dataset_named(store: FeatureStore, name: str) -> DatasetSpec:
 
 
 def export(store: FeatureStore, pattern: str, out: Path) -> Path:
-    """Writes the layers of one extraction, float32, and its sample ids to one .safetensors or .npz file.
+    """Writes the layers of one extraction as float32, with its sample ids, to one .safetensors or .npz file.
 
     Raises:
-        StoreError: several extractions match, or the file's ending is neither.
+        StoreError: several extractions match, or the file has another suffix.
     """
     matching(store, pattern)
     matches = store.find(pattern)

@@ -1,4 +1,4 @@
-"""Tables that commands leave on disk: where one lies, and how it is read back."""
+"""Tables that commands write to disk: their paths, and how they are read back."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ AnyTable = TypeVar("AnyTable", bound=Table)
 
 
 def code_of(experiment: Experiment, **settings: Any) -> str:
-    """Hash of what determines a table: the bytes of the features as they are now, the clamp, the seed, and settings.
+    """Hash of everything that determines a table: the current bytes of the features, clamp, seed and settings.
 
-    A model whose features were extracted anew with other bytes gets another table, as it gets other parts.
+    If a model is extracted again with other bytes, it gets another table and other parts.
     """
     models = [[features.key, features.content] for features in experiment.features]
     return digest({"models": models, "clip": experiment.clamp.id, "seed": experiment.statistics.seed, **settings})
@@ -33,10 +33,10 @@ def table_path(experiment: Experiment, command: str, code: str, *, title: str = 
 
     Args:
         experiment: names root, dataset and suite.
-        command: name of the folder, that of the command which writes the table.
+        command: the command that writes the table; names the folder.
         code: hash of everything that determines the table, so that configurations never overwrite each other; see
             `code_of`.
-        title: which of a command's tables it is.
+        title: distinguishes the tables of one command.
     """
     folder = experiment.root / command / experiment.dataset_folder.name
     return folder / f"{title}{'--' * bool(title)}{slug(experiment.name)}--{code}.parquet"
@@ -46,14 +46,14 @@ def stored_table(kind: type[AnyTable], path: Path, title: str, command: str) -> 
     """The table in a file.
 
     Args:
-        kind: of the table.
+        kind: class of the table.
         path: its file, from `table_path`.
-        title: what it holds, for the message.
-        command: writes it.
+        title: the content of the table, for the message.
+        command: the command that writes it.
 
     Raises:
         NotRunError: there is no such file; the message says which command writes it.
-        StoreError: it is damaged, or another table.
+        StoreError: the file is damaged, or holds another kind of table.
     """
     if not path.is_file():
         raise NotRunError(f"no {title} at {path}. Run `platorep {command}` with the same settings first.")

@@ -1,4 +1,4 @@
-"""Tables of the experiments in `platorep.studies`: made once for a configuration and kept."""
+"""Tables of the experiments in `platorep.studies`: computed once per configuration and kept on disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from platorep.results.studies import StudyTable
 
 log = logging.getLogger(__name__)
 
-STUDIES: tuple[str, ...] = ("coarse", "direction", "languages", "matching", "negatives")
+STUDIES: tuple[str, ...] = ("coarse", "direction", "imbalance", "languages", "matching", "negatives")
 """Experiments with a table of their own: modules of `platorep.studies`, each with a function of its name."""
 
 
@@ -31,17 +31,17 @@ def study_table(
     chosen: pd.DataFrame,
     variants: Mapping[str, Mapping[str, Features]] | None = None,
 ) -> StudyTable:
-    """The table of one experiment on the chosen layers of language and vision models; read where it is on disk.
+    """The table of one experiment on the chosen layers of language and vision models; read from disk if present.
 
     Args:
-        experiment: with `recipe.study`, the options of the experiment, and as `models` those that it is limited to.
-        name: of the experiment.
-        chosen: one row a pair of models, as the protocol chooses layers.
+        experiment: `recipe.study` has the options, and `models` the models to which the experiment is limited.
+        name: name of the experiment.
+        chosen: one row per pair of models, with the layers that the protocol chooses.
         variants: features of the recipe's variants of the dataset.
 
     Raises:
-        UnknownNameError: no such experiment.
-        SpecError: an option that the experiment does not have, or no pair of language and vision models.
+        UnknownNameError: there is no such experiment.
+        SpecError: the experiment does not have an option, or there is no pair of a language and a vision model.
     """
     from platorep.studies.layers import Inputs
 

@@ -11,10 +11,10 @@ from platorep.results.translation import LADDER, TranslationTable, at_all_anchor
 
 
 SHOWN = 40
-"""Rows of a table that go to the terminal; all are in its file."""
+"""Largest number of rows that are printed; the file has all of them."""
 
 BEST = 10
-"""Pairs of models that `align` prints."""
+"""Number of pairs of models that `align` prints."""
 
 
 def plain_table(*columns: str) -> Table:
@@ -47,7 +47,7 @@ def best_pairs_table(chosen: pd.DataFrame) -> Table:
 
 
 def gallery_table(table: GalleryTable) -> Table:
-    """The chosen layer pair of every pair of models in every gallery."""
+    """The chosen layer pair of every pair of models, in every gallery."""
     best, shown = table.best(), plain_table()
     for column in ("pair", "gallery", "k", "score", "95 % over queries", "chance", "corrected"):
         shown.add_column(column, justify="left" if column == "pair" else "right")
@@ -60,7 +60,7 @@ def gallery_table(table: GalleryTable) -> Table:
 
 
 def translation_table(table: TranslationTable) -> Table:
-    """The pairs of models whose best map finds most partners: recall at 10 of each map, mean of both directions."""
+    """The pairs of models with the best maps: recall at 10 of each map, averaged over both directions."""
     rows = at_all_anchors(table, "recall_at_10")
     maps = [name for name in LADDER if name in rows]
     shown = plain_table()

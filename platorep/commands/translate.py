@@ -1,4 +1,4 @@
-"""`platorep translate`: maps between the chosen layers of every pair of models, to a table and its figure."""
+"""`platorep translate`: maps between the chosen layers of every pair of models, as a table and a figure."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Of what the table holds: part of its name."""
+"""Version of the table's content; part of its name."""
 
 
 def translate(experiment: Experiment) -> list[Path]:
     """Fits and tests maps of all pairs of models in both directions, and draws the figure. No model is run.
 
-    The layers are those that the protocol chooses by the first metric, so that `align` comes first.
+    The layers are those that the protocol chooses by the first metric, so `align` must have run before.
 
     Returns:
         The table and the figure's files.
@@ -81,7 +81,7 @@ def _table(experiment: Experiment) -> TranslationTable:
 
 
 def translation_path(experiment: Experiment) -> Path:
-    """The table's file: its name contains a hash of everything that determines it, the chosen layers included."""
+    """The table's file. Its name has a hash of everything that determines it, including the chosen layers."""
     code = code_of(
         experiment,
         version=VERSION,
@@ -97,13 +97,13 @@ def stored_translation(experiment: Experiment) -> TranslationTable:
     """The table on disk that fits the configuration.
 
     Raises:
-        StoreError: there is none.
+        StoreError: there is no such table.
     """
     return stored_table(TranslationTable, translation_path(experiment), "scores of maps", "translate")
 
 
 def _chosen(experiment: Experiment) -> list[tuple[str, int, str, int]]:
-    """Models and layers of every pair of the protocol, as it chooses them by the first metric.
+    """The layers that the protocol chooses by the first metric, for every pair of models.
 
     Raises:
         NotRunError: a pair was not scored.
@@ -122,7 +122,7 @@ def _chosen(experiment: Experiment) -> list[tuple[str, int, str, int]]:
 
 
 def _models(experiment: Experiment) -> list[Features]:
-    """The stored features, of a random part of the samples where there are more than `translation.samples`."""
+    """The stored features, or a random subset of `translation.samples` samples if there are more."""
     from platorep.stats.permutations import nested_order
 
     features, most = experiment.features, experiment.translation.samples
@@ -130,7 +130,7 @@ def _models(experiment: Experiment) -> list[Features]:
         return list(features)
     places = nested_order(features[0].n, experiment.statistics.seed)[:most]
     places.sort()
-    log.info("%d of %d samples take part (translation.samples).", most, features[0].n)
+    log.info("%d of %d samples are used (translation.samples).", most, features[0].n)
     return [Subset(model, places, f"random {most}") for model in features]
 
 
@@ -142,7 +142,7 @@ def _pairs(experiment: Experiment, models: Sequence[Features]) -> list[Pair]:
 
 
 def _design(experiment: Experiment, models: Sequence[Features]) -> Design:
-    """Splits without duplicates on two sides, and the top level of the categories as classes."""
+    """Splits that keep duplicates on one side, and the top level of the categories as classes."""
     from platorep.maps.splits import duplicates
     from platorep.maps.translate import Design
 
@@ -165,11 +165,11 @@ def _design(experiment: Experiment, models: Sequence[Features]) -> Design:
 
 
 def seen_as(model: Features) -> list[bytes] | None:
-    """A hash of each sample's features in all layers: equal pictures look equal to a model of pictures.
+    """A hash of each sample's features in all layers, by which equal pictures are recognised.
 
     Returns:
-        One hash per sample, or None for language models, whose captions are known, and for a model to which more than
-        half of the samples look like another: it does not tell pictures apart.
+        One hash per sample. None for language models, whose captions are known, and for a model to which more than half
+        of the samples look like another sample, because it does not tell pictures apart.
     """
     if model.spec.model.modality == "language":
         return None

@@ -1,4 +1,4 @@
-"""`platorep units`: units of models matched with each other, from stored features to tables and a figure."""
+"""`platorep units`: matches units of models, from stored features to tables and figures."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ PARTIALS = ("picture_mean", "caption_length")
 
 
 def units(experiment: Experiment) -> list[Path]:
-    """Compares the pairs of models that are not compared yet, writes the tables, prints the shares, draws the figures.
+    """Compares the remaining pairs of models, writes the tables, prints the shares and draws the figures.
 
-    With `shard=i/m`, only the i-th of m shares of the pairs; the last shard to finish writes the tables.
+    With `shard=i/m`, it compares only the i-th of m shares of the pairs; the last shard to finish writes the tables.
 
     Returns:
         The tables and the figures' files; nothing while other shares are missing.
@@ -75,11 +75,11 @@ def units(experiment: Experiment) -> list[Path]:
 
 
 def unit_pairs(experiment: Experiment) -> list[tuple[FeatureSet, FeatureSet]]:
-    """The pairs of models that `units.pairs` means, and each of their models with itself.
+    """The pairs of models that `units.pairs` selects, and each of these models with itself.
 
     Raises:
-        SpecError: an unknown word.
-        DataError: no two models to compare.
+        SpecError: `units.pairs` is unknown.
+        DataError: there are no two models to compare.
     """
     try:
         pairs = compared(experiment.features, experiment.units.pairs)
@@ -89,18 +89,18 @@ def unit_pairs(experiment: Experiment) -> list[tuple[FeatureSet, FeatureSet]]:
         names = ", ".join(model.name for model in experiment.features)
         raise DataError(
             f"units.pairs={experiment.units.pairs} finds no two models to compare among {names}. Extract more models, "
-            "or say units.pairs=all."
+            "or set units.pairs=all."
         )
     paired = {model.key for pair in pairs for model in pair}
     return [*pairs, *((model, model) for model in experiment.features if model.key in paired)]
 
 
 def matching_of(experiment: Experiment) -> Matching:
-    """The settings as the engine takes them.
+    """The settings in the form that the engine takes.
 
     Raises:
-        SpecError, UnknownNameError: a value that cannot be used.
-        DataError: strata or covariates that the dataset does not have.
+        SpecError, UnknownNameError: a setting is invalid.
+        DataError: the dataset does not have the strata or covariates.
     """
     from platorep.models.base import parse_layers
     from platorep.units.pairs import Matching
@@ -124,11 +124,11 @@ def matching_of(experiment: Experiment) -> Matching:
 
 
 def covariates(experiment: Experiment) -> np.ndarray | None:
-    """What `units.partial` means, shape (n, q): mean red, green and blue of each picture, or length of each caption.
+    """The covariates of `units.partial`, shape (n, q): mean red, green and blue of each picture, or caption lengths.
 
     Raises:
-        UnknownNameError: an unknown word.
-        DataError: rows of the features that are not the samples.
+        UnknownNameError: `units.partial` is unknown.
+        DataError: the rows of the features are not the samples.
     """
     kind = experiment.units.partial
     if kind is None:
@@ -154,7 +154,7 @@ def covariates(experiment: Experiment) -> np.ndarray | None:
 
 
 def shares_path(experiment: Experiment) -> Path:
-    """The table of shares: its name has a hash of the models and of all settings that determine it."""
+    """The file of the table of shares. Its name has a hash of the models and of all settings that determine it."""
     from platorep.units.parts import VERSION
 
     options, statistics = dataclasses.asdict(experiment.units), experiment.statistics
@@ -166,7 +166,7 @@ def stored_units(experiment: Experiment) -> tuple[ShareTable, UnitTable]:
     """The tables on disk that fit the configuration.
 
     Raises:
-        StoreError: there are none.
+        StoreError: there are no such tables.
     """
     from platorep.results.units import ShareTable, UnitTable
     from platorep.units.parts import units_path
@@ -179,7 +179,7 @@ def stored_units(experiment: Experiment) -> tuple[ShareTable, UnitTable]:
 
 
 def shares_table(shares: ShareTable) -> Table:
-    """Every direction in a row: matches beside their nulls, and counts and shares by the other measures."""
+    """One row per direction: matches beside their nulls, and counts and shares by the other measures."""
     by_measure = _by_measure(shares)
     table = plain_table("units of", "in", "units", "matched", "chance", "permuted", "rotated", *list(by_measure)[1:])
     for column in table.columns[2:]:

@@ -146,7 +146,7 @@ def document_bits(
                 progress(number + 1, len(texts), "")
     if lossy:
         log.warning(
-            "%s: its tokenizer does not give back %d of %d documents as they were; what it drops costs no bits, so "
+            "%s: its tokenizer does not reproduce %d of %d documents exactly; the text that it drops costs no bits, so "
             "that its bits per byte are too low.", encoder.spec.name, lossy, len(texts),
         )  # fmt: skip
     return Bits(bits, np.array([len(text.encode()) for text in texts]), tokens, lossy, released)

@@ -60,7 +60,7 @@ def corpus_bits(
             )
             value, error = bits.per_byte()
             start = "the tokenizer's own" if released else encoder.facts["start_token"]
-            lossy = f"; {bits.lossy} documents that the tokenizer does not give back" if bits.lossy else ""
+            lossy = f"; {bits.lossy} documents that the tokenizer does not reproduce" if bits.lossy else ""
             windows = f"context {spec.context}, stride {spec.stride}, {bits.tokens} tokens"
             rows.append(
                 row(

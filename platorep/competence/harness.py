@@ -33,7 +33,7 @@ _OTHER_WEIGHTS = (
     "gptqmodel",
     "quantization",
 )
-"""Arguments of the harness, other than those for 8 and 4 bits, that load other weights than the repository's."""
+"""Arguments of the harness, besides those for 8 and 4 bits, that load weights other than those of the repository."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,7 @@ def read_harness(path: Path) -> tuple[Weights, list[Figure]]:
     weights = _weights(read)
     if weights is None:
         raise DataError(
-            f"{visible(str(path))} does not say which model it is of (model_name, or pretrained=... in "
-            "config.model_args)."
+            f"{visible(str(path))} does not name its model (model_name, or pretrained=... in config.model_args)."
         )
     return weights, [figure for key, values in results.items() for figure in _figures(key, values, read)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from platorep.competence.harness import PREFERRED, Figure, Weights, read_harness, to_number, weights_of
-from platorep.core.errors import DataError
+from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import ModelSpec
 from platorep.core.text import visible
 from platorep.data.tables import read_table
@@ -32,12 +33,16 @@ SOURCES = ("measured", "imported", "published")
 def published(models: Iterable[ModelSpec]) -> CompetenceTable:
     """Published scores of models: rows with source=published, and their protocol and origin.
 
+    `released` is the month in the model's spec as a year with its fraction, at the middle of the month.
+
     Models are identified by their Hub id. The values apply to the unmodified weights of the main revision. Other
     revisions, quantised models, and random or noisy weights have no published scores.
     """
     known = pd.read_csv(PUBLISHED, dtype={"value": float}, keep_default_na=False)
     rows, others = [], []
     for spec in models:
+        if spec.released:
+            rows.append(_row(spec, Figure("released", _year(spec), math.nan, ""), "published", "the model's spec"))
         if not Weights(spec.id).are_those_of(spec):
             others += [spec.name] if spec.id in {*known.id} else []
             continue
@@ -45,8 +50,20 @@ def published(models: Iterable[ModelSpec]) -> CompetenceTable:
             figure = Figure(row.measure, row.value, math.nan, row.task)
             rows.append(_row(spec, figure, "published", row.provenance))
     if others:
-        log.info("published values are of the main revisions' weights as they are; %s have none", ", ".join(others))
+        log.info("published values belong to the unmodified weights of main revisions; %s have none", ", ".join(others))
     return _table(rows)
+
+
+def _year(spec: ModelSpec) -> float:
+    """The month of a release as a year with its fraction.
+
+    Raises:
+        SpecError: not of the form YYYY-MM.
+    """
+    date = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", str(spec.released))
+    if date is None:
+        raise SpecError(f"model {spec.name}: released is {spec.released!r}; expected YYYY-MM, such as 2023-06.")
+    return int(date[1]) + (int(date[2]) - 0.5) / 12
 
 
 def read_scores(path: Path, models: Sequence[ModelSpec]) -> CompetenceTable:

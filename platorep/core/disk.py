@@ -18,9 +18,9 @@ ELSEWHERE = "choose another folder (root=PATH)"
 _CAUSES = {
     errno.ENOSPC: (
         "no space is left on its disk",
-        f"Free some, or {ELSEWHERE}. What was finished is kept, and the same command goes on from there.",
+        f"Free some, or {ELSEWHERE}. Finished work is kept: run the same command again to continue.",
     ),
-    errno.EDQUOT: ("the disk quota is used up", f"Free some, or {ELSEWHERE}. What was finished is kept."),
+    errno.EDQUOT: ("the disk quota is used up", f"Free some, or {ELSEWHERE}. Finished work is kept."),
     errno.EROFS: ("its file system is read-only", f"Mount it writable, or {ELSEWHERE}."),
     errno.EACCES: ("permission denied", f"Change its owner or mode (chmod u+rwX), or {ELSEWHERE}."),
     errno.EPERM: ("operation not permitted", f"Change its owner or attributes, or {ELSEWHERE}."),

@@ -139,7 +139,7 @@ def read_record(path: Path, *, checked_since: int | None = None) -> dict[str, An
     stated, schema = value.pop(CHECKSUM, None), value.get("schema")
     needed = checked_since is not None and isinstance(schema, int) and schema >= checked_since
     if (stated is not None or needed) and stated != _json_hash(value):
-        raise damaged(path, "its contents do not have the checksum that it states: it was changed after it was written")
+        raise damaged(path, "its contents do not match its checksum: it was changed after it was written")
     return value
 
 
@@ -194,7 +194,7 @@ def read_parquet(path: Path) -> pyarrow.Table:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise _changed(path, str(error).splitlines()[0]) from None
     if (code is not None or _FACTS in (table.schema.metadata or {})) and code != _table_hash(table, facts).encode():
-        raise _changed(path, "its values do not have the checksum that it states")
+        raise _changed(path, "its values do not match its checksum")
     return table
 
 
@@ -207,7 +207,7 @@ def table_facts(table: pyarrow.Table) -> dict[str, Any]:
 
 
 def _changed(path: Path, why: str) -> StoreError:
-    remedy = "Remove it and run the command that made it again: it makes what is missing."
+    remedy = "Remove it and run the command that wrote it again: only what is missing is computed."
     return StoreError(f"{path} is damaged ({why}).", remedy)
 
 

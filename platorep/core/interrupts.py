@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-GO_ON = "What was finished is kept: run the same command again to go on from there."
+GO_ON = "Finished work is kept: run the same command again to continue."
 
 
 class Terminated(KeyboardInterrupt):

@@ -37,7 +37,7 @@ def find_features(store: FeatureStore, spec: ExtractSpec, commit_of: CommitOf) -
             sorted(f"{m.key} (revision {m.spec.model.revision}, {m.spec.model.dtype}, in {m.dataset})" for m in matches)
         )
         raise AmbiguousError(
-            f"{len(matches)} extractions of {spec.model.name} on {spec.dataset.name} fit: {keys}. Say which: set the "
+            f"{len(matches)} extractions of {spec.model.name} on {spec.dataset.name} fit: {keys}. Choose one: set the "
             "model's revision and dtype or the dataset's revision, or remove one with `platorep store rm`."
         )
     if damaged:
@@ -66,5 +66,5 @@ def find_dataset(store: FeatureStore, dataset: DatasetSpec, commit_of: CommitOf)
             f"no samples of {dataset.name} under {store.root} with these settings. Run `platorep extract` first."
         )
     raise AmbiguousError(
-        f"several stored datasets fit {dataset.name}: {', '.join(matches)}. Say which by dataset.revision."
+        f"several stored datasets fit {dataset.name}: {', '.join(matches)}. Set dataset.revision to one of them."
     )

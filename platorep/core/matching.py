@@ -1,7 +1,7 @@
 """Matches unresolved specs with stored ones: an open field of the spec matches any stored value.
 
-A branch or a tag is compared by the commit that it stands for now. Where nobody can tell, it is compared by name: a
-stored spec remembers the branch or tag that its revision was resolved from (`branch`, which no key covers).
+A branch or a tag is compared by its current commit. If that is unknown, it is compared by name: a stored spec records
+the branch or tag from which its revision was resolved (`branch`, which no key covers).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
 S = TypeVar("S", DatasetSpec, ExtractSpec)
 
 CommitOf = Callable[[ModelSpec | DatasetSpec], str | None]
-"""The commit that a spec's branch or tag stands for now; None where that cannot be told or is not the Hub's."""
+"""The current commit of a spec's branch or tag; None if it is unknown or not on the Hub."""
 
 OPEN = {"revision": None, "asset": None, "dtype": "auto", "pool": "auto"}
 """Spec fields that are resolved before extraction, with the values that leave them open."""

@@ -101,7 +101,7 @@ def whole_run(remaining: Remaining) -> Iterator[None]:
 
 
 def expect(stage: str, parts: Mapping[str, float]) -> None:
-    """Corrects what is expected of a stage of the whole run: expected seconds of its parts."""
+    """Corrects the expected seconds of the parts of a stage of the whole run."""
     if (run := _RUN.get()) is not None:
         run.expect(stage, parts)
 
@@ -113,7 +113,7 @@ def bar(title: str, *, stage: str | None = None, part: str = "", terminal: bool 
     Args:
         title: description of the work.
         stage: the stage of the whole run that the work belongs to; its title by default.
-        part: the part of the stage that it is; the whole stage by default.
+        part: the part of the stage; the whole stage by default.
         terminal: whether to draw; by default whether standard error is a terminal and `-q` was not given.
     """
     shown = sys.stderr.isatty() and not _quiet() if terminal is None else terminal

@@ -13,14 +13,14 @@ LARGEST_SEED = 2**63 - 1
 
 
 def check_range(name: str, value: float | None, least: float, most: float = math.inf, otherwise: str = "") -> None:
-    """Checks that a number lies in [least, most]; what is no number passes.
+    """Checks that a number lies in [least, most]; values that are not numbers pass.
 
     Args:
         name: the setting, as the user writes it.
-        value: what was set.
+        value: the value of the setting.
         least: the smallest value that is accepted.
         most: the largest.
-        otherwise: what else is accepted, such as "null for all".
+        otherwise: other accepted values, such as "null for all".
 
     Raises:
         SpecError: the number lies outside.
@@ -31,7 +31,7 @@ def check_range(name: str, value: float | None, least: float, most: float = math
 
 
 def check_seed(name: str, seed: int) -> None:
-    """Checks that a seed is one that every generator and table takes.
+    """Checks that every generator and table accepts a seed.
 
     Raises:
         SpecError: it is negative, or needs more than 63 bits.

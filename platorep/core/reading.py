@@ -1,4 +1,4 @@
-"""Which settings of reading a sample concern a model."""
+"""The settings for reading samples that affect a model."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass
 class _Stage:
-    """Expected seconds of the parts, and what has been done of them."""
+    """Expected seconds of the parts, and the work done so far."""
 
     expected: dict[str, float]
     done: float = 0.0  # expected seconds of the finished parts, and of the share of the present one
@@ -40,7 +40,7 @@ class Remaining:
         self._clock = clock
 
     def expect(self, stage: str, parts: Mapping[str, float]) -> None:
-        """Replaces what is expected of a stage that has not begun."""
+        """Replaces the expected seconds of a stage that has not begun."""
         self._stages[stage] = _Stage(dict(parts))
 
     @contextmanager
@@ -51,7 +51,7 @@ class Remaining:
         done, spent, start = at.done, at.spent, self._clock()
 
         def report(share: float) -> None:
-            if expected:  # what nobody expected says nothing about the speed of the rest
+            if expected:  # a part without an expectation says nothing about the speed of the rest
                 at.done, at.spent = done + share * expected, spent + self._clock() - start
 
         try:
@@ -60,7 +60,7 @@ class Remaining:
             report(1.0)
 
     def seconds(self) -> float | None:
-        """The estimate; None before anything expected is done."""
+        """The estimate; None until a part with an expectation has been done."""
         done, spent = (sum(getattr(stage, name) for stage in self._stages.values()) for name in ("done", "spent"))
         if not done:
             return None

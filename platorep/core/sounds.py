@@ -1,4 +1,4 @@
-"""`Sound`: what datasets hand to models that hear, one channel of samples and their rate."""
+"""`Sound`: one channel of samples and their rate, passed from datasets to models of sounds."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Sound:
     def at(self, rate: int) -> Sound:
         """The sound at another rate, without its mean and with a peak of 1.
 
-        All models hear sounds at this loudness, so that how loud a recording is tells none of them anything. The rate
-        is changed by scipy's polyphase filter (`scipy.signal.resample_poly`), which removes what the new rate cannot
-        hold.
+        All models get sounds at this loudness, so the loudness of a recording carries no information. The rate is
+        changed by SciPy's polyphase filter (`scipy.signal.resample_poly`), which removes frequencies that the new rate
+        cannot represent.
 
         Args:
             rate: samples per second, 1 or more.

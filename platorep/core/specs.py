@@ -187,8 +187,9 @@ class ModelSpec(_Spec):
     such window of a longer sound, or averages the frames of all windows.
     `tokenizer` is an asset with the tokenizer of weights that have none, which an ONNX file does not.
     `step` is the training step of a checkpoint; `revision` identifies its weights.
-    `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters` and
-    `access` (whether terms must be accepted on the Hub) are published values, for planning without the Hub.
+    `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters`,
+    `access` (whether terms must be accepted on the Hub) and `released` (YYYY-MM) are published values, for planning and
+    for axes of figures.
     """
 
     name: str = field(metadata=LABEL)
@@ -212,6 +213,7 @@ class ModelSpec(_Spec):
     branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
     parameters: int | None = field(default=None, metadata=LABEL)
+    released: str = field(default="", metadata=LABEL)
     access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
     upstream: str = field(default="", metadata=LABEL)
     licence: str = field(default="", metadata=LABEL)

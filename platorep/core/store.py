@@ -22,11 +22,12 @@ from typing import NamedTuple
 
 from platorep.core.disk import disk_errors
 from platorep.core.errors import StoreError
-from platorep.core.files import remove_temporary, slug, temporary_folder
+from platorep.core.files import slug, temporary_folder
 from platorep.core.manifest import MANIFEST, SCHEMA, Layer, Shard
 from platorep.core.samples import SAMPLES, Samples, read_dataset, read_samples, write_samples
 from platorep.core.specs import DatasetSpec, ExtractSpec
 from platorep.core.stored import FeatureSet, Stamp
+from platorep.core.temporary import remove_temporary_below
 
 
 __all__ = ["SCHEMA", "Damaged", "FeatureSet", "FeatureStore", "Layer", "Shard"]
@@ -116,9 +117,8 @@ class FeatureStore:
         self._opened.pop(path, None)
 
     def tidy(self) -> None:
-        """Removes what killed processes left beside the extractions; see `remove_temporary`."""
-        for folder in self.root.glob("*"):
-            remove_temporary(folder)
+        """Removes what killed processes left beside and in the extractions; see `remove_temporary_below`."""
+        remove_temporary_below(self.root)
 
     def write_samples(self, dataset: DatasetSpec, samples: Samples) -> Path:
         """Writes the samples of a dataset once; raises if other samples are stored under the same key."""

@@ -66,18 +66,17 @@ def remove_temporary(folder: Path) -> None:
 
 
 def remove_temporary_below(root: Path) -> None:
-    """`remove_temporary` for every folder of results below `root`, whether or not it is written to again.
+    """`remove_temporary` for every folder below `root`, whether or not it is written to again.
 
-    The folder of features is left to `platorep.core.store`, which tidies the extractions that it opens. It holds most
-    of the files.
+    A process may die between its last file and the removal of its temporary folder. What it wrote is complete then, and
+    no later run opens that folder to write.
 
-    Cost: a listing of every folder.
+    Cost: a listing of every folder, less than it takes to open the features in it.
     """
     for folder, folders, files in os.walk(root):
         if any(name.startswith(".") for name in (*folders, *files)):
             remove_temporary(Path(folder))
-        left_out = ["features"] if Path(folder) == root else []
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in left_out]
+        folders[:] = [name for name in folders if not name.startswith(".")]
 
 
 def _is_stale(path: Path) -> bool:

@@ -110,7 +110,7 @@ def _misplaced(folder: Path, manifest: Manifest) -> Iterator[Fault]:
         if place.name.rpartition("--")[2] != key:
             yield Fault(
                 folder / MANIFEST,
-                f"{folder / MANIFEST} is of features with the key {key}, but lies in {place.name}: it was moved there.",
+                f"{folder / MANIFEST} has the key {key}, but lies in {place.name}: it was moved there.",
             )
 
 
@@ -129,7 +129,7 @@ def _other_samples(folder: Path, manifest: Manifest, samples: Samples) -> Iterat
 
 
 def _shards_alone(folder: Path) -> tuple[list[Fault], int]:
-    """Checks shards by their own headers, if there is no manifest; returns faults and the number of bytes read."""
+    """Checks shards by their headers if there is no manifest; returns faults and the number of bytes read."""
     faults, size = [], 0
     for path in sorted(folder.glob("shard-*.safetensors")):
         size += path.stat().st_size

@@ -26,10 +26,10 @@ SUFFIXES = (".npy", ".npz", ".safetensors", ".pt", ".mat", ".csv")
 """Formats that `read_matrices` reads."""
 
 LAYER = "dissimilarity"
-"""Name of the only layer of a file that names none."""
+"""Name of the layer in a file without names."""
 
 TOLERANCE = 1e-6
-"""Largest asymmetry and diagonal, as a part of the largest dissimilarity, that count as rounding."""
+"""Largest asymmetry and diagonal that count as rounding, as a share of the largest dissimilarity."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Matrices:
     Attributes:
         layers: repetitions of each layer (a region, or the only one), shape (R, n, n) float64, symmetric, diagonal 0.
         repetitions: R names, "PERSON" or "PERSON/SESSION".
-        ids: of the samples in order; None where the file has none.
+        ids: ids of the samples, in order; None if the file has none.
     """
 
     layers: dict[str, np.ndarray]
@@ -63,7 +63,7 @@ def read_matrices(path: Path, variable: str = "") -> Matrices:
             repetition; "VARIABLE/NAME" takes one element. May be left out where the file holds one variable.
 
     Raises:
-        SpecError: another format.
+        SpecError: the file has another format.
         FeatureError: the file is damaged, or holds something other than dissimilarities: not square, not symmetric, a
             diagonal other than 0, or NaN off the diagonal.
         UnknownNameError: the file has no such variable.
@@ -150,7 +150,7 @@ def _unfolded(triangles: np.ndarray, where: str) -> np.ndarray:
 
 
 def _csv(path: Path) -> tuple[dict[str, Any], list[Any] | None]:
-    """A table of numbers; ids stand in the first row and the first column if the first cell is no number."""
+    """A table of numbers; the first row and column hold ids if the first cell is not a number."""
     rows = [row for row in csv.reader(io.StringIO(read_text(path), newline=""), strict=True) if any(row)]
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise FeatureError(f"{path}: expected a table whose rows have one number of cells.")

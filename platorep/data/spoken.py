@@ -1,4 +1,4 @@
-"""Tux Paint's stamps with their spoken captions: a picture, a caption in any language, and a voice that reads one.
+"""Tux Paint's stamps with spoken captions: a picture, a caption in any language, and a voice that reads a caption.
 
 A stamp's text holds its caption in about 65 languages, and beside it lie recordings of it in ten: NAME_desc_fr.ogg, and
 NAME_desc.ogg for English. `options.language` is the language that is spoken, and `options.caption_language` that of the
@@ -70,6 +70,6 @@ def _recording(text: Path, language: str) -> Path | None:
 
 
 def _languages(folder: Path) -> list[str]:
-    """The languages of which there are recordings."""
+    """The languages with recordings."""
     endings = {file.stem.partition("_desc")[2] for file in folder.rglob("*_desc*.ogg")}
     return sorted({ending.removeprefix("_") or "en" for ending in endings})

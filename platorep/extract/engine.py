@@ -184,19 +184,19 @@ def _figures(scalars: dict[str, list[float]]) -> dict[str, float | int]:
     ratio of sums over samples. `bits_per_byte_released` follows the paper's released code: the mean over samples of
     their ratios, where the first token is only scored if the tokenizer adds a start token.
     """
-    made: dict[str, float | int] = {}
+    totals: dict[str, float | int] = {}
     if "truncated" in scalars:
-        made["truncated"] = int(sum(scalars["truncated"]))
+        totals["truncated"] = int(sum(scalars["truncated"]))
     if "bits" in scalars:
         figures = {
             "bits_per_byte": ratio_of_sums(scalars["bits"], scalars["bytes"]),
             "bits_per_byte_released": mean_of_ratios(scalars["bits_released"], scalars["bytes"]),
         }
         for name, (value, error) in figures.items():
-            made[name] = value
+            totals[name] = value
             if math.isfinite(error):
-                made[f"{name}_standard_error"] = error
-    return made
+                totals[f"{name}_standard_error"] = error
+    return totals
 
 
 class _Clock:

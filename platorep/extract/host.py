@@ -10,10 +10,10 @@ import torch
 from platorep.models.base import Encoded
 
 
-def on_host(made: Iterable[tuple[Any, Encoded]]) -> Iterator[tuple[Any, Encoded]]:
+def on_host(batches: Iterable[tuple[Any, Encoded]]) -> Iterator[tuple[Any, Encoded]]:
     """Yields batches with tensors on the host, delayed by one batch, so that a GPU does not wait for copies."""
     waiting = None
-    for place, encoded in made:
+    for place, encoded in batches:
         coming = _Copy(place, encoded)
         if waiting is not None:
             yield waiting.done()

@@ -100,7 +100,7 @@ def store_import_matrix(
     """Imports dissimilarities as a model that has no features; several people or sessions are its repetitions.
 
     Dissimilarities are read as squared distances up to a factor, as 1 - correlation, 1 - cosine and crossnobis are;
-    square Euclidean distances before the import. Ranks, and so neighbours and Spearman's rsa, are the same for both.
+    square Euclidean distances before the import. Ranks are the same for both, and so are neighbours and Spearman's RSA.
 
     Args:
         path: a file that `platorep.data.matrix_files.read_matrices` reads; "FILE.mat:VARIABLE" names one of its
@@ -123,11 +123,11 @@ def store_import_matrix(
     if not file.is_file():
         raise DataError(f"{file} {'is not a regular file' if file.exists() else 'does not exist'}.")
     matrices = read_matrices(file, variable)
-    given = _ids(ids) if ids is not None else matrices.ids
-    if given is None or len(given) != matrices.n:
-        got = "no sample ids" if given is None else f"{len(given)} sample ids for {matrices.n} samples"
-        raise DataError(f"{file} has {got}. Give them with ids=, a list or a file (.json list, or one per line).")
-    rows = _texts(given, file)
+    matrix_ids = _ids(ids) if ids is not None else matrices.ids
+    if matrix_ids is None or len(matrix_ids) != matrices.n:
+        got = "no sample ids" if matrix_ids is None else f"{len(matrix_ids)} sample ids for {matrices.n} samples"
+        raise DataError(f"{file} has {got}. Pass them as ids=, a list or a file (.json list, or one per line).")
+    rows = _texts(matrix_ids, file)
     samples, _ = _placed(store, dataset, rows, file)
     file_name = file.name.encode(errors="surrogateescape").decode(errors="backslashreplace")  # may not be text
     model = ModelSpec(
@@ -159,7 +159,7 @@ def _contents(path: Path, ids: Sequence[Any] | Path | str | None) -> tuple[dict[
     rows = _ids(ids) if ids is not None else file_ids
     if rows is None:
         raise DataError(
-            f"{path} holds no sample ids. Give them with ids=, a list or a file (.json list, or one per line): pairing "
+            f"{path} holds no sample ids. Pass them as ids=, a list or a file (.json list, or one per line): pairing "
             "depends on them."
         )
     n = len(next(iter(arrays.values())))
@@ -258,7 +258,7 @@ def _single(values: Array, where: str, ids: Sequence[str]) -> torch.Tensor:
         values = (values.detach().float() if short else values.detach()).resolve_neg().numpy()
     if (bad := ~np.isfinite(values).all(axis=1)).any():
         raise FeatureError(
-            f"{where}: NaN or infinity for sample {ids[int(bad.argmax())]!r} ({bad.sum()} of {len(values)} rows). Mend "
+            f"{where}: NaN or infinity for sample {ids[int(bad.argmax())]!r} ({bad.sum()} of {len(values)} rows). Fix "
             "these samples, or leave them out here and in the dataset."
         )
     if (

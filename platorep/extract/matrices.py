@@ -1,4 +1,4 @@
-"""Models that are matrices of dissimilarities: written to the store in place of features, imported or from an asset."""
+"""Models that are matrices of dissimilarities, which the store holds instead of features, imported or from an asset."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def write_packaged(
 ) -> Path:
     """Writes a matrix that an asset holds; `spec.model.id` is FILE in it, FILE.mat:VARIABLE or FILE.mat:VARIABLE/NAME.
 
-    Without ids in the file, the i-th of its samples has the id i, with leading zeros to one length ("01" to "92"), as
-    in the dataset that belongs to it.
+    If the file has no ids, its i-th sample has the id i, padded with zeros to one length ("01" to "92"), as in the
+    dataset that belongs to it.
 
     Raises:
         SpecError: the model has no asset, or the asset has no such file.
@@ -59,18 +59,18 @@ def write_packaged(
 def write_matrices(writer: FeatureWriter, matrices: Matrices, ids: Sequence[str], origin: str) -> Path:
     """Writes the matrices of a model in the order of the dataset's samples, float32.
 
-    A layer is stored with width R n: row i holds the dissimilarities of sample i to all samples, under one repetition
-    after the other. The manifest's `repetitions` names these.
+    A layer is stored with width R n: row i holds the dissimilarities of sample i to all samples in the first
+    repetition, then in the second, and so on. `repetitions` in the manifest has their names.
 
     Args:
-        writer: of the model's features.
+        writer: writer of the model's features.
         matrices: the dissimilarities.
-        ids: of their samples; more than the dataset's are allowed.
+        ids: ids of their samples, which may include samples that are not in the dataset.
         origin: name of the file, for the manifest and messages.
 
     Raises:
         DataError: the matrices lack some of the samples.
-        FeatureError: more samples than neighbours are searched among at once, or values that float32 cannot tell apart.
+        FeatureError: there are too many samples for a dense matrix, or float32 cannot tell values apart.
     """
     samples, place = writer.samples, {sample: i for i, sample in enumerate(ids)}
     if missing := [sample for sample in samples.ids if sample not in place]:

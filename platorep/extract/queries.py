@@ -1,4 +1,4 @@
-"""Features of a text or picture that is no sample: computed as extraction computes those of the samples."""
+"""Features of a text or picture outside the dataset, computed in the same way as those of the samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from platorep.models.sources import load
 
 @dataclass(frozen=True)
 class Query:
-    """A text, or a picture if there is one. It has the part of a dataset that extraction uses, with one sample.
+    """A text or a picture. It implements the part of a dataset that extraction uses, with one sample.
 
     Args:
         text: the text, or the name of the picture.
@@ -32,7 +32,7 @@ class Query:
 
     @property
     def modality(self) -> str:
-        """Which models can read it: language or vision."""
+        """Modality of the models that can read the query: language or vision."""
         return "language" if self.image is None else "vision"
 
     @property
@@ -45,7 +45,7 @@ class Query:
         return self.image
 
     def sound(self, index: int, number: int = 0) -> Any:
-        """There is none: models that hear are not asked."""
+        """Raises, because models of sounds have no queries."""
         raise SpecError("a query is a text or a picture; sounds are not searched for.")
 
 
@@ -56,9 +56,9 @@ def query_features(spec: ExtractSpec, samples: Samples, query: Query, resources:
     captions of the samples, as in the extraction, and not on the query.
 
     Args:
-        spec: of the stored features, with settled model and dataset.
-        samples: those of the dataset.
-        query: of the model's modality.
+        spec: spec of the stored features, with resolved model and dataset.
+        samples: samples of the dataset.
+        query: a query of the model's modality.
         resources: device and token budget.
 
     Raises:

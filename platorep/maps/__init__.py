@@ -1,5 +1,5 @@
-"""Maps fitted between representations, and what they carry: translatability, which is not alignment.
+"""Maps fitted between representations, and the information that they carry: translatability, not alignment.
 
-Alignment (`platorep.metrics`) asks whether two geometries agree. A fitted map asks whether one can be turned into the
-other by a map of a given class. Maps are fitted on anchors, which are paired samples of `fit`, and scored on `test`.
+Alignment (`platorep.metrics`) asks whether two geometries agree. A fitted map asks whether a map of a given class turns
+one into the other. Maps are fitted on anchors, which are paired samples from `fit`, and scored on `test`.
 """

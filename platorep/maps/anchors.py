@@ -1,4 +1,4 @@
-"""One side of a set of paired samples on which maps are fitted, and the parts of it that several maps share."""
+"""One side of the paired samples on which maps are fitted, and the computations that several maps share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from platorep.core.errors import FeatureError
 
 
 ROUNDING = 10 * np.finfo(np.float64).eps
-"""Singular values below this share of the largest one, times the longer side, are rounding errors."""
+"""Singular values below this share of the largest one, times the longer side, count as rounding errors."""
 
 
 class Factors(NamedTuple):
@@ -24,13 +24,13 @@ class Factors(NamedTuple):
 
 
 class Anchors:
-    """The anchors as one model represents them. Every mean and scale of a map comes from them.
+    """The anchors as one model represents them. All means and scales of a map come from them.
 
     Args:
-        values: shape (m, d), any real dtype; row i of both sides is the same sample. Kept as float64.
+        values: shape (m, d), any real dtype; row i is the same sample on both sides. Stored as float64.
 
     Raises:
-        FeatureError: fewer than 2 anchors, another shape, or a value that is not finite.
+        FeatureError: there are fewer than 2 anchors, the shape is wrong, or a value is not finite.
     """
 
     def __init__(self, values: np.ndarray) -> None:
@@ -72,7 +72,7 @@ class Anchors:
         return self.centred @ self.centred.T
 
     def left_out(self, strengths: np.ndarray) -> list[np.ndarray]:
-        """Quadratic forms Q such that <Q, Y Y'> is the sum of squared leave-one-out errors of a ridge from here to Y.
+        """Quadratic forms Q: <Q, Y Y'> is the sum of squared leave-one-out errors of a ridge from these anchors to Y.
 
         With H = 1/m + U diag(s^2 / (s^2 + lambda)) U' and E the rows of I - H divided by 1 - H_ii, Q = E'E.
 
@@ -80,7 +80,7 @@ class Anchors:
             strengths: lambda in units of the mean of s^2, shape (candidates,).
 
         Returns:
-            One (m, m) matrix per candidate, kept for the next call.
+            One (m, m) matrix per candidate, cached for the next call.
         """
         if self._forms is None:
             left, values, _ = self.factors
@@ -93,7 +93,7 @@ class Anchors:
         return self._forms
 
     def reordered(self, order: np.ndarray) -> Anchors:
-        """The same anchors in another order, which breaks their pairing; the decomposition is not computed again."""
+        """The same anchors in another order, which breaks their pairing. The decomposition is not computed again."""
         other = Anchors(self.values[order])
         other.mean = self.mean
         left, values, right = self.factors
@@ -103,14 +103,15 @@ class Anchors:
 
 
 def spanned(samples: np.ndarray, anchors: Anchors) -> np.ndarray:
-    """Samples in the coordinates that their anchors span, around the anchors' mean, shape (n, r + 1) float64.
+    """Coordinates of samples in the span of their anchors, around the anchors' mean, shape (n, r + 1) float64.
 
-    The last coordinate is the distance from the span. Distances to the mean, and inner products with anything in the
-    span, such as anchors and whatever maps predict from them, are unchanged; inner products of two samples are not.
+    The last coordinate is the distance from the span. Distances to the mean are preserved, and so are inner products
+    with any vector in the span, such as anchors and predictions of maps. Inner products of two samples are not
+    preserved.
 
     Args:
         samples: shape (n, d).
-        anchors: of the same model, of rank r.
+        anchors: anchors of the same model, of rank r.
     """
     moved = samples - anchors.mean
     inside = moved @ anchors.factors.right.T
@@ -119,7 +120,7 @@ def spanned(samples: np.ndarray, anchors: Anchors) -> np.ndarray:
 
 
 def spanned_anchors(anchors: Anchors) -> Anchors:
-    """The anchors in the coordinates of `spanned`, with the decomposition that they have."""
+    """The anchors in the coordinates of `spanned`, with their decomposition."""
     left, values, _ = anchors.factors
     coordinates = Anchors(np.column_stack([left * values, np.zeros(len(anchors))]))
     coordinates.mean = np.zeros(coordinates.width)
@@ -128,7 +129,7 @@ def spanned_anchors(anchors: Anchors) -> Anchors:
 
 
 def significant(values: np.ndarray, longer: int) -> int:
-    """Number of falling singular values that are not rounding errors of a matrix whose longer side is `longer`."""
+    """Number of singular values, in descending order, that are not rounding errors; `longer` is the longer side."""
     return int((values > ROUNDING * longer * values[0]).sum()) if len(values) and values[0] > 0 else 0
 
 
@@ -143,10 +144,11 @@ def check_paired(x: Anchors, y: Anchors) -> None:
 
 
 def narrowed(values: np.ndarray) -> np.ndarray:
-    """Coordinates of n samples in at most n dimensions with all inner products unchanged, shape (n, min(n, d)) float64.
+    """Coordinates of n samples in at most n dimensions that preserve inner products, shape (n, min(n, d)) float64.
 
-    A rotation of the samples' common space. It uses no statistic of them, so that every method that does not depend on
-    the axes (all maps but the permutation) gives the same scores before and after it, at a fraction of the cost.
+    This rotates the common space of the samples. Every method that does not depend on the axes (all maps but the
+    permutation) gives the same scores before and after the rotation, which uses no statistics of the samples, but costs
+    much less afterwards.
 
     Cost: n^2 d.
     """

@@ -1,4 +1,4 @@
-"""All maps of one pair of layers from the same anchors, in both directions, with their scores."""
+"""All maps between two layers from the same anchors, in both directions, with their scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from platorep.maps.sides import Relations, Targets
 FORWARD, BACKWARD = "x to y", "y to x"
 
 MOST_UNITS = 2048
-"""Largest width for which units are permuted: an assignment of 4,096 takes half a minute, and there are many."""
+"""Largest width for which units are permuted. An assignment of 4,096 units takes half a minute, and there are many."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Cell:
 
     Attributes:
         experiment: translation or stitching.
-        map: class of the map.
+        map: name of the class of maps.
         direction: "x to y" or "y to x".
-        scores: by measure.
+        scores: scores by measure.
         strength: penalty of a ridge; NaN for other maps.
         freedom: effective degrees of freedom of a ridge; NaN for other maps.
     """
@@ -43,12 +43,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Two layers and the same anchors of both.
+    """Two layers with the same anchors.
 
     Attributes:
         x: a layer and its anchors.
         y: another and its anchors.
-        order: the anchors of x are paired with those of y in this order; None as they belong together.
+        order: the anchors of x are paired with those of y in this order; None keeps the true pairing.
     """
 
     x: Relations
@@ -56,9 +56,9 @@ class Pairing:
     order: np.ndarray | None = None
 
     def cells(self, scene: Scene, directions: tuple[str, ...] = (FORWARD, BACKWARD)) -> Iterator[Cell]:
-        """Every map of the ladder and the relative representations, in each direction.
+        """Scores of every class of maps and of the relative representations, in each direction.
 
-        Layers of different widths, or of more than `MOST_UNITS` units, have no permutation.
+        Layers with different widths, or with more than `MOST_UNITS` units, have no permutation.
         """
         x = self.x.anchors if self.order is None else self.x.anchors.reordered(self.order)
         rotation = Rotation(x, self.y.anchors)
@@ -85,7 +85,7 @@ class Pairing:
             yield Cell("stitching", name, direction, scores, **facts)
 
     def _permuted(self, direction: str, scene: Scene) -> dict[str, Measure]:
-        """Scores of a permutation of units, in the models' own axes."""
+        """Scores of a permutation of units, in the original axes of the models."""
         source, target = (relations.side.units for relations in self._sides(direction))
         x, y = (relations.side.units.fit[: relations.count] for relations in (self.x, self.y))
         anchors = Anchors(x if self.order is None else x[self.order]), Anchors(y)

@@ -1,7 +1,7 @@
-"""Texts as classes for a vision model: an affine map into the picture side of a joint space, and then its texts.
+"""Texts as classes for a vision model: an affine map into the picture side of a joint space of pictures and texts.
 
 Moayeri et al., Text-To-Concept (and Back) via Cross-Model Alignment (ICML 2023, arXiv 2305.06386). The map is fitted on
-pictures alone, from vision to vision: the two sides of a joint space were trained together, so that a high score says
+pictures alone, from vision to vision. The two sides of a joint space were trained together, so a high score says
 nothing about vision and language in general. The bias of the map is y_mean - x_mean W, in the units of both models.
 """
 
@@ -30,7 +30,7 @@ from platorep.results.translation import SELF, TranslationTable
 
 
 JOINT = "joint"
-"""Pool of models whose one layer is a joint space of pictures and texts."""
+"""Pool of models whose only layer is a joint space of pictures and texts."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class JointSpace:
 
 
 def joint_spaces(models: Sequence[Features]) -> list[JointSpace]:
-    """The joint spaces of which both sides are among some models: equal in everything but the modality."""
+    """The joint spaces with both sides among the models. The sides are equal in everything but the modality."""
     sides = [model for model in models if model.spec.model.pool == JOINT]
     spaces = []
     for pictures in (side for side in sides if side.spec.model.modality == "vision"):
@@ -56,16 +56,17 @@ def text_to_concept(
 ) -> TranslationTable:
     """Retrieval and classification of a vision model's pictures by the texts of a joint space.
 
-    For each vision model, its last layer is mapped by ridge into the picture side, from the pictures of the anchors.
-    Test pictures then search the texts of all test samples, and the class whose texts of fit are the nearest. The
-    picture side itself, without a map, is the control "self": what the joint space can do. Broken pairs of pictures are
-    the control "shuffled", in the first split. r2 is that of the map, on test pictures. Features are not clamped.
+    A ridge, fitted on the pictures of the anchors, maps the last layer of each vision model into the picture side. Each
+    test picture then retrieves its nearest text among those of all test samples, and the class whose texts of fit are
+    nearest. The control "self" is the picture side without a map: it shows what the joint space achieves. The control
+    "shuffled" is a map from broken pairs of pictures, in the first split. r2 is that of the map on test pictures.
+    Features are not clamped.
 
     Args:
         spaces: joint spaces over the same samples.
-        models: vision models; those of the joint spaces themselves are left out.
+        models: vision models; the picture sides of joint spaces are left out.
         design: splits and classes.
-        metric: of the kernel score of the last layer and the texts, on the test samples.
+        metric: metric of the kernel score between the last layer and the texts, on the test samples.
     """
     parts = splits(design.groups, design.draws, design.seed)
     counts = anchor_counts(len(parts[0].fit))
@@ -101,13 +102,13 @@ class _Stage:
     scene: Scene
 
     def cells(self, count: int, seed: int, *, controls: bool, joint: bool) -> list[tuple[Cell, Cell | None]]:
-        """The map from some anchors, with that from broken pairs where controls are asked for.
+        """The map from some anchors, and the map from broken pairs if controls are requested.
 
         Args:
             count: number of anchors.
-            seed: of the order of broken pairs.
+            seed: seed of the order of broken pairs.
             controls: whether broken pairs are fitted.
-            joint: whether the model is the picture side itself, which needs no map.
+            joint: whether the model is the picture side itself and needs no map.
         """
         if joint:
             return [(Cell("text_to_concept", "none", FORWARD, self._scores(self.pictures.test)), None)]

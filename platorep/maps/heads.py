@@ -1,8 +1,8 @@
-"""Linear classifiers on representations: trained on one encoder's space, used unchanged on another's.
+"""Linear classifiers that are trained on the representations of one encoder and used unchanged on those of another.
 
-A head sees one sample at a time. Its input is normalised by the sample's own length and by means of `fit`, never by
-statistics of the samples that are classified: standardising by the evaluated batch would remove the very mismatch of
-shift and scale that zero-shot stitching claims to survive. No argument here takes a batch's statistics.
+A head sees one sample at a time. Its input is normalised by the length of the sample and by the means of `fit`, never
+by statistics of the samples to classify. Standardising by the evaluated batch would remove the mismatch in shift and
+scale that zero-shot stitching claims to survive, so no function here takes the statistics of a batch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Labels:
     """Classes of the samples of a split, as indices into `names`, int64.
 
     Attributes:
-        names: of the classes, in order.
+        names: names of the classes, in order.
         fit: shape (n_fit,).
         select: shape (n_select,).
         test: shape (n_test,).
@@ -35,7 +35,7 @@ class Labels:
 
     @property
     def majority(self) -> float:
-        """Share of the test samples that belong to the most frequent class of fit: the best answer without input."""
+        """Share of the test samples that belong to the most frequent class of fit: the best accuracy without input."""
         return float((self.test == np.bincount(self.fit, minlength=len(self.names)).argmax()).mean())
 
 
@@ -58,10 +58,10 @@ class Head:
     distance: float = 0.0
 
     def predict(self, features: np.ndarray) -> np.ndarray:
-        """Class of each sample, int64; a sample's class does not depend on the others.
+        """Class of each sample, int64. It does not depend on the other samples.
 
         Args:
-            features: inputs, shape (n, d).
+            features: inputs of shape (n, d).
         """
         squares = np.einsum("ij,ij->i", features, features) + self.distance
         if self.slant is not None:
@@ -70,7 +70,7 @@ class Head:
         return (features @ self.weights + self.constant + length * self.intercept).argmax(axis=1)
 
     def moved(self, basis: np.ndarray, origin: np.ndarray) -> Head:
-        """The same classifier of the vectors origin + input basis.
+        """The same classifier applied to vectors origin + input basis.
 
         Args:
             basis: orthonormal rows, shape (r, d).
@@ -81,15 +81,15 @@ class Head:
 
 
 def head(fit: np.ndarray, select: np.ndarray, labels: Labels) -> Head:
-    """Ridge regression onto indicators of the classes, with the strength that is most often right on `select`.
+    """Ridge regression to class indicators, with the strength that has the highest accuracy on `select`.
 
     Args:
-        fit: features of the samples of fit, shape (n_fit, d); rows are brought to length 1.
-        select: of the samples of select, shape (n_select, d).
+        fit: features of the samples of fit, shape (n_fit, d); rows are normalised to length 1.
+        select: features of the samples of select, shape (n_select, d).
         labels: their classes.
 
     Raises:
-        DataError: numbers of samples that differ.
+        DataError: the numbers of samples differ.
 
     Cost: one decomposition of `fit`.
     """
@@ -102,7 +102,7 @@ def head(fit: np.ndarray, select: np.ndarray, labels: Labels) -> Head:
     shared = left.T @ (indicators - indicators.mean(axis=0))
     moved = (normalised(select) - inputs.mean) @ right.T
     best, weights = -1.0, np.zeros((inputs.width, len(labels.names)))
-    for strength in STRENGTHS[::-1] * ((values**2).mean() if len(values) else 1.0):  # of equals the strongest
+    for strength in STRENGTHS[::-1] * ((values**2).mean() if len(values) else 1.0):  # ties go to the strongest
         candidate = (values / (values**2 + strength))[:, None] * shared
         right_answers = (moved @ candidate + indicators.mean(axis=0)).argmax(axis=1) == labels.select
         if right_answers.mean() > best:
@@ -111,7 +111,7 @@ def head(fit: np.ndarray, select: np.ndarray, labels: Labels) -> Head:
 
 
 def weighted_f1(truth: np.ndarray, predicted: np.ndarray, classes: int) -> float:
-    """F1 of each class, averaged with the classes' numbers of samples as weights; 0 for a class never right."""
+    """F1 averaged over classes, weighted by their numbers of samples; 0 for a class without a correct prediction."""
     support, claimed = np.bincount(truth, minlength=classes), np.bincount(predicted, minlength=classes)
     right = np.bincount(truth[truth == predicted], minlength=classes)
     total = support + claimed

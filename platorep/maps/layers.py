@@ -1,4 +1,4 @@
-"""The layers that take part in translations, read once, with the clamp's threshold of every split."""
+"""The layers to translate between, each read once, with the clamp's threshold in every split."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Pair:
 
     @property
     def control(self) -> str:
-        """What the pair is a control for; empty for two trained models."""
+        """The kind of control that the pair is; empty for two trained models."""
         if self.x.key == self.y.key:
             return SELF
         models = [layer.model.spec.model for layer in (self.x, self.y)]
@@ -68,8 +68,8 @@ class Loaded:
     Attributes:
         layer: the layer.
         values: shape (n, d) float32, not clamped.
-        thresholds: the clamp's threshold in each split, from the samples of fit over all layers of the model; None
-            where nothing is clamped.
+        thresholds: the clamp's threshold in each split, from the samples of fit over all layers of the model; None if
+            nothing is clamped.
     """
 
     layer: LayerOf
@@ -81,25 +81,25 @@ class Loaded:
         return clip(self.values, self.thresholds[split])
 
     def geometry(self, split: int, places: np.ndarray) -> Geometry:
-        """Some of the samples as metrics see them.
+        """The geometry of some of the samples, as metrics see them.
 
         Raises:
-            FeatureError: they have no geometry, such as a row of zeros under cosine similarity.
+            FeatureError: they have no geometry, for example because of a row of zeros under cosine similarity.
         """
         return Geometry(self.clamped(split)[places], seed=tie_seed(*self.layer.key))
 
 
 def load(layers: Sequence[LayerOf], splits: Sequence[Split], clamp: Clamp, memory: int) -> list[Loaded]:
-    """The layers' features in the order given; the layers of one model are held at a time.
+    """The features of the layers, in order. Memory holds the layers of one model at a time.
 
     Args:
-        layers: of models over the same samples.
-        splits: of the samples.
+        layers: layers of models on the same samples.
+        splits: splits of the samples.
         clamp: rule of the thresholds.
-        memory: bytes that one model's layers may take; larger ones are read several times.
+        memory: bytes that the layers of one model may take; larger models are read several times.
 
     Raises:
-        FeatureError: a value is not finite; names model and layer.
+        FeatureError: a value is not finite; the message names model and layer.
     """
     thresholds: dict[str, list[float | None]] = {}
     loaded = []
@@ -120,7 +120,7 @@ def load(layers: Sequence[LayerOf], splits: Sequence[Split], clamp: Clamp, memor
 
 
 def _thresholds(model: Features, splits: Sequence[Split], clamp: Clamp, memory: int) -> list[float | None]:
-    """The clamp's threshold in each split; None for no clamp, and for word counts, which are mostly 0."""
+    """The clamp's threshold in each split; None without a clamp, and for word counts, which are mostly 0."""
     indices = range(len(model.layers))
     held = [model.load(index) for index in indices] if feature_bytes(model) <= memory else None
     thresholds = []
@@ -140,7 +140,7 @@ def _rows(model: Features, index: int, fit: np.ndarray, held: torch.Tensor | Non
 
 
 def kernel_score(a: Geometry, b: Geometry, metric: Metric) -> tuple[float, float]:
-    """Score of two geometries, and its mean under relabelling; NaN where the metric is undefined or knows no mean."""
+    """Score of two geometries, and its mean under relabelling; NaN if the metric is undefined or has no known mean."""
     try:
         x, y = metric.prepare(a), metric.prepare(b)
     except FeatureError:

@@ -19,18 +19,18 @@ from platorep.maps.anchors import Anchors, check_paired, significant
 
 
 class Placement(Protocol):
-    """A fitted map: it places samples of both models in one space, where they are compared by cosine similarity."""
+    """A fitted map. It places samples of both models in a common space, where cosine similarity compares them."""
 
     def source(self, x: np.ndarray) -> np.ndarray:
-        """Samples of the model that is translated, shape (n, d_x), in the common space."""
+        """Places samples of the translated model, shape (n, d_x), in the common space."""
 
     def target(self, y: np.ndarray) -> np.ndarray:
-        """Samples of the model that is translated into, shape (n, d_y), in the common space."""
+        """Places samples of the target model, shape (n, d_y), in the common space."""
 
 
 @dataclass(frozen=True)
 class LinearMap:
-    """y = y_mean + (x - x_mean) matrix. The common space is that of y, without its mean.
+    """y = y_mean + (x - x_mean) matrix. The common space is that of y, centred.
 
     Attributes:
         matrix: shape (d_x, d_y).
@@ -43,23 +43,23 @@ class LinearMap:
     y_mean: np.ndarray
 
     def source(self, x: np.ndarray) -> np.ndarray:
-        """Translated samples without the mean of y, shape (n, d_y)."""
+        """Translated samples minus the mean of y, shape (n, d_y)."""
         return (x - self.x_mean) @ self.matrix
 
     def target(self, y: np.ndarray) -> np.ndarray:
-        """Samples of y without the mean of its anchors, shape (n, d_y)."""
+        """Samples of y minus the mean of its anchors, shape (n, d_y)."""
         return y - self.y_mean
 
 
 def permutation(x: Anchors, y: Anchors) -> LinearMap:
-    """Units of x in another order, times one scale: the assignment of units with the largest covariance.
+    """Permutes the units of x and multiplies them by one scale, by the assignment with the largest covariance.
 
-    Minimises ||s X P - Y|| over permutation matrices P and s > 0, X and Y being centred: P maximises tr(P' X' Y), a
-    linear assignment problem.
+    Minimises ||s X P - Y|| over permutation matrices P and s > 0, for centred X and Y. P maximises tr(P' X' Y), which
+    is a linear assignment problem.
 
     Args:
-        x: anchors of the model that is translated, shape (m, d).
-        y: the same samples of the other model, shape (m, d).
+        x: anchors of the translated model, shape (m, d).
+        y: the same anchors of the target model, shape (m, d).
 
     Raises:
         FeatureError: the widths or the numbers of anchors differ.
@@ -78,21 +78,21 @@ def permutation(x: Anchors, y: Anchors) -> LinearMap:
 
 @dataclass(frozen=True)
 class Rotation:
-    """The orthogonal maps of a pair, one for each direction: they share their rotation, and each has its scale.
+    """The orthogonal maps of a pair, one for each direction. They share a rotation, and each has its own scale.
 
     R = P Q' from X'Y = P S Q' (centred anchors) maximises tr(R' X' Y) over matrices with orthonormal rows or columns
-    (Schönemann 1966); the scale is tr(S) / ||X||^2. If the widths differ this is the solution for the narrower side
-    padded with zeros. Directions in which the anchors do not vary together, of which there are some whenever m - 1 is
-    smaller than a width, are mapped to zero: no anchor says where they belong.
+    (Schönemann 1966); the scale is tr(S) / ||X||^2. If the widths differ, this is the solution for the narrower side
+    padded with zeros. Directions in which the anchors do not vary together are mapped to zero, because no anchor
+    determines where they go. Such directions exist whenever m - 1 is smaller than a width.
 
     Args:
         x: anchors of one model, shape (m, d_x).
-        y: the same samples of the other, shape (m, d_y).
+        y: the same anchors of the other model, shape (m, d_y).
 
     Raises:
         FeatureError: the numbers of anchors differ.
 
-    Cost: the decompositions of both sides, which other maps share, and r_x r_y min(r_x, r_y) for their ranks.
+    Cost: the decompositions of both sides, which are shared with other maps, and r_x r_y min(r_x, r_y) for ranks r.
     """
 
     x: Anchors
@@ -124,11 +124,11 @@ class Rotation:
 
 
 def orthogonal(x: Anchors, y: Anchors) -> LinearMap:
-    """The rotation of x with one scale that is nearest to y: `Rotation`, from x to y."""
+    """The rotation of x with one scale that is nearest to y; see `Rotation`."""
     return Rotation(x, y).forward
 
 
 def _scale(shared: float, x: Anchors) -> float:
-    """The least-squares scale of a map of one class; 0 for anchors that are all alike."""
+    """The least-squares scale of a map; 0 if all anchors are equal."""
     power = float((x.centred**2).sum())
     return shared / power if power > 0 else 0.0

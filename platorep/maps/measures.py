@@ -1,4 +1,4 @@
-"""What a fitted map carries: scores of one map in one direction on the test samples, with intervals and chance."""
+"""Scores of a fitted map in one direction on the test samples, with intervals and chance levels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from platorep.stats import items
 
 
 DEPTHS = (1, 5, 10)
-"""Answers that recall looks at."""
+"""Numbers k of answers for recall at k."""
 
 NAN = float("nan")
 
@@ -25,9 +25,9 @@ class Measure(NamedTuple):
     """One score.
 
     Attributes:
-        score: of the test samples.
-        csls: the same with the correction for hubs; NaN for scores without retrieval.
-        chance: its expectation for a map that knows nothing.
+        score: value on the test samples.
+        csls: the score with the correction for hubs; NaN for scores without retrieval.
+        chance: expected score of an uninformative map.
         low: lower end of the 95 % interval for other queries in the same gallery.
         high: upper end.
     """
@@ -58,7 +58,7 @@ class Scene:
 
     @cached_property
     def class_share(self) -> float:
-        """Mean share of the gallery that has the query's class: chance of the class of the first answer."""
+        """Mean share of the gallery that has the query's class: the chance level of class_recall_at_1."""
         test = self.labels.test  # type: ignore[union-attr]
         return float((np.bincount(test)[test] / len(test)).mean())
 
@@ -66,20 +66,20 @@ class Scene:
 def measures(
     queries: np.ndarray, targets: Targets, scene: Scene, *, truth: np.ndarray | None = None
 ) -> dict[str, Measure]:
-    """Scores of retrieval, explained variance, and classes where there are labels.
+    """Scores of retrieval and explained variance, and of classification if there are labels.
 
-    recall_at_k: share of queries whose partner is among the first k answers. median_rank, reciprocal_rank: of the
-    partner. cosine_gap: mean cosine of partners minus that of all other pairs. r2: 1 - SSE / SST with the mean of the
-    anchors. class_recall_at_1: share of queries whose first answer has their class. class_accuracy: share for which the
-    class with the largest mean cosine to its samples of fit, in the other model, is right: ASIF's classification, in
-    which the queries' own model sees no label.
+    recall_at_k: share of queries whose partner is among the first k answers. median_rank, reciprocal_rank: median and
+    mean reciprocal of the partner's rank. cosine_gap: mean cosine of partners minus that of all other pairs. r2: 1 -
+    SSE / SST with the mean of the anchors. class_recall_at_1: share of queries whose first answer has their class.
+    class_accuracy: share of queries whose class is the one with the largest mean cosine to its samples of fit in the
+    other model. This is the classification of ASIF; the model of the queries sees no label.
 
     Args:
-        queries: test samples of the model that is translated, in the common space, shape (n_test, c).
-        targets: of the model that is translated into.
+        queries: test samples of the translated model, in the common space, shape (n_test, c).
+        targets: answers and class centres of the target model.
         scene: the test samples.
-        truth: what queries predict, without the mean of the anchors, shape (n_test, c); None for maps that predict
-            nothing, and have no r2.
+        truth: true values of the predictions, minus the mean of the anchors, shape (n_test, c); None for maps that do
+            not predict, which have no r2.
     """
     similarity = normalised(queries) @ targets.answers.T
     plain, corrected = search(similarity), search(csls(similarity))
@@ -99,7 +99,7 @@ def measures(
 
 
 def explained(truth: np.ndarray, predicted: np.ndarray) -> Measure:
-    """R^2 of predictions, both without the mean of the anchors, shape (n_test, d); chance is 0, that mean itself."""
+    """R^2 of predictions; both arguments are centred by the anchors, shape (n_test, d). The anchors' mean scores 0."""
     missed = truth - predicted
     errors, totals = np.einsum("ij,ij->i", missed, missed), np.einsum("ij,ij->i", truth, truth)
     return _beside(items.explained(errors, totals), 0.0)
@@ -117,10 +117,10 @@ def _ranks(plain: Retrieval, corrected: Retrieval, scene: Scene) -> dict[str, Me
 
 
 def stitched(predicted: np.ndarray, native: float, labels: Labels) -> dict[str, Measure]:
-    """Scores of a head on an encoder that it was not trained on.
+    """Scores of a head on an encoder other than the one that it was trained on.
 
     accuracy, and f1 (weighted by the classes' numbers of samples). retention: (accuracy - chance) / (native - chance),
-    where native is the accuracy of the encoder's own head; NaN where that is not above chance. Chance is the share of
+    where native is the accuracy of the encoder's own head; NaN if native is not above chance. Chance is the share of
     the most frequent class of fit.
 
     Args:

@@ -1,4 +1,4 @@
-"""Relative representations: each sample described by its similarities to the anchors, without any fitted map."""
+"""Relative representations: each sample is described by its similarities to the anchors. No map is fitted."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from platorep.maps.anchors import Anchors, check_paired
 
 
 MOST_ENTRIES = 800
-"""Similarities that ASIF keeps of each sample, of the largest ones."""
+"""Number of the largest similarities of each sample that ASIF keeps."""
 
 
 @dataclass(frozen=True)
 class RelativeMap:
     """Places samples by cosine similarities to the anchors of their own model: r(x)_j = cos(x - mean, a_j - mean).
 
-    The same anchors in both models give vectors of the same meaning, shape (n, m): Moschella et al., Relative
-    representations enable zero-shot latent space communication (ICLR 2023, arXiv 2209.15430). Unlike the published
-    version the anchors' mean is subtracted first, because the cosines of many models are all near 1. r is invariant to
-    a rotation, a positive factor and a translation of a model's space, not to a scale of single dimensions.
+    With the same anchors in both models, the vectors have the same meaning, shape (n, m): Moschella et al., Relative
+    representations enable zero-shot latent space communication (ICLR 2023, arXiv 2209.15430). Unlike in the published
+    version, the anchors' mean is subtracted first, because in many models all cosines are near 1. r is invariant to
+    rotation, positive scaling and translation of a model's space, but not to scaling of single dimensions.
 
-    `power` and `entries` make it ASIF (Norelli et al., NeurIPS 2023, arXiv 2210.01738) where the sides are pictures and
-    captions: the largest `entries` similarities are kept, and raised to `power` with their sign; the inner product of
-    normalised vectors compares them.
+    For pictures and captions, `power` and `entries` turn this into ASIF (Norelli et al., NeurIPS 2023, arXiv
+    2210.01738): the largest `entries` similarities are kept and raised to `power`, preserving the sign, and normalised
+    vectors are compared by their inner product.
 
     Attributes:
         x: anchors of one model.
-        y: the same samples of the other.
+        y: the same anchors of the other model.
         power: exponent of the similarities, at least 1.
-        entries: similarities of a sample that are kept, the others becoming 0; None keeps all.
+        entries: number of similarities that are kept per sample, the others are set to 0; None keeps all.
 
     Raises:
         FeatureError: the numbers of anchors differ.
-        SpecError: a power below 1, or no entries.
+        SpecError: power or entries is below 1.
     """
 
     x: Anchors
@@ -61,17 +61,17 @@ class RelativeMap:
 
 
 def relative(samples: np.ndarray, anchors: Anchors) -> np.ndarray:
-    """Cosine similarities of samples to anchors of the same model, without the anchors' mean, shape (n, m)."""
+    """Cosine similarities of samples to anchors of the same model, centred by the anchors' mean, shape (n, m)."""
     return normalised(samples - anchors.mean) @ normalised(anchors.centred).T
 
 
 def sharpened(similarities: np.ndarray, power: int, entries: int | None) -> np.ndarray:
-    """Similarities to anchors as ASIF takes them: the largest `entries` of each row, raised to `power` with their sign.
+    """Similarities in the form of ASIF: the largest `entries` of each row, raised to `power`, preserving the sign.
 
     Args:
         similarities: shape (n, m).
         power: exponent, at least 1.
-        entries: similarities of a row that are kept, the others becoming 0; None keeps all.
+        entries: number of similarities that are kept per row, the others are set to 0; None keeps all.
     """
     if entries is not None and entries < similarities.shape[1]:
         least = np.partition(similarities, -entries, axis=1)[:, -entries, None]
@@ -80,6 +80,6 @@ def sharpened(similarities: np.ndarray, power: int, entries: int | None) -> np.n
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays as it is, and is similar to nothing."""
+    """Rows normalised to length 1. A row of zeros stays zero, and is similar to nothing."""
     length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))[:, None]
     return vectors / np.where(length > 0, length, 1.0)

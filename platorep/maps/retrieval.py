@@ -1,4 +1,4 @@
-"""Retrieval of the partner of each sample among all test samples: ranks, hubness correction, chance in closed form."""
+"""Retrieval of each sample's partner among all test samples: ranks, correction for hubs, chance in closed form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 NEIGHBOURS = 10
-"""Neighbours whose mean similarity corrects for hubs, as in the paper on CSLS."""
+"""Number of neighbours whose mean similarity corrects for hubs, as in the paper on CSLS."""
 
 
 class Retrieval(NamedTuple):
@@ -24,10 +24,10 @@ class Retrieval(NamedTuple):
 
 
 def search(similarity: np.ndarray) -> Retrieval:
-    """Ranks of partners: the partner of query i is answer i.
+    """Ranks of partners, where the partner of query i is answer i.
 
-    Equally similar answers are taken in the order of the samples, which must be random: a map that tells nothing apart
-    then scores at chance.
+    Ties are ranked in the order of the samples. That order must be random, so that a map that cannot tell samples apart
+    scores at chance.
 
     Args:
         similarity: of query i and answer j, shape (n, n).
@@ -35,7 +35,7 @@ def search(similarity: np.ndarray) -> Retrieval:
     partner = np.diagonal(similarity)[:, None]
     before = np.count_nonzero(similarity > partner, axis=1)
     equal = similarity == partner
-    if np.count_nonzero(equal) > len(similarity):  # more than the partners themselves
+    if np.count_nonzero(equal) > len(similarity):  # ties besides the partners themselves
         before += np.count_nonzero(np.tril(equal, -1), axis=1)
     return Retrieval(before + 1, similarity.argmax(axis=1))
 
@@ -44,8 +44,9 @@ def csls(similarity: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
     """Similarity corrected for hubs: 2 s_ij - (mean of column j's k largest).
 
     Cross-domain similarity local scaling of Conneau et al., Word translation without parallel data (ICLR 2018), section
-    2.4, without its term for the query, which moves no answer of that query. It looks at all queries at once: a score
-    under it is of the set of test samples, and stands beside the plain score, never in its place.
+    2.4. The term of the query is left out, because it does not change the order of that query's answers. The correction
+    uses all queries at once, so the resulting score is a property of the set of test samples. Report it beside the
+    plain score, not instead of it.
 
     Args:
         similarity: of query i and answer j, shape (n, n).
@@ -57,11 +58,11 @@ def csls(similarity: np.ndarray, k: int = NEIGHBOURS) -> np.ndarray:
 
 
 def chance_levels(n: int, depths: tuple[int, ...]) -> dict[str, float]:
-    """Expected scores if n answers come in random order: k / n, the n-th harmonic number / n, and (n + 1) / 2.
+    """Expected scores for n answers in random order: k / n, the n-th harmonic number / n, and (n + 1) / 2.
 
     Args:
         n: number of answers.
-        depths: numbers k of answers that recall looks at.
+        depths: numbers k of answers for recall at k.
     """
     levels = {f"recall_at_{k}": min(k / n, 1.0) for k in depths}
     return levels | {"median_rank": (n + 1) / 2, "reciprocal_rank": float((1 / np.arange(1, n + 1)).mean())}

@@ -1,4 +1,4 @@
-"""Ridge regression from one representation to another, with its strength chosen by leave-one-out within the anchors."""
+"""Ridge regression from one representation to another, with a strength chosen by leave-one-out on the anchors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from platorep.maps.linear import LinearMap
 STRENGTHS = 10.0 ** np.array([-4, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5, 2])
 """Candidates for the strength, in units of the mean of the squared singular values of the centred anchors.
 
-They are dense where related models need them; the small ones are for copies."""
+They are dense in the range that related models need; the small ones are for copies."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class RidgeMap(LinearMap):
 
 
 def ridge(x: Anchors, y: Anchors) -> RidgeMap:
-    """W = (X'X + lambda I)^-1 X'Y on centred anchors, with the lambda whose leave-one-out error is the smallest.
+    """W = (X'X + lambda I)^-1 X'Y on centred anchors, with the lambda that has the smallest leave-one-out error.
 
-    The prediction of anchor i by a map fitted on all others, means included, has in closed form the residual
-    e_i / (1 - h_i), where e are the residuals of the fit and h_i = 1/m + [X (X'X + lambda I)^-1 X']_ii. One lambda for
-    all outputs minimises sum_i ||e_i||^2 / (1 - h_i)^2 over `STRENGTHS`; of equals the largest is taken.
+    If the map and the means are fitted on all other anchors, the residual of anchor i is e_i / (1 - h_i) in closed
+    form, where e are the residuals of the full fit and h_i = 1/m + [X (X'X + lambda I)^-1 X']_ii. One lambda for all
+    outputs minimises sum_i ||e_i||^2 / (1 - h_i)^2 over `STRENGTHS`; ties go to the largest lambda.
 
     Args:
-        x: anchors of the model that is translated, shape (m, d_x).
-        y: the same samples of the other model, shape (m, d_y).
+        x: anchors of the translated model, shape (m, d_x).
+        y: the same anchors of the target model, shape (m, d_y).
 
     Raises:
         FeatureError: the numbers of anchors differ.
 
-    Cost: what one side needs, decomposition and m^3 for each candidate, is shared by all maps; then m^2 for each
-    candidate, and r d_x d_y for the map, r being the rank of x.
+    Cost: one decomposition and m^3 per candidate for each side, which all its maps share; then m^2 per candidate, and r
+    d_x d_y for the map, where r is the rank of x.
     """
     check_paired(x, y)
     left, values, right = x.factors

@@ -1,4 +1,4 @@
-"""From scores of maps to the rows of their table."""
+"""Converts scores of maps to the rows of their table."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from platorep.results.translation import SELF, SHUFFLED, TranslationTable
 
 
 class Block(NamedTuple):
-    """Scores of one pair in one split from one number of anchors.
+    """Scores of one pair of layers in one split with one number of anchors.
 
     Attributes:
         pair: the layers.
-        control: what the pair is a control for; empty for two trained models.
+        control: the kind of control that the pair is; empty for two trained models.
         n_fit: number of anchors.
         n_test: number of test samples.
-        seed: of the split.
+        seed: seed of the split.
         kernel: kernel score on the test samples, and its chance.
-        cells: every map with the same map from broken pairs, where that was fitted.
+        cells: every map, with the same map from broken pairs if that was fitted.
     """
 
     pair: Pair
@@ -39,7 +39,7 @@ class Block(NamedTuple):
 
 
 def table(blocks: Sequence[Block], common: Mapping[str, Any]) -> TranslationTable:
-    """One row a measure: those of a map, and those of the same map from broken pairs as the control "shuffled".
+    """One row per measure: those of a map, and those of the same map from broken pairs as the control "shuffled".
 
     Args:
         blocks: scores, in the order of the rows.
@@ -68,7 +68,7 @@ def _with_controls(block: Block) -> Iterator[tuple[Cell, str, dict[str, Measure]
 
 
 def _columns(cells: Sequence[tuple[Block, Cell, str]]) -> dict[str, np.ndarray]:
-    """Columns of cells before they are repeated for each measure."""
+    """Columns of cells, before they are repeated for each measure."""
     columns: dict[str, list[Any]] = {
         "experiment": [cell.experiment for _, cell, _ in cells],
         "direction": [cell.direction for _, cell, _ in cells],

@@ -1,4 +1,4 @@
-"""One layer of one model in one split: what maps are fitted on and tested with."""
+"""One layer of one model in one split: the data on which maps are fitted and tested."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Targets:
-    """What queries are compared with in a common space.
+    """The vectors with which queries are compared in a common space.
 
     Attributes:
         answers: normalised test samples, shape (n_test, c).
@@ -46,11 +46,11 @@ class Targets:
 
     @classmethod
     def of(cls, test: np.ndarray, fit: np.ndarray, labels: Labels | None) -> Targets:
-        """From samples of fit and test, shapes (n_fit, c) and (n_test, c)."""
+        """Builds the targets from samples of fit and test, shapes (n_fit, c) and (n_test, c)."""
         return cls(normalised(test), None if labels is None else prototypes(fit, labels.fit, len(labels.names)))
 
     def reordered(self, order: np.ndarray | None) -> Targets:
-        """With the dimensions in another order: those of relative representations are anchors."""
+        """The targets with their dimensions in another order; those of relative representations are anchors."""
         if order is None:
             return self
         return Targets(self.answers[:, order], None if self.centres is None else self.centres[:, order])
@@ -62,8 +62,8 @@ class Side:
 
     Attributes:
         values: features of all samples, clamped at a threshold of fit, shape (n, d).
-        split: of the samples.
-        labels: their classes; None where the dataset has none.
+        split: split of the samples.
+        labels: classes of the samples; None if the dataset has none.
     """
 
     values: np.ndarray
@@ -78,17 +78,17 @@ class Side:
 
     @cached_property
     def units(self) -> Parts:
-        """The features in the axes of the model: for permutations of units."""
+        """The features in the axes of the model, for permutations of units."""
         return Parts.of(np.asarray(self.values, dtype=np.float64), self.split)
 
     @cached_property
     def narrow(self) -> Parts:
-        """The features in at most n dimensions, with the same inner products: for all maps that ignore the axes."""
+        """The features in at most n dimensions with the same inner products, for all maps that ignore the axes."""
         return self.units if self.width <= len(self.values) else Parts.of(narrowed(self.values), self.split)
 
     @cached_property
     def head(self) -> Head:
-        """A classifier of the features without the mean of fit."""
+        """A classifier of the features, centred by the mean of fit."""
         mean = self.narrow.fit.mean(axis=0)
         return head(self.narrow.fit - mean, self.narrow.select - mean, self.labels)  # type: ignore[arg-type]
 
@@ -99,13 +99,13 @@ class Side:
         return float((predicted == self.labels.test).mean())  # type: ignore[union-attr]
 
     def relations(self, count: int) -> Relations:
-        """What maps from the first `count` anchors share; kept until `forget`."""
+        """The computations that maps from the first `count` anchors share; cached until `forget`."""
         if count not in self.at:
             self.at[count] = Relations(self, count)
         return self.at[count]
 
     def forget(self) -> None:
-        """Frees what `relations` has kept."""
+        """Empties the cache of `relations`."""
         self.at.clear()
 
 
@@ -134,19 +134,19 @@ class Relations:
 
     @cached_property
     def targets(self) -> Targets:
-        """What predictions are compared with."""
+        """The targets of predictions."""
         return Targets.of(self.parts.test, self.parts.fit, self.side.labels)
 
     @cached_property
     def seen_head(self) -> Head:
-        """The layer's own head as a function of coordinates of the span."""
+        """The head of the layer as a function of coordinates in the span."""
         return self.side.head.moved(self.narrow.factors.right, self.narrow.mean - self.side.narrow.fit.mean(axis=0))
 
     def classified(self, predictions: np.ndarray) -> np.ndarray:
-        """Classes that the layer's own head gives to predictions of its samples, int64.
+        """Classes that the head of the layer assigns to predictions of its samples, int64.
 
         Args:
-            predictions: in the coordinates that the anchors span, shape (n, r + 1), the last one being 0.
+            predictions: coordinates in the span of the anchors, shape (n, r + 1); the last one is 0.
         """
         return self.seen_head.predict(predictions[:, :-1])
 
@@ -158,17 +158,17 @@ class Relations:
 
     @cached_property
     def relative_targets(self) -> Targets:
-        """What relative queries are compared with."""
+        """The targets of relative queries."""
         return Targets.of(self.relative.test, self.relative.fit, self.side.labels)
 
     @cached_property
     def sharp(self) -> np.ndarray:
-        """Test samples relative to the anchors as ASIF takes them, shape (n_test, m)."""
+        """Test samples relative to the anchors in the form of ASIF, shape (n_test, m)."""
         return sharpened(self.relative.test, ASIF_POWER, MOST_ENTRIES)
 
     @cached_property
     def sharp_targets(self) -> Targets:
-        """What such queries are compared with."""
+        """The targets of ASIF's queries."""
         fit = sharpened(self.relative.fit, ASIF_POWER, MOST_ENTRIES)
         return Targets.of(self.sharp, fit, self.side.labels)
 
@@ -183,7 +183,7 @@ class Relations:
         return float((self.head.predict(self.relative.test) == self.side.labels.test).mean())  # type: ignore[union-attr]
 
     def prepare(self) -> None:
-        """Computes what all pairs of the layer share."""
+        """Computes everything that all pairs of the layer share."""
         _ = self.targets, self.relative_targets, self.sharp_targets
         _ = self.anchors.left_out(STRENGTHS), self.anchors.products
         if self.side.labels is not None:

@@ -1,4 +1,4 @@
-"""Splits of samples by item into fit, select and test. Duplicates are items that no map could tell apart."""
+"""Splits of samples into fit, select and test. Duplicates, which no map could tell apart, stay on one side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARES = (0.6, 0.1, 0.3)
 """Shares of the items in fit, select and test."""
 
 LEAST = 30
-"""Fewest items that are split: below, a test set has fewer than 9."""
+"""Least number of items to split; with fewer, a test set would have fewer than 9."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Split:
     """Indices of samples, int64, disjoint.
 
     Attributes:
-        fit: for maps and every mean and scale, in random order: the first m are a random draw of m anchors.
+        fit: for maps, means and scales, in random order, so that the first m are a random draw of m anchors.
         select: for choices between heads.
         test: for scores only, one sample of each group of duplicates, in random order.
     """
@@ -35,10 +35,10 @@ class Split:
 
 
 def duplicates(*views: Sequence[Hashable]) -> np.ndarray:
-    """The group of each sample, int64: samples that are equal in any view are in one group, directly or in a chain.
+    """The group of each sample, int64. Samples that are equal in a view, directly or through a chain, share a group.
 
     Args:
-        views: one value for each sample, such as its caption, or the bytes of its features.
+        views: each has one value per sample, such as its caption or the bytes of its features.
     """
     n = len(views[0])
     first = [{value: i for i, value in reversed(list(enumerate(view)))} for view in views]
@@ -48,21 +48,21 @@ def duplicates(*views: Sequence[Hashable]) -> np.ndarray:
 
 
 def splits(groups: np.ndarray, draws: int, seed: int) -> list[Split]:
-    """Random splits of equal sizes, in each of which every group of duplicates is on one side.
+    """Random splits of equal sizes in which every group of duplicates is on one side.
 
-    Whole groups fill the sides, so that their sizes vary by a few samples between splits; what a split has more than
-    another is left out of it. Of the duplicates in `test` one is kept.
+    Sides are filled with whole groups, so their sizes would vary by a few samples between splits; surplus samples are
+    left out. Of each group of duplicates in `test`, one sample is kept.
 
     Args:
         groups: one label per sample, from `duplicates`.
         draws: number of splits.
-        seed: of the first split, and of the order within its `fit`; the others follow it.
+        seed: seed of the first split and of the order within its `fit`; the next splits use the following seeds.
 
     Raises:
-        DataError: fewer than `LEAST` samples, or groups so large that a side stays empty.
+        DataError: there are fewer than `LEAST` samples, or groups are so large that a side stays empty.
     """
     parts = [_split(groups, seed + draw) for draw in range(draws)]
-    for split in parts:  # the partner of a sample is then the only right answer
+    for split in parts:  # so that the partner of a sample is the only right answer
         first = np.unique(groups[split[2]], return_index=True)[1]
         split[2] = split[2][np.sort(first)]
     sizes = [min(len(split[side]) for split in parts) for side in range(3)]
@@ -79,7 +79,7 @@ def _split(groups: np.ndarray, seed: int) -> list[np.ndarray]:
     order = rng.permutation(len(sizes))
     ends = np.cumsum(sizes[order])
     side_of_group = np.empty(len(sizes), dtype=np.int64)
-    # a group belongs to the side in which its middle lies
+    # a group belongs to the side that contains its middle
     side_of_group[order] = np.searchsorted(np.cumsum(SHARES)[:2] * n, ends - sizes[order] / 2, side="right")
     side = side_of_group[labels]
     fit, select, test = np.bincount(side, minlength=3)
@@ -92,7 +92,7 @@ def _split(groups: np.ndarray, seed: int) -> list[np.ndarray]:
 
 
 def broken_pairs(count: int, seed: list[int]) -> np.ndarray:
-    """An order of anchors in which none keeps its place: one random cycle through all of them, shape (count,) int64."""
+    """An order in which no anchor keeps its place: one random cycle through all of them, shape (count,) int64."""
     cycle = np.random.default_rng(seed).permutation(count)
     order = np.empty(count, dtype=np.int64)
     order[cycle] = np.roll(cycle, 1)
@@ -100,6 +100,6 @@ def broken_pairs(count: int, seed: list[int]) -> np.ndarray:
 
 
 def anchor_counts(n_fit: int, least: int = 8) -> list[int]:
-    """Numbers of anchors of a curve: `least`, twice as many, and so on, and at last all of fit."""
+    """Numbers of anchors of a curve: `least`, twice as many, and so on, and finally all of fit."""
     counts = [least << step for step in range(64) if least << step < n_fit]
     return [*counts, n_fit]

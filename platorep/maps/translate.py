@@ -1,7 +1,7 @@
-"""Maps between all pairs of layers, from features to a table. No model is run.
+"""Maps between pairs of layers, from features to a table. No model is run.
 
-Each split has its own samples of fit, select and test and its own order of anchors; within a split all pairs share
-them. Whatever depends on samples, the clamp's threshold included, comes from fit; scores come from test.
+Each split has its own samples of fit, select and test and its own order of anchors, which all pairs share. Every
+quantity that is estimated from samples, including the clamp's threshold, comes from fit; scores come from test.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Progress = Callable[[int, int, str], object]
 
 @dataclass(frozen=True)
 class Design:
-    """What is fitted and how often.
+    """The samples' groups and classes, and the number of random splits.
 
     Attributes:
         groups: the group of duplicates of each sample, shape (n,); see `splits.duplicates`.
-        categories: class of each sample; None where there are none.
-        draws: random splits, at least 1; intervals over splits need 2.
-        seed: of the first split; the others follow it.
+        categories: class of each sample; None if there are none.
+        draws: number of random splits, at least 1; intervals over splits need 2.
+        seed: seed of the first split; the next splits use the following seeds.
     """
 
     groups: np.ndarray
@@ -74,25 +74,26 @@ def translate(
     select: str = "",
     progress: Progress | None = None,
 ) -> TranslationTable:
-    """Scores of all maps of all pairs in both directions, over anchors and splits, with their controls.
+    """Scores of all maps of all pairs in both directions, over numbers of anchors and splits, with controls.
 
     For each pair, split and number of anchors (8, 16, ... all of fit): a permutation of units (equal widths of at most
     2,048), a rotation with one scale, ridge, relative representations and ASIF, from the same anchors. In the first
-    split each is fitted again to broken pairs of anchors, and each layer is translated into itself.
+    split, each map is also fitted to broken pairs of anchors, and each layer is translated into itself.
 
     Args:
-        pairs: layers of models over the same samples.
+        pairs: pairs of layers of models on the same samples.
         design: splits and classes.
-        metric: of the kernel score of the same layers on the same test samples; its neighbours are in proportion.
-        clamp: of each model's features, at a threshold of fit.
-        resources: threads, and memory for what is held at once. Results do not depend on them.
-        select: how the layers were chosen, for the table.
+        metric: metric of the kernel score of the same layers on the test samples; its number of neighbours is scaled
+            down in proportion.
+        clamp: clamp of each model's features, at a threshold from fit.
+        resources: number of threads, and memory budget. Results do not depend on them.
+        select: how the layers were chosen, as recorded in the table.
         progress: called after each split and number of anchors.
 
     Raises:
-        DataError: no pairs, different samples, or samples that cannot be split.
-        FeatureError: a value is not finite; names the model.
-        SpecError: what must be held at once does not fit into the memory.
+        DataError: there are no pairs, the samples differ, or they cannot be split.
+        FeatureError: a value is not finite; the message names the model.
+        SpecError: the layers do not fit into the memory budget.
     """
     if not pairs:
         raise DataError("no pair of different models to translate between.")
@@ -157,11 +158,11 @@ class _Stage:
         return kernel_score(x, y, self.metric)
 
     def prepare(self, count: int, layer: LayerOf) -> None:
-        """Computes what all pairs of a layer share."""
+        """Computes everything that all pairs of a layer share."""
         self.sides[layer.key].relations(count).prepare()
 
     def cells(self, job: tuple[int, Pair, int]) -> list[tuple[Cell, Cell | None]]:
-        """Every map of a pair; in the first split each with the same map from broken pairs of anchors."""
+        """Every map of a pair, in the first split with the same map from broken pairs of anchors."""
         number, pair, count = job
         x, y = (self.sides[layer.key].relations(count) for layer in (pair.x, pair.y))
         if pair.control == SELF:
@@ -173,19 +174,19 @@ class _Stage:
         return list(zip(true, Pairing(x, y, order).cells(self.scene), strict=True))
 
     def forget(self) -> None:
-        """Frees what belongs to one number of anchors."""
+        """Frees the cached values of one number of anchors."""
         for side in self.sides.values():
             side.forget()
 
 
 def _check_memory(layers: Sequence[LayerOf], split: Split, memory: int) -> None:
-    """Refuses layers that do not fit: all are held, with what their maps share."""
+    """Refuses layers that do not fit into memory together with the computations that their maps share."""
     n = len(split.fit) + len(split.select) + len(split.test)
     needed = 0
     for layer in layers:
         width = sum(part.dim for part in layer.model.layers) if layer.index < 0 else layer.model.layers[layer.index].dim
         m = len(split.fit)
-        # features as read and clamped; coordinates and relations; forms of the candidates for a ridge
+        # features as read and clamped; coordinates and relations; quadratic forms of the candidates for a ridge
         needed += 12 * n * width + 64 * n * min(width, n) + 8 * (len(STRENGTHS) + 2) * m * m
     if needed > memory:
         raise SpecError(

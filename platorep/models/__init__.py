@@ -1,4 +1,4 @@
-"""Encoders: a small common interface to models, with all layers pooled on the device."""
+"""Encoders: a small common interface to models. All layers are pooled on the device."""
 
 from platorep.models.ahead import read_ahead
 from platorep.models.base import Encoded, Encoder, Text, TextRules, Tokens

@@ -1,8 +1,8 @@
-"""The next model's weights, fetched and read into the system's file cache while this model computes.
+"""Fetches the weights of the next model and reads them into the system's file cache while this model computes.
 
-Only files are touched, so that no result can depend on it. To build the next model itself beside one that computes
-would not be safe: the libraries draw initial weights from torch's global generator and set its default dtype while they
-load, and both belong to the whole process. What is left for a model's turn is the copy from memory to its device.
+Only files are read, so results cannot depend on it. Building the next model while another computes would not be safe:
+while they load, the libraries draw initial weights from torch's global generator and set its default dtype, both of
+which are shared by the whole process. When it is the model's turn, only the copy from memory to its device remains.
 """
 
 from __future__ import annotations

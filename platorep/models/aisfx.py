@@ -26,7 +26,7 @@ FRAMES = 100
 """Frames of a window, 2.3 s."""
 
 SCALE = 9.457798957824707
-"""Largest value of a spectrogram in the training data, by which all are divided."""
+"""Largest value of a spectrogram in the training data, by which all spectrograms are divided."""
 
 PREFIX = "embedding_net."
 
@@ -66,9 +66,9 @@ def _asset(spec: ModelSpec) -> AssetSpec:
 
 
 def _load(spec: ModelSpec, model: nn.Module) -> None:
-    """Loads the packaged checkpoint: state and numbers of classes, of which numpy's integers are read and no code."""
+    """Loads the packaged checkpoint of weights and numbers of classes: tensors and NumPy integers, no code."""
     file = find(fetched(_asset(spec)), "checkpoint.pth")
-    scalar = np.int64(0).__reduce__()[0]  # the function that makes numpy's numbers of their bytes
+    scalar = np.int64(0).__reduce__()[0]  # the function that creates NumPy numbers from bytes
     allowed: list[Any] = [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype(np.int64))]
     try:
         with torch.serialization.safe_globals(allowed):
@@ -96,7 +96,7 @@ class _Block(nn.Module):
 
 
 class EmbeddingNetwork(nn.Module):
-    """Four blocks of two 3 x 3 convolutions, with maxima of 2 x 2 between them.
+    """Four blocks of two 3 x 3 convolutions, with 2 x 2 max pooling between them.
 
     The random initialisation is that of the authors.
     """
@@ -111,7 +111,7 @@ class EmbeddingNetwork(nn.Module):
         return [self.conv_block1, self.conv_block2, self.conv_block3, self.conv_block4]
 
     def forward(self, spectra: torch.Tensor) -> torch.Tensor:
-        """Maps of the last block, (windows, 512, frames, bands), of spectra (windows, frames, bands)."""
+        """Feature maps of the last block, (windows, 512, frames, bands), for spectra (windows, frames, bands)."""
         first, *rest = self.blocks()
         maps = first(spectra.unsqueeze(1))
         for block in rest:

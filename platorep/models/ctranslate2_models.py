@@ -1,4 +1,4 @@
-"""Whisper from files of CTranslate2, which packages carry: the weights go into transformers' own architecture."""
+"""Whisper from packaged CTranslate2 files: the weights are loaded into the architecture of transformers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from platorep.models.weights import seeded
 
 
 VERSION = 6
-"""Version of the file format that is read."""
+"""Supported version of the file format."""
 
 TYPES = {0: "<f4", 1: "i1", 2: "<i2", 3: "<i4", 4: "<f2"}
 """Types of variables. Weights are read in 32 or 16 bits; 8-bit weights have scales and are refused."""
@@ -72,8 +72,8 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
     """The variables of a CTranslate2 file by name, mapped from the file.
 
     Raises:
-        AssetError: the file is not in this format, is of another version or is cut short.
-        SpecError: it holds weights in a type that is not read.
+        AssetError: the file is not in this format, has another version or is truncated.
+        SpecError: the file has weights of an unsupported type.
     """
     raw = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
     place = 0
@@ -81,7 +81,7 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
     def take(count: int) -> bytes:
         nonlocal place
         if place + count > len(raw):
-            raise AssetError(f"{path} is no model of CTranslate2, or is cut short at {len(raw)} bytes.")
+            raise AssetError(f"{path} is not a CTranslate2 model, or is truncated at {len(raw)} bytes.")
         place += count
         return raw[place - count : place].tobytes()
 
@@ -110,10 +110,10 @@ def read_variables(path: Path) -> dict[str, np.ndarray]:
 
 
 def whisper_config(variables: dict[str, np.ndarray], path: Path) -> Any:
-    """The architecture that the shapes of the variables describe, as a WhisperConfig.
+    """Derives the architecture, a WhisperConfig, from the shapes of the variables.
 
     Raises:
-        SpecError: the variables are not those of Whisper, or in 8 bits.
+        SpecError: the variables are not those of Whisper, or are stored in 8 bits.
     """
     from transformers import WhisperConfig
 
@@ -138,13 +138,13 @@ def whisper_config(variables: dict[str, np.ndarray], path: Path) -> Any:
         encoder_ffn_dim=variables["encoder/layer_0/ffn/linear_0/weight"].shape[0],
         decoder_ffn_dim=variables["decoder/layer_0/ffn/linear_0/weight"].shape[0],
         max_source_positions=variables["encoder/position_encodings/encodings"].shape[0],
-        pad_token_id=min(50256, vocabulary - 1),  # which changes no feature, and must be in the vocabulary
+        pad_token_id=min(50256, vocabulary - 1),  # must be in the vocabulary, and changes no feature
         max_target_positions=variables["decoder/position_encodings/encodings"].shape[0],
     )
 
 
 def whisper_state(variables: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The state of transformers' WhisperForConditionalGeneration, float32, without the tied output projection."""
+    """The float32 state dict of transformers' WhisperForConditionalGeneration, without the tied output projection."""
     state: dict[str, torch.Tensor] = {}
     plain = {
         "conv1": "conv1", "conv2": "conv2", "layer_norm": "layer_norm", "embeddings": "embed_tokens",

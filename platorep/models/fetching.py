@@ -1,7 +1,7 @@
-"""What is fetched of a Hub repository in transformers' format: all but its weights, then the weights in one format.
+"""Fetches a Hub repository in transformers' format: first everything but the weights, then the weights in one format.
 
-Both lie in one folder, from which the library then reads without a request of its own. Whether an optional file exists
-was settled when the repository was listed, and does not depend on how the Hub answers while a model is loaded.
+Both are in one folder, from which the library then reads without requests. The list of the repository determines which
+optional files exist, so loading a model does not depend on further answers of the Hub.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def weights(spec: ModelSpec, part: str = "") -> list[Path]:
     Raises:
         AssetError: there are no files with a name that transformers reads; or as for `small_files`.
     """
-    small_files(spec)  # which also fetches the list of all files
+    small_files(spec)  # also fetches the list of all files
     for names in WEIGHT_FILES:
         patterns = [f"{part}/{name}".lstrip("/") for name in names]
         folder = snapshot(spec.id, str(spec.revision), patterns)

@@ -1,4 +1,4 @@
-"""Networks over sounds: windows of a sound in, one pooled vector per layer out."""
+"""Networks over sounds: from the windows of a sound to one pooled vector per layer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from platorep.models.networks import INVARIANCE, difference
 
 
 AT_ONCE = 8
-"""Windows that are computed together: a long sound has many, and its memory must not grow with its length."""
+"""Number of windows that are computed together, so that memory does not grow with the length of a sound."""
 
 LEAST_SECONDS = 0.1
-"""Sounds shorter than this are padded with zeros, because networks need at least one of their own frames."""
+"""Sounds shorter than this are padded with zeros, because networks need at least one frame."""
 
 SAMPLES_A_TOKEN = 320
 """Samples that count as one token when sounds are packed into batches: 20 ms at 16 kHz."""
@@ -33,7 +33,8 @@ def cut(samples: np.ndarray, length: int, crop: str) -> list[np.ndarray]:
     Args:
         samples: shape (n,).
         length: of a window.
-        crop: "first" or "centre" for one window, "windows" for all, one after another; only the last is shorter.
+        crop: "first" or "centre" for one window, "windows" for all consecutive windows, of which only the last may be
+            shorter.
     """
     if crop == "windows":
         return [samples[low : low + length] for low in range(0, len(samples), length)]
@@ -45,7 +46,7 @@ class SoundTransform:
     """From a sound to the windows that a model reads, in worker processes.
 
     Args:
-        rate: samples per second that the model takes; every sound is brought to it.
+        rate: sampling rate of the model, to which every sound is converted.
         length: samples of a window.
         crop: which windows of a longer sound are read; see `cut`.
         prepare: converts the samples of one window, (n,) float32 with a peak of at most 1, to the model's input.
@@ -68,8 +69,8 @@ class SoundTransform:
 class SoundNetwork(Layers):
     """A network over sounds, with one pooled vector per layer.
 
-    The vector of a window is the mean of a layer's states over the frames that hold sound, and that of a sound the mean
-    over its windows, each with the weight of its sound. Subclasses implement `vectors`.
+    The vector of a window is the mean of a layer's states over the frames that hold sound. The vector of a sound is the
+    mean over its windows, each weighted by its share of sound. Subclasses implement `vectors`.
 
     Args:
         spec: the resolved spec.
@@ -80,7 +81,7 @@ class SoundNetwork(Layers):
     """
 
     alike = True
-    """Whether all windows have one shape, so that several are computed together; otherwise each is computed alone."""
+    """Whether all windows have one shape, so that several can be computed together."""
 
     def __init__(
         self, spec: ModelSpec, model: nn.Module, names: Sequence[str], transform: SoundTransform, device: torch.device
@@ -126,7 +127,7 @@ class SoundNetwork(Layers):
 
     @torch.inference_mode()
     def check(self) -> None:
-        """Compares the features of a noise alone and beside another one. Called once after the weights are loaded.
+        """Compares the features of a noise alone and in a batch with another. Called once after the weights are loaded.
 
         Raises:
             SpecError: the features of a sound depend on the other sounds in its batch, or on chance.
@@ -135,8 +136,8 @@ class SoundNetwork(Layers):
         """
         clips = [self.transform(noise(self.transform.rate, self.transform.length, seed)) for seed in (0, 1)]
         beside, alone = self.encode(clips).features, self.encode(clips[:1]).features
-        for name, one, two in zip(self.layers, alone, beside, strict=True):
-            if (moved := difference(one, two[:1])) > INVARIANCE[self.dtype]:
+        for name, single, batched in zip(self.layers, alone, beside, strict=True):
+            if (moved := difference(single, batched[:1])) > INVARIANCE[self.dtype]:
                 raise SpecError(
                     f"{self.spec.name}: a sound's features in {name} differ by {moved:.0%} of their length when "
                     "another sound is beside it. They depend on the batch or on chance, so that the model cannot be "
@@ -145,7 +146,7 @@ class SoundNetwork(Layers):
 
 
 def noise(rate: int, samples: int, seed: int = 0) -> Sound:
-    """Normal noise; the same at every call."""
+    """Normal noise, the same at every call."""
     return Sound(np.random.default_rng(seed).standard_normal(samples).astype(np.float32), rate)
 
 
@@ -166,10 +167,10 @@ def pool_frames(states: torch.Tensor, filled: torch.Tensor | None) -> torch.Tens
 
 
 def check_sound_spec(spec: ModelSpec) -> None:
-    """Refuses settings that no model that hears can have.
+    """Refuses settings that are invalid for models of sounds.
 
     Raises:
-        SpecError: a pool other than the mean.
+        SpecError: the pool is not the mean.
     """
     if spec.pool not in ("auto", "mean"):
         raise SpecError(
@@ -178,22 +179,22 @@ def check_sound_spec(spec: ModelSpec) -> None:
         )
 
 
-def window_length(spec: ModelSpec, rate: int, own: int | None, name: Any) -> int:
-    """Samples of a window: `seconds` of the spec, or else the model's own length.
+def window_length(spec: ModelSpec, rate: int, limit: int | None, name: Any) -> int:
+    """Number of samples of a window: `seconds` of the spec, or else the input length of the model.
 
     Args:
         spec: the model.
         rate: samples per second.
-        own: samples of the model's input; None if it takes any number, of which 30 s are read at a time.
-        name: of the model's class, for the message.
+        limit: number of samples of the model's input; None if it takes any number, in which case windows have 30 s.
+        name: name of the model's class, for the message.
 
     Raises:
         SpecError: `seconds` is more than the model takes.
     """
-    own_length = own or 30 * rate
+    default_length = limit or 30 * rate
     if spec.seconds is None:
-        return own_length
+        return default_length
     length = round(spec.seconds * rate)
-    if own is not None and length > own:
-        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}, but {name} takes {own / rate:g} s at most.")
+    if limit is not None and length > limit:
+        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}, but {name} takes {limit / rate:g} s at most.")
     return length

@@ -27,18 +27,18 @@ def pooled_outputs(
     Yields:
         A dict that is filled while the model runs. Hooks are removed at the end, also after an error.
     """
-    found: dict[str, torch.Tensor] = {}
+    pooled: dict[str, torch.Tensor] = {}
     handles = []
 
     def after(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
-            found[name] = pool(output[0] if isinstance(output, (tuple, list)) else output)
+            pooled[name] = pool(output[0] if isinstance(output, (tuple, list)) else output)
 
         return hook
 
     def before(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            found[name] = pool(args[0] if args else kwargs["hidden_states"])
+            pooled[name] = pool(args[0] if args else kwargs["hidden_states"])
 
         return hook
 
@@ -48,7 +48,7 @@ def pooled_outputs(
                 handles.append(module.register_forward_pre_hook(before(name), with_kwargs=True))
             else:
                 handles.append(module.register_forward_hook(after(name)))
-        yield found
+        yield pooled
     finally:
         for handle in handles:
             handle.remove()

@@ -1,4 +1,4 @@
-"""The joint space of open_clip models: pictures and texts as they are compared by the model, in one layer each."""
+"""The joint space of open_clip models, in which the model compares pictures and texts, as one layer of each tower."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from platorep.models.networks import INVARIANCE, PictureInput, PictureNetwork, d
 
 
 JOINT: Final = "joint"
-"""The pool that stands for the joint space, and the name of its layer."""
+"""The pool that selects the joint space, and the name of its layer."""
 
 
 class JointPictureEncoder(PictureNetwork):
@@ -63,7 +63,7 @@ class JointTextEncoder(ClipTextEncoder):
         return Encoded([self.model.encode_text(ids, normalize=False).float()], {})
 
     def check(self) -> None:
-        """Compares a text's embedding alone and beside another.
+        """Compares the embedding of a text alone and in a batch with another text.
 
         Raises:
             SpecError: they differ.

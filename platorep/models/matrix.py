@@ -1,4 +1,4 @@
-"""Models that are matrices of dissimilarities: read from a file of an asset, without an encoder."""
+"""Models that are matrices of dissimilarities, read from a file of an asset without an encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from platorep.models.source import Source
 
 
 class Matrix(Source):
-    """Dissimilarities of an asset's file, of any modality; `extract.matrices` writes them."""
+    """Dissimilarities in a file of an asset, of any modality; `extract.matrices` stores them."""
 
     is_network = False
 

@@ -1,4 +1,4 @@
-"""Baselines of sounds: statistics of the mel spectrum, and the duration alone."""
+"""Baselines for sounds: statistics of the mel spectrum, and the duration alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLOOR = 1e-6
 """Added to the power of a band before its logarithm."""
 
 SHORTEST, LONGEST = 1e-3, 3600.0
-"""Seconds that the two ends of the half circle of durations stand for."""
+"""Durations in seconds at the two ends of the half circle."""
 
 
 class Mel(Source):
@@ -45,7 +45,7 @@ class Mel(Source):
 
 
 class Duration(Source):
-    """How long the sounds are, and no more."""
+    """The durations of the sounds."""
 
     modalities = ("sound",)
     is_network = False
@@ -100,7 +100,7 @@ def _filters(rate: int, bands: int, frame: int, sums: bool) -> np.ndarray:
 
 
 def mel_statistics(sound: Sound) -> Clip:
-    """Mean and standard deviation over time of each band's logarithm of power, as one window of 2 x 64 values."""
+    """Mean and standard deviation over time of the log power in each band, as one window of 2 x 64 values."""
     whole = sound.at(RATE).samples
     levels = np.log(mel_power(whole, RATE, bands=BANDS, frame=FRAME, hop=HOP) + FLOOR)
     statistics = np.concatenate([levels.mean(0), levels.std(0)])
@@ -112,7 +112,7 @@ def _seconds_alone(sound: Sound) -> Clip:
 
 
 class MelEncoder(Layers):
-    """Mean and standard deviation of the logarithm of power in 64 mel bands, over the frames of a whole sound."""
+    """Mean and standard deviation of the log power in 64 mel bands, over all frames of a sound."""
 
     tokens_each = 16
 
@@ -127,7 +127,7 @@ class MelEncoder(Layers):
 
 
 class DurationEncoder(Layers):
-    """The logarithm of the duration as an angle on half a circle, so that cosines order sounds by its differences."""
+    """The log duration as an angle on a half circle, so that cosines order sounds by differences in log duration."""
 
     tokens_each = 16
 
@@ -137,7 +137,7 @@ class DurationEncoder(Layers):
         self.facts |= {"parameters": 0}
 
     def encode(self, batch: Sequence[Clip]) -> Encoded:
-        """Cosine and sine of the angle, (sounds, 2); 1 ms is 0 and an hour is pi."""
+        """Cosine and sine of the angle, (sounds, 2); 1 ms has the angle 0 and an hour has the angle pi."""
         seconds = torch.tensor([clip.seconds for clip in batch], dtype=torch.float64)
         angle = math.pi * (seconds / SHORTEST).log() / math.log(LONGEST / SHORTEST)
         return Encoded([torch.stack([angle.cos(), angle.sin()], dim=1).float().to(self.device)], {})

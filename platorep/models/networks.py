@@ -26,10 +26,10 @@ PATCH = 16
 """Side in pixels of the square that counts as one token when pictures are packed into batches."""
 
 AGREEMENT = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 2e-2}
-"""Largest difference between two readings of the same states, as a share of the length of features."""
+"""Largest accepted difference between two readings of the same states, as a share of the length of features."""
 
 INVARIANCE = {torch.float32: 1e-2, torch.float16: 0.1, torch.bfloat16: 0.1}
-"""Largest difference by rounding between batches of different sizes, as a share of the length of features."""
+"""Largest accepted rounding difference between batches of different sizes, as a share of the length of features."""
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ class PictureNetwork(Layers):
                 log.info("%s: its layers are read from %s, which its blocks are not", self.spec.name, self.REPORT)
         self.facts["layers_read_from"] = "its blocks" if self.blocks is not None else self.REPORT
         alone = self.encode(pictures[:1]).features
-        for name, one, two in zip(self.layers, alone, features, strict=True):
-            if (moved := difference(one, two[:1])) > INVARIANCE[self.dtype]:
+        for name, single, batched in zip(self.layers, alone, features, strict=True):
+            if (moved := difference(single, batched[:1])) > INVARIANCE[self.dtype]:
                 raise SpecError(
                     f"{self.spec.name}: a picture's features in {name} differ by {moved:.0%} of their length when "
                     "another picture is beside it. They depend on the batch or on chance (as in a masked autoencoder), "

@@ -1,4 +1,4 @@
-"""What the program asks of a source of models; each source answers in one object, registered in `sources`."""
+"""The interface of a source of models. Each source implements it in one object, registered in `sources`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from platorep.models.repositories import Repository, fetched_weights
 class Source(ABC):
     """How the models of one source are resolved, loaded, sized and evicted.
 
-    Models of an `asset` are fetched, hashed and evicted in the same way for all sources. Where a method has a default,
-    it fits models that are computed, such as word counts: without weights, on no repository.
+    Models of an `asset` are fetched, hashed and evicted in the same way for all sources. Default methods suit models
+    that are computed, such as word counts, which have neither weights nor a repository.
 
     Attributes:
-        modalities: of its models.
+        modalities: modalities of its models.
         quantized: modalities whose models can be loaded in 8 or 4 bits.
         is_network: whether its models are networks, which can have another dtype, and noise in their weights.
         takes_folder: whether `id` may be a local folder.
-        has_joint_space: whether its models place pictures and texts in one space, which pool="joint" takes.
+        has_joint_space: whether its models have a joint space of pictures and texts, which pool="joint" selects.
         weight_bytes: bytes of a stored parameter, for estimates.
     """
 
@@ -48,7 +48,7 @@ class Source(ABC):
         """
 
     def check(self, spec: ModelSpec) -> None:
-        """Refuses settings that no model of this source can have.
+        """Refuses settings that are invalid for models of this source.
 
         Raises:
             SpecError: settings exclude each other, or the source does not support them.
@@ -89,15 +89,15 @@ class Source(ABC):
         return [] if place is None else [fetched_weights(place, str(spec.revision))]
 
     def parameters(self, spec: ModelSpec) -> int | None:
-        """Parameters of an architecture that is known without its files; None otherwise."""
+        """Number of parameters, if it is known without the model's files; None otherwise."""
         return None
 
     def tokens(self, spec: ModelSpec) -> int | None:
-        """Tokens of one sample, as far as the name tells; None otherwise. Used to estimate the time."""
+        """Number of tokens per sample, if it is known from the name; None otherwise. Used to estimate the time."""
         return None
 
     def examine(self, spec: ModelSpec, listing: Listing, weights: Sequence[str]) -> tuple[str, list[str]]:
-        """The files of the tokenizer in a repository, and what keeps its files from being loaded.
+        """The files of the tokenizer in a repository, and the problems that would prevent loading.
 
         Args:
             spec: the model as configured.

@@ -26,11 +26,11 @@ TOKENIZERS = (
 """Groups of files, each of which is a complete tokenizer."""
 
 SENTENCEPIECE = ("sentencepiece", "google.protobuf")
-"""Packages that read a tokenizer that only has a .model file."""
+"""Packages that are needed to read a tokenizer with only a .model file."""
 
 
 class Transformers(Source):
-    """Language models, and models that see or hear, or such towers of models with several parts."""
+    """Language, vision and sound models, or the corresponding towers of models with several parts."""
 
     modalities = ("language", "vision", "sound")
     quantized = ("language",)

@@ -1,4 +1,4 @@
-"""Models of the transformers library that hear, or the audio towers of models with several parts."""
+"""Sound models of the transformers library, or the audio towers of models with several parts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from platorep.models.pretrained import weighted, without_bars
 
 
 TOWERS = ("audio_model", "audio_tower", "encoder")
-"""Attributes of models with several parts that hold the part that hears."""
+"""Attributes that hold the audio tower of models with several parts."""
 
 
 class Processed:
@@ -34,17 +34,17 @@ class Processed:
 
 
 class TransformersSoundEncoder(SoundNetwork):
-    """A model of the transformers library that hears.
+    """A sound model of the transformers library.
 
     Layers are the hidden states that the library reports: the input of the first block, and the output of every block,
-    the last one after the final norm if there is one. Models of samples, such as wav2vec 2.0, hear each sound alone and
-    without padding, since padding changes their features. Of models of spectrograms with one frame after another, such
-    as Whisper, only the frames that hold sound are pooled. Models of patches (AST), and those whose feature extractor
-    repeats short sounds (CLAP), are pooled over all.
+    the last one after the final norm if there is one. Models of raw samples, such as wav2vec 2.0, process each sound
+    alone and without padding, because padding changes their features. For models of successive spectrogram frames, such
+    as Whisper, only the frames that hold sound are pooled. Models of patches (AST), and models whose feature extractor
+    repeats short sounds (CLAP), are pooled over all tokens.
 
     Args:
         spec: the resolved spec.
-        tower: the part that hears, on its device, in evaluation mode.
+        tower: the part that processes sound, on its device, in evaluation mode.
         processor: the feature extractor of the model.
         device: the device of inputs.
 
@@ -53,11 +53,11 @@ class TransformersSoundEncoder(SoundNetwork):
     """
 
     def __init__(self, spec: ModelSpec, tower: nn.Module, processor: Any, device: torch.device) -> None:
-        self.key, own = str(getattr(tower, "main_input_name", "input_values")), own_length(processor)
+        self.key, input_samples = str(getattr(tower, "main_input_name", "input_values")), own_length(processor)
         rate, name = int(processor.sampling_rate), type(tower).__name__
-        length = window_length(spec, rate, own, name)
+        length = window_length(spec, rate, input_samples, name)
         transform = SoundTransform(rate, length, spec.crop, Processed(processor, rate, self.key))
-        self.alike = own is not None
+        self.alike = input_samples is not None
         dtype = next(tower.parameters()).dtype
         window = transform(noise(rate, min(length, rate))).windows[0]
         with torch.inference_mode():
@@ -81,7 +81,7 @@ def tokens_of(state: torch.Tensor) -> torch.Tensor:
 
 
 def own_length(processor: Any) -> int | None:
-    """Samples of the input that a feature extractor makes; None if it makes inputs of any length."""
+    """Number of samples in the input of a feature extractor; None if its inputs may have any length."""
     for name in ("n_samples", "nb_max_samples"):
         if getattr(processor, name, None):
             return int(getattr(processor, name))
@@ -112,19 +112,19 @@ def hidden_states(tower: nn.Module, windows: torch.Tensor, key: str, spec: Model
 def shortened(spec: ModelSpec, tower: nn.Module, processor: Any) -> tuple[nn.Module, Any]:
     """Changes a model with a table of positions, and its feature extractor, to windows of `spec.seconds`.
 
-    The first rows of the table are kept. Computing them is cheaper in proportion, and the features are others: a model
-    is named for it. Models without such a table are returned as they are.
+    The first rows of the table are kept. The cost falls in proportion. The features change, and the key covers
+    `seconds`. Models without such a table are returned unchanged.
 
     Raises:
-        SpecError: `seconds` is no whole number, or more than the model's own.
+        SpecError: `seconds` is not a whole number, or exceeds the input length of the model.
     """
-    own = getattr(processor, "chunk_length", None)
+    longest = getattr(processor, "chunk_length", None)
     table = getattr(tower, "embed_positions", None)
-    if spec.seconds is None or own is None or not isinstance(table, nn.Embedding):
+    if spec.seconds is None or longest is None or not isinstance(table, nn.Embedding):
         return tower, processor
-    if spec.seconds > own or spec.seconds != int(spec.seconds):
-        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}; expected a whole number of at most {own}.")
-    rows = table.num_embeddings * int(spec.seconds) // own
+    if spec.seconds > longest or spec.seconds != int(spec.seconds):
+        raise SpecError(f"{spec.name}: seconds is {spec.seconds:g}; expected a whole number of at most {longest}.")
+    rows = table.num_embeddings * int(spec.seconds) // longest
     config: Any = tower.config
     config.max_source_positions = rows
     tower.embed_positions = nn.Embedding.from_pretrained(table.weight[:rows].detach().clone())
@@ -132,7 +132,7 @@ def shortened(spec: ModelSpec, tower: nn.Module, processor: Any) -> tuple[nn.Mod
 
 
 def sound_tower(model: nn.Module, name: str) -> nn.Module:
-    """The part of a model that hears: its audio tower, the encoder of an encoder and decoder, or itself.
+    """The part of a model that processes sound: an audio tower, the encoder of an encoder-decoder, or itself.
 
     Raises:
         SpecError: the model takes no sounds.
@@ -145,13 +145,13 @@ def sound_tower(model: nn.Module, name: str) -> nn.Module:
             break
     key = getattr(model, "main_input_name", "")
     if key not in ("input_features", "input_values"):
-        raise SpecError(f"{name}: transformers' {type(model).__name__} takes {key or 'no sounds'}, which is no sound.")
+        raise SpecError(f"{name}: transformers' {type(model).__name__} takes {key or 'no input'} instead of sounds.")
     return model
 
 
 @without_bars()
 def load_transformers_sound(spec: ModelSpec, device: torch.device) -> TransformersSoundEncoder:
-    """The encoder of a model in transformers' format that hears: feature extractor first, then weights.
+    """The encoder of a sound model in transformers' format: the feature extractor is loaded first, then the weights.
 
     Raises:
         SpecError: the model takes no sounds, does not report its layers, or lacks weights.

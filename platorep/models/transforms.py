@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from platorep.core.errors import DataError
@@ -91,8 +92,11 @@ def without_ends(picture: Image) -> Image:
 
 
 def small_pixels(picture: Image, side: int = 16) -> torch.Tensor:
-    """The pixels of a picture after bicubic reduction, shape (3, side, side), values in [0, 1]."""
-    from PIL.Image import Resampling
-    from torchvision.transforms.functional import to_tensor
+    """The pixels of an RGB picture after bicubic reduction, shape (3, side, side), float32 in [0, 1].
 
-    return to_tensor(picture.resize((side, side), Resampling.BICUBIC))
+    torchvision's `to_tensor` gives the same values, but importing it takes longer than a short run.
+    """
+    from PIL.Image import Resampling
+
+    pixels = np.array(picture.resize((side, side), Resampling.BICUBIC))
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous().float().div(255)

@@ -2,7 +2,7 @@
 
     path = write_page(Run(...), Path("outputs/report/offline--stamps.html"))
 
-The page needs no network and no server. It computes no score: it shows what the tables and the stored features hold.
+The page needs no network and no server. It computes no scores: it shows the tables and the stored features.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Neighbours, hubs, ties and clamping of each model's layers, in one pass, for the explorer and the warnings."""
+"""Neighbours, hubs, ties and clamping of each model's layers, computed in one pass for the explorer and warnings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from platorep.stats.hubness import hubness
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One model seen layer by layer.
+    """Neighbours and figures of the layers of one model.
 
     Attributes:
-        graphs: (n, k) int64 neighbour indices of the layers asked for.
+        graphs: neighbour indices of the wanted layers, shape (n, k) int64.
         layers: one row per layer: `layer`, the columns of `stats.hubness`, `ties` (share of samples with a tie at rank
             k), `clamped` (share of values at the threshold).
-        threshold: threshold of the clamp, None where nothing is clamped.
+        threshold: threshold of the clamp, None if nothing is clamped.
     """
 
     graphs: Mapping[int, torch.Tensor]
@@ -50,11 +50,11 @@ def anatomy(
     Args:
         features: features of one model.
         k: neighbours, at most n - 1.
-        wanted: layers whose graphs are kept; -1 is the concatenation.
+        wanted: layers whose graphs are returned; -1 is the concatenation.
         similarity: similarity of the metric.
         clamp: clamp of the features.
         memory: memory budget for layers in bytes.
-        most: maximum number of samples; the first ones are used, and the clamp is computed from them.
+        most: largest number of samples; the first ones are used, also for the threshold of the clamp.
 
     Cost: one similarity matrix and one selection of neighbours per layer.
     """

@@ -12,11 +12,11 @@ from platorep.results.labels import metric_label
 
 
 STRIP = 200
-"""Width of the strip beside a score, in the units of its drawing."""
+"""Width of the strip beside a score, in drawing units."""
 
 
 def section(table: BrainTable | None) -> list[dict[str, Any]]:
-    """What the template shows of a table of brains: one entry per brain, region and metric; none without a table.
+    """Data of the template from a table of brains: one entry per brain, region and metric; none without a table.
 
     Returns:
         brain, region, metric, people, n, lower, upper: the facts that all rows share; rows: one per model or control,
@@ -49,7 +49,7 @@ def section(table: BrainTable | None) -> list[dict[str, Any]]:
 
 
 def _with_strips(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with the places of score, interval, ceilings and 0 on a strip from the lowest to the highest of them."""
+    """Rows with the positions of score, interval, ceilings and 0 on a strip from the lowest to the highest of them."""
     columns = ["score", "low", "high", "lower", "upper"]
     ends = np.append(rows[columns].to_numpy(), 0.0)
     start, stop = np.nanmin(ends), np.nanmax(ends)

@@ -1,4 +1,4 @@
-"""Facts that a reader must know before believing a score, from the tables and the stored features."""
+"""Facts that a reader must know before trusting a score, from the tables and the stored features."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from platorep.stats.trends import MIN_FAMILIES
 
 
 FEW = 500
-"""Samples below which a score moves by more than a hundredth or two from draw to draw."""
+"""Number of samples below which scores differ by more than .01 to .02 between draws of the samples."""
 DENSE_K = 0.1
-"""k/n above which neighbours are no longer near, and chance alone reaches the scores of small effects."""
+"""k/n above which neighbours are no longer near, and chance alone is as high as the score of a small effect."""
 HUB = 0.1
-"""Share of all samples that have one sample as a neighbour, from which a layer is reported."""
+"""A layer is reported if at least this share of all samples have the same sample as a neighbour."""
 HUB_LIFT = 5
 """A hub has at least this many times k neighbours."""
 ORPHANS = 1 / 3
-"""Share of samples that are nobody's neighbour, from which a layer is reported."""
+"""A layer is reported if at least this share of samples are neighbours of no other sample."""
 TIES = 0.01
-"""Share of samples whose last neighbour is as near as the next, from which a layer is reported."""
+"""A layer is reported if the k-th neighbour of at least this share of samples is tied with the next."""
 CLAMPED = 0.5
-"""Share of a layer's values at the clamp, from which it is reported: little but signs is left."""
+"""A layer is reported if at least this share of its values is clamped: little more than signs is left."""
 LEVEL = 0.05
-"""Corrected p from which a pair does not differ from chance."""
+"""Corrected p at and above which a pair does not differ from chance."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ TESTED = (
     "corrected",
     "permutations",
 )
-"""Columns that stand beside a score; NaN where the run was not tested."""
+"""Columns that belong to a score; NaN if the run was not tested."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Run:
         configuration: the resolved configuration as text.
         clamp: clamp of the features.
         memory: memory budget for layers in bytes.
-        units: shares of matched units, and every unit with its partners; None where units were not matched.
-        brains: similarity of the models to brains; None where it was not computed.
+        units: shares of matched units, and every unit with its partners; None if units were not matched.
+        brains: similarity of the models to brains; None if it was not computed.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Run:
 
     @property
     def holds(self) -> str:
-        """What a sample has, such as "a picture and a caption"."""
+        """The parts of a sample in words, such as "a picture and a caption"."""
         samples = self.samples
         there = {
             "a picture": samples.pictures is None or any(samples.pictures),
@@ -137,7 +137,7 @@ class Run:
         rows = chosen(self.alignment, self.select, self.selection)
         metrics = [metric.id for metric in self.metrics]
         rows = rows[rows.metric.isin(metrics) & rows.x_model.isin(self.models) & rows.y_model.isin(self.models)]
-        # the null of fixed layers does not account for choosing them
+        # the null of fixed layers does not account for the choice of layers
         nulls = ["null_mean", "null_sd", "p_value", "corrected"]
         rows = rows.assign(**{name: rows[name].where(rows.tested) for name in nulls})
         order = {"metric": metrics, "x_model": self.models, "y_model": self.models}

@@ -1,4 +1,4 @@
-"""The page of `platorep neighbours`: a query and the samples nearest to it, models side by side."""
+"""The page of `platorep neighbours`: a query and its nearest samples, models side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from platorep.report.payload import thumbnail
 
 
 class Column(NamedTuple):
-    """One model's list: its name, the layer in words, the samples."""
+    """The list of one model: its name, the layer in words, and the samples."""
 
     model: str
     layer: str
@@ -29,7 +29,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class NearestPage:
-    """What the page shows.
+    """The content of the page.
 
     Args:
         query: text or picture.

@@ -1,4 +1,4 @@
-"""The page: tables and texts by a template, styles and script inlined, a policy that lets nothing else run."""
+"""The page: tables and texts from a template, inlined styles and script, and a policy that blocks everything else."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ SCRIPTS = ("common.js", "matrix.js", "layers.js", "explorer.js", "units.js", "st
 """Files of the page's script, joined in this order."""
 
 LARGE = 15 * 10**6
-"""Bytes from which a page is called large: browsers open larger ones, but slowly, and mail refuses them."""
+"""Size in bytes above which a warning is logged: browsers open large pages slowly, and mail refuses them."""
 
 EXPLORED = 10
-"""Neighbours that the explorer shows where no configured metric has a k."""
+"""Number of neighbours in the explorer if no configured metric has a k."""
 
 
 def write_page(run: Run, path: Path, *, progress: Callable[[int, int, str], None] | None = None) -> Path:
     """Writes the page of a run; the same inputs give the same bytes.
 
     Args:
-        run: what the page shows.
+        run: content of the page.
         path: HTML file to write.
         progress: called with (done, total, name) as layers are read.
 
     Raises:
-        StoreError: nothing was scored.
+        StoreError: there are no scores.
 
     Cost: every layer of every model is read once and its neighbours are found, as in `align`.
     """
@@ -133,7 +133,7 @@ def render(run: Run, anatomies: dict[str, Anatomy]) -> str:
 
 
 def environment() -> jinja2.Environment:
-    """The templates of this package, which escape everything that they insert."""
+    """The templates of this package. They escape everything that they insert."""
     templates = jinja2.Environment(
         loader=jinja2.FunctionLoader(asset),
         autoescape=True,
@@ -151,7 +151,7 @@ def asset(name: str) -> str:
 
 
 def source_hash(text: str) -> str:
-    """The hash by which the page's policy knows its own script and style."""
+    """The hash by which the policy of the page allows its own script and style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -206,7 +206,7 @@ def model_row(run: Run, name: str, anatomy_: Anatomy) -> dict[str, Any]:
 
 
 def versions(run: Run) -> list[tuple[dict[str, str], list[str]]]:
-    """Each set of library versions, with the models whose features it made."""
+    """Each set of library versions, with the models that were extracted under it."""
     groups: list[tuple[dict[str, str], list[str]]] = []
     for name in run.models:
         used = run.by_name[name].manifest["provenance"]["versions"]
@@ -218,7 +218,7 @@ def versions(run: Run) -> list[tuple[dict[str, str], list[str]]]:
 
 
 def changes(model: Any) -> str:
-    """How a model differs from the one as published, in words."""
+    """How a model differs from the published model, in words."""
     parts = []
     if model.weights == "random":
         parts.append(f"random weights (seed {model.seed})")
@@ -252,10 +252,10 @@ def commands(run: Run) -> list[tuple[str, str]]:
 
 
 def number(value: Any, digits: int = 3) -> str:
-    """A number with fixed decimals; a dash for a missing one."""
+    """A number with fixed decimals; a dash if it is missing."""
     return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def p_value(value: Any) -> str:
-    """A p value with two significant digits; a dash for a missing one."""
+    """A p value with two significant digits; a dash if it is missing."""
     return "–" if value is None or pd.isna(value) else f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""The data that the page's script shows, as JSON with bulk numbers in base64: little-endian uint16, row by row."""
+"""The data for the page's script, as JSON with large arrays in base64: little-endian uint16, row by row."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from platorep.results.tables import CONCATENATION
 
 
 MOST_SAMPLES = 2048
-"""Samples that the explorer shows at most: the dataset's first, so that a page of 1,024 stays below 15 MB."""
+"""Largest number of samples in the explorer, the first of the dataset. A page of 1,024 stays below 15 MB."""
 
 THUMBNAIL = 128
 """Longest side of a thumbnail in pixels."""
 
 STEPS = 65535
-"""Levels of a packed score; a score is read back to within half a level of its metric's range."""
+"""Number of levels of a packed score, whose error is at most half a level of the metric's range."""
 
 
 def payload(run: Run, anatomies: Mapping[str, Anatomy]) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def _picture(run: Run, sample: int) -> Image.Image:
 
 
 def _players(run: Run, shown: int) -> list[str] | None:
-    """The first sound of every sample that is shown; None in datasets without sounds."""
+    """The first sound of every sample in the explorer; None in datasets without sounds."""
     if run.sound is None or run.samples.sounds is None:
         return None
     return [sounds.player(run.sound(i)) for i in range(shown)]
 
 
 def wanted_layers(run: Run) -> dict[str, set[int]]:
-    """Layers of each model that the explorer can show: the last, and those that the protocol chose with any partner."""
+    """Layers of each model in the explorer: the last layer, and those that the protocol chose with any partner."""
     metric = (run.neighbour_metric or run.scored[0]).id
     pairs = run.pairs[run.pairs.metric == metric]
     layers = {name: {len(run.by_name[name].layers) - 1} for name in run.models}
@@ -111,7 +111,7 @@ def _pairs(run: Run) -> list[dict[str, Any]]:
 
 
 def grid(part: pd.DataFrame, scale: Mapping[str, Any]) -> dict[str, Any]:
-    """Scores of all layer pairs of one pair of models, x layers down, the concatenation last; level 0 is no score.
+    """Scores of all layer pairs of two models: rows are layers of x, the concatenation last; level 0 is no score.
 
     Levels 1 to `STEPS` run from the metric's lowest score to its highest.
     """
@@ -129,7 +129,7 @@ def pack(values: np.ndarray) -> str:
 
 
 def plain(value: Any) -> float | None:
-    """A number with 6 significant digits, None for a missing one."""
+    """A number with 6 significant digits, None if it is missing."""
     return None if value is None or pd.isna(value) or not math.isfinite(value) else float(f"{value:.6g}")
 
 
@@ -143,6 +143,6 @@ def thumbnail(picture: Image.Image) -> str:
 
 
 def script_safe(value: Any) -> str:
-    """JSON that can stand in a script element whatever texts it holds: no "<", ">" or "&" is left in it."""
+    """JSON that is safe in a script element whatever texts it contains: "<", ">" and "&" are escaped."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate({ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})

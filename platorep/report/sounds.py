@@ -1,4 +1,4 @@
-"""Sounds in the page: a player for each sample, and its waveform where there is no picture."""
+"""Sounds in the page: a player for each sample, and its waveform if there is no picture."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from platorep.core.sounds import Sound
 
 
 RATE = 16000
-"""Samples per second of what the page plays."""
+"""Sampling rate of the sounds in the page."""
 
 SECONDS = 5
-"""What the page plays of a sound, so that a thousand sounds stay below 15 MB."""
+"""Seconds of a sound in the page, so that a thousand sounds stay below 15 MB."""
 
 SIDE = 128
 INK, PAPER = "#0072b2", "white"
 
 
 def player(sound: Sound) -> str:
-    """The first seconds of a sound as MP3, base64. Ogg would hold a random number, and no page would equal another."""
+    """The first seconds of a sound as MP3 in base64. Ogg files contain a random number, so pages would differ."""
     import soundfile
 
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The section of maps between models: what each carries from all anchors, pair by pair."""
+"""The section of maps between models: scores of each map from all anchors, pair by pair."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from platorep.results.translation import LADDER, TranslationTable, at_all_anchor
 
 
 def section(table: TranslationTable | None) -> dict[str, Any] | None:
-    """What the template shows of a table of maps; None without one.
+    """Data of the template from a table of maps; None without a table.
 
     Returns:
         maps: names of the maps, in the order of the columns; rows: one per pair of models, those with the best map

@@ -1,4 +1,4 @@
-"""Matched units side by side: which are shown, and the samples that activate each of them most."""
+"""Matched units side by side: the choice of units, and the samples that activate each of them most."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from platorep.results.units import MEASURES, PRETRAINED, SELF, ZOO, ShareTable, 
 
 
 SHOWN = 24
-"""Units of the reference model that the page shows."""
+"""Number of units of the reference model on the page."""
 
 SAMPLES = 8
-"""Samples with the highest activation that are shown of a unit."""
+"""Number of samples with the highest activation that are shown for a unit."""
 
 
 def unit_sets(run: Run) -> list[dict[str, Any]]:
-    """Units of one model with their matches in the others, those that most models share first.
+    """Units of one model with their matches in the other models; units that most models share come first.
 
-    The reference is the first pretrained model of the suite that was compared with another one. Its units are ordered
+    The reference is the first pretrained model of the suite that was compared with another model. Its units are ordered
     by the number of models in which they have a significant match, then by their mean excess over a rotated basis. Each
-    set lists the members: model, layer, unit, correlation with the reference, excess, and the places of the samples.
+    set lists its members: model, layer, unit, correlation with the reference, excess, and the indices of the samples.
     """
     if run.units is None:
         return []
@@ -53,11 +53,11 @@ def unit_sets(run: Run) -> list[dict[str, Any]]:
 
 
 def chosen_units(shares: ShareTable, units: UnitTable, models: list[str]) -> list[list[dict[str, Any]]]:
-    """The sets that are shown, without their samples: the reference's unit first, then its significant matches.
+    """The sets on the page, without their samples: the unit of the reference first, then its significant matches.
 
     Args:
         shares: tells which models are pretrained.
-        units: every unit's partners.
+        units: the partners of every unit.
         models: names on the page, in the suite's order.
     """
     trained = set(shares.frame.x_model[shares.frame.x_weights == PRETRAINED])
@@ -86,7 +86,7 @@ def chosen_units(shares: ShareTable, units: UnitTable, models: list[str]) -> lis
 
 
 def share_rows(run: Run) -> list[dict[str, Any]]:
-    """A row per direction for the page's table: units, matches with their nulls, shares by the other measures."""
+    """One row per direction of the page's table: units, matches with their nulls, shares by the other measures."""
     if run.units is None:
         return []
     shares = run.units[0]

@@ -19,6 +19,7 @@ TITLES = {
     "edit_distance_knn": "edit k-NN",
     "jaccard_knn": "Jaccard k-NN",
     "cka": "CKA",
+    "cka_finite": "CKA, finite features",
     "cknna": "CKNNA",
     "cknna_prh": "CKNNA as released",
     "svcca": "SVCCA",
@@ -26,6 +27,7 @@ TITLES = {
     "rsa": "RSA",
     "procrustes": "Procrustes",
     "distance_correlation": "distance correlation",
+    "information_imbalance": "information balance",
 }
 
 _UNSAID = {

@@ -102,9 +102,12 @@ def _alignments(pairs: pd.DataFrame) -> Iterator[Quantity]:
 def _fig3(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
     rows = views.pairs(chosen, options.get("metric"), options.get("dataset"))
     pairs, facts = views.cross_modal(rows), views.models(rows)
-    bits = views.measure(competence, options.get("measure", "bits_per_byte"), options.get("task"))
+    axis = options.get("x", "loss")
+    measure = options.get("measure") or {"parameters": "parameters", "date": "released"}.get(axis, "bits_per_byte")
+    values = views.measure(competence, measure, options.get("task"))
+    name = RISE if axis == "loss" else f"{RISE}, against {axis}"
     yield Quantity("largest alignment", "", "", float(pairs.score.max()))
-    yield _rise(RISE, rise(pairs, facts, -bits))
+    yield _rise(name, rise(pairs, facts, -values if axis == "loss" else values))
     yield from _alignments(pairs)
 
 

@@ -58,26 +58,27 @@ def coarse(
 ) -> StudyTable:
     """Splits the nearest neighbours of fixed queries by item and category, in growing galleries.
 
-    Two sweeps: galleries of `sizes` samples drawn at random, each within the next, whose queries are the smallest; and
-    galleries of m samples of every category that has the largest m, whose queries are those of the smallest m. Every
-    sweep is drawn `draws` times. The parts are those of `stats.categories.neighbour_parts`. The null of the share of
-    common items relabels y's samples within their category: agreement by category alone.
+    There are two sweeps. In the first, galleries of `sizes` samples are drawn at random, each within the next, and the
+    queries are the smallest gallery. In the second, galleries hold m samples of every category that has enough for the
+    largest m, and the queries are the gallery with the smallest m. Every sweep is drawn `draws` times. The parts are
+    those of `stats.categories.neighbour_parts`. The null of the share of common items relabels y's samples within their
+    category: agreement by category alone.
 
     Args:
-        inputs: with categories.
-        sizes: of the random galleries; sizes above the dataset's are left out.
-        per_class: samples of a category, increasing.
-        k: neighbours of a query.
-        draws: of each sweep.
-        permutations: within categories.
+        inputs: inputs with categories.
+        sizes: sizes of the random galleries; those above the size of the dataset are left out.
+        per_class: increasing numbers of samples per category.
+        k: number of neighbours of a query.
+        draws: number of draws of each sweep.
+        permutations: number of relabellings within categories.
         progress: called after each pair of models.
 
     Returns:
-        A row a pair, setting, position and quantity; then the same of all pairs together. Intervals are over items,
-        for other queries in the same galleries.
+        One row per pair, setting, position and quantity, followed by the same for all pairs together. Intervals are
+        over items, for other queries in the same galleries.
 
     Raises:
-        DataError: no categories.
+        DataError: the dataset has no categories.
         SpecError: no gallery can be drawn.
     """
     codes = pd.factorize(np.asarray(inputs.labels))[0]

@@ -37,18 +37,19 @@ def direction(
     permutations: int = 199,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> StudyTable:
-    """Cycle k-NN of every pair of models both ways, and their asymmetry: back through x less back through y.
+    """Cycle k-NN of every pair of models both ways, and the asymmetry: back through x minus back through y.
 
     Numbers and their nulls: either way, with y's samples relabelled; the asymmetry, with the signs of the samples'
     differences drawn at random (sides that are exchangeable), two-sided; the asymmetry of unrelated graphs, the mean
     over relabellings with their central 95 %. Intervals are over samples, for the same gallery. Beside them, x
     less y: the skewness of the in-degrees, and the standard deviation of the logarithm of the distance to the k-th
-    neighbour. The totals have the rank correlations of the asymmetry with both over all pairs of models.
+    neighbour. The totals have the means over all pairs, with intervals over samples for these models, and the rank
+    correlations of the asymmetry with both.
 
     Args:
         inputs: pairs of models, x language.
-        k: neighbours.
-        permutations: relabellings, and draws of signs.
+        k: number of neighbours.
+        permutations: number of relabellings, and of draws of signs.
         progress: called after each pair.
 
     Cost: pairs times permutations times n k.
@@ -56,13 +57,15 @@ def direction(
     graphs = inputs.layers(lambda geometry: _graph(geometry, k))
     orders = Permutations.draw(inputs.n, permutations, inputs.seed).order
     rows: list[dict[str, Any]] = []
+    whole = np.zeros((inputs.n, 2))
     for number, (_, pair) in enumerate(inputs.pairs.iterrows()):
         x, y = (graphs[pair[f"{side}_model"], pair[f"{side}_layer"]] for side in "xy")
+        whole += np.column_stack(cycles(x.neighbours, y.neighbours)) / len(inputs.pairs)
         rows += [columns_of(pair) | row for row in _rows(x, y, orders, inputs.seed)]
         if progress is not None:
             progress(number + 1, len(inputs.pairs), f"{pair.x_model} × {pair.y_model}")
     table = StudyTable.of_rows(rows, study="direction", **inputs.common())
-    totals = [row | {"note": f"over {inputs.of_pairs()}, k = {k}"} for row in _totals(table, inputs)]
+    totals = [row | {"note": f"over {inputs.of_pairs()}, k = {k}"} for row in _totals(table, whole, inputs)]
     return StudyTable.concatenate([table, StudyTable.of_rows(totals, study="direction", **inputs.common())])
 
 
@@ -101,12 +104,23 @@ def _rows(x: _Graph, y: _Graph, orders: np.ndarray, seed: int) -> Iterator[dict[
     yield {"quantity": DENSITY, "value": x.spread - y.spread}
 
 
-def _totals(table: StudyTable, inputs: Inputs) -> Iterator[dict[str, Any]]:
-    """Means over pairs, and rank correlations of the asymmetry, with x models exchanged for the null."""
+def _totals(table: StudyTable, whole: np.ndarray, inputs: Inputs) -> Iterator[dict[str, Any]]:
+    """Means over pairs, and rank correlations of the asymmetry, with x models exchanged for the null.
+
+    Args:
+        table: rows of all pairs.
+        whole: share of the pairs in which each sample comes back through x and through y, shape (n, 2).
+        inputs: of the experiment.
+    """
     wide = table.frame.pivot_table(index=["x_model", "y_model"], columns="quantity", values="value", sort=False)
     p = table.frame[table.frame.quantity == ASYMMETRY].p_value
-    for quantity in (BACK_X, BACK_Y, ASYMMETRY, UNRELATED):
-        yield {"quantity": f"mean {quantity}", "value": wide[quantity].mean(), "items": len(wide)}
+    differences = whole[:, 0] - whole[:, 1]
+    for quantity, values in zip((BACK_X, BACK_Y, ASYMMETRY), (*whole.T, differences), strict=True):
+        bounds = items.mean(values)
+        yield {"quantity": f"mean {quantity}", "value": bounds.score, "low": bounds.low, "high": bounds.high} | {
+            "items": len(wide)
+        }
+    yield {"quantity": f"mean {UNRELATED}", "value": wide[UNRELATED].mean(), "items": len(wide)}
     yield {"quantity": "share of pairs with an asymmetry (p < .05)", "value": float((p < 0.05).mean()), "items": len(p)}
     rng = np.random.default_rng(inputs.seed)
     grid = wide[ASYMMETRY].unstack()

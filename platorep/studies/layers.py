@@ -1,4 +1,4 @@
-"""What experiments take: the chosen layers of every pair of models, one geometry at a time."""
+"""Inputs of the experiments: the chosen layers of every pair of models, one geometry at a time."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Layer = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What every experiment has.
+    """Inputs that every experiment has.
 
     Args:
         models: features of the same samples.
-        pairs: one row a pair of models, with the layers that the protocol chose (`results.views.cross_modal` keeps
+        pairs: one row per pair of models, with the layers that the protocol chose (`results.views.cross_modal` keeps
             language and vision; x is language): columns dataset, metric, x_model, x_layer, y_model, y_layer, score.
-        categories: one label a sample, where the dataset has them.
+        categories: one label per sample, if the dataset has categories.
         variants: features of other versions of the dataset, by the variant's name and the model's.
-        ids: ids of the samples by the name of the dataset, for versions that have others than the experiment.
-        similarity: of the metric that chose the layers.
-        clamp: of the features.
+        ids: ids of the samples by the name of the dataset, for versions whose samples differ from the experiment's.
+        similarity: similarity of the metric that chose the layers.
+        clamp: clamp of the features.
         resources: device and memory.
-        seed: of all draws.
+        seed: seed of all draws.
     """
 
     models: Sequence[Features]
@@ -73,20 +73,20 @@ class Inputs:
         return {"dataset": row.dataset, "n": self.n, "metric": row.metric, "seed": self.seed}
 
     def of_pairs(self) -> str:
-        """How many pairs of models there are, in words."""
+        """The number of pairs of models, in words."""
         return "1 pair of models" if len(self.pairs) == 1 else f"{len(self.pairs)} pairs of models"
 
     @full_precision()
     def layers(self, make: Callable[[Geometry], Made], models: Sequence[Features] | None = None) -> dict[Layer, Made]:
-        """What `make` gives for each chosen layer. A layer's geometry is dropped before the next is made.
+        """The result of `make` for each chosen layer. The geometry of a layer is freed before the next one is built.
 
         Args:
-            make: of one geometry.
+            make: function of one geometry.
             models: other features of the chosen layers, such as those of other captions; None: the experiment's.
 
         Raises:
             FeatureError: a chosen layer has no geometry.
-            DataError: models of different samples.
+            DataError: the models have different samples.
         """
         models = self.models if models is None else models
         check_same_samples(models)

@@ -29,7 +29,7 @@ def matching(
     permutations: int = 39,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> StudyTable:
-    """Matches the means of categories of two models without pairs, and says how many are matched to themselves.
+    """Matches the means of categories of two models without pairs, and counts those that are matched to themselves.
 
     A category's mean is that of its samples' (unit) features; the kernel is the cosine of the means less their mean.
     For every n, `draws` random sets of n categories are matched by `stats.assignment.match`. The null gives y's
@@ -37,18 +37,18 @@ def matching(
     kernels over all categories stands beside, with the null of the same renamings.
 
     Args:
-        inputs: with categories.
-        sizes: numbers of categories to match; those above the number there is are left out.
-        least: samples that a category must have.
-        draws: sets of categories for each n.
-        permutations: renamings.
+        inputs: inputs with categories.
+        sizes: numbers of categories to match; those above the number of categories are left out.
+        least: least number of samples of a category.
+        draws: number of sets of categories for each n.
+        permutations: number of renamings.
         progress: called after each pair of models.
 
     Returns:
-        A row a pair and n, and one a pair for the kernels; then the means over all pairs.
+        One row per pair and n, and one per pair for the kernels, followed by the means over all pairs.
 
     Raises:
-        DataError: no categories, or too few with `least` samples.
+        DataError: there are no categories, or too few with `least` samples.
 
     Cost: pairs times sizes times draws times (permutations + 1) matchings.
     """

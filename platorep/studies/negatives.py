@@ -23,7 +23,7 @@ NEARER = "own caption nearer"
 EASY = "caption of another item"
 
 FITTED = ("tfidf",)
-"""Sources that are fitted to the captions: their features of other captions are of another space."""
+"""Sources that are fitted to the captions, so that features of other captions are in another space."""
 
 
 def negatives(
@@ -36,21 +36,21 @@ def negatives(
     """Share of items whose own caption has more neighbours in common with their picture than a wrong caption.
 
     Wrong captions are those of every variant of the dataset, and as an easy control those of another item. A wrong
-    caption is searched among the true captions of all other items. The null gives the pictures to other items; 1/2 in
-    the mean. Intervals are over items.
+    caption is searched among the true captions of all other items. The null assigns the pictures to other items; its
+    mean is 1/2. Intervals are over items.
 
     Args:
-        inputs: with variants whose captions are wrong.
-        k: neighbours.
-        permutations: of the pictures.
+        inputs: inputs with variants whose captions are wrong.
+        k: number of neighbours.
+        permutations: number of permutations of the pictures.
         progress: called after each pair of models.
 
     Returns:
-        A row a pair and kind of wrong caption, then their means over all pairs. Models that are fitted to the captions
-        (TF-IDF) are left out.
+        One row per pair and kind of wrong caption, followed by their means over all pairs. Models that are fitted to
+        the captions (TF-IDF) are left out.
 
     Raises:
-        SpecError: no variant, or no model that is left.
+        SpecError: there is no variant, or no model is left.
     """
     if not inputs.variants:
         raise SpecError("the experiment needs wrong captions: a variant of the dataset in recipe.variants.")

@@ -16,7 +16,7 @@ from platorep.theory.worlds import World
 
 
 class Condition(NamedTuple):
-    """A view for modality y: its name, the value of its dial, and its observation for a seed."""
+    """A view for modality y: its name, the value of its dial, and a function from a seed to the observation."""
 
     kind: str
     dial: float
@@ -36,13 +36,13 @@ def agreement(
 ) -> dict[str, pd.DataFrame]:
     """Trains x on a bijection and y on a bijection, on lossy and noisy views, and on another world; scores agreement.
 
-    x has a table, y a network on its codes; nce with exact expectations. With 64 events there is also a pair of
-    rendered modalities: pictures for x, sentences for y, both networks. "other world" is the same world with its events
-    relabelled at random for y: same spectrum, nothing shared.
+    x is learned by a table and y by a network on its codes, with nce and exact expectations. With 64 events there is
+    also a pair of rendered modalities: pictures for x, sentences for y, both networks. "other world" is the same world
+    with its events relabelled at random for y: it has the same spectrum and shares nothing.
 
     Args:
         world: world whose events are observed.
-        seeds: repetitions; each has bijections, codes, merges, noise and weights of its own.
+        seeds: repetitions; each has its own bijections, codes, merges, noise and weights.
         p_pos: share of positives.
         dim: embedding dimension.
         width: hidden units of the networks.
@@ -53,8 +53,7 @@ def agreement(
 
     Returns:
         scores: kind, dial, bits (mutual information of event and y's symbol), metric, seed, score, null_mean, null_sd,
-            and `ceiling`: the score of exact kernels instead of learned ones: K_PMI and the view's own, with the same
-            symbols drawn.
+            and `ceiling`: the score of the exact kernels, K_PMI and that of the view, for the same drawn symbols.
         summary: means over seeds with 95 % intervals.
     """
     objective = Objective(p_pos=p_pos)

@@ -1,4 +1,4 @@
-"""Experiment (c): capacity. Dimension and width below and above what the world's kernel needs."""
+"""Experiment (c): capacity. Dimension and width below and above those that the world's kernel needs."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ def capacity(
     widths: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128),
     steps: int = 1600,
 ) -> dict[str, pd.DataFrame]:
-    """Two modalities of one world, both networks on random codes, of growing dimension and growing width; nce, exact.
+    """Trains networks of growing dimension and width on two modalities of one world, by nce with exact expectations.
 
-    Sweep "dimension": width twice the number of events. Sweep "width": dimension equal to the number of events, hidden
-    units few; a network with fewer hidden units than the kernel's rank cannot reach it, however large its output. Sweep
-    "dimension, tables": the same without networks, where only the rank and no architecture limits the learner.
+    Both networks see random codes. In the sweep "dimension", the width is twice the number of events. In the sweep
+    "width", the dimension equals the number of events and hidden units are few; a network with fewer hidden units than
+    the kernel's rank cannot reach the kernel, however large its output is. The sweep "dimension, tables" has no
+    networks, so that only the dimension limits the learner.
 
     Args:
-        world: the events; needs a kernel of rank below the number of events for the sweep to pass it.
-        seeds: repetitions: bijections, codes and weights.
+        world: world whose events are observed; the rank of its kernel must be below the number of events for the sweep
+            to pass it.
+        seeds: repetitions, each with its own bijections, codes and weights.
         p_pos: share of positives.
         dims: embedding dimensions.
         widths: hidden units.
-        steps: of Adam. Dimensions that the kernel does not need leave slowly: after half as many mutual k-NN is still
-            .96 to .98.
+        steps: number of Adam steps. Dimensions that the kernel does not need vanish slowly: after half as many steps,
+            mutual k-NN is still .96 to .98.
 
     Returns:
-        scores: sweep, size, seed, metric, score between the modalities; `correlation`: of the two Gram matrices' mean
-            correlation with K_PMI; `loss` less the smallest possible one (that of the exact kernel).
+        scores: sweep, size, seed, metric, score between the modalities; `correlation`: mean correlation of the two Gram
+            matrices with K_PMI; `loss`: loss minus the smallest possible loss (that of the exact kernel).
         summary: means over seeds with 95 % intervals.
-        world: rank of the kernel; nce needs one dimension more when its offset exceeds the smallest one.
+        world: rank of the kernel; nce needs one more dimension if its offset exceeds the smallest one.
     """
     objective = Objective(p_pos=p_pos)
     n = world.n

@@ -38,33 +38,33 @@ def colour(
 ) -> dict[str, pd.DataFrame]:
     """Embeds colours by their co-occurrence in pictures and in text models, and compares each shape with CIELAB.
 
-    Stated by the paper: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional
-    scaling with 1,000 starts, reflection allowed, the templates, four layers. Not stated, and our defaults: 32-pixel
-    thumbnails (CIFAR-10's size), 6 levels for each of R, G, B, colours in at least 100 pairs, 0.1 pseudo-counts per
-    pair, metric scaling, 100 starts.
+    The paper states: 300,000 pixel pairs within a radius of 4, dissimilarity max K_PMI - K_PMI, three-dimensional
+    scaling with 1,000 starts, reflection allowed, the templates, four layers. It does not state the following, for
+    which we chose defaults: 32-pixel thumbnails (the size of CIFAR-10), 6 levels for each of R, G, B, colours in at
+    least 100 pairs, 0.1 pseudo-counts per pair, metric scaling. We use 100 starts.
 
     Args:
         pictures: "samples" (photographs inside scikit-image and scikit-learn), a folder, or the fields of a
             DatasetSpec.
-        models: text models, as ModelSpecs or as a suite's mapping of names to fields (others than language are left
-            out).
-        pairs: pixel pairs drawn.
-        radius: largest distance of a pair in pixels.
-        side: thumbnails' side in pixels.
+        models: text models, as ModelSpecs or as a suite's mapping of names to fields (models of other modalities are
+            left out).
+        pairs: number of pixel pairs.
+        radius: largest distance between the pixels of a pair, in pixels.
+        side: side of the thumbnails in pixels.
         levels: cells along each colour axis.
-        least: pairs that a colour must occur in.
+        least: least number of pairs in which a colour must occur.
         smoothing: pseudo-counts per pair of colours, spread in proportion to P(a) P(b).
-        metric: metric scaling, or non-metric.
-        restarts: random starts of the scaling, of which the best is kept.
-        layers: last layers of a text model that are concatenated.
-        k: neighbours of mutual k-NN.
+        metric: whether scaling is metric.
+        restarts: number of random starts of the scaling; the best result is kept.
+        layers: number of last layers of a text model that are concatenated.
+        k: number of neighbours of mutual k-NN.
         chroma: CIELAB chroma above which a colour has a hue.
         permutations: number of permutations for each p-value.
         seed: seed of all random draws.
 
     Returns:
-        points: panel, colour, its sRGB, its CIELAB (l, a, b), and its place x, y, z after alignment to CIELAB (in L, a,
-            b).
+        points: panel, colour, its sRGB, its CIELAB (l, a, b), and its position x, y, z after alignment to CIELAB (in L,
+            a, b).
         numbers: panel, colours, Procrustes residual, RSA Kendall tau with p, mutual k-NN and its chance, order of hues
             with p, stress. The first panel is CIELAB itself; "named colours" are scored on the same words as the text
             models.

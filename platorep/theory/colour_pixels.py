@@ -1,4 +1,4 @@
-"""Colours of pictures: co-occurrence within a few pixels, and its pointwise mutual information (App. D)."""
+"""Co-occurrence of colours within a few pixels in pictures, and its pointwise mutual information (App. D)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 @dataclass(frozen=True, eq=False)
 class Palette:
-    """Quantised colours that pictures hold, and how often two of them are close to each other.
+    """The quantised colours of pictures, and how often two of them are close to each other.
 
     Attributes:
         rgb: mean sRGB of the pixels in each cell of the grid, shape (colours, 3), in [0, 1].
-        counts: pairs by cell, both orders, shape (colours, colours) int64.
-        dropped: share of the sampled pairs that fell on a colour too rare to be kept.
+        counts: numbers of pairs by colour, in both orders, shape (colours, colours) int64.
+        dropped: share of the sampled pairs that contain a colour too rare to be kept.
     """
 
     rgb: np.ndarray
@@ -35,8 +35,8 @@ class Palette:
     def pmi(self, smoothing: float) -> np.ndarray:
         """K_PMI of the counts plus `smoothing` pseudo-counts per pair, shape (colours, colours).
 
-        The pseudo-counts go to pair (a, b) in proportion to P(a) P(b), so they pull K_PMI to 0 and not to a uniform
-        table.
+        The pseudo-counts are distributed in proportion to P(a) P(b), so they pull K_PMI towards 0, not towards a
+        uniform table.
         """
         joint = self.counts / self.counts.sum()
         marginal = joint.sum(axis=1)
@@ -64,7 +64,7 @@ def folder_pictures(folder: Path) -> list[np.ndarray]:
     """All pictures of a folder and its subfolders, by name, uint8 RGB.
 
     Raises:
-        DataError: no pictures there, or one that cannot be read.
+        DataError: the folder has no pictures, or one of them cannot be read.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
     if not paths:
@@ -80,10 +80,10 @@ def folder_pictures(folder: Path) -> list[np.ndarray]:
 
 
 def tiles(pictures: Iterable[np.ndarray], side: int) -> list[np.ndarray]:
-    """Square thumbnails of `side` pixels, as CIFAR-10 has them: of the whole picture's centre and of its four quarters.
+    """Square thumbnails of `side` pixels, as in CIFAR-10, of the centre of a picture and of its four quarters.
 
-    A window of a few pixels has to span things, not the grain of one surface: in a large photograph pixels 4 apart have
-    the same colour. Pictures no larger than `side` are taken as they are.
+    A window of a few pixels should span objects, not the grain of one surface: in a large photograph, pixels 4 apart
+    have the same colour. Pictures no larger than `side` are used unchanged.
     """
     images = []
     for picture in pictures:
@@ -106,15 +106,15 @@ def palette(pictures: Sequence[np.ndarray], *, pairs: int, radius: int, levels: 
     """Draws pairs of pixels of one picture at most `radius` apart and counts the pairs of their quantised colours.
 
     Args:
-        pictures: uint8 RGB; each is drawn with the probability of its share of all pixels.
+        pictures: uint8 RGB; the probability of drawing a picture is its share of all pixels.
         pairs: number of pairs to draw.
-        radius: largest Euclidean distance of the two pixels; at least 1. A pixel is never paired with itself.
+        radius: largest Euclidean distance between the two pixels; at least 1. A pixel is never paired with itself.
         levels: cells of the grid along each of R, G and B.
-        least: pairs that a colour must occur in to be kept.
+        least: least number of pairs in which a colour must occur to be kept.
         seed: seed of the draws.
 
     Raises:
-        DataError: pictures too small for the radius, or fewer than 8 colours left.
+        DataError: the pictures are too small for the radius, or fewer than 8 colours are left.
     """
     rng = np.random.default_rng(seed)
     sizes = np.array([p.shape[:2] for p in pictures])

@@ -1,4 +1,4 @@
-"""Colours in language: words for colours, sentences that contain them, and their text embeddings (App. D)."""
+"""Colours in language: colour words, sentences that contain them, and their text embeddings (App. D)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TEMPLATES = ("The color {}.", "This color is {}.", "The color of this thing is {
 
 
 def named_colours(words: Sequence[str] = WORDS) -> np.ndarray:
-    """Colours, as sRGB in [0, 1], of colour words by the xkcd colour survey's free naming, shape (words, 3).
+    """Colours of words by the free naming of the xkcd colour survey, as sRGB in [0, 1], shape (words, 3).
 
-    The paper takes CIELAB centroids of Munsell chips named freely (Lindsey and Brown 2014), which no package ships; the
-    survey's table ships with matplotlib.
+    The paper uses CIELAB centroids of freely named Munsell chips (Lindsey and Brown 2014), which no package ships. The
+    table of the survey ships with matplotlib.
     """
     from matplotlib.colors import to_rgb
 
@@ -36,12 +36,12 @@ def named_colours(words: Sequence[str] = WORDS) -> np.ndarray:
 def word_features(spec: ModelSpec, words: Sequence[str] = WORDS, *, layers: int = 4) -> np.ndarray:
     """Embeddings of the colour words, shape (words, width), float64.
 
-    The mean over tokens of the last `layers` layers, concatenated, and then the mean over the templates.
+    The last `layers` layers are averaged over tokens and concatenated, then averaged over the templates.
 
     Args:
-        spec: a text model of a suite; a model of fewer layers gives all that it has.
+        spec: a text model of a suite; all layers are used if it has fewer.
         words: colour words to embed.
-        layers: 4 in the paper (RoBERTa).
+        layers: number of layers; 4 in the paper (RoBERTa).
     """
     device = torch.device("cpu")
     encoder = cast(TextEncoder, load(resolve(spec, device), device))

@@ -1,4 +1,4 @@
-"""The experiments by name: each turns a world into tables, and tables into a figure."""
+"""The experiments by name. Each computes tables from a world, and draws a figure of the tables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Experiment(NamedTuple):
 
     Attributes:
         summary: one line for `platorep ls`.
-        world: the world that it runs on unless another is named; None for an experiment that builds its own.
+        world: the default world; None for an experiment that builds its own worlds.
     """
 
     summary: str
@@ -58,20 +58,20 @@ def run(experiment: str, out_dir: Path, /, *, world: Mapping[str, Any] | None = 
 
     Tables are written as parquet and CSV, the figure as PNG and PDF.
 
-    The same options give the same bytes on one machine, whatever its number of threads: an experiment runs on one.
+    The same options give the same bytes on one machine, whatever its number of threads: an experiment uses one thread.
 
     Args:
         experiment: one of `known()`.
-        out_dir: folder that gets one folder per experiment.
-        world: name and parameters of a world, {"name": "grid", "side": 8}; the experiment's own by default.
+        out_dir: folder in which every experiment has a folder.
+        world: name and parameters of a world, {"name": "grid", "side": 8}; by default that of the experiment.
         options: keyword arguments of the experiment's function.
 
     Returns:
-        The paths written: figures first.
+        The paths of the written files, figures first.
 
     Raises:
-        UnknownNameError: no such experiment, world or option.
-        SpecError: a world for an experiment that makes its own, or a value that cannot be used.
+        UnknownNameError: the experiment, world or option does not exist.
+        SpecError: a world is given to an experiment that builds its own, or a value is invalid.
     """
     if experiment not in EXPERIMENTS:
         raise unknown_name("experiment", experiment, EXPERIMENTS)
@@ -93,10 +93,10 @@ def run(experiment: str, out_dir: Path, /, *, world: Mapping[str, Any] | None = 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Computes on one thread: matrices are small here, and several threads spend their time waiting for each other.
+    """Computes on one thread, because the matrices are small and several threads would mostly wait for each other.
 
-    On two cores that others used as well, `instruments` took 8 to 28 times as long on two threads, an
-    eigendecomposition of 64 x 64 numbers 38 times.
+    With two threads on two busy cores, `instruments` took 8 to 28 times as long, and an eigendecomposition of a 64 x 64
+    matrix 38 times.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

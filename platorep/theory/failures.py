@@ -1,4 +1,4 @@
-"""Experiment (f): where the theory must fail, and whether the instruments say so."""
+"""Experiment (f): where the theory must fail, and whether the metrics and tests detect it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def failures(
     symbols: tuple[int, int] = (16, 4),
     structured: str = "ring",
 ) -> dict[str, pd.DataFrame]:
-    """Three failures: a world without a Gram matrix, two different worlds, and a modality that sees less.
+    """Three failures: a world without a Gram matrix, two different worlds, and a modality with less information.
 
     Args:
-        world: one that is not representable.
-        seeds: repetitions of the second and third part.
+        world: a world that is not representable.
+        seeds: number of repetitions of the second and third part.
         p_pos: share of positives.
         steps: number of Adam steps.
         symbols: numbers of symbols of a lossy and of a lossier modality.
@@ -37,10 +37,10 @@ def failures(
     Returns:
         residuals: |G - (K_PMI + offset)| (Frobenius) by learner and step: nce in this world (one table), sgns in it
             (two tables, G = <f, h>, which needs no Gram matrix), nce in the structured world.
-        floors: the smallest residuals that a Gram matrix can have: `frobenius`, of the nearest positive semidefinite
-            matrix; `loss`, of the positive semidefinite matrix that minimises nce's own expected loss, found by
-            projected gradient without any encoder; with the learner's ratio to each, and the losses of learner and
-            solver.
+        floors: the smallest residuals that a Gram matrix can have: `frobenius`, that of the nearest positive
+            semidefinite matrix; `loss`, that of the positive semidefinite matrix with the smallest expected nce loss,
+            which projected gradient finds without an encoder; with the learner's ratio to each, and the losses of
+            learner and solver.
         detection: agreement by metric between two modalities of one world, of different worlds, and with lossy and
             lossier modalities: scores, p-values (exact null moments), by seed.
         verdicts: share of seeds with p < .05, and means with intervals.
@@ -91,9 +91,9 @@ def failures(
 
 
 def best_gram(world: World, objective: Objective, iterations: int = 5000) -> tuple[np.ndarray, float]:
-    """The positive semidefinite G of least expected nce loss, and that loss, by accelerated projected gradient.
+    """The positive semidefinite G with the least expected nce loss, and the loss, by accelerated gradient projection.
 
-    The loss is convex in G and the cone is convex, so this is the best that any encoder of any size can do.
+    The loss is convex in G and the cone is convex, so no encoder of any size can do better.
     """
     joint = torch.from_numpy(world.joint)
     independent = torch.outer(joint.sum(1), joint.sum(1))
@@ -105,7 +105,7 @@ def best_gram(world: World, objective: Objective, iterations: int = 5000) -> tup
             -ahead
         )
         new = torch.from_numpy(nearest_gram((ahead - step * slope).numpy()))
-        if ((new - g) * (ahead - new)).sum() > 0:  # gone past the minimum: restart the momentum
+        if ((new - g) * (ahead - new)).sum() > 0:  # past the minimum: restart the momentum
             momentum = 1.0
         faster = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
         ahead, g, momentum = new + (momentum - 1) / faster * (new - g), new, faster

@@ -1,4 +1,4 @@
-"""Comparing two shapes of the same points: multidimensional scaling, alignment, and what is left over."""
+"""Comparison of two shapes of the same points: multidimensional scaling, alignment, and residual."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from platorep.core.errors import FeatureError
 
 
 class Scaled(NamedTuple):
-    """A multidimensional scaling: coordinates (n, 3) and normalised stress (Kruskal's stress-1) of the best fit."""
+    """The result of multidimensional scaling: coordinates (n, 3) and normalised stress (Kruskal's stress-1)."""
 
     coordinates: np.ndarray
     stress: float
@@ -25,7 +25,7 @@ def scale(dissimilarity: np.ndarray, *, restarts: int, seed: int, metric: bool =
         dissimilarity: symmetric, non-negative, shape (n, n); the diagonal is not used.
         restarts: number of starts; the paper used 1,000.
         seed: seed of the random starts.
-        metric: distances fit the dissimilarities themselves, or (False) only their order.
+        metric: whether distances fit the dissimilarities themselves, or only their order.
     """
     d = np.array(dissimilarity, dtype=float)
     np.fill_diagonal(d, 0)
@@ -44,20 +44,21 @@ def scale(dissimilarity: np.ndarray, *, restarts: int, seed: int, metric: bool =
 
 
 class Fit(NamedTuple):
-    """A similarity transformation's result: aligned points (n, d) and the residual 1 - R^2 in [0, 1]."""
+    """The result of a similarity transformation: aligned points (n, d) and the residual 1 - R^2 in [0, 1]."""
 
     points: np.ndarray
     residual: float
 
 
 def align_shape(points: np.ndarray, target: np.ndarray) -> Fit:
-    """Rotation or reflection, translation and one scale that bring `points` nearest to `target` (Kabsch; Umeyama 1991).
+    """Fits `points` to `target` by rotation or reflection, translation and one scale (Kabsch; Umeyama 1991).
 
-    With A, B centred and U S V^T = A^T B the orthogonal map is U V^T, the scale sum(S)/|A|^2, and the residual
-    |B - aligned|^2 / |B|^2 = 1 - (sum S)^2 / (|A|^2 |B|^2). Reflections are allowed: z and -z fit alike in the paper.
+    With A, B centred and U S V^T = A^T B the orthogonal map is U V^T, the scale sum(S)/|A|^2, and the residual |B -
+    aligned|^2 / |B|^2 = 1 - (sum S)^2 / (|A|^2 |B|^2). Reflections are allowed, because z and -z fit equally well in
+    the paper.
 
     Raises:
-        FeatureError: shapes that differ, or points that all coincide.
+        FeatureError: the shapes differ, or all points coincide.
     """
     if points.shape != target.shape:
         raise FeatureError(
@@ -72,7 +73,7 @@ def align_shape(points: np.ndarray, target: np.ndarray) -> Fit:
 
 
 def rsa_tau(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -> tuple[float, float]:
-    """Kendall's tau between two dissimilarity matrices' upper triangles, and its p-value by relabelling the points.
+    """Kendall's tau between the upper triangles of two dissimilarity matrices, and its p-value by relabelling.
 
     One-sided, (1 + number of null values >= observed) / (permutations + 1) (Mantel test).
     """
@@ -89,17 +90,17 @@ def rsa_tau(a: np.ndarray, b: np.ndarray, *, permutations: int, seed: int) -> tu
 def hue_order(
     points: np.ndarray, lab: np.ndarray, *, chroma: float, permutations: int, seed: int
 ) -> tuple[float, float, int]:
-    """Whether hues keep their order around the circle, tested by relabelling with the alignment fitted each time.
+    """Tests whether hues keep their order around the circle, by relabelling and fitting the alignment each time.
 
     Colours of CIELAB chroma above `chroma` are ranked by their angle in the (a*, b*) plane, and by their angle in the
     same plane after `align_shape` of all points to CIELAB. The statistic is |mean exp(i (rank difference))| with ranks
-    spread over the circle: 1 for the same order up to a rotation, about 1/sqrt(m) for none. The relabelled shapes are
-    aligned as well, so that what the alignment gives for free is in the null.
+    spread over the circle: 1 for the same order up to a rotation, and about 1/sqrt(m) for unrelated orders. The
+    relabelled shapes are aligned as well, so the null includes the agreement that alignment alone creates.
 
     Args:
         points: shape (n, 3).
         lab: CIELAB of the same colours, shape (n, 3).
-        chroma: least chroma that has a hue.
+        chroma: CIELAB chroma above which a colour has a hue.
         permutations: number of permutations for the null.
         seed: seed of the permutations.
 

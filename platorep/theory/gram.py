@@ -20,23 +20,23 @@ def gram(
     """Trains two modalities of one world and compares their Gram matrices with K_PMI and with each other.
 
     Modality x is a random bijection seen by a tabular encoder; y is another bijection with random codes seen by a
-    network with one hidden layer. Each has weights of its own. Objectives: nce and infonce with exact expectations,
+    network with one hidden layer. Each has its own weights. Objectives: nce and infonce with exact expectations,
     infonce at temperature 1/2 and with 16 sampled negatives, and two contrasts: sgns and prediction.
 
     Args:
         world: world whose events are observed.
-        p_pos: share of positives of nce; the offset is predicted to be log(p_pos / (1 - p_pos)).
+        p_pos: share of positives of nce; the predicted offset is log(p_pos / (1 - p_pos)).
         dim: embedding dimension.
         width: hidden units of the network.
         steps: number of Adam steps.
-        seed: of bijections, codes and weights.
+        seed: seed of bijections, codes and weights.
 
     Returns:
         history: correlation, offset and residual by objective, modality and step.
         summary: one row per objective and modality at the end; `difference` is the root mean square difference of the
-            two modalities' Gram matrices, each less its constant, relative to the spread of K_PMI.
+            two modalities' Gram matrices, each minus its constant, relative to the spread of K_PMI.
         matrices: K_PMI and the learned Gram matrices of nce and infonce, entry by entry, in the order of events.
-        world: what representability says of the world.
+        world: representability of the world.
     """
     views = {
         "x": (bijection(world.n, seed + 1), Encoder(dim=dim), 0.03),
@@ -83,7 +83,7 @@ def gram(
 
 
 def world_table(world: World) -> pd.DataFrame:
-    """One row: the world, its spread and what representability says of it."""
+    """One row: the world, its spread and its representability."""
     representation = representability(world)
     row: dict[str, Any] = {
         "world": world.name,
@@ -112,7 +112,7 @@ def _objectives(p_pos: float) -> Iterator[tuple[str, Objective]]:
 
 
 def _fit(embeddings: np.ndarray, world: World, objective: Objective) -> dict[str, float]:
-    """How near <f, f>/t is to K_PMI: correlation of entries, mean difference (the offset), residual around it."""
+    """Closeness of <f, f>/t to K_PMI: correlation of entries, mean difference (the offset), residual around it."""
     g = embeddings @ embeddings.T / objective.temperature
     error = g - world.pmi
     return {

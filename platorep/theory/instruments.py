@@ -17,7 +17,7 @@ from platorep.stats.relabel import relabel
 
 
 class Setting(NamedTuple):
-    """One cell: what varies, samples, neighbours, dimensions, and the share of each side's variance that is shared."""
+    """One cell: the varied setting, numbers of samples, neighbours and dimensions, and the shared variance."""
 
     varied: str
     n: int
@@ -29,7 +29,7 @@ class Setting(NamedTuple):
 BASE = Setting("signal", 100, 10, 16, 0.2)
 LEVEL = 0.05
 RELABELLINGS = 19
-"""One observed and 19 relabelled scores: rejecting when the observed is the largest is a test of exactly 5 %."""
+"""Number of relabelled scores: rejecting if the observed score exceeds all 19 is a test at exactly 5 %."""
 
 
 def instruments(
@@ -42,21 +42,22 @@ def instruments(
     latent: int = 4,
     seed: int = 0,
 ) -> dict[str, pd.DataFrame]:
-    """Draws pairs of representations that share a known part, tests each, and counts.
+    """Draws pairs of representations that share a known part, tests each pair, and counts rejections.
 
     x = sqrt(signal) z A + sqrt(1 - signal) e with z (n, latent) and e (n, d) standard normal, A a random map with
-    columns of length 1 on average; y has its own A and e and the same z. At signal 0 the two are independent and a test
-    at the 5 % level should reject 5 % of the time (size); above it, as often as it can (power). The maps A are drawn
-    once for each d: they belong to the population, and an interval from samples has one truth to cover.
+    columns of length 1 on average; y has its own A and e and the same z. At signal 0 the two are independent, and a
+    test at the 5 % level should reject 5 % of the time (size); above 0 it should reject as often as possible (power).
+    The maps A are drawn once for each d: they belong to the population, so that the interval of a cell has a single
+    true value to cover.
 
     Args:
-        repetitions: pairs drawn a cell.
+        repetitions: number of pairs per cell.
         signals: shared shares of variance, at the base cell (n = 100, k = 10, d = 16); 0 is the null.
-        ns: numbers of samples; each also at signal 0.
+        ns: further numbers of samples, each at signal 0 and at the base signal.
         ks: neighbours, for metrics that have a k; likewise.
         ds: dimensions; likewise.
-        latent: dimensions of what is shared.
-        seed: of the draws; a cell's draws do not depend on the others.
+        latent: number of shared dimensions.
+        seed: seed of the draws; the draws of a cell do not depend on other cells.
 
     Returns:
         summary: one row per metric and test, one column per signal, at the base cell: the share rejected, which is the
@@ -64,7 +65,8 @@ def instruments(
         tests: one row per metric, test and cell: metric, test (moments: the one-sided p-value that `align` gives, from
             the exact null moments; relabelling: the observed score against 19 relabelled ones, at the base cell),
             the cell, repetitions, rejected share with its binomial standard error.
-        coverage: of nominal 95 % intervals, whose truth is the mean score over fresh pairs of the same cell.
+        coverage: coverage of nominal 95 % intervals; the true value is the mean score over fresh pairs of the same
+            cell.
     """
     tests, coverage = [], []
     for index, cell in enumerate(_cells(signals, ns, ks, ds)):
@@ -132,10 +134,12 @@ def _cells(
 
 
 def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
-    """Every metric with the cell's k; where k varies, those that have one."""
+    """Every metric with the k of the cell; if k varies, only metrics that have a k."""
     metrics = []
     for name in METRICS:
-        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 1)} if build(name).neighbourhood else {}
+        if name == "cka_finite":  # refuses layers of noise, which those without signal are
+            continue
+        parameters: dict[str, Any] = {"k": min(cell.k, cell.n - 2)} if build(name).neighbourhood else {}
         if cell.varied != "k" or parameters:
             metrics.append((name, build(name, **parameters)))
     return metrics
@@ -144,7 +148,7 @@ def _metrics(cell: Setting) -> list[tuple[str, Metric]]:
 def _verdicts(
     metrics: Sequence[tuple[str, Metric]], x: torch.Tensor, y: torch.Tensor, orders: Sequence[torch.Tensor]
 ) -> Iterator[tuple[str, tuple[float, float] | None, bool]]:
-    """For each metric: z and skewness from the exact null moments, if known, and whether it beats all relabellings."""
+    """For each metric, z and skewness from exact null moments, if known, and whether it exceeds all relabellings."""
     geometries = Geometry(x), Geometry(y)
     for name, metric in metrics:
         if type(metric).null is Metric.null and not orders:
@@ -179,7 +183,7 @@ def _intervals(cell: Setting, x: torch.Tensor, y: torch.Tensor) -> Iterator[tupl
 
 
 def _by_signal(tests: pd.DataFrame) -> pd.DataFrame:
-    """The base cell's rejected shares, a column per signal."""
+    """The rejected shares in the base cell, one column per signal."""
     base = tests[tests.varied == "signal"]
     wide = base.pivot(index=["metric", "test"], columns="signal", values="rejected")
     wide.columns = [f"signal {signal:g}" for signal in wide.columns]

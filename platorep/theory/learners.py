@@ -1,8 +1,8 @@
-"""Contrastive learners over a finite world: encoders, objectives, and training that is the same on every run.
+"""Contrastive learners over a finite world: encoders, objectives, and reproducible training.
 
 The world is finite, so the objectives' expectations are computed exactly, as sums over all pairs weighted by P_coor and
-by P x P; drawing negatives is an option, for what sampling adds. Several seeds train at once: every parameter has a
-leading axis of seeds, and Adam treats elements separately, so that they do not touch.
+by P x P; drawing negatives is an option, which shows the effect of sampling. Several seeds train at once: every
+parameter has a leading axis of seeds, and Adam treats elements separately, so seeds do not influence each other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Encoder:
         dim: dimension of the embedding.
         width: hidden units of a network with one hidden layer of tanh units on the symbol's code; None: a free vector
             for every symbol (tabular).
-        init: scale of the initial weights, a multiple of 1/sqrt(fan in).
+        init: scale of the initial weights, as a multiple of 1/sqrt(fan in).
     """
 
     dim: int = 64
@@ -35,7 +35,7 @@ class Encoder:
     init: float = 1.0
 
     def parameters(self, symbols: int, code_width: int, seeds: Sequence[int]) -> list[torch.Tensor]:
-        """Initial weights, one leading row per seed; a seed's row does not depend on the others."""
+        """Initial weights, with a leading axis of seeds. The weights of a seed do not depend on the other seeds."""
         if self.width is None:
             shapes = [(symbols, self.dim, self.dim)]
         else:
@@ -55,11 +55,11 @@ class Encoder:
         return [w.requires_grad_() for w in stacked]
 
     def hidden(self, parameters: Sequence[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
-        """The tanh units' values, shape (seeds, symbols, width)."""
+        """Values of the tanh units, shape (seeds, symbols, width)."""
         return torch.tanh(codes @ parameters[0] + parameters[2])
 
     def embed(self, parameters: Sequence[torch.Tensor], codes: torch.Tensor) -> torch.Tensor:
-        """All symbols' embeddings, shape (seeds, symbols, dim)."""
+        """Embeddings of all symbols, shape (seeds, symbols, dim)."""
         return parameters[0] if self.width is None else self.hidden(parameters, codes) @ parameters[1]
 
 
@@ -106,12 +106,12 @@ class Objective:
 
     @property
     def two_tables(self) -> bool:
-        """Whether the other side of a pair has an encoder of its own."""
+        """Whether the other side of a pair has its own encoder."""
         return self.loss in ("sgns", "prediction")
 
     @property
     def offset(self) -> float | None:
-        """Predicted constant between the learned Gram matrix and K_PMI; None where the loss leaves it free."""
+        """Predicted constant between the learned Gram matrix and K_PMI; None if the loss leaves it free."""
         return math.log(self.p_pos / (1 - self.p_pos)) if self.loss in ("nce", "sgns") else None
 
     def exact(self, g: torch.Tensor, joint: torch.Tensor) -> torch.Tensor:
@@ -155,7 +155,7 @@ class Schedule:
     Args:
         steps: number of steps.
         rate: initial learning rate.
-        record: steps after which the embeddings are kept; the last step always is.
+        record: steps after which the embeddings are recorded; the last step is always recorded.
     """
 
     steps: int = 3000
@@ -170,7 +170,7 @@ class Trained:
     Attributes:
         embeddings: shape (seeds, symbols, dim) float64.
         losses: expected loss at the end, shape (seeds,), exact even when training sampled.
-        others: the other side's embeddings where the objective has two tables.
+        others: embeddings of the other side, if the objective has two tables.
         history: (step, embeddings, others) at the recorded steps, step 0 being the initial state.
     """
 
@@ -205,7 +205,7 @@ def train(
 
     Args:
         joints: P_coor over symbols for each seed, shape (seeds, n, n).
-        codes: each seed's codes, shape (seeds, n, code width); a tabular encoder does not look at them.
+        codes: codes for each seed, shape (seeds, n, code width); a tabular encoder ignores them.
         encoder: architecture of the encoder.
         objective: loss to minimise.
         schedule: number of steps and learning rate.
@@ -215,7 +215,7 @@ def train(
         The trained embeddings. Deterministic on a CPU for given seeds. Cost steps x seeds x n^2 dim.
 
     Raises:
-        SpecError: shapes that do not fit.
+        SpecError: shapes do not fit.
     """
     _check_shapes(joints, codes, seeds)
     joint, code = torch.from_numpy(joints), torch.from_numpy(codes)

@@ -1,8 +1,8 @@
-"""Observations: how a modality shows a world's events, from bijections to lossy and noisy ones.
+"""Observations: how a modality shows the events of a world, from bijections to lossy and noisy observations.
 
-An observation is a channel P(symbol | event) and a code for every symbol: the vector that a network sees. A random
-bijection with random codes hides everything but the co-occurrences; pictures and sentences have codes with a structure
-of their own, which a learner has to see through.
+An observation is a channel P(symbol | event) and a code for every symbol, which is the vector that a network sees. A
+random bijection with random codes hides everything but the co-occurrences. The codes of pictures and sentences have a
+structure of their own, which a learner has to overcome.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Observation:
     """A modality.
 
     Args:
-        name: what tables call it.
+        name: name of the modality in tables.
         channel: P(symbol | event), shape (events, symbols), rows sum to 1.
-        codes: shape (symbols, width), the frozen input of a network for each symbol.
+        codes: fixed input of a network for each symbol, shape (symbols, width).
     """
 
     name: str
@@ -37,11 +37,11 @@ class Observation:
             raise SpecError(f"observation {self.name!r}: {self.channel.shape[1]} symbols but {len(self.codes)} codes.")
 
     def world(self, world: World) -> World:
-        """The world of this modality's symbols."""
+        """The world of the symbols of this modality."""
         return world.seen_through(self.channel)
 
     def look(self, rng: np.random.Generator) -> np.ndarray:
-        """One symbol drawn for every event, shape (events,) int: the paired samples of this modality."""
+        """Draws one symbol for every event, shape (events,) int: the paired samples of this modality."""
         drawn = rng.random((len(self.channel), 1))
         return np.minimum((np.cumsum(self.channel, axis=1) < drawn).sum(axis=1), self.channel.shape[1] - 1)
 
@@ -54,18 +54,18 @@ class Observation:
 
 
 def random_codes(symbols: int, width: int, rng: np.random.Generator) -> np.ndarray:
-    """Frozen random Gaussian code vectors of expected length 1, shape (symbols, width)."""
+    """Fixed random Gaussian code vectors of expected length 1, shape (symbols, width)."""
     return rng.normal(size=(symbols, width)) / math.sqrt(width)
 
 
 def bijection(events: int, seed: int, width: int = 64) -> Observation:
-    """Every event its own symbol, in a random order, with random codes: I(Z; X) = H(Z)."""
+    """Each event has its own symbol, in random order, with random codes: I(Z; X) = H(Z)."""
     rng = np.random.default_rng(seed)
     return Observation("bijection", np.eye(events)[rng.permutation(events)], random_codes(events, width, rng))
 
 
 def lossy(events: int, symbols: int, seed: int, width: int = 64) -> Observation:
-    """Many events to one of `symbols` symbols, at random in groups as equal as can be: I(Z; X) is about log2(symbols).
+    """Maps events to `symbols` symbols at random, in groups of nearly equal size: I(Z; X) is about log2(symbols).
 
     Raises:
         SpecError: symbols is not between 2 and events.
@@ -79,7 +79,7 @@ def lossy(events: int, symbols: int, seed: int, width: int = 64) -> Observation:
 
 
 def noisy(events: int, noise: float, seed: int, width: int = 64) -> Observation:
-    """A bijection that, with probability `noise`, shows a symbol drawn uniformly instead.
+    """A bijection that shows a uniformly drawn symbol instead with probability `noise`.
 
     Raises:
         SpecError: noise is not in [0, 1].

@@ -1,8 +1,8 @@
-"""Can inner products equal the pointwise mutual information? The paper's Proposition F.1 and the exact answer.
+"""Whether inner products can equal the pointwise mutual information: the paper's Proposition F.1 and an exact test.
 
-<f(a), f(b)> = K_PMI(a, b) + C for some encoder f iff K_PMI + C 11^T is positive semidefinite. Whether a C exists is a
-property of K_PMI on the complement of the constant vector; the smallest C matters too, because binary NCE fixes the
-offset at log(p_pos / (1 - p_pos)) and so needs p_pos >= sigmoid(C).
+<f(a), f(b)> = K_PMI(a, b) + C for some encoder f iff K_PMI + C 11^T is positive semidefinite. Whether such a C exists
+depends on K_PMI on the complement of the constant vector. The smallest C matters too, because binary NCE fixes the
+offset at log(p_pos / (1 - p_pos)) and therefore needs p_pos >= sigmoid(C).
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from platorep.theory.worlds import World
 
 @dataclass(frozen=True)
 class Representability:
-    """What the eigenvalues say.
+    """The result of the exact test.
 
     Attributes:
-        smallest_eigenvalue: of K_PMI restricted to the complement of the constant vector.
-        offset: the smallest C with K_PMI + C 11^T positive semidefinite; infinite where there is none.
-        rank: rank of K_PMI + C 11^T at that smallest C: the dimension an encoder needs; one more at any larger C.
+        smallest_eigenvalue: smallest eigenvalue of K_PMI on the complement of the constant vector.
+        offset: the smallest C for which K_PMI + C 11^T is positive semidefinite; infinite if there is none.
+        rank: rank of K_PMI + C 11^T at the smallest C, which is the dimension that an encoder needs; any larger C needs
+            one more.
         sufficient: whether the condition of Proposition F.1 holds.
-        sufficient_offset: its constant, C = -min_i mean_j K_PMI(i, j).
+        sufficient_offset: constant of the proposition, C = -min_i mean_j K_PMI(i, j).
     """
 
     smallest_eigenvalue: float
@@ -49,14 +50,15 @@ class Representability:
 
 
 def representability(world: World, tolerance: float = 1e-9) -> Representability:
-    """Tests a world exactly, by an eigendecomposition of K_PMI on the complement of the constant vector.
+    """Tests a world exactly by an eigendecomposition of K_PMI on the complement of the constant vector.
 
-    With Q an orthonormal basis of that complement, M = Q^T K Q, b = Q^T K u, u = 1/sqrt(n): K + C 11^T is positive
-    semidefinite iff M is, b lies in the range of M, and C >= (b^T M^+ b - u^T K u) / n (Schur complement).
+    Let Q be an orthonormal basis of that complement, u the constant vector 1/sqrt(n), M = Q^T K Q and b = Q^T K u. K +
+    C 11^T is positive semidefinite iff M is, b lies in the range of M, and C >= (b^T M^+ b - u^T K u) / n (Schur
+    complement).
 
     Args:
-        world: world to examine.
-        tolerance: eigenvalues below tolerance x the largest count as zero.
+        world: world to test.
+        tolerance: eigenvalues below this share of the largest one count as zero.
     """
     k, n = world.pmi, world.n
     u = np.full(n, 1 / math.sqrt(n))

@@ -1,4 +1,4 @@
-"""Agreement of learned representations, through the engine that scores real models; intervals over seeds."""
+"""Agreement of learned representations, scored by the engine for real models, with intervals over seeds."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from platorep.metrics.registry import build
 
 
 METRICS: dict[str, dict[str, Any]] = {"mutual_knn": {}, "cka": {}, "cknna": {}, "rsa": {}}
-"""Metrics of the experiments, with the registry's defaults: k = 10, unbiased HSIC, cosine."""
+"""Metrics of the experiments, with the defaults of the registry: k = 10, unbiased HSIC, cosine."""
 
 
 def layered(name: str, features: np.ndarray) -> ArrayFeatures:
-    """Representations of shape (seeds, n, d) as the engine takes them: one layer per seed."""
+    """Representations of shape (seeds, n, d) in the form that the engine takes: one layer per seed."""
     tensors = [torch.tensor(layer, dtype=torch.float32) for layer in features]
     names = [f"seed {i}" for i in range(len(tensors))]
     return ArrayFeatures(name, tensors, dataset="theory", modality=name, layer_names=names)
@@ -31,7 +31,7 @@ def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, A
     """Scores x against y seed by seed, unclamped.
 
     Args:
-        x: representations of n events, shape (seeds, n, d_x), the events in one order on both sides.
+        x: representations of n events, shape (seeds, n, d_x), with the events in the same order as in y.
         y: shape (seeds, n, d_y).
         metrics: registry name -> parameters.
 
@@ -49,11 +49,11 @@ def agreement(x: np.ndarray, y: np.ndarray, metrics: Mapping[str, Mapping[str, A
 
 
 def present(embeddings: np.ndarray, symbols: np.ndarray, seed: int) -> np.ndarray:
-    """The events' representations: embeddings of the symbols that show them; events that look the same get a jitter.
+    """Representations of events: the embeddings of their symbols, with a jitter for events that share a symbol.
 
-    Ties between neighbours go to the lower index, on both sides alike, which would make two blind modalities agree. So
-    a symbol that shows several events is told apart by noise of 1/1000 of the embeddings' scale, drawn separately on
-    each side.
+    Ties between neighbours go to the lower index on both sides, which would make two blind modalities agree. Therefore,
+    events that share a symbol are separated by noise of 1/1000 of the embeddings' scale, drawn independently on each
+    side.
 
     Args:
         embeddings: shape (symbols, d).
@@ -67,7 +67,7 @@ def present(embeddings: np.ndarray, symbols: np.ndarray, seed: int) -> np.ndarra
 
 
 def factor(gram: np.ndarray) -> np.ndarray:
-    """Features whose inner products are the positive semidefinite matrix nearest to `gram`, shape (n, n)."""
+    """Features whose inner products are the nearest positive semidefinite matrix to `gram`, shape (n, n)."""
     values, vectors = np.linalg.eigh(gram)
     return vectors * np.sqrt(np.maximum(values, 0))
 

@@ -1,4 +1,4 @@
-"""Experiment (e): the simplicity bias. Do small weights bring representations together, at the same loss?"""
+"""Experiment (e): the simplicity bias. Do small weights bring representations together at the same loss?"""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def simplicity(
     inits: tuple[float, float] = (1.0, 0.1),
     steps: int = 1500,
 ) -> dict[str, pd.DataFrame]:
-    """Two modalities with one network each, the same tasks, and four arms.
+    """Trains one network per modality on the same tasks, in four arms.
 
     The arms: large or small initial weights, with or without decay.
 
-    Many weights solve the tasks; the arms differ in which of them training finds. Arms with decay train to the end;
-    arms without stop, seed by seed, at the error that the large-weights arm with decay ended at, so that all stand at
-    the same loss. (The arm with small weights and decay ends at its own minimum of the same objective; its error is in
-    the table.)
+    Many weights solve the tasks, and the arms differ in which of these training finds. Arms with decay train to the
+    end. For each seed, arms without decay stop at the final error of the arm with large weights and decay, so that all
+    arms are compared at the same loss. (The arm with small weights and decay ends at its own minimum of the same
+    objective; its error is in the table.)
 
     Args:
         world: its K_PMI is the covariance of the tasks.
@@ -37,14 +37,14 @@ def simplicity(
         counts: numbers of tasks.
         dim: embedding dimension.
         width: hidden units.
-        penalty: weight decay of the arms that have it.
+        penalty: weight decay of the arms with decay.
         inits: large and small scale of the initial weights, as multiples of 1/sqrt(fan in).
         steps: maximum number of Adam steps.
 
     Returns:
         scores: tasks, arm, metric, seed, score, error, norm (squared, of all weights), steps taken.
         summary: means over seeds with 95 % intervals.
-        differences: paired over seeds: each arm less the arm with large weights and no decay, with intervals.
+        differences: each arm minus the arm with large weights and no decay, paired over seeds, with intervals.
     """
     large, small = inits
     views = [observations.bijection(world.n, 700 + s, width=world.n) for s in range(2 * seeds)]

@@ -1,4 +1,4 @@
-"""Networks trained to solve tasks: real functions of the event, read out linearly from the embedding."""
+"""Networks trained to solve tasks, which are real functions of the event, read out linearly from the embedding."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def solve(
     Args:
         codes: shape (seeds, symbols, width).
         targets: shape (seeds, symbols, tasks).
-        encoder: its initial scale holds for the heads too.
-        schedule: Adam, full batch.
+        encoder: architecture; its initial scale also applies to the heads.
+        schedule: steps and learning rate of full-batch Adam.
         seeds: seeds of the initial weights.
         penalty: weight decay, as a term of the loss.
-        stop_at: error for each seed at which its state is taken; seeds that do not reach it give their last state.
+        stop_at: for each seed, the error at which its state is kept; seeds that do not reach it keep their last state.
 
     Returns:
-        Embeddings, errors, norms and steps taken at the state that was kept.
+        Embeddings, errors, norms and numbers of steps of the kept states.
     """
     code, target = torch.from_numpy(codes), torch.from_numpy(targets)
     parameters = encoder.parameters(code.shape[1], code.shape[2], seeds)

@@ -21,15 +21,15 @@ def tasks(
     penalty: float = 1e-4,
     steps: int = 800,
 ) -> dict[str, pd.DataFrame]:
-    """Two modalities (bijections with random codes), one network each, trained on N tasks; agreement against N.
+    """Trains one network per modality (bijections with random codes) on N tasks, and scores their agreement.
 
     "same tasks": both solve the same N structured tasks. "own tasks": each solves N structured tasks of its own, drawn
-    from one distribution. "own tasks, no structure": the tasks are white functions, the contrast: they ask nothing of
-    the world's structure, so more of them should not help.
+    from one distribution. "own tasks, no structure" is the contrast: the tasks are white functions, which do not depend
+    on the world's structure, so more of them should not help.
 
     Args:
         world: its K_PMI is the covariance of structured tasks.
-        seeds: repetitions: bijections, codes, tasks and weights.
+        seeds: repetitions, each with its own bijections, codes, tasks and weights.
         counts: numbers N of tasks.
         dim: embedding dimension.
         width: hidden units.
@@ -46,7 +46,7 @@ def tasks(
     order = np.stack([v.channel.argmax(axis=1) for v in views])
     codes = np.stack([v.codes[o] for v, o in zip(views, order, strict=True)])  # by event
     results = []
-    for condition, own, structured in (
+    for condition, separate, structured in (
         ("same tasks", False, True),
         ("own tasks", True, True),
         ("own tasks, no structure", True, False),
@@ -54,7 +54,7 @@ def tasks(
         for count in counts:
             drawn = np.stack(
                 [
-                    draw_tasks(world, count, 800 + (s if own else s % seeds), structured=structured)
+                    draw_tasks(world, count, 800 + (s if separate else s % seeds), structured=structured)
                     for s in range(2 * seeds)
                 ]
             )

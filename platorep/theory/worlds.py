@@ -1,7 +1,8 @@
 """Finite worlds: events with a joint co-occurrence distribution, and their exact pointwise mutual information.
 
-A world is the paper's section 4 without the pictures: events z_1..z_n, and P_coor(a, b), the probability that a pair
-drawn from one window is (a, b). Everything that a contrastive learner can find out about it is in that table.
+A world is that of the paper's section 4 without the pictures: events z_1..z_n, and P_coor(a, b), the probability that a
+pair drawn from one window is (a, b). That table holds everything that a contrastive learner can find out about the
+world.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class World:
     """n events and the distribution of the pairs that co-occur.
 
     Args:
-        name: what figures and tables call it.
+        name: name of the world in figures and tables.
         joint: P_coor, shape (n, n) float64; symmetric, positive, sum 1.
 
     Raises:
@@ -75,7 +76,7 @@ def _symmetric(p: np.ndarray) -> np.ndarray:
 
 
 def _from_transition(name: str, transition: np.ndarray, stay: float, teleport: float) -> World:
-    """Uniform-marginal world of a doubly stochastic, symmetric transition that also stays put or jumps anywhere."""
+    """World of a doubly stochastic, symmetric transition, mixed with staying and with jumping to any event."""
     n = len(transition)
     if stay < 0 or teleport < 0 or stay + teleport > 1:
         raise SpecError(
@@ -86,7 +87,7 @@ def _from_transition(name: str, transition: np.ndarray, stay: float, teleport: f
 
 
 def sticky_chain(events: int = 64, stay: float = 0.5) -> World:
-    """Next event: the same with probability `stay`, else uniform. The world of Proposition F.1 with delta = 0."""
+    """The next event is the same with probability `stay`, else uniform: the world of Proposition F.1 with delta = 0."""
     return _from_transition("sticky_chain", np.full((events, events), 1 / events), stay, 0.0)
 
 
@@ -108,7 +109,7 @@ def grid(side: int = 8, time: float = 2.0, stay: float = 0.5, teleport: float = 
 
 
 def blocks(branching: int = 4, levels: int = 3, gain: float = 1.0) -> World:
-    """A tree of events: each level of ancestry that two events share multiplies their co-occurrence by exp(gain).
+    """A tree of events. Each level of ancestry that two events share multiplies their co-occurrence by exp(gain).
 
     n = branching^levels, uniform marginal, K_PMI = gain x (shared levels) + constant: positive semidefinite for
     gain > 0.
@@ -121,7 +122,7 @@ def blocks(branching: int = 4, levels: int = 3, gain: float = 1.0) -> World:
 
 
 def low_rank(bits: int = 6, rank: int = 12, strength: float = 0.7, seed: int = 0) -> World:
-    """2^bits events whose K_PMI plus its smallest constant has rank exactly `rank`, no ties within a row.
+    """2^bits events whose K_PMI plus its smallest constant has rank exactly `rank`, without ties in a row.
 
     K_PMI(a, b) = sum_s kappa_s chi_s(a xor b) - log Z with `rank` random characters chi_s of the group {0,1}^bits (the
     first `bits` of them generators, so that all events are told apart) and weights kappa > 0 that fall from `strength`
@@ -150,7 +151,7 @@ def unrepresentable(events: int = 64, strength: float = 0.3, seed: int = 0) -> W
     """A random symmetric world with a uniform marginal: K_PMI has as many negative directions as positive ones."""
     noise = np.random.default_rng(seed).normal(size=(events, events))
     p = np.exp(strength * (noise + noise.T) / np.sqrt(2))
-    for _ in range(500):  # symmetric Sinkhorn; contracts geometrically for positive matrices
+    for _ in range(500):  # symmetric Sinkhorn, which converges geometrically for positive matrices
         scale = 1 / np.sqrt(p.sum(axis=1))
         p = p * scale[:, None] * scale[None, :]
     return World("unrepresentable", _symmetric(p))
@@ -168,7 +169,7 @@ def windowed(transition: np.ndarray, window: int, name: str = "windowed") -> Wor
         name: name of the world.
 
     Raises:
-        SpecError: window < 1, or rows that do not sum to 1.
+        SpecError: window is below 1, or a row does not sum to 1.
     """
     t = transition
     if window < 1 or not np.allclose(t.sum(axis=1), 1):
@@ -186,7 +187,7 @@ def windowed(transition: np.ndarray, window: int, name: str = "windowed") -> Wor
 
 
 def markov(events: int = 64, successors: int = 6, window: int = 2, teleport: float = 0.2, seed: int = 0) -> World:
-    """Windowed sequence of a random sparse chain: each event has a few likely successors, and may jump anywhere."""
+    """Windowed sequence of a random sparse chain: events have few likely successors, and may jump to any event."""
     rng = np.random.default_rng(seed)
     t = np.zeros((events, events))
     for a in range(events):
@@ -203,8 +204,8 @@ def build(name: str, **parameters: Any) -> World:
     """The world of that name.
 
     Raises:
-        UnknownNameError: no such world.
-        SpecError: a parameter that it does not take.
+        UnknownNameError: there is no such world.
+        SpecError: the world has no such parameter.
     """
     if name not in WORLDS:
         raise unknown_name("world", name, WORLDS)

@@ -18,14 +18,14 @@ GRID = 2.0**40
 """Correlations are rounded to multiples of 1 / GRID, about 1e-12, so that equal ones tie in tiles of any size."""
 
 PART = 1 << 20
-"""Values of a block that are standardised at a time."""
+"""Largest number of values of a block that are standardised at a time."""
 
 OVERHEAD = 10**8
-"""Bytes of the budget that are set aside for rows in work and for what the allocator keeps."""
+"""Bytes of the budget that are reserved for rows being processed and for memory that the allocator keeps."""
 
 
 class Arrangement(NamedTuple):
-    """Which samples meet: row x[i] of one model with row y[i] of the other. None stands for all rows in their order."""
+    """Which samples are paired: row x[i] of one model with row y[i] of the other. None means all rows in order."""
 
     x: torch.Tensor | None = None
     y: torch.Tensor | None = None
@@ -36,7 +36,7 @@ class Partners(NamedTuple):
 
     Attributes:
         score: correlations, shape (units, keep), float64; -inf where the other side has fewer units.
-        unit: numbers of the partners, shape (units, keep), int64. A tie goes to the lower number.
+        unit: indices of the partners, shape (units, keep), int64. Ties go to the lower index.
     """
 
     score: np.ndarray
@@ -60,28 +60,28 @@ def strongest(
     device: str | torch.device = "cpu",
     progress: Callable[[], object] | None = None,
 ) -> list[Strongest]:
-    """Pearson correlations of every unit of x with every unit of y; the `keep` highest of each unit of either side.
+    """The `keep` highest Pearson correlations of each unit, among all pairs of a unit of x and a unit of y.
 
     Correlations are signed, computed in float64 from standardised columns, and rounded to about 1e-12. The result does
     not depend on the size of the tiles.
 
     Args:
         x: units of one model.
-        y: units of another one, of the same samples.
-        arrangements: which samples meet; one result each. Rows may be permuted or left out.
+        y: units of another model on the same samples.
+        arrangements: which samples are paired; one result for each. Rows may be permuted or left out.
         keep: partners kept for each unit.
         memory: bytes for the blocks of both sides and a tile.
-        device: where products are computed; needs float64.
+        device: device of the products; must support float64.
         progress: called after every tile and arrangement.
 
     Returns:
         One result per arrangement.
 
     Raises:
-        SpecError: the budget does not hold one unit of each side.
+        SpecError: the budget is too small for one unit of each side.
 
-    Cost: n d_x d_y multiplications per arrangement. Units of x are read once, those of y once per block of x. Memory:
-    `memory`, and 16 (d_x + d_y) `keep` bytes per arrangement.
+    Cost: n d_x d_y multiplications per arrangement. Units of x are read once, and units of y once per block of x.
+    Memory: `memory`, and 16 (d_x + d_y) `keep` bytes per arrangement.
     """
     width = tile_width(x.n, memory)
     tops = [(_Top(x.count, keep), _Top(y.count, keep)) for _ in arrangements]
@@ -99,16 +99,16 @@ def strongest(
 
 
 def tile_width(n: int, memory: int) -> int:
-    """Units of a block such that two blocks, two rearranged copies and a tile with two copies fit in the memory.
+    """Number of units per block for which two blocks, two rearranged copies and a tile with two copies fit in memory.
 
     Raises:
-        SpecError: not even one unit fits.
+        SpecError: the memory is too small for one unit.
     """
     free = memory - min(OVERHEAD, memory // 2)
     width = int((((16 * n) ** 2 + 96 * free) ** 0.5 - 16 * n) / 48)  # 16 n w + 24 w^2 = free
     if width < 1:
         raise SpecError(
-            f"{memory / 1e6:.0f} MB do not hold one unit of each model over {n:,} samples, which take "
+            f"{memory / 1e6:.0f} MB cannot hold one unit of each model over {n:,} samples, which take "
             f"{32 * n / 1e6:.0f} MB. Raise compute.memory."
         )
     return width
@@ -127,7 +127,7 @@ def blocks(count: int, width: int) -> Iterator[tuple[int, int]]:
 
 
 class _Block:
-    """A block of units over all samples, with what standardises them."""
+    """A block of units over all samples, with the values that standardise them."""
 
     def __init__(self, values: torch.Tensor) -> None:
         self.values = values
@@ -146,7 +146,7 @@ class _Block:
         return self if rows is None else _Block(self.values[rows.to(self.values.device)])
 
     def parts(self, step: int) -> Iterator[torch.Tensor]:
-        """Standardised rows, `step` at a time, float64."""
+        """Yields standardised rows in float64, `step` at a time."""
         for part in self.values.split(step):
             yield part.double().sub_(self.mean).mul_(self.scale)
 
@@ -162,7 +162,7 @@ def _product(a: _Block, b: _Block) -> torch.Tensor:
 
 @dataclass
 class _Top:
-    """The strongest partners so far of every unit of one side."""
+    """The strongest partners found so far for every unit of one side."""
 
     units: int
     keep: int
@@ -172,7 +172,7 @@ class _Top:
         self.unit = torch.full((self.units, self.keep), -1, dtype=torch.int64)
 
     def update(self, tile: torch.Tensor, first: int, offset: int) -> None:
-        """Takes in a tile whose rows are units from `first` on and whose columns are partners from `offset` on."""
+        """Adds a tile whose rows are units from `first` on and whose columns are partners from `offset` on."""
         scores, places = _highest(tile, self.keep)
         rows = slice(first, first + len(tile))
         # partners come in ascending order, and a stable sort keeps the earlier one of two equal ones
@@ -182,12 +182,12 @@ class _Top:
         self.score[rows], self.unit[rows] = score.gather(1, order), unit.gather(1, order)
 
     def partners(self) -> Partners:
-        """What was found."""
+        """The strongest partners of all units."""
         return Partners(self.score.numpy(), self.unit.numpy())
 
 
 def _highest(tile: torch.Tensor, keep: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The highest values of every row and their first places, the highest first, shape (rows, at most keep)."""
+    """The highest values of every row in descending order, and their first indices, shape (rows, at most keep)."""
     keep = min(keep, tile.shape[1])
     rest = tile if keep == 1 else tile.clone()
     scores, places = [], []

@@ -19,16 +19,16 @@ from platorep.units.reading import ModelUnits, RotatedUnits
 
 
 RULES = {"best_buddies": 1, "released": 5}
-"""Rules of a match: the partner with the highest correlation, if the unit is among this many best of the partner."""
+"""Rules of a match with the best partner: the unit must be among this many best partners of its partner."""
 
 KEPT = 5
-"""Partners kept of every unit in the order of the samples: for the second best and the rank back."""
+"""Partners kept for every unit with unpermuted samples, for the second best and for the rank back."""
 
 SPLITS = 10
-"""Splits of the samples into random halves, for the interval of a share."""
+"""Number of splits of the samples into random halves, for the interval of a share."""
 
 LEAST_SAMPLES = 8
-"""Samples below which correlations say nothing."""
+"""Least number of samples; with fewer, correlations are meaningless."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +36,20 @@ class Matching:
     """How units are matched and tested.
 
     Args:
-        rule: "best_buddies", or "released": among the 5 best of the partner, as in the code of Rosetta neurons.
-        permutations: of the samples for the null; 0 leaves out the measures that need it.
-        rotations: of each layer's basis; 0 leaves out the measure that needs them.
-        layers: indices of the layers by model key; all where a model is not named.
-        seed: of permutations and rotations.
-        strata: labels; samples are permuted within them only.
-        strata_name: what the labels are, for the table.
-        partial: name of what is removed from every unit; empty for nothing.
-        covariates: its values, shape (n, q), or None.
+        rule: "best_buddies", or "released", which needs a unit among the 5 best of its partner, as in the code of
+            Rosetta neurons.
+        permutations: number of permutations of the samples for the null; 0 leaves out the measures that need it.
+        rotations: number of rotations of each layer's basis; 0 leaves out the measure that needs them.
+        layers: indices of the layers by model key; models without an entry use all layers.
+        seed: seed of permutations and rotations.
+        strata: labels; samples are only permuted within a label.
+        strata_name: name of the labels, for the table.
+        partial: name of the covariates that are removed from every unit; empty for none.
+        covariates: values of the covariates, shape (n, q), or None.
 
     Raises:
-        UnknownNameError: an unknown rule.
-        SpecError: a negative number.
+        UnknownNameError: the rule does not exist.
+        SpecError: a number is negative.
     """
 
     rule: str = "best_buddies"
@@ -75,7 +76,7 @@ class Matching:
         return RULES[self.rule]
 
     def chosen(self, features: Features) -> list[int]:
-        """Indices of the layers of a model that take part."""
+        """Indices of the layers of a model that are compared."""
         return list(self.layers.get(features.key, range(len(features.layers))))
 
     def identity(self, x: Features, y: Features) -> list[Any]:
@@ -84,10 +85,10 @@ class Matching:
         return [*settings, self.chosen(x), self.chosen(y)]
 
     def units(self, features: Features) -> ModelUnits:
-        """The units of a model, without the covariates' part.
+        """The units of a model after removal of the covariates.
 
         Raises:
-            FeatureError: too few samples.
+            FeatureError: there are too few samples.
         """
         if features.n < LEAST_SAMPLES:
             raise FeatureError(
@@ -98,12 +99,12 @@ class Matching:
 
 
 class Seen(NamedTuple):
-    """What one direction shows under one or several arrangements: the score of every unit with its partner.
+    """The score of every unit with its partner in one direction, under one or several arrangements.
 
     Attributes:
         score: highest correlation of every unit of x, shape (..., units of x).
-        partner: number of that unit of y, of the same shape.
-        matched: whether the rule takes the two as a match, of the same shape.
+        partner: index of the partner in y, same shape.
+        matched: whether the two are a match by the rule, same shape.
     """
 
     score: np.ndarray
@@ -145,20 +146,20 @@ def compare(
     resources: Resources = DEFAULT,
     progress: Callable[[int, int, str], object] | None = None,
 ) -> tuple[Direction, Direction]:
-    """Both directions of two models, or of a model and itself.
+    """Compares two models, or a model with itself, in both directions.
 
     Args:
         x: one model.
-        y: another one, of the same samples.
-        matching: rule, null, layers.
-        resources: memory for blocks of units and a tile of correlations, and the device of products; the CPU takes the
-            place of one without float64.
+        y: another model on the same samples.
+        matching: rule, null and layers.
+        resources: memory for blocks of units and a tile of correlations, and the device of products; the CPU is used if
+            the device does not support float64.
         progress: called with (tiles done, tiles to do, names of the models).
 
     Raises:
-        FeatureError: too few samples, a value that is not finite, or a model without any unit that varies.
-        DataError: strata that cannot be permuted.
-        SpecError: too little memory.
+        FeatureError: there are too few samples, a value is not finite, or no unit of a model varies.
+        DataError: the strata cannot be permuted.
+        SpecError: there is too little memory.
 
     Cost: (11 + permutations + 2 rotations) products of n d_x d_y multiplications.
     """
@@ -184,7 +185,7 @@ def compare(
     permuted = strongest(a, b, orders, keep=matching.best, **more) if orders else []
     halved = strongest(a, b, halves, keep=matching.best, **more) if halves else []
     turned = [
-        # the rotated side comes first, because blocks of that side are read, and so rotated, only once
+        # the rotated side comes first, because its blocks are read, and therefore rotated, only once
         [
             _swapped(
                 strongest(RotatedUnits(side, seeds(matching.seed, draw, side)), other, keep=matching.best, **more)[0]
@@ -201,10 +202,10 @@ def compare(
 
 
 def orthonormal(covariates: np.ndarray) -> torch.Tensor:
-    """Centred columns that span the same space, shape (n, rank) float64, with length 1 and no inner products.
+    """Centred orthonormal columns that span the same space, shape (n, rank) float64.
 
     Raises:
-        FeatureError: values that are not finite.
+        FeatureError: values are not finite.
     """
     columns = np.asarray(covariates, dtype=np.float64).reshape(len(covariates), -1)
     if not np.isfinite(columns).all():
@@ -214,7 +215,7 @@ def orthonormal(covariates: np.ndarray) -> torch.Tensor:
 
 
 def seeds(seed: int, draw: int, units: ModelUnits) -> list[int]:
-    """Seeds of one rotation of a model's layers: they do not depend on the other model."""
+    """Seeds of one rotation of a model's layers. They do not depend on the other model."""
     return [seed, draw, int(text_digest(units.features.key), 16)]
 
 
@@ -241,7 +242,7 @@ def _halves(n: int, seed: int) -> list[Arrangement]:
 def _direction(
     x: ModelUnits, y: ModelUnits, in_order: Strongest, more: Sequence[Sequence[Strongest]], best: int
 ) -> Direction:
-    """The results of one direction, in which partners of x's units are looked for in y."""
+    """The results of one direction, in which partners of the units of x are searched in y."""
     partner = in_order.x.unit[:, 0]
     back = in_order.y.unit[partner] == np.arange(x.count)[:, None]
     rank = np.where(back.any(axis=1), back.argmax(axis=1) + 1.0, np.nan)
@@ -252,7 +253,7 @@ def _direction(
 
 
 def _seen(result: Strongest) -> Seen:
-    """One arrangement; a unit is matched if it is among the partners that are kept of its own partner."""
+    """The result of one arrangement. A unit is matched if it is among the kept partners of its partner."""
     partner = result.x.unit[:, 0]
     matched = (result.y.unit[partner] == np.arange(len(partner))[:, None]).any(axis=1)
     return Seen(result.x.score[:, 0], partner, matched)

@@ -1,4 +1,4 @@
-"""Parts on disk: two parquet files a pair of models, named by everything that determines them."""
+"""Parts on disk: two parquet files per pair of models, whose names have a hash of everything that determines them."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from platorep.units.tables import share_table, unit_table
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Raised whenever the meaning of a number changes; part of every part's name."""
+"""Incremented when the meaning of a number changes; included in the name of every part."""
 
 Pair = tuple[Features, Features]
 
 
 def part_path(folder: Path, x: Features, y: Features, matching: Matching) -> Path:
-    """Where the shares of a pair of models are kept; the table of its units is beside it, `units_path`."""
+    """Path of the table of shares of a pair of models; the table of its units is beside it (`units_path`)."""
     body = [VERSION, x.key, y.key, x.digest, matching.identity(x, y)]
     return folder / f"{slug(x.name)}--{slug(y.name)}--{digest(body)}.parquet"
 
 
 def units_path(part: Path) -> Path:
-    """Where the table of every unit is kept, beside a table of shares."""
+    """Path of the table of units that belongs to a table of shares."""
     return part.with_name(part.name.removesuffix(".parquet") + ".units.parquet")
 
 
@@ -49,16 +49,16 @@ def compare_all(
     """Compares every pair of models whose part is not in the folder.
 
     Args:
-        pairs: of models of the same samples; a model with itself is the ceiling.
+        pairs: pairs of models on the same samples; a model paired with itself is the ceiling.
         matching: rule, null, layers.
-        folder: of the parts.
-        parameters: numbers of parameters by name of the model.
+        folder: folder of the parts.
+        parameters: number of parameters by name of the model.
         overwrite: whether existing parts are computed again.
         resources: memory and device of `compare`, and the share (i, m) of the pairs.
         progress: called with (tiles done, tiles to do, names) within each pair.
 
     Raises:
-        DataError: models of different samples.
+        DataError: the models have different samples.
         FeatureError, SpecError: see `compare`.
     """
     check_same_samples([model for pair in pairs for model in pair])
@@ -78,9 +78,9 @@ def compare_all(
 
 
 def joined(pairs: Sequence[Pair], matching: Matching, folder: Path) -> tuple[ShareTable, UnitTable] | None:
-    """The tables of all pairs from their parts, with the rows of the zoo; None where a part is missing.
+    """The tables of all pairs from their parts, with the rows of the zoo; None if a part is missing.
 
-    Models against themselves have shares and no rows of units. The pairs hold two different models at least once.
+    A model compared with itself has shares but no rows of units. At least one pair must have two different models.
     """
     shares, units = [], []
     for x, y in pairs:
@@ -95,15 +95,15 @@ def joined(pairs: Sequence[Pair], matching: Matching, folder: Path) -> tuple[Sha
 
 
 def _read(path: Path, x: Features, y: Features) -> tuple[ShareTable, UnitTable] | None:
-    """The tables of a part, or None where they are to be computed: absent, damaged, or of other features."""
+    """The tables of a part, or None if they must be computed, because they are absent, damaged or of other features."""
     if not path.is_file() or not units_path(path).is_file():
         return None
     try:
         (shares, facts), (units, other) = ShareTable.read(path), UnitTable.read(units_path(path))
     except StoreError as error:
-        log.warning("%s It is made again.", error.fault)
+        log.warning("%s It is computed again.", error.fault)
         return None
     if any(stated.get("made_from") != [x.content, y.content] for stated in (facts, other)):
-        log.warning("%s is not of the features as they are now. It is made again.", path)
+        log.warning("%s does not belong to the current features. It is computed again.", path)
         return None
     return shares, units

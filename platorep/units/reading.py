@@ -1,4 +1,4 @@
-"""The units of one model: which of them vary, and their activations over all samples, a block of units at a time."""
+"""The units of one model: which of them vary, and their activations over all samples, one block of units at a time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from platorep.core.features import Features
 log = logging.getLogger(__name__)
 
 CHUNK = 1 << 22
-"""Values of a layer that are read at a time."""
+"""Largest number of values of a layer that are read at a time."""
 
 NAMED = 8
-"""Dead units of a layer that a message names."""
+"""Largest number of dead units of a layer that a message names."""
 
 EXPLAINED = 1e-10
-"""Share of a unit's variance that must be left when covariates are removed; rounding alone leaves about 1e-14."""
+"""Least share of a unit's variance that must remain after covariates are removed; rounding leaves about 1e-14."""
 
 
 class Units(Protocol):
@@ -51,11 +51,11 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class ModelUnits:
-    """The units of some layers of one model that vary over the samples. Units without variation take no part.
+    """The units of some layers of one model that vary over the samples. Units without variation are left out.
 
     Args:
-        features: the model.
-        layers: indices of the layers, ascending.
+        features: features of the model.
+        layers: ascending indices of the layers.
         covariates: orthonormal centred columns, shape (n, q), that are removed from every unit by least squares; or
             None.
     """
@@ -76,7 +76,7 @@ class ModelUnits:
 
     @cached_property
     def live(self) -> dict[int, np.ndarray]:
-        """By layer, the indices of the units that vary.
+        """Indices of the units that vary, by layer.
 
         Raises:
             FeatureError: a value is not finite; names the model, the layer and the unit.
@@ -99,12 +99,12 @@ class ModelUnits:
 
     @cached_property
     def place(self) -> Place:
-        """Layer and unit of every unit that takes part."""
+        """Layer and index of every unit that varies."""
         layers = [np.full(len(units), layer) for layer, units in self.live.items()]
         return Place(np.concatenate(layers).astype(np.int64), np.concatenate([*self.live.values()]).astype(np.int64))
 
     def load(self, start: int, stop: int) -> torch.Tensor:
-        """Activations of units start to stop over all samples, without the covariates' part."""
+        """Activations of units start to stop over all samples, after removal of the covariates."""
         values = torch.empty(self.n, stop - start)
         for layer in self.layers:
             columns_here = np.flatnonzero(self.place.layer[start:stop] == layer)
@@ -143,8 +143,8 @@ class RotatedUnits:
     mixes only units of one layer. The rotated layer spans the same space as the original one.
 
     Args:
-        base: the units.
-        seed: of the rotations; together with the layer's index it determines each of them.
+        base: units to rotate.
+        seed: seed of the rotations; each is determined by the seed and the index of its layer.
 
     Cost: d_layer^3 for each rotation and n d_layer^2 for the units of a layer; memory: two matrices of d_layer^2 in
     float64, and one layer's block.
@@ -175,7 +175,7 @@ class RotatedUnits:
         return values
 
     def _turned(self, first: int, last: int, turn: torch.Tensor) -> torch.Tensor:
-        """Standardised units first to last times columns of a rotation; a part of the units at a time."""
+        """Product of standardised units first to last and columns of a rotation, in parts of the units."""
         turned = torch.zeros(self.n, turn.shape[1], dtype=torch.float64)
         step = max(1, CHUNK // self.n)
         for start in range(first, last, step):
@@ -195,7 +195,7 @@ def rotation(size: int, seed: Sequence[int]) -> np.ndarray:
 
 
 def without(values: torch.Tensor, covariates: torch.Tensor) -> torch.Tensor:
-    """Residuals of a least-squares fit; a column that the covariates explain entirely becomes zero.
+    """Residuals of a least-squares fit; a column that the covariates explain completely becomes zero.
 
     Args:
         values: shape (n, d) float32.
@@ -210,7 +210,7 @@ def without(values: torch.Tensor, covariates: torch.Tensor) -> torch.Tensor:
 
 
 def standardised(values: torch.Tensor) -> torch.Tensor:
-    """Columns with mean 0 and length 1, float64, whose inner products are correlations; constant ones become zero."""
+    """Columns with mean 0 and length 1, float64: inner products are correlations. Constant columns become zero."""
     wide = values.double()
     wide -= wide.mean(dim=0)
     length = wide.square().sum(dim=0).sqrt()

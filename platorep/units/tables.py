@@ -1,4 +1,4 @@
-"""From the comparison of two models to its tables: one row per unit, and shares of units by layer pair."""
+"""Tables of the comparison of two models: one row per unit, and shares of units by layer pair."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from platorep.units.reading import ModelUnits
 NOT_TAKING_PART = "equal for all samples"
 
 WITHOUT_WEIGHTS = ("pixels", "tfidf")
-"""Sources of models that learned nothing but counts of words."""
+"""Sources of models that learned nothing, or only counts of words."""
 
 
 class Nulls(NamedTuple):
-    """What a unit's best correlation is compared with; NaN, or None for the test, where it was not computed."""
+    """Reference values for a unit's best correlation; NaN, or None for the test, if they were not computed."""
 
     mean: np.ndarray  # of permuted samples, shape (units,)
     rotated: np.ndarray  # of rotated bases, shape (units,)
@@ -52,7 +52,7 @@ def nulls(direction: Direction) -> Nulls:
 
 
 def unit_table(direction: Direction, matching: Matching) -> UnitTable:
-    """One row per unit of x, those without variation among them."""
+    """One row per unit of x, including units without variation."""
     x, y, null = direction.x, direction.y, nulls(direction)
     columns: dict[str, Any] = {
         "x_layer": x.place.layer,
@@ -87,14 +87,14 @@ def unit_table(direction: Direction, matching: Matching) -> UnitTable:
 
 
 def share_table(direction: Direction, matching: Matching, parameters: Mapping[str, float | None]) -> ShareTable:
-    """Shares of the units of x that each measure counts: over all layers, by layer of x, and by pair of layers.
+    """Shares of the units of x that each measure counts, over all layers, by layer of x, and by pair of layers.
 
     The layer of y is that of the partner, so that the shares of one layer of x sum to its share over all layers of y.
 
     Args:
         direction: the comparison.
         matching: its settings.
-        parameters: numbers of parameters by name of the model, where known.
+        parameters: number of parameters by name of the model, where known.
     """
     x, y, null = direction.x, direction.y, nulls(direction)
     seen = {name: getattr(direction, name) for name in ("observed", "permuted", "rotated", "halves")}
@@ -134,7 +134,7 @@ def share_table(direction: Direction, matching: Matching, parameters: Mapping[st
 
 
 def _without_each(draws: np.ndarray) -> np.ndarray:
-    """Means of the draws without each of them, shape (draws, units); of a single draw itself."""
+    """Leave-one-out means of the draws, shape (draws, units); a single draw is returned unchanged."""
     count = len(draws)
     return draws if count == 1 else (draws.sum(axis=0) - draws) / (count - 1)
 
@@ -186,11 +186,12 @@ def _rows(grids: Mapping[str, np.ndarray], x: ModelUnits, y: ModelUnits, best: i
     """Rows of one measure: all layers, every layer of x, every pair of layers.
 
     Args:
-        grids: counts by pair of layers: observed, permuted, rotated, halves, and turns (each rotation left out) where
-            the measure compares with rotations.
-        x: units whose shares are taken.
-        y: units of the partners.
-        best: of the rule, for the closed form of chance; None for measures without one.
+        grids: counts by pair of layers: observed, permuted, rotated, halves, and turns (one rotation left out in each)
+            if the measure compares with rotations.
+        x: units that are counted.
+        y: units that may be partners.
+        best: number of best partners in the rule, for the closed form of chance; None for measures without a closed
+            form.
     """
     down = np.array([int((x.place.layer == layer).sum()) for layer in x.layers])
     across = np.array([int((y.place.layer == layer).sum()) for layer in y.layers])
@@ -218,7 +219,7 @@ def _rows(grids: Mapping[str, np.ndarray], x: ModelUnits, y: ModelUnits, best: i
 
 
 def _null_columns(shares: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Mean and central 95 % of the shares of permuted samples, mean of those of rotated bases."""
+    """Mean and central 95 % of the shares with permuted samples, and mean of the shares with rotated bases."""
     permuted, rotated = shares["permuted"], shares["rotated"]
     low, high = np.quantile(permuted, [0.025, 0.975], axis=0) if len(permuted) else (np.nan, np.nan)
     return {

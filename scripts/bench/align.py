@@ -69,7 +69,7 @@ def spec(name: str, modality: str, n: int) -> ExtractSpec:
 
 
 def write(root: Path, one: ExtractSpec, layers: int, width: int, seed: int) -> Path:
-    """A model whose layers see a shared latent through random maps, with noise: neighbours agree as real models' do."""
+    """A model whose layers are random noisy maps of a shared latent, so that neighbours agree as in real models."""
     store, n = FeatureStore(root), one.dataset.n
     if store.has(one):
         return store.dir(one)
@@ -86,7 +86,7 @@ def write(root: Path, one: ExtractSpec, layers: int, width: int, seed: int) -> P
 
 
 def straightforward(x: torch.Tensor, y: torch.Tensor, k: int) -> float:
-    """Mutual neighbours of one layer pair as one would first write it: both graphs by a full sort, masks, mean."""
+    """Mutual neighbours of one layer pair in the plain way: both graphs by full sorts, masks, mean."""
     masks = []
     for features in (x, y):
         unit = torch.nn.functional.normalize(features, dim=1)
@@ -128,7 +128,7 @@ def main() -> None:
             for side in shapes
             for i, (layers, width) in enumerate(shapes[side])
         ]
-        with ProcessPoolExecutor(1) as pool:  # in a process of its own, so that its memory is not counted
+        with ProcessPoolExecutor(1) as pool:  # in a separate process, so that its memory is not counted
             features = [FeatureSet(path) for path in pool.map(write, *zip(*jobs, strict=True))]
         x, y = features[: len(shapes["language"])], features[len(shapes["language"]) :]
 

@@ -1,4 +1,4 @@
-"""What extraction costs beside the forward passes it is made of, and beside the plain loop.
+"""Compares the cost of extraction with its bare forward passes and with a plain loop.
 
 Three ways in one run, with the same randomly initialised model and the same inputs:
 
@@ -52,7 +52,7 @@ SHARD_ROWS = 256
 
 
 class Captions:
-    """Captions of drawn lengths, one word a token."""
+    """Captions of random lengths, with one word per token."""
 
     def __init__(self, n: int, vocabulary: int) -> None:
         chance = np.random.default_rng(0)
@@ -114,7 +114,7 @@ def picture_model(name: str, device: torch.device) -> TimmEncoder:
 
 
 def seconds(work, device: torch.device) -> float:
-    """Wall time of a piece of work, the device's queue included."""
+    """Wall time of a piece of work, including the queue of the device."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -129,13 +129,13 @@ def by_platorep(encoder, data, device: torch.device, *, tokens=None, workers=Non
         device=str(device), threads=None, tokens=tokens, workers=workers, shard_rows=SHARD_ROWS, compile=False, memory=1
     )
     spec = ExtractSpec(model=encoder.spec, dataset=DatasetSpec(name="bench", source="synthetic", revision="1"))
-    engine.load = lambda *_: encoder  # the model is made here, not loaded
+    engine.load = lambda *_: encoder  # the model is built here instead of loaded
     with tempfile.TemporaryDirectory() as root:
         engine.extract(spec, data, FeatureStore(root), how, bits=bits)
 
 
 def packed_ids(encoder: LanguageEncoder, data: Captions, budget: int) -> list[torch.Tensor]:
-    """The batches that extraction makes, on the device."""
+    """The batches of extraction, on the device."""
     made = []
     for start in range(0, len(data.texts), SHARD_ROWS):
         tokens = encoder.tokenize([Text.of(text) for text in data.texts[start : start + SHARD_ROWS]], TextRules())
@@ -166,7 +166,7 @@ def plain_captions(encoder: LanguageEncoder, data: Captions, n: int, longest: in
 
 
 def matrix_flops(device: torch.device) -> float:
-    """Multiply-adds (counted as two) a second of one large matrix product: the peak that work can hope for."""
+    """Operations per second of one large matrix product, where a multiply-add counts as two: the attainable peak."""
     side = 8192 if device.type == "cuda" else 1536
     a = torch.randn(side, side, device=device, dtype=getattr(torch, native_dtype(device)))
     a @ a

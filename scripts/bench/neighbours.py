@@ -29,7 +29,7 @@ def timed(device: str, call) -> float:
 
 
 def bare(queries: torch.Tensor, gallery: torch.Tensor, tile: tuple[int, int]) -> None:
-    """The products alone, of all queries with the whole gallery, in the tiles that suit them best here."""
+    """The products of all queries with the whole gallery alone, in the tile size that is fastest here."""
     for block in queries.split(tile[0]):
         for part in gallery.split(tile[1]):
             block @ part.T

@@ -1,4 +1,4 @@
-"""What the checks of stored features cost: while `align` reads them at the paper's shape, and in `store verify`.
+"""Cost of checking stored features, while `align` reads them at the paper's shape and in `store verify`.
 
     python scripts/bench/store.py                              # 12 x 17 models, n = 1,024: 5 GB of features, minutes
     python scripts/bench/store.py --n-language-models 3 --n-vision-models 4 --gigabytes 1
@@ -34,7 +34,7 @@ from platorep.metrics.registry import parse
 
 
 class Timed:
-    """A function that adds up the seconds that its calls took."""
+    """A function that sums the seconds of its calls."""
 
     def __init__(self, function) -> None:
         self.function, self.seconds, self.calls = function, 0.0, 0
@@ -49,7 +49,7 @@ class Timed:
 
 
 def stored(root: Path, language: int, vision: int, n: int) -> dict[str, list[FeatureSet]]:
-    """The models of scripts/bench/align.py, written by a process of its own, so that its memory is not counted."""
+    """The models of scripts/bench/align.py, written by a separate process, so that its memory is not counted."""
     chosen = {"language": shapes.LANGUAGE[:language], "vision": shapes.VISION[:vision]}
     jobs = [
         (root, shapes.spec(f"{side}-{i}", side, n), layers, width, 1000 * (side == "vision") + i)
@@ -63,7 +63,7 @@ def stored(root: Path, language: int, vision: int, n: int) -> dict[str, list[Fea
 
 
 def reading(features: dict[str, list[FeatureSet]], scratch: Path, memory: int) -> None:
-    """Seconds of `align`, and of them those that hashing took."""
+    """Seconds of `align`, and the part of them that hashing took."""
     checks = Timed(tensor_hash)
     core_stored.tensor_hash = checks
     start = time.perf_counter()
@@ -117,7 +117,7 @@ BUFFER = bytearray(16 << 20)
 
 
 def drop_caches(files: list[Path]) -> None:
-    """Asks the system to forget what it holds of the files, so that they are read from the disk."""
+    """Asks the system to drop the files from its cache, so that they are read from the disk."""
     for path in files:
         with open(path, "rb") as file:
             os.fsync(file.fileno())

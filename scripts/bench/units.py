@@ -1,4 +1,4 @@
-"""Measures peak memory and time of matching units on synthetic features that are made as they are read.
+"""Measures peak memory and time of matching units on synthetic features that are generated when they are read.
 
     python scripts/bench/units.py --units 10000 --samples 100000 --memory 1
 
@@ -30,7 +30,7 @@ COPIED = 10  # one unit in so many is a copy
 
 @dataclass(frozen=True)
 class MadeFeatures:
-    """Independent normal units, made anew at each reading from a seed per layer and block of rows."""
+    """Independent normal units, generated at each reading from a seed per layer and block of rows."""
 
     name: str
     seed: int

@@ -20,7 +20,8 @@ from platorep.stats.selection import halves
 pytestmark = pytest.mark.filterwarnings("ignore:cknna_prh with k")  # its formula holds for a large k, too
 
 N, K = 60, 8
-ITSELF = ("cycle_knn", "cknna_prh")  # a neighbour need not be mutual; 1e-6 in the denominator, and no bound
+ITSELF = ("cycle_knn", "cknna_prh", "cka_finite")
+"""A neighbour need not be mutual; 1e-6 in the denominator, and no bound; its own noise counts as shared."""
 
 
 def of(name: str, similarity: str = "cosine") -> Metric:
@@ -46,7 +47,7 @@ def test_a_model_agrees_with_itself_in_full_under_every_protocol(name, choice, s
     if name not in ITSELF:
         assert row.score == pytest.approx(metric.bounds[1], abs=2e-6)
     elif choice == "last":
-        expected = getattr(reference, name)(layer(2, 12).numpy(), layer(2, 12).numpy(), k=K)
+        expected = getattr(reference, name)(*[layer(2, 12).numpy()] * 2, **({"k": K} if metric.neighbourhood else {}))
         assert row.score == pytest.approx(expected, abs=1e-5)
     assert (row.scored_n, row.scored_k if metric.neighbourhood else None) == (
         (N // 2, K // 2 if metric.neighbourhood else None)

@@ -28,7 +28,7 @@ def models(model):
     return [model(name, depth, n=60) for name, depth in (("a", 2), ("b", 3), ("c", 1), ("d", 2))]
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_restarts_and_shards_leave_the_bytes_of_one_run(models, tmp_path_factory, data):
     """A run of which any parts are lost, made again in any number of shards and with any memory."""

@@ -89,7 +89,7 @@ def enliven(model: torch.nn.Module, run: Callable[[], object]) -> None:
         run: runs it on pictures, so that batch norms learn what comes in.
     """
     for weight in model.parameters():
-        if weight.ndim > 1 and float(weight.std()) > 0:
+        if weight.ndim > 1 and weight.numel() > 1 and float(weight.std()) > 0:
             weight.mul_((2 / weight[0].numel()) ** 0.5 / weight.std())
     norms = [module for module in model.eval().modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
     for norm in norms:

@@ -144,7 +144,7 @@ OWN = "asset: {source: path, id: /mine}"
 )
 def test_a_captions_model_of_one_s_own_takes_nothing_from_the_chosen_one(words, left, tmp_path):
     """Hydra merges it into the chosen one: once, another model ran under the name that was given, or the reverse."""
-    with pytest.raises(SpecError, match=f"of captions.model, and the chosen model would leave {left}"):
+    with pytest.raises(SpecError, match=f"of captions.model, but the chosen model would keep {left}"):
         experiment(configuration(tmp_path, *words, command="captions"), words)
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 
 from platorep import cli
@@ -143,7 +144,7 @@ def test_a_home_that_cannot_be_written_stops_nothing(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "HOME": str(tmp_path / "file" / "home"), "MPLCONFIGDIR": str(tmp_path)},
+        env={**os.environ, "HOME": str(tmp_path / "file" / "home"), "MPLCONFIGDIR": mpl.get_configdir()},
     )
     assert finished.returncode == 0, finished.stderr
     assert "matrix.png" in finished.stderr

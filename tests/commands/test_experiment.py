@@ -192,7 +192,7 @@ def test_a_stage_that_cannot_see_the_folder_asks_which_revision(folder):
     (pictures / "metadata.csv").write_text(text.replace("number 3\n", "number three\n"))
     run(experiment(cfg))
     pictures.rename(pictures.with_name("elsewhere"))
-    with pytest.raises(AmbiguousError, match=r"2 extractions of tfidf on folder fit: .* Say which"):
+    with pytest.raises(AmbiguousError, match=r"2 extractions of tfidf on folder fit: .* Choose one"):
         _ = experiment(cfg).features
 
 

@@ -91,7 +91,7 @@ def test_models_of_one_modality_meet_once(configured):
 
 
 def test_other_metrics_and_two_similarities_are_refused_and_a_missing_table_named(configured):
-    with pytest.raises(SpecError, match=r"a gallery is scored by mutual_knn; got cka\(.*\). Say metric=mutual_knn."):
+    with pytest.raises(SpecError, match=r"a gallery is scored by mutual_knn; got cka\(.*\). Set metric=mutual_knn."):
         galleries.gallery(configured("metric=[mutual_knn,cka]"))
     with pytest.raises(SpecError, match="searched by one similarity; got cosine and euclidean"):
         galleries.gallery(configured("+metric.mutual_knn.similarity=[cosine,euclidean]"))

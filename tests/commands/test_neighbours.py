@@ -94,7 +94,7 @@ def test_the_layer_is_the_last_or_one_that_is_named_or_the_one_that_the_protocol
 
 
 def test_what_cannot_be_searched_for_is_refused(configured, tmp_path, caplog):
-    with pytest.raises(SpecError, match='nothing to search for: say platorep neighbours "a violin"'):
+    with pytest.raises(SpecError, match='there is no query: run platorep neighbours "a violin"'):
         neighbours(configured(), Neighbours(query=" "))
     with pytest.raises(DataError, match=r"gone\.png: file cannot be read: No such file or directory"):
         neighbours(configured(), Neighbours(query="gone.png"))

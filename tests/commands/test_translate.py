@@ -115,7 +115,7 @@ def test_more_samples_than_asked_for_are_drawn(configured, caplog):
     frame = command.stored_translation(run).frame
     assert set(frame.n) == {90}
     assert frame.n_fit.max() + frame.n_test.iloc[0] < 90
-    assert "90 of 120 samples take part (translation.samples)" in caplog.text
+    assert "90 of 120 samples are used (translation.samples)" in caplog.text
 
 
 def test_without_scores_the_message_names_align_and_without_a_table_translate(configured):

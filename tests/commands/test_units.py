@@ -98,7 +98,7 @@ def test_parts_are_kept_and_made_again_when_asked_or_when_the_features_are_other
     parts[0].write_bytes(b"no parquet")
     with caplog.at_level(logging.WARNING):
         command.units(configured("only=[v1,v2]"))
-    assert "It is made again." in caplog.text
+    assert "It is computed again." in caplog.text
     assert hashlib.sha256(path.read_bytes()).hexdigest() == content
     command.units(configured("only=[v1,v2]", "overwrite=true"))
     assert all(part.stat().st_mtime_ns > time for part, time in zip(parts, times, strict=True))

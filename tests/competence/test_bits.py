@@ -190,7 +190,7 @@ def test_texts_that_hold_a_special_token_s_name_are_scored_as_text(folder):
 def test_a_tokenizer_that_loses_text_is_named(caplog):
     got = measure(unigram(LETTERS, ".", adds_bos=True), ["abc", "abz"])
     assert got.lossy == 1
-    assert "does not give back 1 of 2 documents" in caplog.text
+    assert "does not reproduce 1 of 2 documents" in caplog.text
 
 
 def test_windows_that_cannot_be_are_refused(folder):

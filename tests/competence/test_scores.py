@@ -13,7 +13,7 @@ from platorep.cli.schema import config_dir
 from platorep.competence import merged, published, read_scores
 from platorep.competence.harness import Figure
 from platorep.competence.scores import _row, _table
-from platorep.core.errors import DataError
+from platorep.core.errors import DataError, SpecError
 from platorep.core.specs import ModelSpec
 
 
@@ -113,7 +113,7 @@ def test_csv_goes_by_name_or_id_and_names_who_is_left_out(tmp_path, caplog):
     [
         ("a.json", "{", "not a result file of lm-evaluation-harness"),
         ("a.json", '{"scores": 1}', "not a result file of lm-evaluation-harness"),
-        ("a.json", '{"results": {"x": {"acc": 1}}}', "does not say which model"),
+        ("a.json", '{"results": {"x": {"acc": 1}}}', "does not name its model"),
         (
             "a.json",
             json.dumps({**OLD, "config": {"model_args": "pretrained=other"}}),
@@ -176,3 +176,13 @@ def test_measured_supersedes_imported_supersedes_published():
         ),
         check_dtype=False,
     )
+
+
+def test_the_month_of_a_release_is_a_year_with_its_fraction():
+    spec = ModelSpec(name="m", modality="language", source="transformers", id="own/m", released="2023-06")
+    row = published([spec]).frame.iloc[0]
+    assert (row.measure, row.source) == ("released", "published")
+    assert row.value == pytest.approx(2023 + 5.5 / 12)
+    assert spec.key() == spec.replace(released="").key()
+    with pytest.raises(SpecError, match="released is 'June 2023'; expected YYYY-MM, such as 2023-06"):
+        published([spec.replace(released="June 2023")])

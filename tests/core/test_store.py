@@ -217,7 +217,7 @@ def test_a_changed_manifest_is_found_by_its_checksum_and_by_what_it_says(store, 
     values = json.loads(path.read_text())
     apply(values)
     path.write_text(json.dumps(values))
-    with pytest.raises(StoreError, match=r"manifest.json is damaged \(its contents do not have the checksum"):
+    with pytest.raises(StoreError, match=r"manifest.json is damaged \(its contents do not match its checksum"):
         store.open(SPEC)
     del values["checksum"]
     write_record(path, values)
@@ -287,7 +287,7 @@ def test_any_change_of_what_a_manifest_says_is_found_or_changes_nothing_but_a_la
 def test_a_figure_changed_in_the_manifest_is_found(store, samples, features):
     path = complete(store, samples, features).path / "manifest.json"
     path.write_text(path.read_text().replace('"parameters": 7', '"parameters": 8'))
-    with pytest.raises(StoreError, match="do not have the checksum"):
+    with pytest.raises(StoreError, match="do not match its checksum"):
         store.open(SPEC)
     path.write_text("\n".join(line for line in path.read_text().splitlines() if '"checksum"' not in line))
     with pytest.raises(StoreError, match=r"manifest.json is damaged"):

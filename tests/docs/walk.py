@@ -245,6 +245,10 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce direction": HUB,
         "platorep reproduce direction offline=true": STUDY,
     },
+    "docs/figures/imbalance.md": {
+        "platorep reproduce imbalance": HUB,
+        "platorep reproduce imbalance offline=true": STUDY,
+    },
     "docs/figures/extrapolation.md": {
         "platorep reproduce extrapolation": HUB,
         "platorep reproduce extrapolation offline=true": STUDY,

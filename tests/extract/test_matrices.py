@@ -133,7 +133,7 @@ def test_what_is_no_dissimilarity_is_refused(change, message, store, tmp_path):
 def test_ids_formats_and_variables_are_checked(store, tmp_path):
     write(tmp_path / "toolbox.mat", stack())
     np.save(tmp_path / "m.npy", stack())
-    with pytest.raises(DataError, match="has no sample ids. Give them with ids="):
+    with pytest.raises(DataError, match="has no sample ids. Pass them as ids="):
         take(store, tmp_path / "m.npy")
     with pytest.raises(DataError, match="3 sample ids for 12 samples"):
         take(store, tmp_path / "m.npy", ids=["a", "b", "c"])

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from platorep.core.errors import StoreError
+from platorep.core.errors import SpecError, StoreError
 from platorep.figures.data import Plot
 from platorep.figures.style import PlotStyle
 from tests.figures.samples import measured, models
-from tests.figures.tables import RANDOM, competence, cross, drawn, noise, plot, said, smaller
+from tests.figures.tables import RANDOM, competence, cross, drawn, noise, plot, said, selected, smaller
 
 
 LANGUAGE = {"weak": 1.5, "strong": 0.5, "middle": 1.0}
@@ -153,3 +153,38 @@ def test_no_label_overlaps_another_or_leaves_the_figure(count):
         assert min(np.diff(starts)) * np.sin(np.radians(60)) >= 0.98 * 1.2 * 6.5 * figure.dpi / 72
         for text in slanted:
             assert inside(text.get_window_extent())
+
+
+def test_the_axis_shows_parameters_scores_or_dates_as_they_are():
+    sizes = {"weak": 1e8, "middle": 1e9, "strong": 1e10}
+    tables = {"parameters": sizes, "hellaswag": {m: v / 2e10 for m, v in sizes.items()}}
+    tables |= {"released": {"weak": 2023.5, "middle": 2024.5, "strong": 2025.5}}
+    for options, measure, label in (
+        ({"x": "parameters"}, "parameters", "parameters"),
+        ({"x": "scores", "measure": "hellaswag"}, "hellaswag", "hellaswag"),
+        ({"x": "date"}, "released", "released"),
+    ):
+        figure = drawn("fig3", cross(scores(), FAMILIES), competence(tables), **options)
+        x, y = lines(figure.axes[0])["vit_l.dino"].get_data()
+        assert np.allclose(x, list(tables[measure].values()))
+        assert np.allclose(y, [0.11, 0.21, 0.31])
+        assert figure.axes[0].get_xlabel() == label
+        assert figure.axes[0].get_xscale() == ("log" if measure == "parameters" else "linear")
+        assert f"Mean alignment and {label}" in said(figure)
+
+
+def test_points_have_the_bars_of_their_intervals_inside_of_the_axes():
+    rows, known = cross(scores(), FAMILIES), competence({"bits_per_byte": LANGUAGE})
+    dino = plot("fig3", rows, known, selection=selected(rows, low=0.05, high=0.5)).figure.axes[0]
+    bars = [segment for collection in dino.collections for segment in collection.get_segments()]
+    assert [sorted(bar[:, 1]) for bar in bars] == [[0.05, 0.5]] * 6
+    assert dino.get_ylim()[1] > 0.5
+    without = drawn("fig3", rows, known).axes[0]
+    assert not any(collection.get_segments() for collection in without.collections)
+
+
+def test_axes_that_do_not_exist_are_refused():
+    with pytest.raises(SpecError, match="x is 'size'; expected loss, scores, parameters, date"):
+        drawn("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": LANGUAGE}), x="size")
+    with pytest.raises(SpecError, match="x=scores needs the name of a measure"):
+        drawn("fig3", cross(scores(), FAMILIES), competence({"bits_per_byte": LANGUAGE}), x="scores")

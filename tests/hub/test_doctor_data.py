@@ -113,5 +113,5 @@ def test_the_command_has_a_row_for_everything_and_ends_well_whatever_is_wrong(hu
     assert (
         "of an account that accepted their terms is needed for: gemma-2b, gemma-7b, mistral-7b, mixtral-8x7b." in shown
     )
-    assert "Cannot be had: llama-65b, olmo-1b, olmo-7b, openwebtext" in shown
+    assert "Not available: llama-65b, olmo-1b, olmo-7b, openwebtext" in shown
     assert "llama-33b: the Hub answered 503 to 3 tries; ask again later" in shown

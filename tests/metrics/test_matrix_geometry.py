@@ -24,8 +24,9 @@ WORKING = (
     "cka",
     "rsa",
     "distance_correlation",
+    "information_imbalance",
 )
-REFUSING = ("svcca", "pwcca", "procrustes", "cknna_prh")
+REFUSING = ("svcca", "pwcca", "procrustes", "cknna_prh", "cka_finite")
 """Metrics that must score a matrix, and those that must refuse it; another metric may do either."""
 N = 60
 

@@ -180,7 +180,7 @@ def test_random_weights_have_the_architecture_of_the_file_and_follow_the_seed(pa
     ("change", "error", "message"),
     [
         (lambda raw: raw[:-200], AssetError, "is damaged|cut short"),
-        (lambda raw: b"", AssetError, "no model of CTranslate2, or is cut short at 0 bytes"),
+        (lambda raw: b"", AssetError, "not a CTranslate2 model, or is truncated at 0 bytes"),
         (lambda raw: struct.pack("<I", 9) + raw[4:], AssetError, "version 9 of CTranslate2's format; expected 6"),
         (lambda raw: written({"encoder/conv1/weight": np.zeros((2, 2, 3), np.float32)}), SpecError, "another model"),
         (

@@ -116,5 +116,5 @@ def test_a_model_that_hears_nothing_is_refused(tmp_path):
     Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
     asset = AssetSpec(source="path", id=str(tmp_path))
     spec = ModelSpec(name="b", modality="sound", source="transformers", id="x", asset=asset)
-    with pytest.raises(SpecError, match="BertModel takes input_ids, which is no sound"):
+    with pytest.raises(SpecError, match="BertModel takes input_ids instead of sounds"):
         load(resolve(spec, CPU), CPU)

@@ -161,3 +161,11 @@ def test_every_setting_of_the_image_processor_counts(tmp_path, changes):
     plain, changed = of_transformers(tmp_path / "a"), of_transformers(tmp_path / "b", **changes)
     assert plain(noise(90, 60)).shape == changed(noise(90, 60)).shape
     assert (plain(noise(90, 60)) - changed(noise(90, 60))).abs().max() > 0.05
+
+
+def test_small_pixels_are_those_of_torchvision():
+    from PIL.Image import Resampling
+    from torchvision.transforms.functional import to_tensor
+
+    reduced = noise(90, 70).resize((16, 16), Resampling.BICUBIC)
+    assert torch.equal(small_pixels(noise(90, 70)), to_tensor(reduced))

@@ -220,6 +220,7 @@ def test_n_curve_shows_every_gallery_and_the_whole(base):
 STUDIES = {
     "coarse": ("recipe.study.sizes=[24,72]", "recipe.study.per_class=[2,4]", "+recipe.study.permutations=9"),
     "direction": ("+recipe.study.permutations=9",),
+    "imbalance": ("+recipe.study.permutations=9",),
     "matching": ("recipe.study.sizes=[3]", "recipe.study.least=3", "recipe.study.models=null"),
     "negatives": ("+recipe.study.permutations=9",),
 }
@@ -255,7 +256,7 @@ def test_consistency_scores_the_same_models_on_another_dataset(base):
 
 
 def test_a_gallery_that_is_not_smaller_is_refused(base):
-    with pytest.raises(SpecError, match="galleries: 72 samples of 72 are no smaller gallery"):
+    with pytest.raises(SpecError, match="galleries: 72 samples of 72 do not make a smaller gallery"):
         run(base, "fig12", *FEW_K, "recipe.galleries=[72]", models=False)
 
 

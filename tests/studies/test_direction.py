@@ -47,6 +47,10 @@ def test_totals_have_the_means_and_the_rank_correlations():
     totals = found.totals().set_index("quantity")
     pairs = found.pairs()
     assert totals.value[f"mean {ASYMMETRY}"] == pytest.approx(pairs[pairs.quantity == ASYMMETRY].value.mean())
+    for quantity in (BACK_X, BACK_Y, ASYMMETRY):
+        mean = totals.loc[f"mean {quantity}"]
+        assert mean.low < mean.value < mean.high
+        assert mean.high - mean.low < pairs[pairs.quantity == quantity].eval("high - low").max()  # over 8 pairs
     correlation = totals.loc[f"rank correlation of asymmetry and {HUBS}"]
     assert correlation.null_low < 0 < correlation.null_high
     assert -1 <= correlation.value <= 1

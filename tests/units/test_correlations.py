@@ -112,7 +112,7 @@ def test_values_that_are_not_finite_and_budgets_without_room_are_refused():
     layers[2][5, 4] = float("nan")
     with pytest.raises(FeatureError, match=r"m, layer layer\.2: unit 4 has values that are NaN or infinite"):
         strongest(every(ArrayFeatures("m", layers)), every(model(1)))
-    with pytest.raises(SpecError, match=r"0 MB do not hold one unit of each model over 300 samples.*compute\.memory"):
+    with pytest.raises(SpecError, match=r"0 MB cannot hold one unit of each model over 300 samples.*compute\.memory"):
         strongest(every(model(0)), every(model(1)), memory=1000)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from platorep.metrics.reference.cca import procrustes, pwcca, svcca
 from platorep.metrics.reference.distances import distance_correlation, rsa
-from platorep.metrics.reference.kernels import cka, cknna, cknna_prh
+from platorep.metrics.reference.imbalance import information_imbalance
+from platorep.metrics.reference.kernels import cka, cka_finite, cknna, cknna_prh
 from platorep.metrics.reference.neighbours import (
     cycle_knn,
     edit_distance_knn,
@@ -20,11 +21,13 @@ from platorep.metrics.reference.neighbours import (
 
 __all__ = [
     "cka",
+    "cka_finite",
     "cknna",
     "cknna_prh",
     "cycle_knn",
     "distance_correlation",
     "edit_distance_knn",
+    "information_imbalance",
     "jaccard_knn",
     "lcs_knn",
     "mutual_knn",

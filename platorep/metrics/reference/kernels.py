@@ -59,6 +59,19 @@ def cka(
     return estimate(k, m) / np.sqrt(estimate(k, k) * estimate(m, m))
 
 
+def cka_finite(x: np.ndarray, y: np.ndarray, *, similarity: str = "cosine") -> float:
+    """Unbiased HSIC of the linear kernels, each self-term a mean over pairs of different features a != b."""
+
+    def own(z: np.ndarray) -> float:
+        kernels = [np.outer(column, column) for column in z.T]
+        pairs = [hsic_unbiased(k, m) for i, k in enumerate(kernels) for j, m in enumerate(kernels) if i != j]
+        return float(np.mean(pairs))
+
+    a, b = rows(x, similarity), rows(y, similarity)
+    cross = hsic_unbiased(a @ a.T, b @ b.T) / (a.shape[1] * b.shape[1])
+    return cross / np.sqrt(own(a) * own(b))
+
+
 def neighbour_mask(x: np.ndarray, k: int, similarity: str = "cosine") -> np.ndarray:
     """1 where column j is among the k nearest others of row i, ties to the lower index; shape (n, n) float64."""
     closeness = -squared_distances(rows(x, similarity))

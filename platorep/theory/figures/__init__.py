@@ -1,1 +1,1 @@
-"""Figures of the theory's experiments: each module has the function `theory_NAME` of the tables of experiment NAME."""
+"""Figures of the theory's experiments. The function `theory_NAME` of a module draws the tables of experiment NAME."""

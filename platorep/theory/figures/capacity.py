@@ -22,7 +22,7 @@ TITLES = {
 
 @style.styled
 def theory_capacity(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """One column per sweep: agreement of the modalities above, correlation with K_PMI below. The rank is marked.
+    """One column per sweep: agreement of the modalities on top, correlation with K_PMI below. A line marks the rank.
 
     Args:
         tables: result of `platorep.theory.capacity.capacity`.

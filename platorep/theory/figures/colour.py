@@ -14,13 +14,13 @@ from platorep.theory.figures.parts import title
 
 
 SIDE, FOOT, TOP, HEAD = 2.2, 0.9, 0.25, 0.3
-"""A panel's side, the room below it for its numbers, above all panels, and for a panel's name."""
+"""Side of a panel, and the space below it for its numbers, above all panels, and for its name."""
 TITLES = {"CIELAB": "CIELAB of the pictures' colours", "pictures": "co-occurrence in pictures"}
 
 
 @style.styled
 def theory_colour(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """One panel per source, seen from one side after alignment to CIELAB; each point has the colour that it stands for.
+    """One panel per source, in a side view after alignment to CIELAB; each point has the colour that it represents.
 
     Across and in depth: a* and b*, upright: L*. Numbers against CIELAB stand under each panel.
 

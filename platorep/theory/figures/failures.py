@@ -20,7 +20,7 @@ FLOORS = {"loss": "least nce loss of any Gram matrix", "frobenius": "nearest Gra
 
 @style.styled
 def theory_failures(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Left: the residual of a world without a Gram matrix, by step. Right: agreement that must vanish or shrink.
+    """Left: residual by step in a world without a Gram matrix. Right: agreement that must vanish or shrink.
 
     Args:
         tables: result of `platorep.theory.failures.failures`.

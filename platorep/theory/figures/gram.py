@@ -23,7 +23,7 @@ CURVES = 2.03
 
 @style.styled
 def theory_gram(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Above: K_PMI and the Gram matrices that the two modalities learned. Below: correlation and offset by step.
+    """Top: K_PMI and the Gram matrices that the two modalities learned. Bottom: correlation and offset by step.
 
     Args:
         tables: result of `platorep.theory.gram.gram`.
@@ -81,7 +81,7 @@ def _curves(panel: Axes, history: pd.DataFrame, column: str) -> None:
 
 
 def _constants(panel: Axes, predicted: float, needed: float) -> None:
-    """Dotted lines at the offset that nce predicts, and at the smallest that makes K_PMI a Gram matrix."""
+    """Dotted lines at the offset that nce predicts, and at the smallest offset that makes K_PMI a Gram matrix."""
     for value, color, text in (
         (predicted, style.INK, "nce's prediction,\nlog(p/(1 − p))"),
         (needed, style.MUTED, "smallest constant\nof a Gram matrix"),

@@ -17,7 +17,7 @@ from platorep.theory.figures.parts import title
 
 @style.styled
 def theory_instruments(tables: Mapping[str, pd.DataFrame]) -> Figure:
-    """Left: size and power of every metric by relabelling. Middle: those of the exact-moment tests. Right: coverage.
+    """Left: size and power of every metric by relabelling. Middle: the same for exact-moment tests. Right: coverage.
 
     Args:
         tables: result of `platorep.theory.instruments.instruments`.

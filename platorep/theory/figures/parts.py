@@ -1,4 +1,4 @@
-"""What the theory's figures share: lines over a dial, points with intervals, the title, chance."""
+"""Parts that the theory's figures share: lines over a dial, points with intervals, the title, the line of chance."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def intervals(axes: Axes, x: np.ndarray, rows: pd.DataFrame, look: style.Look, l
 def chance(
     axes: Axes, value: float, text: str = "chance, mutual k-NN", *, end: Literal["left", "right"] = "right"
 ) -> None:
-    """A dotted line at chance, named at the end where nothing else lies; without a name where the text is empty."""
+    """A dotted line at chance, labelled at the end where there is free space; an empty text leaves out the label."""
     axes.axhline(value, color=style.MUTED, linestyle=":", linewidth=0.8)
     place: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "xycoords": axes.get_yaxis_transform()}
     words: dict[str, Any] = {"fontsize": style.small(), "color": style.MUTED, "ha": end}

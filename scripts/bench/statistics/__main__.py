@@ -26,6 +26,7 @@ import intervals
 import maps
 import nulls
 import speed
+import studies
 import units
 from runs import coverage_table, errors_table
 
@@ -37,9 +38,9 @@ class Part(NamedTuple):
     """One table.
 
     Attributes:
-        table: makes it from a number of repetitions and of workers.
-        repetitions: the usual number; 0 where nothing is repeated.
-        of: what the number counts: the whole table, or each of its rows.
+        table: computes the table from a number of repetitions and a number of workers.
+        repetitions: the default number; 0 if nothing is repeated.
+        of: whether the number applies to the whole table or to each of its rows.
     """
 
     table: Callable[[int, int], pd.DataFrame]
@@ -63,6 +64,8 @@ PARTS = {
     "exponents": Part(units.exponents_table),
     "brains": Part(brains.brains_table),
     "encoding": Part(brains.encoding_coverage),
+    "studies": Part(lambda *run: errors_table(studies.study_errors, *run), 400, ""),
+    "study_intervals": Part(studies.intervals_table, 200),
     "speed": Part(lambda *_: speed.speed_table(), 0),
 }
 

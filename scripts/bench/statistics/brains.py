@@ -23,7 +23,7 @@ def dissimilarities(features: np.ndarray) -> np.ndarray:
 
 
 def brain_inference(job: tuple[str, str, int]) -> dict[str, Interval | float]:
-    """People who share a latent, two models that are alike to it equally, and one that is not."""
+    """People who share a latent, two models that are equally similar to it, and an unrelated model."""
     world, measure, seed = job
     people, n = BRAINS[world]
     rng = np.random.default_rng([8, list(BRAINS).index(world), len(measure), seed])

@@ -43,7 +43,7 @@ def map_intervals(job: tuple[str, int]) -> dict[str, tuple[Bounds, float]]:
     similarity = similarities(map_, x, y)
     ranks, partners = search(similarity).ranks, np.diagonal(similarity)
     fresh_x, _, fresh_y = twins(rng, world, 4000)
-    others = similarities(map_, fresh_x, y[1:])  # its own answer stands in the place of one of them
+    others = similarities(map_, fresh_x, y[1:])  # its own answer replaces one of them
     own = (normalised(map_.source(fresh_x)) * normalised(map_.target(fresh_y))).sum(axis=1)
     fresh = 1 + (others > own[:, None]).sum(axis=1)
     out = {f"recall_at_{k}": (share(ranks <= k), (fresh <= k).mean()) for k in DEPTHS}

@@ -23,7 +23,7 @@ N_TEST, K_TEST, DRAWS = 80, 5, 99
 
 
 def unrelated(rng: np.random.Generator, label: np.ndarray | None, count: int) -> list[Geometry]:
-    """Layers of one model that share its own latent; with a label, every model also sees the classes."""
+    """Layers of one model that share the latent of the model; with a label, every model also sees the classes."""
     latent = rng.normal(size=(N_TEST, 6))
     centres = (
         np.zeros((N_TEST, 6))

@@ -1,4 +1,4 @@
-"""Speed of the max-null beside indexing by masks."""
+"""Speed of the max-null compared with indexing by masks."""
 
 from __future__ import annotations
 
