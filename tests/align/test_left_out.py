@@ -164,12 +164,13 @@ def test_galleries_and_controls_leave_out_the_same_layers(odd, fine, tmp_path, c
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_a_layer_without_variation_stops_no_metric(name, stored, fine):
+def test_a_layer_without_variation_stops_no_metric(name, stored):
     metric = (
         build(name, k=5) if build(name).neighbourhood else build(name, components=3) if "cca" in name else build(name)
     )
-    model = stored("model", [torch.full((N, 5), 2.0), normal(1)])
-    frame = align([(model, fine)], [metric], out_dir=None).frame
+    signal = normal(1)[:, :2].repeat(1, 4) + 0.1 * normal(2, 8)  # `cka_finite` has no value for pure noise
+    model = stored("model", [torch.full((N, 5), 2.0), signal])
+    frame = align([(model, stored("other", [signal + 0.1 * normal(3, 8)]))], [metric], out_dir=None).frame
     assert frame.x_layer[frame.score.isna()].unique().tolist() == [0]
     assert np.isfinite(frame.score[frame.x_layer == 1]).all()
 

@@ -114,7 +114,7 @@ def test_published_values_are_of_the_main_revision_s_whole_weights(caplog):
     with caplog.at_level(logging.INFO):
         frame = published([gpt2, gpt2.replace(name="main", revision="main"), *others]).frame
     assert {*frame.model} == {"plain", "main"}
-    assert "as they are; step, four-4bit, wheel have none" in caplog.text
+    assert "unmodified weights of main revisions; step, four-4bit, wheel have none" in caplog.text
 
 
 @pytest.mark.parametrize(

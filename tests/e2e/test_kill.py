@@ -41,7 +41,7 @@ def test_a_run_killed_at_random_points_ends_with_the_same_bytes(tmp_path, one_th
     chance = random.Random(0)
     disturbed = configuration(tmp_path / "disturbed", *SMALL)
     kills = 0
-    while kills < KILLS and not run_and_kill(disturbed, after=chance.uniform(0, seconds)):
+    while kills < KILLS and not run_and_kill(disturbed, after=chance.uniform(0, seconds / 2)):
         kills += 1
     run(disturbed)
     expected, got = contents(tmp_path / "undisturbed"), contents(tmp_path / "disturbed")

@@ -30,7 +30,7 @@ def test_trained_models_align_above_untrained_ones_and_pixels_and_all_above_chan
         assert scores.loc[language, "lite0"] > 1.5 * scores.loc[language, ["lite0_random", "pixels"]].max()
     assert scores["lite0"].idxmax() == "minilm_l6"
     figures = {path.name for path in (tmp_path / "figures").rglob("*.png")}
-    assert {"fig3.png", "matrix.png", "layers.png", "significance.png"} <= figures
+    assert {"matrix.png", "layers.png", "significance.png"} <= figures
 
 
 @pytest.mark.packaged
