@@ -30,7 +30,9 @@ def test_a_table_that_was_cut_short_is_named(tmp_path, left):
     path = tmp_path / "cut.parquet"
     table().write(path)
     path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(StoreError, match=r"cut\.parquet is damaged .*Remove it and run the command that wrote it again"):
+    with pytest.raises(
+        StoreError, match=r"cut\.parquet is damaged .*Remove it and run the command that wrote it again"
+    ):
         CompetenceTable.load([path])
 
 
