@@ -16,7 +16,7 @@ DIMENSION = "intrinsic dimension, TwoNN"
 
 @figure("study")
 def imbalance(data: FigureData) -> Plot:
-    """Left: each layer's intrinsic dimension. Right: the information imbalance plane, a point a pair of models.
+    """Left: each layer's intrinsic dimension. Right: the information imbalance plane, one point per pair of models.
 
     The dimension is TwoNN's estimate with its 95 % interval, of the layers that the pairs chose. In the plane, below
     the diagonal the language model (x, by colour) says more about the vision model (y) than the reverse; filled points

@@ -55,10 +55,10 @@ def imbalance(
         progress: called after each pair.
 
     Returns:
-        A row a pair and quantity; a row a layer and dimension, with the layer's name as `setting` and without models;
-        the means over pairs.
+        One row per pair and quantity. One row per layer and dimension, with the layer's name as `setting` and without
+        models. The means over pairs.
 
-    Cost: n^2 operations a pair, block and way, and n k a relabelling.
+    Cost: n^2 operations per pair, block and direction, and n k per relabelling.
     """
     metrics = {
         TO_Y: InformationImbalance(k=k, similarity=inputs.similarity),
