@@ -102,7 +102,7 @@ def significance(
         DataError: models of different samples, or strata within which nothing can be exchanged.
         FeatureError: a metric is undefined for this n.
 
-    Cost: for mutual_knn about 2 ms a relabelling and pair of 33 and 24 layers; other metrics one `score_all` a
+    Cost: for mutual_knn about 2 ms per relabelling and pair of 33 and 24 layers; other metrics one `score_all` a
     relabelling.
     """
     _check_select(select)

@@ -239,7 +239,7 @@ _EXPECTED = "expected a tensor, a list of tensors, or a dict of tensors (and ids
 def _flat(ids: np.ndarray, path: Path) -> list[Any]:
     """Flattens ids from an array that may be one column or one row of a table."""
     if ids.size not in ids.shape and ids.size > 1:
-        raise DataError(f"{path}: ids have the shape {ids.shape}; expected one id a sample, ({ids.size},).")
+        raise DataError(f"{path}: ids have the shape {ids.shape}; expected one id per sample, ({ids.size},).")
     return list(ids.ravel())
 
 

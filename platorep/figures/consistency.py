@@ -17,7 +17,7 @@ from platorep.results.protocols import described
 
 @figure("alignment")
 def consistency(data: FigureData, *, metric: str | None = None) -> Plot:
-    """One panel for every two datasets, one point a pair of models: its score on either (Ciernik et al. 2025).
+    """One panel for every two datasets, one point per pair of models: its score on either (Ciernik et al. 2025).
 
     The title of a panel is Spearman's rank correlation with its 95 % interval over models and its p, one-sided, from
     permuting the models of one dataset (`platorep.stats.mantel`): points share models and are not independent.

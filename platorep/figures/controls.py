@@ -17,7 +17,7 @@ LEFT = 0.62
 
 @figure("alignment")
 def controls(data: FigureData, *, metric: str | None = None) -> Plot:
-    """Alignment against the share of pairs that were shuffled, from 0 (the data) to 1: one line a language model.
+    """Alignment against the share of pairs that were shuffled, from 0 (the data) to 1: one line per language model.
 
     Each line is the mean over vision models and seeds, its band the range over seeds. A score of
     instance-level alignment falls as more pairs are mismatched, and ends at chance.

@@ -39,7 +39,7 @@ def three_views(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_curves(table: pd.DataFrame, label: str, ticks: Sequence[float], names: Sequence[str]) -> Plot:
-    """Score, corrected and lift against a logarithmic axis; one line a language model, the mean over vision models.
+    """Score, corrected and lift against a logarithmic axis; one line per language model, the mean over vision models.
 
     Args:
         table: `three_views` rows with a column position.

@@ -49,7 +49,7 @@ class FigureData:
         galleries: the table of `platorep gallery`.
         translation: the table of `platorep translate`.
         brains: similarity to brains, reliability and encoding.
-        hubness: one row a layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
+        hubness: one row per layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
         units: the shares of `platorep units`.
         study: the numbers of an experiment in `platorep.studies`.
     """
@@ -67,7 +67,7 @@ class FigureData:
 
     @cached_property
     def chosen(self) -> pd.DataFrame:
-        """One row a pair of models and metric, as the protocol chooses layers: `platorep.results.protocols.chosen`."""
+        """One row per pair of models and metric, with the chosen layers: `platorep.results.protocols.chosen`."""
         return protocols.chosen(self.require("alignment"), self.select, self.selection)
 
     def pairs(self, metric: str | None = None, dataset: str | None = None) -> pd.DataFrame:

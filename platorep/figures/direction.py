@@ -27,7 +27,7 @@ BESIDE = {
 def direction(data: FigureData) -> Plot:
     """Left: the two ways against each other. Others: their difference against that of hubs and of densities.
 
-    One point a pair of a language model (x, by colour) and a vision model (y). Bars of the asymmetry are 95 % over
+    One point per pair of a language model (x, by colour) and a vision model (y). Bars of the asymmetry are 95 % over
     samples; filled points differ from 0 (p < .05, signs of the samples' differences drawn at random).
 
     Args:

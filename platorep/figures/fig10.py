@@ -41,10 +41,10 @@ def fig10(
 ) -> Plot:
     """CKNNA at several k, each curve less its first point and divided by its standard deviation (PRH, Fig. 10).
 
-    One column a vision family, one row a variant: the bounded CKNNA, and the released one, whose values at large k are
-    not bounded and rank pairs differently. One line a k, darker for smaller k. Language models with random weights are
-    left out of the axis, as in `fig3`. The paper contradicts itself about the axis: by its caption curves start at the
-    smallest language model, by its text at the smallest vision model.
+    One column per vision family, one row per variant: the bounded CKNNA, and the released one, whose values at large k
+    are not bounded and rank pairs differently. One line per k, darker for smaller k. Language models with random
+    weights are left out of the axis, as in `fig3`. The paper contradicts itself about the axis: by its caption curves
+    start at the smallest language model, by its text at the smallest vision model.
 
     Args:
         data: language x vision pairs under cknna, cknna_prh or both, at two or more k; bits per byte for

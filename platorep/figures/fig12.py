@@ -77,7 +77,7 @@ def _draw(axes: Axes, agreement: np.ndarray, names: list[str]) -> None:
 
 
 def _columns(data: FigureData, modality: str) -> pd.DataFrame:
-    """Scores by pair of models, one column a metric and number of samples."""
+    """Scores by pair of models, one column per metric and number of samples."""
     columns: dict[Key, pd.Series] = {}
     for (dataset, metric), part in data.chosen.groupby(["dataset", "metric"], sort=False):
         pairs = views.pairs(part)

@@ -38,7 +38,7 @@ class _Family(NamedTuple):
 
 @figure("alignment")
 def fig13(data: FigureData, *, metrics: Sequence[str] | None = None, dataset: str | None = None) -> Plot:
-    """Alignment by language model: a row a metric, a column a vision family, a line a vision model (PRH, Fig. 13).
+    """Alignment by language model: rows are metrics, columns vision families, lines vision models (PRH, Fig. 13).
 
     Language models stand in the table's order: families together, small to large, as suites list them. Panels of a row
     share their y axis. A dotted line is chance, where all pairs of the row share one.

@@ -1,4 +1,4 @@
-"""Alignment of language and vision models against 1 − bits per byte, one panel a vision family (Figure 3)."""
+"""Alignment of language and vision models against 1 − bits per byte, one panel per vision family (Figure 3)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fig3(
     measure: str | None = None,
     task: str | None = None,
 ) -> Plot:
-    """Alignment against 1 - bits per byte: one panel a vision family, one line a vision model (PRH, Fig. 3).
+    """Alignment against 1 - bits per byte: one panel per vision family, one line per vision model (PRH, Fig. 3).
 
     x=scores shows a measure where more is better as it is, x=parameters the number of parameters on a logarithmic
     axis, x=date the release as a year with its fraction. Where the table has intervals of the scores, points have bars.

@@ -31,7 +31,7 @@ class _Rule(NamedTuple):
 
 @figure("galleries")
 def gallery(data: FigureData) -> Plot:
-    """mutual_knn of fixed queries over the size of the gallery: one panel a rule for k, one line a pair of models.
+    """mutual_knn of fixed queries over the size of the gallery: one panel per rule for k, one line per pair of models.
 
     A pair's layers are the same at every size: those that score best on average (`GalleryTable.best`). With a fixed
     k, neighbours become nearer as the gallery grows, so scores of different sizes must not be compared. With k
@@ -61,7 +61,7 @@ def gallery(data: FigureData) -> Plot:
 
 def _note(best: pd.DataFrame, alone: bool) -> str:
     data = ", ".join(dict.fromkeys(title_of(d) for d in best.dataset))
-    lines = "one line a pair of models" if alone else f"mean over {best.y_model.nunique()} y models"
+    lines = "one line per pair of models" if alone else f"mean over {best.y_model.nunique()} y models"
     note = f"{best.queries.iloc[0]:,} queries, {data}, {lines}, layers chosen over all galleries. "
     note += "Bars: 95 % over queries in the same gallery. Dotted: chance." if alone else "Dotted: chance."
     searched = sorted({backend.partition(", ")[2] for backend in best.backend} - {""})

@@ -34,7 +34,7 @@ COLUMNS = [
 
 @figure("alignment")
 def hear(data: FigureData, *, metric: str | None = None, dataset: str | None = None) -> Plot:
-    """Score of every pair of a model that hears and one that reads, a panel a model that reads.
+    """Score of every pair of a model that hears and one that reads, a panel per model that reads.
 
     Rows are models that hear, those that agree most with language on top. Lines are the floors: the mel spectrum alone,
     the duration alone, and chance. The grey band is the central 95 % of the null: names permuted among sounds, within

@@ -21,13 +21,13 @@ TITLES = {
 
 @figure("hubness")
 def hubness(data: FigureData, *, titles: Mapping[str, str] | None = None) -> Plot:
-    """In-degrees of every layer's neighbour graph against relative depth: one panel a number, one line a model.
+    """In-degrees of every layer's neighbour graph against relative depth: one panel per number, one line per model.
 
     In a k-NN graph each sample has k neighbours and is a neighbour of k others on average. Hubs are neighbours of
     many; they widen the null of neighbour metrics.
 
     Args:
-        data: hubness, one row a layer.
+        data: hubness, one row per layer.
         titles: column -> title of a panel, in order; by default those of `TITLES` that are there.
 
     Raises:

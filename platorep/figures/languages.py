@@ -40,7 +40,7 @@ def languages(data: FigureData) -> Plot:
 
     First row: the captions' languages among each other (below the diagonal for the model that agrees most with
     pictures, above it for the best of the others), the layers of models that hear against pictures, where thin lines
-    are single languages and thick ones their mean, and captions against pictures. Then a panel a spoken language:
+    are single languages and thick ones their mean, and captions against pictures. Then a panel per spoken language:
     its voices against pictures, captions and other voices. Bars are 95 % for other samples, grey bands the central
     95 % of the null, samples permuted.
 

@@ -22,9 +22,9 @@ KERNELS = "correlation of the kernels"
 def matching(data: FigureData) -> Plot:
     """Left: share of categories that are matched to themselves, over their number. Right: against the kernels.
 
-    Left: one line a language model, the mean over vision models; the black line is the mean over all pairs with its
+    Left: one line per language model, the mean over vision models; the black line is the mean over all pairs with its
     95 % interval over sets of categories; dotted, chance 1/n; grey, 95 % of the mean under renamed categories. Right:
-    one point a pair, its share at the largest n, against the correlation of the two kernels.
+    one point per pair, its share at the largest n, against the correlation of the two kernels.
 
     Args:
         data: the table of `reproduce matching`.

@@ -14,9 +14,9 @@ from platorep.results.labels import title_of
 def negatives(data: FigureData) -> Plot:
     """Share of items whose own caption has more neighbours in common with the picture than a wrong caption.
 
-    One row a language model, one marker a kind of wrong caption with the vision model for which the share is highest,
-    and its 95 % interval over items. The band around 1/2 is 95 % of the null, pictures given to other items; at 1/2 a
-    wrong caption is as near as the true one.
+    One row per language model, one marker per kind of wrong caption with the vision model for which the share is
+    highest, and its 95 % interval over items. The band around 1/2 is 95 % of the null, pictures given to other items;
+    at 1/2 a wrong caption is as near as the true one.
 
     Args:
         data: the table of `reproduce negatives`.

@@ -57,7 +57,7 @@ def growing_neighbours(
 
     Args:
         queries: shape (m, d), float32; rows of length 1 under cosine.
-        ks: neighbours a query for each size.
+        ks: neighbours per query for each size.
         sizes: gallery rows, increasing; each gallery holds the one before it.
         gallery: shape (n, d).
         own: which gallery row each query is, shape (m,): that row is no neighbour.

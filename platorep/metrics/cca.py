@@ -96,8 +96,8 @@ class SVCCA(_Canonical):
     The released code of the PRH takes U from a randomised SVD of few iterations and correlates after an iterative CCA
     with unseeded noise; this is the value it scatters about, without randomness.
 
-    State a layer: 8 n components bytes. Cost: one product n^2 d or n d^2 and one symmetric eigenproblem of size
-    min(n, d) in float64 a layer (about 0.3 s at n = 1,024 on two cores); n components^2 a pair.
+    State per layer: 8 n components bytes. Cost: one product n^2 d or n d^2 and one symmetric eigenproblem of size
+    min(n, d) in float64 per layer (about 0.3 s at n = 1,024 on two cores); n components^2 per pair.
 
     Source: Raghu et al. 2017, arXiv:1706.05806; with a fixed number of components as in PRH's released code.
 
@@ -140,7 +140,7 @@ class PWCCA(_Canonical):
 
     Without a cut at few components the score is 1 for any two layers whose widths add up to n, as most do.
 
-    State a layer: 8 components (n + d) bytes. Cost: as SVCCA a layer; components^2 (n + d_x) a pair.
+    State per layer: 8 components (n + d) bytes. Cost: as SVCCA per layer; components^2 (n + d_x) per pair.
 
     Source: Morcos et al. 2018, arXiv:1806.05759, Eq. 2 and section 2.2, on principal components.
 
@@ -181,8 +181,8 @@ class Procrustes(Metric):
     distance of the layers scaled to norm 1. Range [0, 1]. Its level under chance is far from 0 and grows with the
     widths: compare it with a null of permutations.
 
-    State a layer: 4 n min(n, d) bytes. Cost: one QR a layer where d > n; then n d_x d_y + d_x d_y min(d_x, d_y)
-    operations a pair (widths at most n), which no product shares: seconds a pair at n = 1,024 and great widths.
+    State per layer: 4 n min(n, d) bytes. Cost: one QR per layer where d > n; then n d_x d_y + d_x d_y min(d_x, d_y)
+    operations per pair (widths at most n), which no product shares: seconds per pair at n = 1,024 and great widths.
 
     Source: Williams et al. 2021, arXiv:2110.14739; Ding et al. 2021, arXiv:2108.01661.
 

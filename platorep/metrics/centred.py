@@ -39,7 +39,7 @@ Hsic = Literal["unbiased", "biased"]
 """Which estimator of a centred product: "unbiased" leaves out the diagonal (chance level 0), "biased" keeps it."""
 
 GRAM_ROWS = 8192
-"""Above this many samples a linear kernel is kept as features: its half matrix would take more than 134 MB a layer."""
+"""Above this many samples a linear kernel is kept as features: its half matrix would exceed 134 MB per layer."""
 
 _SIDE = 512  # rows of a tile of a matrix that is made from features
 _SHARED = 16  # layers with which a layer's tiles are multiplied, by guess
@@ -223,8 +223,8 @@ def held(part: torch.Tensor | None) -> torch.Tensor:
 def products(xs: Sequence[Centred], ys: Sequence[Centred], *, pairs_only: bool) -> torch.Tensor:
     """<HKH, HLH> of all pairs, or with `pairs_only` <U_K, U_L>; shape (len(xs), len(ys)) float64 on the CPU.
 
-    The same in any company: see `metrics.exact`. Cost: n^2 operations a pair from half matrices. From features the
-    cheaper of |X'Y|^2 (2 n d_x d_y a pair) and of matrices made tile by tile (n^2 d a layer, then n^2 a pair).
+    The same in any company: see `metrics.exact`. Cost: n^2 operations per pair from half matrices. From features the
+    cheaper of |X'Y|^2 (2 n d_x d_y per pair) and of matrices made tile by tile (n^2 d per layer, then n^2 per pair).
     """
     n = same_n(xs, ys)
     if xs[0].upper is not None:

@@ -28,7 +28,7 @@ class CKNNA(NeighbourhoodMetric):
     the side's own. The linear kernel is centred over all samples first and masked then, so that the score is the cosine
     of two vectors. Range [-1, 1]; as k grows to n - 1 it becomes the CKA of all pairs of different samples.
 
-    State a layer: 8 n k bytes (82 kB at n = 1,024, k = 10). Cost: n k a layer, in addition to the Gram matrix and
+    State per layer: 8 n k bytes (82 kB at n = 1,024, k = 10). Cost: n k per layer, in addition to the Gram matrix and
     neighbours; a pair costs its common neighbours (all pairs are one sparse product), or n^2 as one dense product where
     k > n / 32.
 
@@ -94,8 +94,8 @@ class CKNNAPRH(NeighbourhoodMetric):
     no chance level of 0, and for k above n / 10 it ranks models differently from the formula in the paper. M is not
     symmetric, and neither is the score, slightly.
 
-    State a layer: 9 n k bytes. Cost: n k operations a pair, and one table of n^2 values a layer of the first side;
-    where k > n / 8 (up to 4,096 samples), three products of n^2 operations a pair and up to 0.9 GB of tables.
+    State per layer: 9 n k bytes. Cost: n k operations per pair, and a table of n^2 values per layer of the first side;
+    where k > n / 8 (up to 4,096 samples), three products of n^2 operations per pair and up to 0.9 GB of tables.
 
     Source: PRH's released code, `cknna` with its default unbiased estimator; Song et al. 2012 Eq. 5.
 

@@ -46,8 +46,8 @@ class RSA(Metric):
     Pearson's or Spearman's correlation of the n (n - 1) / 2 values; ties have their mean rank. Range [-1, 1]; level
     under chance 0.
 
-    State a layer: 2 n^2 bytes. Cost: n^2 operations a layer in addition to the Gram matrix (Spearman: one sort of n^2 /
-    2 values, some 50 ms at n = 1,024); n^2 a pair, as one product.
+    State per layer: 2 n^2 bytes. Cost: n^2 operations per layer in addition to the Gram matrix (Spearman: one sort of
+    n^2 / 2 values, some 50 ms at n = 1,024); n^2 per pair, as one product.
 
     Source: Kriegeskorte, Mur and Bandettini 2008, doi:10.3389/neuro.06.004.2008.
 
@@ -132,7 +132,7 @@ class DistanceCorrelation(Metric):
     under chance. estimator=unbiased: the bias-corrected squared distance correlation, <U_A, U_B> / (|U_A| |U_B|) of the
     U-centred matrices; range [-1, 1], level under chance 0.
 
-    State a layer: 2 n^2 bytes. Cost: as `cka` with a Gram matrix.
+    State per layer: 2 n^2 bytes. Cost: as `cka` with a Gram matrix.
 
     Source: Szekely, Rizzo and Bakirov 2007, doi:10.1214/009053607000000505, Definition 4; Szekely and Rizzo 2013,
     doi:10.1016/j.jmva.2013.02.012, for the corrected one.

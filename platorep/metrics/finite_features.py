@@ -65,7 +65,7 @@ class FiniteFeatureCKA(Metric):
     Features are the columns that there are, so a rotation of them changes the score. Under similarity=cosine the
     rows' lengths depend on all features; the correction is exact for similarity=euclidean.
 
-    State a layer: 2 n^2 + 4 n d bytes. Cost: that of `cka`, and n d operations a layer.
+    State per layer: 2 n^2 + 4 n d bytes. Cost: that of `cka`, and n d operations per layer.
 
     Source: Chun, Canatar, Chung and Lee 2025, Estimating Neural Representation Alignment from Sparsely Sampled Inputs
     and Features, arXiv:2502.15104; the estimator with the correction in the denominators, as the code of Gröger et al.

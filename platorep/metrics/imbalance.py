@@ -49,8 +49,8 @@ class InformationImbalance(NeighbourhoodMetric):
     it back. direction=xy is from x to y (x predicts y), yx from y to x; the two differ where one side holds more than
     the other.
 
-    State a layer: 2 n^2 bytes (4 n^2 of more than 32,767 samples). Cost: a sort of n^2 distances a layer, n k look-ups
-    a pair.
+    State per layer: 2 n^2 bytes (4 n^2 of more than 32,767 samples). Cost: a sort of n^2 distances per layer, n k
+    look-ups per pair.
 
     Source: Glielmo, Zeni, Cheng, Csányi and Laio 2022, PNAS Nexus 1 (2), pgac039, doi:10.1093/pnasnexus/pgac039. The
     mean over k > 1 neighbours is that of DADApy (Glielmo et al. 2022, arXiv:2205.03373).

@@ -44,9 +44,9 @@ def leave_block_out(
     Raises:
         FeatureError: fewer than 4 samples are left, or the rest of a layer has no structure.
 
-    Cost: for blocks that cover all samples once 2 n^2 operations a pair, twice those of `score_all`, and a dozen passes
-    over each layer's matrix (some 12 ms a layer at n = 1,024 on one core); from features (more than `centred.GRAM_ROWS`
-    samples) one `score_all` a block.
+    Cost: for blocks that cover all samples once 2 n^2 operations per pair, twice those of `score_all`, and a dozen
+    passes over each layer's matrix (some 12 ms per layer at n = 1,024 on one core); from features (more than
+    `centred.GRAM_ROWS` samples) one `score_all` per block.
     """
     n = centred.same_n(xs, ys)
     for block in blocks:

@@ -28,8 +28,8 @@ class CKA(Metric):
 
     sigma=median: the square root of the (lower) median squared distance over pairs of samples.
 
-    State a layer: 2 n^2 bytes (2.1 MB at n = 1,024); a linear kernel of more than `centred.GRAM_ROWS` samples is kept
-    as features, 4 n d bytes. Cost: a few passes over the layer's Gram matrix, then n^2 operations a pair, as one
+    State per layer: 2 n^2 bytes (2.1 MB at n = 1,024); a linear kernel of more than `centred.GRAM_ROWS` samples is kept
+    as features, 4 n d bytes. Cost: a few passes over the layer's Gram matrix, then n^2 operations per pair, as one
     product.
 
     Source: Kornblith et al. 2019, arXiv:1905.00414, Eq. 2-3 and section 3; debiased as in Nguyen et al. 2021,

@@ -18,7 +18,7 @@ TABLE = 1 << 24  # entries of an (rows, n) table held at a time
 
 @dataclass(frozen=True, eq=False)
 class NeighbourValues:
-    """A layer's kernel at the neighbours of each sample: a sparse (n, n) matrix of k entries a row.
+    """A layer's kernel at the neighbours of each sample: a sparse (n, n) matrix of k entries per row.
 
     Attributes:
         columns: shape (n, k) int32, ascending in each row.

@@ -95,7 +95,7 @@ class MutualKNN(NeighbourMetric):
     chance is k/(n-1) whatever the graphs, and its corrected score is R_NX(k) of dimensionality reduction (Lee and
     Verleysen), of which this score is Q_NX(k).
 
-    Cost: n^2 d a layer; one addition a shared neighbour a pair.
+    Cost: n^2 d per layer; one addition per shared neighbour of a pair.
 
     Source: PRH (arXiv:2405.07987) Eq. 9-11. The paper's Figure 11 speaks of intersection over union; its Eq. 11 and
     code divide by k, as here. For intersection over union see `jaccard_knn`.
@@ -123,7 +123,7 @@ class MutualKNN(NeighbourMetric):
 class JaccardKNN(NeighbourMetric):
     """Mean intersection over union of the neighbour sets: 1/n sum_i |S_x(i) ∩ S_y(i)| / |S_x(i) ∪ S_y(i)|.
 
-    Range [0, 1], symmetric. Never above `mutual_knn`. Cost: n k look-ups a pair.
+    Range [0, 1], symmetric. Never above `mutual_knn`. Cost: n k look-ups per pair.
 
     Source: Jaccard similarity of neighbourhoods, as in Klabunde et al. 2023 (arXiv:2305.06329), section 3.3.
     """
@@ -142,7 +142,7 @@ class CycleKNN(NeighbourMetric):
 
     direction=xy: 1/n sum_i [ i in S_x(j) for some j in S_y(i) ], from y's neighbours back through x's. direction=yx:
     the same with the sides exchanged. The two differ, and are reported apart. Range [0, 1], not symmetric. Cost: n k
-    look-ups a pair.
+    look-ups per pair.
 
     Source: PRH (arXiv:2405.07987) Figure 11; xy is its code's cycle_knn(x, y), called there with vision as x.
     """
@@ -184,7 +184,7 @@ class LcsKNN(_Ordered):
     """Mean length of the longest common subsequence of the two ordered neighbour lists, divided by k.
 
     normalised=False leaves out the division, as the PRH's released code does (range [0, k]); its text divides. Range
-    [0, 1], symmetric, never above `mutual_knn`. Cost: n k^2 a pair.
+    [0, 1], symmetric, never above `mutual_knn`. Cost: n k^2 per pair.
 
     Source: PRH (arXiv:2405.07987) Figure 11.
     """
@@ -206,7 +206,7 @@ class EditDistanceKNN(_Ordered):
     """1 minus the mean Levenshtein distance of the two ordered neighbour lists, divided by k.
 
     normalised=False: minus the mean distance itself, so that larger is still more alike (range [-k, 0]). Range [0, 1],
-    symmetric. Cost: n k^2 a pair.
+    symmetric. Cost: n k^2 per pair.
 
     Source: PRH (arXiv:2405.07987) Figure 11; the released code's value is the normalised one.
     """
@@ -229,7 +229,7 @@ class RnxArea(NeighbourMetric):
 
     Q(K) is `mutual_knn` at K, R(K) = ((n-1) Q(K) - K) / (n-1-K) its excess over chance as a share of the greatest
     possible, and the score is sum_K R(K)/K / sum_K 1/K over K = 1..min(k, n-2). 0 in the mean under chance, 1 for equal
-    rankings; below 0 is possible. Symmetric. Cost: n k look-ups a pair.
+    rankings; below 0 is possible. Symmetric. Cost: n k look-ups per pair.
 
     Source: Lee, Peluffo-Ordóñez, Verleysen 2015, Neurocomputing 169 (AUC of R_NX over ln K).
     """

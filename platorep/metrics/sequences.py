@@ -12,7 +12,7 @@ def common_subsequence(x: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     """Length of the longest common subsequence of the lists of each sample.
 
     Args:
-        x: shape (n, k), one list a sample.
+        x: shape (n, k), one list per sample.
         ys: shape (L, n, k').
 
     Returns:
@@ -33,7 +33,7 @@ def edit_distance(x: torch.Tensor, ys: torch.Tensor) -> torch.Tensor:
     """Levenshtein distance of the lists of each sample: insertions, deletions and substitutions cost 1 each.
 
     Args:
-        x: shape (n, k), one list a sample.
+        x: shape (n, k), one list per sample.
         ys: shape (L, n, k').
 
     Returns:

@@ -21,7 +21,7 @@ class Consistency:
     Attributes:
         a: name of a dataset.
         b: name of the other.
-        scores: columns x_model, y_model, a and b, one row a pair that both have.
+        scores: columns x_model, y_model, a and b, one row per pair that both have.
         models: number of models.
         value: Spearman's rank correlation over pairs, with its interval over models (`platorep.stats.mantel`).
         low: lower end.

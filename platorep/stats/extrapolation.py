@@ -78,7 +78,7 @@ def predict(
     """Fits y = intercept + slope x to some models by least squares, and evaluates it on all others.
 
     Args:
-        x: competence, one finite number a model.
+        x: competence, one finite number per model.
         y: alignment.
         family: label of each model's family. A family whose models are in both sets counts in both, and is not
             exchanged.

@@ -127,7 +127,7 @@ def max_null(
         UnknownNameError: a pair names a model without a graph.
         DataError: strata that leave nothing to permute.
 
-    Cost: for two models of 33 and 24 layers at n = 1024, k = 10, about 2 ms a relabelling on 2 cores; work grows as
+    Cost: for two models of 33 and 24 layers at n = 1024, k = 10, about 2 ms per relabelling on 2 cores; work grows as
     n k (layers of x + layers of x times layers of y times k / n). Memory 4 n^2 bytes for each distinct set of y models
     (1.6 GB at n = 20,000). As many relabellings are processed at a time as torch has threads.
     """

@@ -108,7 +108,7 @@ def trend(
         y: alignment, one number per model. Average a matrix over the other side's models first: the cells of one row
             are not independent.
         family: label of each model's family.
-        fit_on: one bool a model: a least-squares line is fitted to these and evaluated on the others
+        fit_on: one bool per model: a least-squares line is fitted to these and evaluated on the others
             (`platorep.stats.extrapolation.predict`), as `Trend.prediction`.
         statistic: "spearman" or "kendall".
         permutations: number of relabellings to sample if there are too many to enumerate.

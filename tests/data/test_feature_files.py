@@ -118,7 +118,7 @@ def test_files_cut_off_or_of_something_else_are_refused_in_our_own_words(kind, t
         ({"a": {"b": torch.ones(N, 2)}}, "'a' is dict; expected a tensor"),
         ({1: torch.ones(N, 2), "1": torch.ones(N, 2)}, "two layers have the same name once it is text"),
         ({"a": torch.ones(N, 2), "ids": 5}, "ids are int; expected a list of texts or numbers"),
-        ({"a": torch.ones(N, 2), "ids": torch.ones(2, 3)}, r"ids have the shape \(2, 3\); expected one id a sample"),
+        ({"a": torch.ones(N, 2), "ids": torch.ones(2, 3)}, r"ids have the shape \(2, 3\); expected one id per sample"),
         ({"\ud83d": torch.ones(N, 2)}, r"a layer is named '\\ud83d', which a file of features cannot keep"),
     ],
 )  # fmt: skip
