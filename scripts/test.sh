@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 .venv/bin/ruff check platorep tests scripts
 .venv/bin/ruff format --check --quiet platorep tests scripts
 .venv/bin/mypy
+unset PYTHONDONTWRITEBYTECODE  # the commands that tests start would compile platorep again each time
 # one thread per worker, because two workers that each use every core slow each other down
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # a file at a time: what its tests share is made once; in order: the last files are short
