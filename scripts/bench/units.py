@@ -96,14 +96,13 @@ def main() -> None:
     strongest(small[0], RotatedUnits(small[1], [0]), arrangements[:1])  # loads the libraries
     before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 1000
     start = time.perf_counter()
-    print(
-        f"blocks of {tile_width(given.samples, memory)} units, {tiles(x.count, y.count, x.n, memory)} tiles", flush=True
-    )
-    results = strongest(x, y, arrangements, memory=memory)
+    total = tiles(x.count, y.count, x.n, memory)
+    print(f"blocks of {tile_width(given.samples, memory)} units, {total} tiles", flush=True)
+    results = strongest(x, y, arrangements, memory=memory, progress=Tenths(total * len(arrangements), before))
     report("observed" + " and permuted" * (len(results) > 1), start, before)
     if not given.only_observed:
         start = time.perf_counter()
-        turned = strongest(RotatedUnits(y, [0]), x, memory=memory)[0]
+        turned = strongest(RotatedUnits(y, [0]), x, memory=memory, progress=Tenths(total, before))[0]
         report("rotated", start, before)
         print(
             f"highest correlations, mean: permuted {results[1].x.score.mean():.4f}, rotated {turned.y.score.mean():.4f}"
@@ -116,10 +115,22 @@ def main() -> None:
     )
 
 
+class Tenths:
+    """Prints the time and the peak of memory after each tenth of the tiles."""
+
+    def __init__(self, total: int, before: int) -> None:
+        self.total, self.before, self.done, self.start = total, before, 0, time.perf_counter()
+
+    def __call__(self) -> None:
+        self.done += 1
+        if 10 * self.done // self.total > 10 * (self.done - 1) // self.total:
+            report(f"  {self.done} of {self.total} tiles", self.start, self.before)
+
+
 def report(what: str, start: float, before: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 1000
     seconds = time.perf_counter() - start
-    print(f"{what}: {seconds:.0f} s, peak {(peak - before) / 1e6:.2f} GB beside {before / 1e6:.2f} GB of libraries")
+    print(f"{what}: {seconds:.0f} s, peak {(peak - before) / 1e6:.2f} GB beside {before / 1e6:.2f} GB of libraries", flush=True)
 
 
 if __name__ == "__main__":
