@@ -130,7 +130,8 @@ class Tenths:
 def report(what: str, start: float, before: int) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 // 1000
     seconds = time.perf_counter() - start
-    print(f"{what}: {seconds:.0f} s, peak {(peak - before) / 1e6:.2f} GB beside {before / 1e6:.2f} GB of libraries", flush=True)
+    gigabytes = f"peak {(peak - before) / 1e6:.2f} GB beside {before / 1e6:.2f} GB of libraries"
+    print(f"{what}: {seconds:.0f} s, {gigabytes}", flush=True)
 
 
 if __name__ == "__main__":
