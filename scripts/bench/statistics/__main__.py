@@ -45,7 +45,7 @@ class Part(NamedTuple):
 
     table: Callable[[int, int], pd.DataFrame]
     repetitions: int = 400
-    of: str = " a row"
+    of: str = " per row"
 
 
 PARTS = {

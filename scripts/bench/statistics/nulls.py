@@ -88,6 +88,9 @@ def tied_scores(job: tuple[str, int]) -> dict[str, float]:
         null = metric.null(x, y)
         gap = (metric.score_all(x, y) - null.mean).item()
         out |= {f"{name}, {rule}: gap": gap, f"{name}, {rule}: z": gap / null.sd.item()}
+        if name == "cknna":
+            drawn = max_null_prepared(metric, {"a": x, "b": y}, [("a", "b")], DRAWS, seed)
+            out[f"{name}, {rule}: p"] = drawn.p[0]
     return out
 
 
@@ -100,6 +103,8 @@ def ties_table(repetitions: int, workers: int) -> pd.DataFrame:
             for rule in ("mutual_knn, random", "cknna, random", "mutual_knn, first"):
                 gap, z = draws[f"{rule}: gap"], draws[f"{rule}: z"]
                 row[f"{rule}: rejected at 5 %"] = f"{100 * (stats.norm.sf(z) <= 0.05).mean():.1f} %"
+                if f"{rule}: p" in draws:
+                    row[f"{rule}: rejected by permutations"] = f"{100 * (draws[f'{rule}: p'] <= 0.05).mean():.1f} %"
                 row[f"{rule}: score - chance"] = f"{gap.mean():+.4f} ({gap.mean() / gap.sem():+.1f} se)"
             rows.append(row)
     return pd.DataFrame(rows)
