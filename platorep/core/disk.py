@@ -95,6 +95,17 @@ def check_writable(folder: Path | str) -> None:
         (probe / "probe").write_bytes(b"\0" * PROBE)
 
 
+def check_folder(folder: Path | str) -> None:
+    """Checks that a folder is one, or can be made: no file or broken link stands at it or above it.
+
+    Raises:
+        DiskError: something else stands there.
+    """
+    folder = Path(folder)
+    if (obstacle := _obstacle(folder / "inside")) is not None:
+        raise DiskError(obstacle)
+
+
 def _obstacle(path: Path) -> str | None:
     """Describes a file or broken link on the way to `path` where a folder is needed; None if there is none."""
     for place in (*reversed(path.parents), path):

@@ -20,7 +20,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
-from platorep.core.disk import disk_errors
+from platorep.core.disk import check_folder, disk_errors
 from platorep.core.errors import StoreError
 from platorep.core.files import slug, temporary_folder
 from platorep.core.manifest import MANIFEST, SCHEMA, Layer, Shard
@@ -148,7 +148,8 @@ class FeatureStore:
                 yield path.parent, read_dataset(path.parent)
 
     def _folders(self) -> list[Path]:
-        """Folders of all finished extractions, in the order of their names."""
+        """Folders of all finished extractions, in the order of their names; a missing root has none."""
+        check_folder(self.root)
         for waiting in self.root.glob(f"*/.*.new/{MANIFEST}"):
             settle(waiting.parent.with_name(waiting.parent.name[1 : -len(".new")]))
         return sorted(path.parent for path in self.root.glob(f"*/*/{MANIFEST}") if not path.parent.name.startswith("."))

@@ -105,7 +105,7 @@ def _mount(folder: Path, outputs: Path, room: int | None) -> None:
     outputs.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "torture", outputs], check=True)
     if aside.is_dir():
-        shutil.copytree(aside, outputs, dirs_exist_ok=True)
+        shutil.copytree(aside, outputs, symlinks=True, dirs_exist_ok=True)
         shutil.rmtree(aside)
     state = os.statvfs(outputs)
     used = (state.f_blocks - state.f_bfree) * state.f_frsize // 1024

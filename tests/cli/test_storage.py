@@ -117,3 +117,12 @@ def test_hydra_s_words_are_answered_with_the_option(root, monkeypatch):
     done = store("verify", f"root={root}", "--root", root)
     assert done.exit_code == 1
     assert "takes options, not Hydra's words: --root PATH, not root=" in done.output
+
+
+@pytest.mark.parametrize("words", [("verify",), ("repair",), ("rm", "*", "--yes"), ("export", "mine", "mine.npz")])
+def test_a_file_or_a_broken_link_in_the_place_of_the_root_is_named(tmp_path, words):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for place, message in (("file", "file is a file, where a folder is needed"), ("link", "which does not exist")):
+        done = store(*words, "--root", tmp_path / place)
+        assert (done.exit_code, message in done.output.replace("\n", " ")) == (1, True), done.output
