@@ -1,5 +1,6 @@
-"""What holds for every test: its examples, and how the libraries log when it begins."""
+"""What holds for every test: its examples, what the garbage collector looks at, and how the libraries log."""
 
+import gc
 import logging
 import os
 
@@ -11,6 +12,18 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imports_out_of_the_garbage_collector():
+    """Takes what a file's tests leave, mostly imported modules, out of later collections.
+
+    A full collection walks a million objects of torch, timm and transformers in a quarter of a second, and extraction
+    makes one after each model.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
