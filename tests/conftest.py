@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -14,16 +15,22 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
-@pytest.fixture(scope="module", autouse=True)
+_frozen = 0
+"""Number of modules at the last time when `imports_out_of_the_garbage_collector` found many new ones."""
+
+
+@pytest.fixture(autouse=True)
 def imports_out_of_the_garbage_collector():
-    """Takes what a file's tests leave, mostly imported modules, out of later collections.
+    """Takes imported modules out of later collections.
 
     A full collection walks a million objects of torch, timm and transformers in a quarter of a second, and extraction
     makes one after each model.
     """
-    yield
-    gc.collect()
-    gc.freeze()
+    global _frozen
+    if len(sys.modules) > _frozen + 50:
+        gc.collect()
+        gc.freeze()
+        _frozen = len(sys.modules)
 
 
 @pytest.fixture(autouse=True)

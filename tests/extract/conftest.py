@@ -42,11 +42,14 @@ def resources(**changes):
     return Resources(**{**usual, "memory": 10**9, **changes})
 
 
+@pytest.fixture(scope="session")
+def synthetic():
+    return open_dataset(DatasetSpec(name="synthetic", source="synthetic", n=23))
+
+
 @pytest.fixture
-def run(tmp_path):
-    dataset = DatasetSpec(name="synthetic", source="synthetic", n=23)
-    pairs = open_dataset(dataset)
-    return Run(tmp_path, pairs, pairs.spec)
+def run(synthetic, tmp_path):
+    return Run(tmp_path, synthetic, synthetic.spec)
 
 
 @dataclass

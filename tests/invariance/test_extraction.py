@@ -7,16 +7,24 @@ import torch
 
 from platorep.extract import engine
 from tests import small_models
-from tests.extract.conftest import run, shard_bytes, tensors  # noqa: F401 - run is a fixture
+from tests.extract.conftest import Run, run, shard_bytes, synthetic, tensors  # noqa: F401 - two are fixtures
 
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 """Batches of another composition take other paths through the matrix kernels: float32 rounding, over a few layers."""
 
 
-@pytest.fixture(params=["llama", "test_vit", "test_efficientnet"])
-def model(request, tmp_path):
-    return small_models.llama(tmp_path / "llama") if request.param == "llama" else small_models.picture(request.param)
+@pytest.fixture(scope="module", params=["llama", "test_vit", "test_efficientnet"])
+def model(request, tmp_path_factory):
+    if request.param == "llama":
+        return small_models.llama(tmp_path_factory.mktemp("model") / "llama")
+    return small_models.picture(request.param)
+
+
+@pytest.fixture(scope="module")
+def usual(model, synthetic, tmp_path_factory):  # noqa: F811
+    """The features of the model as the defaults extract them."""
+    return Run(tmp_path_factory.mktemp("usual"), synthetic, synthetic.spec)(model)
 
 
 def same(a, b, **close):
@@ -26,8 +34,8 @@ def same(a, b, **close):
 
 
 @pytest.mark.parametrize("tokens", [1, 100_000])
-def test_batch_size_changes_no_more_than_rounding_and_no_neighbour(run, model, tokens):  # noqa: F811
-    usual, other = run(model), run(model, store="other", tokens=tokens)
+def test_batch_size_changes_no_more_than_rounding_and_no_neighbour(run, model, usual, tokens):  # noqa: F811
+    other = run(model, tokens=tokens)
     same(usual, other, **CLOSE)
     for layer in range(len(usual.layers)):
         a, b = (
@@ -55,22 +63,20 @@ def test_order_of_models_changes_nothing(run, tmp_path):  # noqa: F811
         assert shard_bytes(features.path) == shard_bytes(backward[name].path)
 
 
-def test_shards_made_by_several_runs_merge_to_the_bytes_of_one(run, model):  # noqa: F811
-    whole = run(model)
+def test_shards_made_by_several_runs_merge_to_the_bytes_of_one(run, model, usual):  # noqa: F811
     for index in (2, 0, 1):
-        merged = run(model, store="other", shard=(index, 3))
+        merged = run(model, shard=(index, 3))
         assert hasattr(merged, "manifest") == (index == 1)  # only the last one finds all shards there
-    assert shard_bytes(merged.path) == shard_bytes(whole.path)
-    assert merged.scalars == whole.scalars
+    assert shard_bytes(merged.path) == shard_bytes(usual.path)
+    assert merged.scalars == usual.scalars
 
 
 @pytest.mark.parametrize("rows", [1, 500])
-def test_rows_a_shard_change_no_more_than_rounding(run, model, rows):  # noqa: F811
-    same(run(model), run(model, store="other", shard_rows=rows), **CLOSE)
+def test_rows_a_shard_change_no_more_than_rounding(run, model, usual, rows):  # noqa: F811
+    same(usual, run(model, shard_rows=rows), **CLOSE)
 
 
-def test_out_of_memory_ends_with_the_same_features(run, model, monkeypatch):  # noqa: F811
-    usual = run(model)
+def test_out_of_memory_ends_with_the_same_features(run, model, usual, monkeypatch):  # noqa: F811
     real = engine.load
 
     def small_device(spec, device):
@@ -86,10 +92,10 @@ def test_out_of_memory_ends_with_the_same_features(run, model, monkeypatch):  # 
         return encoder
 
     monkeypatch.setattr(engine, "load", small_device)
-    pressed = run(model, store="other")
+    pressed = run(model)
     assert pressed.manifest["provenance"]["out_of_memory"] >= 1
     same(usual, pressed, **CLOSE)
 
 
-def test_running_twice_gives_the_same_bytes(run, model):  # noqa: F811
-    assert shard_bytes(run(model).path) == shard_bytes(run(model, store="other").path)
+def test_running_twice_gives_the_same_bytes(run, model, usual):  # noqa: F811
+    assert shard_bytes(run(model).path) == shard_bytes(usual.path)

@@ -14,6 +14,7 @@ from platorep.models import Text, TextRules, load, resolve
 from platorep.models.compiling import compiled_blocks
 from tests import small_models
 from tests.extract.conftest import run as run
+from tests.extract.conftest import synthetic as synthetic
 
 
 CPU = torch.device("cpu")

@@ -8,6 +8,7 @@ import torch
 from platorep.models import Text, TextRules, load, resolve
 from tests import small_models
 from tests.extract.conftest import run as run
+from tests.extract.conftest import synthetic as synthetic
 
 
 pytestmark = pytest.mark.quant
