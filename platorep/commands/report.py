@@ -14,6 +14,7 @@ from platorep.commands.extract import open_pairs
 from platorep.commands.stored import NotRunError
 from platorep.commands.translate import stored_translation
 from platorep.commands.units import stored_units
+from platorep.core.disk import disk_errors
 from platorep.core.files import link_latest, slug
 from platorep.core.progress import bar
 
@@ -81,13 +82,18 @@ def _rows_are_samples(experiment: Experiment) -> bool:
 
 
 def whole_figures(folder: Path) -> dict[str, Path]:
-    """The figures of a folder by name. Those that are damaged, or hold another figure, are left out and named."""
+    """The figures of a folder by name. Those that are damaged, or hold another figure, are left out and named.
+
+    Raises:
+        DiskError: a figure cannot be read, or a folder has its name.
+    """
     from PIL import Image
 
     figures = {}
     for path in sorted(folder.glob("*.png")):
-        try:
+        with disk_errors(path):
             content = path.read_bytes()
+        try:
             with Image.open(io.BytesIO(content), formats=["PNG"]) as picture:
                 title = picture.info.get("Title", path.stem)
                 picture.verify()  # checks every chunk except the last, which is always the same

@@ -10,6 +10,7 @@ from platorep.commands.align import align_models
 from platorep.commands.configuration import experiment
 from platorep.commands.extract import extract_models
 from platorep.commands.report import whole_figures
+from platorep.core.errors import DiskError
 from platorep.figures.style import save
 from tests.e2e.runs import configuration
 
@@ -70,3 +71,11 @@ def test_a_copy_of_another_figure_is_left_out_and_named(drawn, caplog):
     (drawn / "fig3.png").write_bytes((drawn / "matrix.png").read_bytes())
     assert list(whole_figures(drawn)) == ["curve", "matrix"]
     assert "fig3.png holds the figure matrix" in caplog.text
+
+
+def test_a_folder_in_the_place_of_a_figure_ends_the_report_and_is_named(drawn):
+    """A page without the figure would take the place of the whole one."""
+    (drawn / "fig3.png").unlink()
+    (drawn / "fig3.png").mkdir()
+    with pytest.raises(DiskError, match=r"fig3\.png: it is a folder, where a file is expected"):
+        whole_figures(drawn)
