@@ -24,12 +24,11 @@ LOADING, PAIR, DRAWING = 2.0, 0.5, 2.0
 
 
 def remaining(experiment: Experiment) -> Remaining:
-    """The remaining time of `platorep run`, before it is known which results are already stored."""
+    """The remaining time of `platorep run`; `extract_models` adds what it finds to be missing from the store."""
     models = len(experiment.models)
     scored = PAIR * models * models / 4 * len(experiment.metrics)  # half of the models against the other half
     return Remaining(
         {
-            "Extracting": extraction(experiment.models, experiment.dataset.n or 1024),
             "Aligning": {"": scored},
             "Testing": {"": scored},
             "Drawing": {"": DRAWING * len(experiment.figures)},
