@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 
 import torch
 
@@ -33,6 +33,12 @@ def full_precision() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@lru_cache
+def _say_sparse(name: str, quantile: float) -> None:
+    """Says so once per model, however many versions of its layers are read."""
+    log.warning("%s: more than %g of its features are 0; they are not clamped.", name, quantile)
 
 
 class ModelLayers:
@@ -77,8 +83,7 @@ class ModelLayers:
             raise FeatureError(f"{self.features.name}{f', layer {bad}' if bad else ''}: {error}") from error
         if value == 0:
             # word counts and their like: a clamp at 0 would leave nothing of them, and they have no outlier dimensions
-            name, quantile = self.features.name, self.clamp.quantile
-            log.warning("%s: more than %g of its features are 0; they are not clamped.", name, quantile)
+            _say_sparse(self.features.name, self.clamp.quantile)
             return None
         return value
 

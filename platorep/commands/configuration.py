@@ -103,10 +103,19 @@ def _probe(cfg: Mapping[str, Any]) -> Probe | None:
 
 
 def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
-    """The recipe, with each variant's changes merged into the dataset's spec."""
+    """The recipe, with each variant's changes merged into the dataset's spec.
+
+    Raises:
+        UnknownNameError: a variant changes a setting that is not one of reading.
+    """
     variants = {}
     for name, variant in cfg["variants"].items():
-        spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
+        spec = dataset
+        if "dataset" in variant:
+            spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
+        for setting in variant.get("reading", {}):
+            if setting not in READING:
+                raise unknown_name(f"setting of recipe.variants.{name}.reading", setting, READING)
         variants[name] = Variant(spec, **{field: value for field, value in variant.items() if field != "dataset"})
     datasets = {name: DatasetSpec.from_dict(other) for name, other in cfg["datasets"].items()}
     return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"], cfg["tests"])

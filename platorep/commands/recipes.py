@@ -20,19 +20,21 @@ class Probe:
 
 @dataclass(frozen=True)
 class Variant:
-    """A dataset with other captions than the experiment's, or with sounds, and the models that it is given to.
+    """A dataset with other captions than the experiment's or with sounds, or read otherwise, and its models.
 
     Attributes:
         dataset: what is read, seen or heard.
         words: number of words per caption, where captions are cut or summarised.
         modality: of the models that are run on it.
         models: names of those models; None for all of the modality.
+        reading: how they read a sample, where it differs from the experiment: fields of ExtractSpec.
     """
 
     dataset: DatasetSpec
     words: float | None = None
     modality: str = "language"
     models: Sequence[str] | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def takes(self, model: ModelSpec) -> bool:
         """Whether a model is run on it."""

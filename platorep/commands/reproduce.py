@@ -140,7 +140,8 @@ def random_sample(features: Features, n: int) -> Subset:
 
 def models_of_base(experiment: Experiment) -> tuple[ModelSpec, ...]:
     """The models that are run on the dataset itself: all but those of a modality that variants alone have."""
-    elsewhere = {variant.modality for variant in experiment.recipe.variants.values()} - {"language"}
+    variants = experiment.recipe.variants.values()
+    elsewhere = {variant.modality for variant in variants if not variant.reading} - {"language"}
     return tuple(model for model in experiment.models if model.modality not in elsewhere)
 
 
@@ -155,17 +156,20 @@ def _score_variant(experiment: Experiment, variant: Variant) -> tuple[AlignmentT
 def _variant_run(experiment: Experiment, variant: Variant) -> tuple[Experiment, list[Failure]]:
     """Extracts the models that a variant takes on its dataset; models that fail are left out."""
     models = tuple(model for model in experiment.models if variant.takes(model))
-    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=models))
+    reading = {**experiment.reading, **variant.reading}
+    extraction = extract_models(experiment.replace(dataset=variant.dataset, models=models, reading=reading))
     failed = {failure.model for failure in extraction.failures}
     kept = tuple(model for model in models if model.name not in failed)
     return extraction.experiment.replace(models=kept), extraction.failures
 
 
 def variant_features(experiment: Experiment) -> tuple[dict[str, dict[str, Features]], list[Failure]]:
-    """Features of every variant of the recipe, by the names of the variant and the model."""
+    """Features of the recipe's variants, by the names of the variant and the model; without those of no model."""
     features: dict[str, dict[str, Features]] = {}
     failures: list[Failure] = []
     for name, variant in experiment.recipe.variants.items():
+        if not any(variant.takes(model) for model in experiment.models):
+            continue
         run, failed = _variant_run(experiment, variant)
         features[name] = {model.name: model for model in run.features}
         failures += failed

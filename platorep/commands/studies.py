@@ -14,6 +14,7 @@ from platorep.commands.stored import code_of, table_path
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.features import Features
 from platorep.core.progress import bar
+from platorep.core.rows import rows_of
 from platorep.core.version import __version__
 from platorep.results import views
 from platorep.results.studies import StudyTable
@@ -21,7 +22,7 @@ from platorep.results.studies import StudyTable
 
 log = logging.getLogger(__name__)
 
-STUDIES: tuple[str, ...] = ("coarse", "direction", "imbalance", "languages", "matching", "negatives")
+STUDIES: tuple[str, ...] = ("coarse", "direction", "imbalance", "languages", "matching", "negatives", "several")
 """Experiments with a table of their own: modules of `platorep.studies`, each with a function of its name."""
 
 
@@ -61,6 +62,7 @@ def study_table(
         pairs=pairs,
         categories=experiment.samples.categories,
         variants=variants or {},
+        rows=_rows(experiment, variants or {}),
         ids=_ids(experiment, variants or {}),
         similarity=experiment.metrics[0].similarity,
         clamp=experiment.clamp,
@@ -78,6 +80,17 @@ def study_table(
     table.write(path)
     log.info("%s", path)
     return table
+
+
+def _rows(experiment: Experiment, variants: Mapping[str, Mapping[str, Features]]) -> dict[str, list[int]]:
+    """The sample of every row, by the variant's name, of variants whose captions or pictures multiply the items."""
+    rows = {}
+    for name, features in variants.items():
+        spec = next((one.spec for one in features.values()), None)
+        if spec is not None and spec.combine == "multiply_items" and "all" in (spec.caption, spec.picture):
+            samples = experiment.store.read_samples(experiment.store.dataset_dir(spec.dataset))
+            rows[name] = [row.sample for row in rows_of(spec, samples)]
+    return rows
 
 
 def _ids(experiment: Experiment, variants: Mapping[str, Mapping[str, Features]]) -> dict[str, list[str]]:
@@ -106,7 +119,10 @@ def _path(experiment: Experiment, name: str, pairs: pd.DataFrame) -> Path:
         experiment,
         version=__version__,
         pairs=pairs.drop(columns="score").to_dict("list"),
-        variants={variant: spec.dataset.identity() for variant, spec in recipe.variants.items()},
+        variants={
+            variant: spec.dataset.identity() | ({"reading": dict(spec.reading)} if spec.reading else {})
+            for variant, spec in recipe.variants.items()
+        },
         options=dict(recipe.study),
     )
     return table_path(experiment, "studies", code, title=name)

@@ -35,12 +35,14 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
     """All stamps with a text, by path.
 
     The id of a pair is its path without suffix ("animals/birds/lark"), its category is the folder, and its caption is
-    the first line of the text, or the translation into `options.language` in a later line. The picture is padded to a
+    the first line of the text, or the translation into `options.language` in a later line; of several languages, a
+    stamp has a caption in each, and those that lack one are left out. The picture is padded to a
     white square. The revision is the SHA-256 of the package for the pinned version, and the hash of the pairs for other
     accepted versions.
     """
     check_switches(spec, options=["language"])
-    language = str(spec.options.get("language", ENGLISH))
+    wanted = spec.options.get("language", ENGLISH)
+    languages = [str(language) for language in wanted] if isinstance(wanted, (list, tuple)) else [str(wanted)]
     only_assets(spec, 1, "the Debian package")
     asset = spec.assets[0]
     own, own_revision = next(iter(asset.contents), None), (asset.sha256 or "")[:12]
@@ -58,12 +60,15 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
             own,
         )
     stamp_pairs = [
-        Pair(name, [caption], name.rpartition("/")[0], [partial(read_picture, picture, square=True)])
+        Pair(name, captions, name.rpartition("/")[0], [partial(read_picture, picture, square=True)])
         for name, text, picture in stamp_files(folder)
-        if (caption := caption_in(text, language)) or language == ENGLISH
+        if (captions := [caption_in(text, language) for language in languages])
+        and all(caption or language == ENGLISH for caption, language in zip(captions, languages, strict=True))
     ]
     if not stamp_pairs:
-        raise unknown_name("language of the stamps' captions", language, _languages(folder))
+        known = _languages(folder)
+        unknown = next((language for language in languages if language not in (ENGLISH, *known)), str(wanted))
+        raise unknown_name("language of the stamps' captions", unknown, known)
     return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), stamp_pairs
 
 

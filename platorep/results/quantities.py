@@ -76,7 +76,8 @@ def _totals(study: StudyTable) -> Iterator[Quantity]:
         where = " ".join(word for word in (row.setting, place) if word)
         note = row.note
         if row.null_mean == row.null_mean:
-            note = f"{note}; null {row.null_mean:.3g} ({row.null_low:.3g} to {row.null_high:.3g})".removeprefix("; ")
+            ends = f" ({row.null_low:.3g} to {row.null_high:.3g})" if row.null_low == row.null_low else ""
+            note = f"{note}; null {row.null_mean:.3g}{ends}".removeprefix("; ")
         name = f"{row.quantity}, {where}" if where else row.quantity
         yield Quantity(name, "", "", row.value, row.low, row.high, row.p_value, note=note)
 

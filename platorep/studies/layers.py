@@ -34,6 +34,7 @@ class Inputs:
             language and vision; x is language): columns dataset, metric, x_model, x_layer, y_model, y_layer, score.
         categories: one label per sample, if the dataset has categories.
         variants: features of other versions of the dataset, by the variant's name and the model's.
+        rows: the sample of every row, by the variant's name, where a variant has several rows per sample.
         ids: ids of the samples by the name of the dataset, for versions whose samples differ from the experiment's.
         similarity: similarity of the metric that chose the layers.
         clamp: clamp of the features.
@@ -45,6 +46,7 @@ class Inputs:
     pairs: pd.DataFrame
     categories: Sequence[str] | None = None
     variants: Mapping[str, Mapping[str, Features]] = field(default_factory=dict)
+    rows: Mapping[str, Sequence[int]] = field(default_factory=dict)
     ids: Mapping[str, Sequence[str]] = field(default_factory=dict)
     similarity: Similarity = "cosine"
     clamp: Clamp = EXACT

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from platorep.assets import fetch
-from platorep.core.errors import DataError, SpecError
+from platorep.core.errors import DataError, SpecError, UnknownNameError
 from platorep.core.samples import ids_digest
 from platorep.core.specs import AssetSpec, DatasetSpec
 from platorep.data import open_dataset
@@ -64,6 +64,17 @@ def test_stamps_take_the_first_line_the_folder_and_the_png_before_the_svg(stamps
     assert lark.getpixel((0, 0)) == (255, 255, 255)
     assert lark.getpixel((3, 3)) == (255, 0, 0)
     assert data.picture(2).getpixel((160, 160)) == (128, 0, 128)
+
+
+def test_stamps_in_several_languages_have_a_caption_in_each_or_are_left_out(stamps, tmp_path):
+    frog = tmp_path / "usr/share/tuxpaint/stamps/animals/frog.txt"
+    frog.write_text("A frog.\nde.utf8=Ein Frosch.\nfr.utf8=Une grenouille.\n", encoding="utf-8")
+    both = open_dataset(stamps.replace(options={"language": ["en", "fr"]}))
+    assert both.samples.captions == [["A lark.", "Une alouette."], ["A frog.", "Une grenouille."]]
+    one = open_dataset(stamps.replace(options={"language": "fr"}))
+    assert one.samples.captions == [["Une alouette."], ["Une grenouille."]]
+    with pytest.raises(UnknownNameError, match="unknown language of the stamps' captions 'fx'"):
+        open_dataset(stamps.replace(options={"language": ["en", "fx"]}))
 
 
 def test_package_without_stamps_is_refused(tmp_path):

@@ -298,6 +298,10 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce negatives": HUB,
         "platorep reproduce negatives offline=true": STUDY,
     },
+    "docs/figures/several.md": {
+        "platorep reproduce several dataset.id=FOLDER": HUB,
+        "platorep reproduce several offline=true": STUDY,
+    },
     "docs/gallery.md": {
         "platorep gallery suite=prh dataset=hub dataset.id=user/dataset gallery.sizes=[1024,4096,16384] "
         "gallery.queries=1024": HUB,

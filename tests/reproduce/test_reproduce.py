@@ -1,5 +1,6 @@
 """Every figure of the paper from one command, on drawn shapes and small models; the numbers behind each are checked."""
 
+import json
 import os
 
 import numpy as np
@@ -8,15 +9,18 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from PIL import Image
 
 from platorep import cli
 from platorep.align import neighbour_graphs
 from platorep.api import score_layers
 from platorep.cli import schema
 from platorep.commands import reproduce as command
+from platorep.commands.align import score_models
 from platorep.commands.configuration import experiment
+from platorep.commands.extract import extract_models
 from platorep.commands.reproduce import random_sample, reproduce
-from platorep.core.errors import SpecError
+from platorep.core.errors import SpecError, UnknownNameError
 from platorep.results.studies import StudyTable
 from platorep.results.tables import CompetenceTable
 from platorep.stats.nulls import max_null
@@ -238,6 +242,42 @@ def test_an_experiment_with_a_table_of_its_own_compares_its_totals(base, name):
     assert stored.stat().st_mtime_ns == before  # read, not made again
 
 
+def test_several_captions_pooled_score_what_the_mean_of_their_features_scores(base, tmp_path):
+    rng = np.random.default_rng(0)
+    words = ["red", "green", "blue", "old", "new", "tall", "round", "odd"]
+    with (tmp_path / "metadata.jsonl").open("w", encoding="utf-8") as lines:
+        for i in range(40):
+            Image.fromarray(rng.integers(256, size=(16, 16, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+            captions = [" ".join(rng.choice(words, 3)) + f" {i}" for _ in range(2)]
+            lines.write(json.dumps({"file_name": f"{i}.png", "text": captions}) + "\n")
+    where = (
+        "dataset=folder",
+        f"dataset.id={tmp_path}",
+        "dataset.n=null",
+        "~dataset.options.language",
+    )
+    cfg, best, comparison = run(base, "several", *where, models=False)
+    (stored,) = (base[0] / "studies").glob("*/several--*.parquet")
+    rows = StudyTable.load([stored]).pairs()
+    rows = rows[(rows.x_model == "tfidf") & (rows.y_model == "pixels")]
+    rows = rows[rows.quantity == "mutual k-NN"].set_index(["setting", "position"]).value
+    once = best[(best.x_model == "tfidf") & (best.y_model == "pixels")].iloc[0]
+    assert rows["captions pooled", 1] == rows["captions multiplied", 1]
+    whole = experiment(cfg)
+    reading = {**whole.reading, "caption": "all", "combine": "mean_features"}
+    extracted = extract_models(whole.replace(reading=reading)).experiment
+    scores = score_models(extracted).frame.set_index(["x_model", "x_layer", "y_model", "y_layer"]).score
+    both = scores["tfidf", once.x_layer, "pixels", once.y_layer]
+    assert rows["captions pooled", 2] == pytest.approx(both, abs=1e-6)
+    assert once.score != both
+    assert "rise from one to all, captions pooled" in set(comparison.quantity)
+
+
+def test_a_setting_of_reading_that_does_not_exist_is_refused(base):
+    with pytest.raises(UnknownNameError, match=r"setting of recipe.variants.captions.reading 'captoin'"):
+        run(base, "several", "+recipe.variants.captions.reading.captoin=all", "~dataset.options.language")
+
+
 def test_an_option_that_an_experiment_lacks_is_refused(base):
     with pytest.raises(SpecError, match="recipe.study: .*unexpected keyword argument 'gallery'"):
         run(base, "direction", "+recipe.study.gallery=3")
@@ -282,7 +322,7 @@ def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
             "reproduce",
             overrides=[
                 f"reproduce={name}",
-                *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12", "coarse", "matching") else []),
+                *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12", "coarse", "matching", "several") else []),
             ],
         )
     cfg = OmegaConf.to_container(made, resolve=True)
@@ -291,4 +331,4 @@ def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
     assert ("offline" in cfg["suite"]) == (name.endswith("_offline") or name in ("hear", "languages"))  # packaged
     run = experiment(cfg)
     assert run.metrics
-    assert len(run.models) > 10
+    assert len(run.models) > 10 or cfg["only"]
