@@ -46,6 +46,9 @@ COMMANDS = {
     "units": Command(
         BEYOND, "Match single units of models by their correlations, from stored features: Rosetta neurons."
     ),
+    "basin": Command(
+        BEYOND, "Join networks trained here by lines of weights, before and after matching of units.", "unused"
+    ),
     "neighbours": Command(BEYOND, 'List the stored samples nearest to a text or a picture: neighbours "a violin".'),
     "simulate": Command(
         THEORY, "Run experiments on synthetic worlds with a known answer: simulate gram, or all.", "unused"

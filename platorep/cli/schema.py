@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from platorep.commands.options import (
+    Basin,
     Captions,
     Compute,
     Gallery,
@@ -64,6 +65,7 @@ class Config:
     gallery: Gallery = field(default_factory=Gallery)
     units: Units = field(default_factory=Units)
     translation: Translation = field(default_factory=Translation)
+    basin: Basin = field(default_factory=Basin)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from platorep.commands.comparisons import compared
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Translation, Units
+from platorep.commands.options import Basin, Captions, Gallery, Protocol, Statistics, Style, Translation, Units
 from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp, ClipRule
 from platorep.core.digest import digest
@@ -62,6 +62,7 @@ class Experiment:
         gallery: sizes and queries of `platorep gallery`.
         units: settings of `platorep units`.
         translation: samples and splits of `platorep translate`.
+        basin: settings of `platorep basin`.
         style: how figures look on paper.
         captions: how `platorep captions` summarises.
         recipe: what `platorep reproduce` adds.
@@ -90,6 +91,7 @@ class Experiment:
     gallery: Gallery = field(default_factory=Gallery)
     units: Units = field(default_factory=Units)
     translation: Translation = field(default_factory=Translation)
+    basin: Basin = field(default_factory=Basin)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     recipe: Recipe = field(default_factory=Recipe)

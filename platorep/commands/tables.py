@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from rich.table import Table
 
+from platorep.results.basin import BasinTable
 from platorep.results.labels import metric_label
 from platorep.results.tables import GalleryTable
 from platorep.results.translation import LADDER, TranslationTable, at_all_anchors
@@ -74,6 +75,20 @@ def translation_table(table: TranslationTable) -> Table:
         shown.add_row(f"{row['x_model']} × {row['y_model']}", str(row["n_fit"]), *scores, *rest)
     if len(rows) > BEST:
         shown.add_row(f"{len(rows) - BEST} more pairs in the table")
+    return shown
+
+
+def basin_summary(table: BasinTable) -> Table:
+    """Accuracy at the middle of the line by kind of pair, for each way of matching; means over pairs."""
+    means = table.means("test_accuracy")
+    methods = list(dict.fromkeys(means.method))
+    kinds = ["architecture", "width", "epoch", "relation", "shared"]
+    shown = plain_table("networks", "epochs", "relation", "pairs", "ends", *methods)
+    for (architecture, width, epoch, relation, shared), rows in means.groupby(kinds, sort=False):
+        at = dict(zip(rows.method, rows.middle, strict=True))
+        related = f"{relation} after {shared}" if relation == "fork" else str(relation)
+        facts = f"{architecture}-{width}", str(epoch), related, str(rows.pairs.iloc[0]), f"{rows.ends.iloc[0]:.3f}"
+        shown.add_row(*facts, *(f"{at[method]:.3f}" if method in at else "–" for method in methods))
     return shown
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from platorep.core.errors import StoreError
 from platorep.results import protocols, views
+from platorep.results.basin import BasinTable
 from platorep.results.brains import BrainTable
 from platorep.results.studies import StudyTable
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
@@ -30,6 +31,7 @@ MISSING = {
     "galleries": "scores in growing galleries: run `platorep gallery`",
     "translation": "scores of maps between models: run `platorep translate`",
     "brains": "scores of models against brains, which need a model of source=matrix: run `platorep reproduce brains`",
+    "basin": "lines between trained networks: run `platorep basin`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
     "units": "shares of matched units: run `platorep units`",
     "study": "the numbers of its experiment: run `platorep reproduce` with its name",
@@ -49,6 +51,7 @@ class FigureData:
         galleries: the table of `platorep gallery`.
         translation: the table of `platorep translate`.
         brains: similarity to brains, reliability and encoding.
+        basin: the table of `platorep basin`.
         hubness: one row per layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
         units: the shares of `platorep units`.
         study: the numbers of an experiment in `platorep.studies`.
@@ -61,6 +64,7 @@ class FigureData:
     galleries: GalleryTable | None = None
     translation: TranslationTable | None = None
     brains: BrainTable | None = None
+    basin: BasinTable | None = None
     hubness: pd.DataFrame | None = None
     units: ShareTable | None = None
     study: StudyTable | None = None
