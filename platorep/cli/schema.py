@@ -18,6 +18,7 @@ from platorep.commands.options import (
     Neighbours,
     Protocol,
     Statistics,
+    Stitching,
     Style,
     Translation,
     Units,
@@ -66,6 +67,7 @@ class Config:
     units: Units = field(default_factory=Units)
     translation: Translation = field(default_factory=Translation)
     basin: Basin = field(default_factory=Basin)
+    stitching: Stitching = field(default_factory=Stitching)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names

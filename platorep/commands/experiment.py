@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from platorep.commands.comparisons import compared
-from platorep.commands.options import Basin, Captions, Gallery, Protocol, Statistics, Style, Translation, Units
+from platorep.commands.options import (
+    Basin,
+    Captions,
+    Gallery,
+    Protocol,
+    Statistics,
+    Stitching,
+    Style,
+    Translation,
+    Units,
+)
 from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp, ClipRule
 from platorep.core.digest import digest
@@ -63,6 +73,7 @@ class Experiment:
         units: settings of `platorep units`.
         translation: samples and splits of `platorep translate`.
         basin: settings of `platorep basin`.
+        stitching: settings of `platorep stitch`.
         style: how figures look on paper.
         captions: how `platorep captions` summarises.
         recipe: what `platorep reproduce` adds.
@@ -92,6 +103,7 @@ class Experiment:
     units: Units = field(default_factory=Units)
     translation: Translation = field(default_factory=Translation)
     basin: Basin = field(default_factory=Basin)
+    stitching: Stitching = field(default_factory=Stitching)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     recipe: Recipe = field(default_factory=Recipe)

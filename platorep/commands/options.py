@@ -98,6 +98,16 @@ class Basin:
 
 
 @dataclass
+class Stitching:
+    """`platorep stitch`: which trained networks send and receive, and on how many pictures maps are fitted."""
+
+    pictures: int = 5000  # training pictures for maps
+    epochs: int = 10  # of task-loss matching and of probes
+    rows: int = 20000  # most pictures x positions of a direct match
+    receivers: list[str] | None = None  # names of the networks that receive; null: every kind with two seeds
+
+
+@dataclass
 class Captions:
     """`platorep captions`: which model summarises the dataset's captions, and how."""
 

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from platorep.results.basin import BasinTable
 from platorep.results.labels import metric_label
+from platorep.results.stitching import StitchingTable
 from platorep.results.tables import GalleryTable
 from platorep.results.translation import LADDER, TranslationTable, at_all_anchors
 
@@ -89,6 +90,26 @@ def basin_summary(table: BasinTable) -> Table:
         related = f"{relation} after {shared}" if relation == "fork" else str(relation)
         facts = f"{architecture}-{width}", str(epoch), related, str(rows.pairs.iloc[0]), f"{rows.ends.iloc[0]:.3f}"
         shown.add_row(*facts, *(f"{at[method]:.3f}" if method in at else "–" for method in methods))
+    return shown
+
+
+def stitching_summary(table: StitchingTable) -> Table:
+    """Accuracy of corresponding layers by kind of network and control, for each method; means over pairs."""
+    frame = table.frame[(table.frame["rank"] == 0) & (table.frame.x_layer == table.frame.y_layer)]
+    names = {"": "another seed"}
+    shown = plain_table("networks", "layer", "sender", "pairs", "receiver", "direct", "task", "agreement (task)")
+    by = ["architecture", "width", "y_layer", "control"]
+    for (architecture, width, layer, control), rows in frame.groupby(by):
+        means = rows.groupby("method")[["accuracy", "agreement"]].mean()
+        values = [
+            f"{means.loc[method, quantity]:.3f}" if method in means.index else "–"
+            for method, quantity in (("direct", "accuracy"), ("task", "accuracy"), ("task", "agreement"))
+        ]
+        if control == "probe":
+            values[1] = f"{rows.accuracy.mean():.3f}"
+        count = len(rows[["x_model", "y_model"]].drop_duplicates())
+        facts = f"{architecture}-{width}", str(layer + 1), names.get(control, control), str(count)
+        shown.add_row(*facts, f"{rows.receiver.mean():.3f}", *values)
     return shown
 
 

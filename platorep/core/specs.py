@@ -76,11 +76,11 @@ class DatasetSpec(Spec):
 class TrainingSpec(Spec):
     """How the weights of a network of source=trained come about; with architecture and seed it determines them.
 
-    The network classifies the pictures of `dataset` by their categories, with Adam, `batch` pictures a step, and a rate
-    that rises to `rate` over the first twentieth of the steps and falls to 0 along half a cosine. `stop` takes the
-    weights after fewer than `epochs` epochs of the same training: 0, 1, 2, 5, 10, 20, 50, ... are kept. The model's seed
-    draws the first weights and the order of the pictures. From epoch `shared` on, `order` draws another order, so that
-    networks that differ in it alone are forks. `labels="shuffled"` gives each picture the class of another one;
+    The network classifies the pictures of `dataset` by their categories, with Adam, `batch` pictures per step, and a
+    rate that rises to `rate` over the first twentieth of the steps and falls to 0 along half a cosine. `stop` takes the
+    weights after fewer than `epochs` epochs of the same training: 0, 1, 2, 5, 10, 20, 50, ... are kept. The seed of the
+    model draws the first weights and the order of the pictures. From epoch `shared` on, `order` draws another order, so
+    that networks that differ in it alone are forks. `labels="shuffled"` gives each picture the class of another one;
     `pictures` and `classes` train on one half. `side` and `channels` are those of the input.
     """
 

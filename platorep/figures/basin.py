@@ -115,5 +115,7 @@ def _note(rows: pd.DataFrame) -> str:
     note = f"{title_of(rows.dataset.iloc[0])}, {tests:,} test pictures; means over pairs of seeds. "
     if shared == shared:
         note += f"Fork: other order of the pictures after {shared:.0f} shared epochs. "
-    note += f"Last panel: {metric_label(metric)}; open as they are, filled matched with REPAIR, small after fewer epochs. "
+    note += (
+        f"Last panel: {metric_label(metric)}; open as they are, filled matched with REPAIR, small after fewer epochs. "
+    )
     return note + "A barrier is not alignment: kernels do not see permutations."

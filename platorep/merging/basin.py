@@ -225,9 +225,7 @@ def _rows_of_pair(two: Two, metric: Metric, points: int, seed: int) -> Iterator[
         yield facts | more | {"chance": chance, "metric": metric.id, "n": x.pictures.near}
 
 
-def _rows_of_line(
-    two: Two, method: str, orders: Sequence[np.ndarray] | None, points: int
-) -> Iterator[dict[str, Any]]:
+def _rows_of_line(two: Two, method: str, orders: Sequence[np.ndarray] | None, points: int) -> Iterator[dict[str, Any]]:
     """Scores of one line, and of the same line after REPAIR where units were matched."""
     x, y = two.x, two.y
     state = y.state if orders is None else permuted(y.state, chain(y.network), orders)
@@ -257,9 +255,7 @@ def _logits(network: Network, pictures: Pictures) -> tuple[torch.Tensor, torch.T
     return logits(network, pictures.fit.pictures), logits(network, pictures.test.pictures)
 
 
-def _scores(
-    two: Two, method: str, share: float, values: tuple[torch.Tensor, torch.Tensor]
-) -> Iterator[dict[str, Any]]:
+def _scores(two: Two, method: str, share: float, values: tuple[torch.Tensor, torch.Tensor]) -> Iterator[dict[str, Any]]:
     facts = _facts(two) | {"experiment": "path", "method": method, "share": float(share)}
     pictures = two.x.pictures
     for part, name, logits_of in ((pictures.fit, "train", values[0]), (pictures.test, "test", values[1])):

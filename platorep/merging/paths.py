@@ -11,7 +11,6 @@ from torch.nn import functional
 
 from platorep.merging.permutations import State
 from platorep.training.networks import Network
-from platorep.training.pictures import Labelled
 
 
 BATCH = 1000
@@ -81,9 +80,8 @@ def repaired(network: Network, ends: Sequence[Sequence[Moments]], share: float, 
     """A network on the line whose hidden units have the interpolated mean and deviation of the two ends.
 
     Layer by layer, each unit's row of weights and bias are scaled and shifted, so that its mean and deviation before
-    the ReLU are share times those of the first end plus 1 - share times those of the second (REPAIR: Jordan et al. 2023,
-    arXiv 2211.08403). Nothing of the network without batch norm has to be recomputed but these; the logits are not
-    touched.
+    the ReLU are share times those of the first end plus 1 - share times those of the second (REPAIR: Jordan et al.
+    2023, arXiv 2211.08403). The logits are not touched.
 
     Args:
         network: the interpolated network.

@@ -36,7 +36,9 @@ class Trained(Source):
         if spec.pool not in ("auto", "mean"):
             raise SpecError(f"{spec.name}: pool is {spec.pool!r}; layers of source=trained are means over positions.")
         if spec.asset is not None:
-            raise SpecError(f"{spec.name}: a network of source=trained has no asset; its pictures are training.dataset.")
+            raise SpecError(
+                f"{spec.name}: a network of source=trained has no asset; its pictures are training.dataset."
+            )
 
     def version(self, spec: ModelSpec) -> str:
         """The trainer's version and, where no SHA-256 pins the pictures, their present content."""

@@ -22,10 +22,10 @@ BASIN_COLUMNS = {
     "shared": "int64",  # epochs that a fork shares; 0 otherwise
     "x_model": "string",
     "y_model": "string",  # empty for a soup
-    "method": "string",  # of a path: none, random, weights, activations, each also with +repair; ensemble. Of a soup: below
+    "method": "string",  # how units were ordered, +repair; ensemble; of a soup: best, uniform, greedy, ensemble, ...
     "layer": "int64",  # of a kernel score, from 0; -1 otherwise
     "share": "float64",  # of x on the line, in [0, 1]; NaN otherwise
-    "quantity": "string",  # train_loss, train_accuracy, test_loss, test_accuracy, kernel, dead_units, missed_starts, ...
+    "quantity": "string",  # train_loss, train_accuracy, test_loss, test_accuracy, kernel, dead_units, missed_starts
     "value": "float64",  # losses in nats
     "chance": "float64",  # of a kernel score
     "metric": "string",  # of a kernel score

@@ -189,8 +189,6 @@ def _draw(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def batched(
-    run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, size: int = 1000
-) -> torch.Tensor:
+def batched(run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, size: int = 1000) -> torch.Tensor:
     """`run` over batches of the inputs, joined; batches bound the memory and do not change a result."""
     return torch.cat([run(part) for part in inputs.split(size)])

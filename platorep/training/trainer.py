@@ -11,7 +11,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def trained(spec: ModelSpec, *, report: Report | None = None) -> Network:
     """
     training = training_of(spec)
     folder = folder_of(spec, settled(training.dataset))
-    stop = 0 if spec.weights == "random" else training.epochs if training.stop is None else training.stop
+    stop = _stop(spec)
     path = folder / f"epoch-{stop:03d}.safetensors"
     state = _read(path)
     if state is None:
@@ -119,18 +119,29 @@ def train_all(specs: Sequence[ModelSpec], *, threads: int, report: Report | None
     groups: dict[Path, list[ModelSpec]] = {}
     for spec in specs:
         groups.setdefault(folder_of(spec, settled(training_of(spec).dataset)), []).append(spec)
-    done = 0
+    done, stopped = 0, threading.Event()
+
+    def go_on(epoch: int, total: int, what: str) -> None:
+        if stopped.is_set():
+            raise _StoppedError
 
     def train(group: list[ModelSpec]) -> None:
         nonlocal done
-        longest = max(group, key=lambda spec: training_of(spec).stop or training_of(spec).epochs)
-        trained(longest)
+        longest = max(group, key=_stop)
+        trained(longest, report=go_on)
         done += 1
         if report is not None:
             report(done, len(groups), longest.name)
 
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(train, groups.values()))
+        futures = [pool.submit(train, group) for group in groups.values()]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:  # an interrupt as well: the others end after their epoch, from which they can be resumed
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return [trained(spec) for spec in specs]
 
 
@@ -145,6 +156,18 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+class _StoppedError(Exception):
+    """Ends a training because another one failed."""
+
+
+def _stop(spec: ModelSpec) -> int:
+    """The epoch whose weights a spec takes."""
+    training = training_of(spec)
+    if spec.weights == "random":
+        return 0
+    return training.epochs if training.stop is None else training.stop
+
+
 def _new(spec: ModelSpec, classes: int) -> Network:
     training = training_of(spec)
     return build(spec.id, side=training.side, channels=training.channels, classes=classes)
@@ -157,9 +180,7 @@ def _seeded(spec: ModelSpec, classes: int) -> Network:
         return _new(spec, classes)
 
 
-def _run(
-    network: Network, spec: ModelSpec, part: Labelled, folder: Path, stop: int, report: Report | None
-) -> None:
+def _run(network: Network, spec: ModelSpec, part: Labelled, folder: Path, stop: int, report: Report | None) -> None:
     """Trains up to epoch `stop` from the last whole epoch on disk."""
     training = training_of(spec)
     order = torch.channels_last if network.kind == "conv" else torch.contiguous_format

@@ -17,7 +17,7 @@ LAYERS = [
     {"metrics", "stats", "assets"},
     {"results"},
     {"models", "data", "training"},
-    {"extract", "align", "maps", "units", "merging"},
+    {"extract", "align", "maps", "units", "merging", "stitching"},
     {"competence", "figures", "brains", "studies"},
     {"theory", "report"},
     {"api"},

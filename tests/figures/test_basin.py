@@ -64,4 +64,5 @@ def test_lines_are_means_of_pairs_and_points_are_barriers():
 def test_the_fork_with_the_most_shared_epochs_is_drawn():
     data = sample(None).data
     fork = data[data.line == "fork"]
-    assert (fork.shared == 5).all() and fork.value.min() == pytest.approx(0.89)
+    assert (fork.shared == 5).all()
+    assert fork.value.min() == pytest.approx(0.89)

@@ -94,7 +94,9 @@ def test_soups_of_independent_networks_fail_and_of_forks_do_not(table):
 def test_threads_change_nothing(setting, table):
     _, (a, b, c, fork) = setting
     pairs = [Two(a, b), Two(a, c), Two(b, c), Two(a, fork, FORK, 5)]
-    again = basin(pairs, [(SEEDS, 0, [a, b, c]), (FORK, 5, [a, fork])], metric("mutual_knn"), points=5, dataset="digits")
+    again = basin(
+        pairs, [(SEEDS, 0, [a, b, c]), (FORK, 5, [a, fork])], metric("mutual_knn"), points=5, dataset="digits"
+    )
     assert again.frame.equals(table.frame)
 
 
@@ -118,12 +120,13 @@ def test_a_convex_model_has_no_barrier_whatever_its_weights(setting):
 def test_greedy_soup_takes_only_what_raises_the_held_out_accuracy(setting):
     pictures, (a, b, c, fork) = setting
     states = [trainee.state for trainee in (a, b, c, fork)]
-    soup, chosen = greedy_soup(a.network, states, pictures.held)
+    _, chosen = greedy_soup(a.network, states, pictures.held)
     found = soups(a.network, states, pictures.held, pictures.test)
     assert not {1, 2} <= set(chosen)  # not two other seeds together
     assert found["greedy"] > found["uniform"]
     one, places = greedy_soup(a.network, [a.state, a.state], pictures.held)
-    assert places == [0] and all(torch.equal(one[name], a.state[name]) for name in one)
+    assert places == [0]
+    assert all(torch.equal(one[name], a.state[name]) for name in one)
     assert all(torch.allclose(v, a.state[n]) for n, v in uniform_soup([a.state, a.state]).items())
 
 

@@ -1,4 +1,4 @@
-"""Weights follow from the spec alone: threads, company and interruptions change none of them, and every setting does."""
+"""Weights follow from the spec alone: threads, company and interruptions change none of them; every setting does."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from platorep.core.errors import SpecError
 from platorep.core.specs import DatasetSpec, ModelSpec, TrainingSpec
 from platorep.models import load, resolve
+from platorep.training import trainer
 from platorep.training.networks import build, pooled
 from platorep.training.pictures import labelled_pictures, split, training_part
 from platorep.training.trainer import kept, one_thread, schedule, train_all, trained
@@ -59,6 +60,26 @@ def test_weights_do_not_depend_on_threads_or_on_other_networks(whole, threads):
     assert torch.equal(weights(nets[1]), weights(whole))
     assert not torch.equal(weights(nets[0]), weights(whole))
     assert torch.get_num_threads() == before
+
+
+def test_an_error_in_one_training_ends_the_others_after_their_epoch(monkeypatch):
+    epochs, run = [], trainer._run
+
+    def fails(net, spec, part, folder, stop, report):
+        if spec.seed == 1:
+            raise KeyboardInterrupt
+
+        def count(*words):
+            epochs.append(words)
+            report(*words)
+
+        run(net, spec, part, folder, stop, count)
+
+    monkeypatch.setattr(trainer, "_run", fails)
+    long = TRAINING.replace(epochs=2000)
+    with pytest.raises(KeyboardInterrupt):
+        train_all([network("a", training=long), network("b", seed=1, training=long)], threads=2)
+    assert len(epochs) < 500
 
 
 @pytest.mark.parametrize("last", [1, 2])
@@ -166,7 +187,8 @@ def test_a_trained_network_is_a_model_like_any_other():
     features = encoder.encode(data.pictures[:5]).features
     assert [part.shape for part in features] == [(5, 24)] * 3
     assert torch.equal(features[1], trained(network()).layers(data.pictures[:5])[1])
-    assert str(spec.revision).startswith("1-torch-") and spec.pool == "mean"
+    assert str(spec.revision).startswith("1-torch-")
+    assert spec.pool == "mean"
     other = resolve(network(training=TRAINING.replace(epochs=2)), cpu)
     assert other.key() != spec.key()
     noisy = load(resolve(network(weight_noise=0.5), cpu), cpu).encode(data.pictures[:5]).features
@@ -212,8 +234,10 @@ def _seed_of_one_class():
 def test_the_rate_rises_and_falls():
     rates = [schedule(done / 1000) for done in range(1001)]
     assert max(rates) == pytest.approx(1, abs=0.03)
-    assert rates[0] < 0.03 and rates[-1] == pytest.approx(0, abs=1e-12)
-    assert kept(3) == [0, 1, 2, 3] and kept(25) == [0, 1, 2, 5, 10, 20, 25]
+    assert rates[0] < 0.03
+    assert rates[-1] == pytest.approx(0, abs=1e-12)
+    assert kept(3) == [0, 1, 2, 3]
+    assert kept(25) == [0, 1, 2, 5, 10, 20, 25]
 
 
 def test_the_number_of_threads_is_restored_after_an_error():
