@@ -179,7 +179,7 @@ def basin(
             rows += lot
             if progress is not None:
                 progress(number + 1, len(everything), f"{everything[number].x.name} × {everything[number].y.name}")
-        for lot in pool.map(lambda group: list(_rows_of_soup(*group, seed)), groups):
+        for lot in pool.map(lambda group: list(_rows_of_soup(group[0], group[1], group[2], seed)), groups):
             rows += lot
     common = {"dataset": dataset, "seed": seed, "version": __version__}
     empty = {"layer": -1, "share": np.nan, "chance": np.nan, "metric": "", "y_model": ""}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional
 
 from platorep.merging.permutations import State
@@ -106,16 +108,17 @@ def repaired(network: Network, ends: Sequence[Sequence[Moments]], share: float, 
     return network
 
 
-def permuted_moments(found: Sequence[Moments], orders: Sequence[Sequence[int]]) -> list[Moments]:
+def permuted_moments(found: Sequence[Moments], orders: Sequence[np.ndarray]) -> list[Moments]:
     """Moments of a network whose hidden units are in another order."""
     places = [torch.as_tensor(order) for order in orders]
     return [Moments(one.mean[place], one.spread[place]) for one, place in zip(found, places, strict=True)]
 
 
-def _before(stage: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+def _before(stage: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """The output of a stage's linear layer, before its ReLU."""
     x = x.flatten(1) if getattr(stage, "first", False) else x
-    return torch.cat([stage.affine(part) for part in x.split(BATCH)])
+    affine = cast(nn.Module, stage.affine)
+    return torch.cat([affine(part) for part in x.split(BATCH)])
 
 
 def _moments(before: torch.Tensor) -> Moments:
