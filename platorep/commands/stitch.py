@@ -29,6 +29,10 @@ VERSION = 1
 """Version of the table's content; part of its name."""
 
 
+SELECT = 1000
+"""Held-out pictures on which the penalty of a ridge is chosen."""
+
+
 def stitch(experiment: Experiment) -> list[Path]:
     """Trains the networks that are missing, stitches their layers, and draws the figure.
 
@@ -83,7 +87,8 @@ def _measured(experiment: Experiment) -> StitchingTable:
     with bar("Training") as report:
         networks = train_all(specs, threads=threads, report=report)
     known = {spec.name: network for spec, network in zip(specs, networks, strict=True)}
-    parts = Parts(*pictures(experiment, training_of(models[0]), options.pictures))
+    fit, held, test = pictures(experiment, training_of(models[0]), options.pictures)
+    parts = Parts(fit, held.part(torch.arange(min(SELECT, len(held)))), test)
     pairs = [
         pair for kind, random in zip(kinds, untrained, strict=True)
         for pair in _pairs(kind, [random, *unrelated], known, parts, experiment.statistics.seed)

@@ -77,6 +77,10 @@ class Sender:
         with torch.no_grad():
             return [list(layer) for layer in zip(*map(self._layers, self._parts), strict=True)]
 
+    def forget(self) -> None:
+        """Frees the states, which are the largest part of the memory."""
+        self.__dict__.pop("states", None)
+
 
 class Receiver:
     """A network that receives, with its own layers and answers.
@@ -165,11 +169,12 @@ def stitch(
     Raises:
         FeatureError: layers of a pair cannot be stitched: a vector to a map.
 
-    Cost: per pair of layers, `epochs` passes of the receiver's top over the pictures of the fit.
+    Cost: per pair of layers, `epochs` passes of the receiver's top over the pictures of the fit. Memory: the states of
+    all layers of all trained senders, and of `threads` controls.
     """
     jobs: list[Callable[[], list[dict[str, Any]]]] = []
-    jobs += [partial(_pair, sender, receiver, epochs, rows, seed) for sender, receiver in pairs]
-    readers = {id(sender): (sender, receiver) for sender, receiver in pairs if sender.control != SELF}
+    jobs += [partial(_once if x.control else _pair, x, y, epochs, rows, seed) for x, y in pairs]
+    readers = {id(sender): (sender, receiver) for sender, receiver in pairs if not sender.control}
     jobs += [partial(_probes, sender, receiver, epochs, seed) for sender, receiver in readers.values()]
     found: list[dict[str, Any]] = []
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
@@ -180,6 +185,15 @@ def stitch(
     empty = {"dataset": dataset, "seed": seed, "version": __version__, "rank": 0, "rows": 0}
     empty |= dict.fromkeys(("r2", "strength", "freedom", "train_loss"), np.nan)
     return StitchingTable.from_frame(pd.DataFrame([{**empty, **row} for row in found]))
+
+
+def _once(sender: Sender, receiver: Receiver, epochs: int, rows: int, seed: int) -> list[dict[str, Any]]:
+    """The rows of a control, whose states are then freed: it has one receiver."""
+    found = _pair(sender, receiver, epochs, rows, seed)
+    if sender.control != SELF:
+        found += _probes(sender, receiver, epochs, seed)
+    sender.forget()
+    return found
 
 
 def _pair(sender: Sender, receiver: Receiver, epochs: int, rows: int, seed: int) -> list[dict[str, Any]]:

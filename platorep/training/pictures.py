@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,7 +58,37 @@ def labelled_pictures(spec: DatasetSpec, side: int, channels: int) -> Labelled:
 
     Cost: decodes each picture once; later calls read one file of the cache.
     """
-    resolved = settled(spec)
+    return Library().labelled(spec, side, channels)
+
+
+class Library:
+    """Datasets that are resolved once and read once while it lives; used by several threads."""
+
+    def __init__(self) -> None:
+        self._resolved: dict[str, DatasetSpec] = {}
+        self._labelled: dict[tuple[str, int, int], Labelled] = {}
+        self._lock = threading.Lock()
+
+    def resolved(self, spec: DatasetSpec) -> DatasetSpec:
+        """The dataset with the revision of its present content."""
+        with self._lock:
+            return self._settled(spec)
+
+    def labelled(self, spec: DatasetSpec, side: int, channels: int) -> Labelled:
+        """See `labelled_pictures`."""
+        with self._lock:
+            key = spec.key(), side, channels
+            if key not in self._labelled:
+                self._labelled[key] = _read(self._settled(spec), side, channels)
+            return self._labelled[key]
+
+    def _settled(self, spec: DatasetSpec) -> DatasetSpec:
+        if (key := spec.key()) not in self._resolved:
+            self._resolved[key] = settled(spec)
+        return self._resolved[key]
+
+
+def _read(resolved: DatasetSpec, side: int, channels: int) -> Labelled:
     name = f"labelled/{resolved.key()}-{side}x{side}x{channels}"
     folder = derived(name, partial(_decode, resolved, side, channels))
     with safe_open(folder / "pictures.safetensors", "pt") as file:

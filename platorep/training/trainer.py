@@ -25,9 +25,8 @@ from platorep.core.digest import digest
 from platorep.core.errors import SpecError
 from platorep.core.files import write_atomically
 from platorep.core.specs import DatasetSpec, ModelSpec, TrainingSpec
-from platorep.data import settled
 from platorep.training.networks import Network, build
-from platorep.training.pictures import Labelled, labelled_pictures, training_part
+from platorep.training.pictures import Labelled, Library, training_part
 
 
 log = logging.getLogger(__name__)
@@ -80,11 +79,12 @@ def folder_of(spec: ModelSpec, dataset: DatasetSpec) -> Path:
     return cache_dir() / "trained" / f"{spec.id}-{digest(code)}"
 
 
-def trained(spec: ModelSpec, *, report: Report | None = None) -> Network:
+def trained(spec: ModelSpec, *, library: Library | None = None, report: Report | None = None) -> Network:
     """A network with the weights of its spec, trained first if they are not in the cache; float32 on the CPU.
 
     Args:
         spec: a model of source=trained. weights="random" takes the weights before the first step.
+        library: datasets that several networks share.
         report: called after each epoch.
 
     Raises:
@@ -94,12 +94,13 @@ def trained(spec: ModelSpec, *, report: Report | None = None) -> Network:
     Cost: epochs x pictures, on one thread; a second call reads a file.
     """
     training = training_of(spec)
-    folder = folder_of(spec, settled(training.dataset))
+    library = library or Library()
+    folder = folder_of(spec, library.resolved(training.dataset))
     stop = _stop(spec)
     path = folder / f"epoch-{stop:03d}.safetensors"
     state = _read(path)
     if state is None:
-        data = labelled_pictures(training.dataset, training.side, training.channels)
+        data = library.labelled(training.dataset, training.side, training.channels)
         network = _seeded(spec, len(data.classes))
         with one_thread():
             _run(network, spec, training_part(data, training), folder, stop, report)
@@ -117,8 +118,9 @@ def train_all(specs: Sequence[ModelSpec], *, threads: int, report: Report | None
     Weights do not depend on the other networks. Specs that differ in `stop` alone are one training.
     """
     groups: dict[Path, list[ModelSpec]] = {}
+    library = Library()
     for spec in specs:
-        groups.setdefault(folder_of(spec, settled(training_of(spec).dataset)), []).append(spec)
+        groups.setdefault(folder_of(spec, library.resolved(training_of(spec).dataset)), []).append(spec)
     done, stopped = 0, threading.Event()
 
     def go_on(epoch: int, total: int, what: str) -> None:
@@ -128,7 +130,7 @@ def train_all(specs: Sequence[ModelSpec], *, threads: int, report: Report | None
     def train(group: list[ModelSpec]) -> None:
         nonlocal done
         longest = max(group, key=_stop)
-        trained(longest, report=go_on)
+        trained(longest, library=library, report=go_on)
         done += 1
         if report is not None:
             report(done, len(groups), longest.name)
@@ -142,7 +144,7 @@ def train_all(specs: Sequence[ModelSpec], *, threads: int, report: Report | None
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return [trained(spec) for spec in specs]
+    return [trained(spec, library=library) for spec in specs]
 
 
 @contextmanager
