@@ -47,7 +47,7 @@ def stitching(data: FigureData) -> Plot:
     looks = dict(zip(known, style.categorical(len(known)), strict=True))
     names = [SENDERS[name] for name in known]
     margins = Margins(LEFT, marks.tag_width(names) + 0.05, 0.45, 0.3, across=0.5, down=0.8)
-    grid = layout.panels(4 * len(kinds), 4, (1.3, 1.3), margins, note=_note(table), least=1.0)
+    grid = layout.panels(4 * len(kinds), 4, (1.3, 1.3), margins, note=_note(table), least=1.0, wraps=True)
     drawn = []
     for row, (architecture, width) in enumerate(kinds):
         panels = grid.axes[4 * row : 4 * row + 4]
@@ -71,7 +71,7 @@ def stitching(data: FigureData) -> Plot:
             panel.set_ylabel("sender's layer")
             panel.set_title(f"accuracy, {words.partition(' ')[0]}", loc="left")
         drawn += [line.assign(architecture=architecture, width=width) for line in lines]
-    marks.key_right(grid.axes[3], list(zip(names, looks.values(), strict=True)))
+    marks.key_right(grid.axes[grid.columns - 1], list(zip(names, looks.values(), strict=True)))
     return Plot(grid.figure, pd.concat(drawn, ignore_index=True))
 
 

@@ -129,7 +129,7 @@ def test_forks_share_their_first_epochs_and_no_later_one(whole):
         {"training": TRAINING.replace(labels="shuffled")},
         {"training": TRAINING.replace(pictures="first")},
         {"training": TRAINING.replace(classes="second")},
-        {"training": TRAINING.replace(rate=2e-3)},
+        {"training": TRAINING.replace(rate=1e-3)},
     ],
 )
 def test_every_setting_changes_the_weights(whole, fields):
