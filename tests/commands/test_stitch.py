@@ -13,7 +13,12 @@ from tests.training.small_suite import configured
 
 RECEIVERS = ["mlp_128_seed0", "mlp_128_seed1"]
 SUITE = [*RECEIVERS, "mlp_128_half"]
-SMALL = (f"stitching.receivers=[{','.join(RECEIVERS)}]", "stitching.pictures=200", "stitching.epochs=1")
+SMALL = (
+    f"stitching.receivers=[{','.join(RECEIVERS)}]",
+    "stitching.pictures=200",
+    "stitching.epochs=1",
+    "dataset.n=400",
+)
 
 
 @pytest.fixture(scope="module")
