@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from platorep.commands.options import (
+    Basin,
     Captions,
     Compute,
     Gallery,
     Neighbours,
     Protocol,
     Statistics,
+    Stitching,
     Style,
     Translation,
     Units,
@@ -64,6 +66,8 @@ class Config:
     gallery: Gallery = field(default_factory=Gallery)
     units: Units = field(default_factory=Units)
     translation: Translation = field(default_factory=Translation)
+    basin: Basin = field(default_factory=Basin)
+    stitching: Stitching = field(default_factory=Stitching)
     style: Style = field(default_factory=Style)
     captions: Captions = field(default_factory=Captions)
     suite: str = ""  # the suite's name, for titles and file names

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from platorep.commands.experiment import Experiment
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Translation, Units
+from platorep.commands.options import (
+    Basin,
+    Captions,
+    Gallery,
+    Protocol,
+    Statistics,
+    Stitching,
+    Style,
+    Translation,
+    Units,
+)
 from platorep.commands.recipes import Probe, Recipe, Variant
 from platorep.core.errors import SpecError, unknown_name
 from platorep.core.resources import Resources
@@ -54,6 +64,8 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         gallery=Gallery(**cfg["gallery"]),
         units=Units(**cfg["units"]),
         translation=Translation(**cfg["translation"]),
+        basin=Basin(**cfg["basin"]),
+        stitching=Stitching(**cfg["stitching"]),
         style=Style(**cfg["style"]),
         captions=_captions(cfg["captions"], words),
         recipe=_recipe(cfg["recipe"], dataset),

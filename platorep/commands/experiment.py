@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from platorep.commands import options
 from platorep.commands.comparisons import compared
-from platorep.commands.options import Captions, Gallery, Protocol, Statistics, Style, Translation, Units
 from platorep.commands.recipes import Probe, Recipe
 from platorep.core.clamp import Clamp, ClipRule
 from platorep.core.digest import digest
@@ -62,6 +62,7 @@ class Experiment:
         gallery: sizes and queries of `platorep gallery`.
         units: settings of `platorep units`.
         translation: samples and splits of `platorep translate`.
+        basin, stitching: settings of `platorep basin` and `platorep stitch`.
         style: how figures look on paper.
         captions: how `platorep captions` summarises.
         recipe: what `platorep reproduce` adds.
@@ -80,18 +81,20 @@ class Experiment:
     suite: str = ""
     reading: Mapping[str, Any] = field(default_factory=dict)
     metric_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    protocol: Protocol = field(default_factory=Protocol)
-    statistics: Statistics = field(default_factory=Statistics)
+    protocol: options.Protocol = field(default_factory=options.Protocol)
+    statistics: options.Statistics = field(default_factory=options.Statistics)
     root: Path = Path("outputs")
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     corpus: CorpusSpec | None = None
     probe: Probe | None = None
     score_files: tuple[Path, ...] = ()
-    gallery: Gallery = field(default_factory=Gallery)
-    units: Units = field(default_factory=Units)
-    translation: Translation = field(default_factory=Translation)
-    style: Style = field(default_factory=Style)
-    captions: Captions = field(default_factory=Captions)
+    gallery: options.Gallery = field(default_factory=options.Gallery)
+    units: options.Units = field(default_factory=options.Units)
+    translation: options.Translation = field(default_factory=options.Translation)
+    basin: options.Basin = field(default_factory=options.Basin)
+    stitching: options.Stitching = field(default_factory=options.Stitching)
+    style: options.Style = field(default_factory=options.Style)
+    captions: options.Captions = field(default_factory=options.Captions)
     recipe: Recipe = field(default_factory=Recipe)
     simulations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     world: Mapping[str, Any] = field(default_factory=dict)

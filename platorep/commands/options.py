@@ -86,6 +86,28 @@ class Translation:
 
 
 @dataclass
+class Basin:
+    """`platorep basin`: which trained networks lie on lines, and on how many pictures they are measured."""
+
+    points: int = 11  # places on a line, with both ends
+    pictures: int = 5000  # training pictures for matching, repair and the training loss
+    near: int = 2000  # test pictures whose neighbours are compared
+    epochs: list[int] = field(default_factory=lambda: [1, 2, 5])  # earlier epochs at which the first pair is compared
+    forks: list[int] = field(default_factory=lambda: [0, 1, 2, 5])  # epochs that a fork shares with the network
+    forked: str | None = None  # the network that is forked and compared on halves of the pictures; null: the first
+
+
+@dataclass
+class Stitching:
+    """`platorep stitch`: which trained networks send and receive, and on how many pictures maps are fitted."""
+
+    pictures: int = 5000  # training pictures for maps
+    epochs: int = 10  # of task-loss matching and of probes
+    rows: int = 20000  # most pictures x positions of a direct match
+    receivers: list[str] | None = None  # names of the networks that receive; null: every kind with two seeds
+
+
+@dataclass
 class Captions:
     """`platorep captions`: which model summarises the dataset's captions, and how."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from platorep.align.controls import Shuffles, shuffled_pairs
 from platorep.commands.align import score_models, score_pairs, select_layers
+from platorep.commands.basin import basin_path, basin_table
 from platorep.commands.brains import brain_table, brains_path
 from platorep.commands.competence import measure_competence
 from platorep.commands.drawing import draw_figure
@@ -19,6 +21,7 @@ from platorep.commands.experiment import Experiment
 from platorep.commands.extract import extract_models
 from platorep.commands.failures import Failure, raise_failures
 from platorep.commands.recipes import Variant
+from platorep.commands.stitch import stitching_path, stitching_table
 from platorep.commands.studies import study_table
 from platorep.commands.tables import comparison_table
 from platorep.core.errors import SpecError
@@ -34,6 +37,12 @@ from platorep.stats.permutations import nested_order
 
 
 log = logging.getLogger(__name__)
+
+OF_NETWORKS: dict[str, tuple[Callable[[Experiment], Any], Callable[[Experiment], Path]]] = {
+    "basin": (basin_table, basin_path),
+    "stitching": (stitching_table, stitching_path),
+}
+"""Figures of networks trained here: how their table is measured, and its file."""
 
 
 def reproduce(experiment: Experiment) -> list[Path]:
@@ -54,6 +63,8 @@ def reproduce(experiment: Experiment) -> list[Path]:
         raise SpecError(f"an experiment draws one figure; got {', '.join(experiment.figures) or 'none'}.")
     (name, options), recipe = next(iter(experiment.figures.items())), experiment.recipe
     folder = experiment.root / "reproduce" / f"{recipe.name}--{experiment.label.rpartition('--')[2]}"
+    if name in OF_NETWORKS:
+        return _of_networks(experiment, name, folder)
     whole = experiment
     extraction = extract_models(experiment.replace(models=models_of_base(experiment)))
     experiment, failures = extraction.experiment, extraction.failures
@@ -90,6 +101,19 @@ def reproduce(experiment: Experiment) -> list[Path]:
         log.info("%s", path)
     raise_failures([*failures, *unmeasured, *unscored])
     return [folder, brains_path(experiment)] if against_brains else [folder]
+
+
+def _of_networks(experiment: Experiment, name: str, folder: Path) -> list[Path]:
+    """A figure of networks that are trained here: nothing is extracted, and nothing is published for these pictures."""
+    from platorep.figures.data import FigureData
+
+    measure, path_of = OF_NETWORKS[name]
+    table = measure(experiment)
+    stem = folder / experiment.recipe.name
+    for path in draw_figure(experiment, name, FigureData(**{name: table}), stem):
+        log.info("%s", path)
+    link_latest(folder, folder.with_name(f"{experiment.recipe.name}--latest"))
+    return [folder, path_of(experiment)]
 
 
 def score(experiment: Experiment) -> tuple[AlignmentTable, list[Failure]]:

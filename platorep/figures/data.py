@@ -12,7 +12,9 @@ import pandas as pd
 
 from platorep.core.errors import StoreError
 from platorep.results import protocols, views
+from platorep.results.basin import BasinTable
 from platorep.results.brains import BrainTable
+from platorep.results.stitching import StitchingTable
 from platorep.results.studies import StudyTable
 from platorep.results.tables import AlignmentTable, CompetenceTable, GalleryTable, SelectionTable
 from platorep.results.translation import TranslationTable
@@ -30,6 +32,8 @@ MISSING = {
     "galleries": "scores in growing galleries: run `platorep gallery`",
     "translation": "scores of maps between models: run `platorep translate`",
     "brains": "scores of models against brains, which need a model of source=matrix: run `platorep reproduce brains`",
+    "basin": "lines between trained networks: run `platorep basin`",
+    "stitching": "stitched networks: run `platorep stitch`",
     "hubness": "counts of each layer's neighbour graph, which need a metric on neighbours such as metric=mutual_knn",
     "units": "shares of matched units: run `platorep units`",
     "study": "the numbers of its experiment: run `platorep reproduce` with its name",
@@ -49,6 +53,8 @@ class FigureData:
         galleries: the table of `platorep gallery`.
         translation: the table of `platorep translate`.
         brains: similarity to brains, reliability and encoding.
+        basin: the table of `platorep basin`.
+        stitching: the table of `platorep stitch`.
         hubness: one row per layer: the columns of `platorep.stats.hubness.hubness`, model, and depth in [0, 1].
         units: the shares of `platorep units`.
         study: the numbers of an experiment in `platorep.studies`.
@@ -61,6 +67,8 @@ class FigureData:
     galleries: GalleryTable | None = None
     translation: TranslationTable | None = None
     brains: BrainTable | None = None
+    basin: BasinTable | None = None
+    stitching: StitchingTable | None = None
     hubness: pd.DataFrame | None = None
     units: ShareTable | None = None
     study: StudyTable | None = None

@@ -16,6 +16,7 @@ from platorep.models.open_clip_models import OpenClip
 from platorep.models.pixels import Pixels
 from platorep.models.source import Source
 from platorep.models.timm_models import Timm
+from platorep.models.trained import Trained
 from platorep.models.transformers_models import Transformers
 
 
@@ -31,6 +32,7 @@ SOURCES: dict[str, Source] = {
     "aisfx": Aisfx(),
     "mel": Mel(),
     "duration": Duration(),
+    "trained": Trained(),
 }
 """Sources by the name that `ModelSpec.source` has."""
 

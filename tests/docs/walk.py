@@ -112,6 +112,7 @@ def later(*words: str) -> Run:
 HUB = Composed("needs the Hub; tests/hub runs such commands against a local server")
 TRANSLATE = Composed("needs a run of real models; tests/commands/test_translate.py")
 UNITS = Composed("needs a run of real models; tests/commands/test_units.py")
+NETWORKS = Composed("trains networks for minutes; tests/training, tests/commands/test_basin.py, test_stitch.py")
 STUDY = Composed("minutes of real models; tests/reproduce/test_reproduce.py, tests/studies")
 HEAR = Composed("minutes of real models; tests/models/test_hearing.py runs them on few sounds")
 MINE = {"/path/to/mine.safetensors": "mine.safetensors"}
@@ -175,6 +176,8 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep units only=[lite0,lite1,lite2]": UNITS,
         "platorep neighbours a violin": Composed("needs the stamps' features; tests/commands/test_neighbours.py"),
         "platorep translate": TRANSLATE,
+        "platorep basin": NETWORKS,
+        "platorep stitch": NETWORKS,
         "platorep competence probe=offline": later("only=[lite0,pixels]", "dataset.n=700"),
         "platorep simulate all": Composed("11 minutes; tests/theory runs every experiment"),
         "platorep store verify": as_it_stands(),
@@ -380,6 +383,15 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
             "+experiment.capacity.seeds=2", "+experiment.capacity.steps=10"
         ),
         "platorep simulate all": Composed("11 minutes; tests/theory runs every experiment"),
+    },
+    "docs/networks.md": {
+        "platorep extract suite=fashion dataset=fashion_mnist": NETWORKS,
+        "platorep align suite=fashion dataset=fashion_mnist protocol.pairs=within": NETWORKS,
+        "platorep basin": NETWORKS,
+        "platorep stitch": NETWORKS,
+        "platorep reproduce basin offline=true": NETWORKS,
+        "platorep reproduce stitching offline=true": NETWORKS,
+        "models:": Read(),
     },
     "docs/translation.md": {
         "platorep translate": TRANSLATE,

@@ -1,0 +1,170 @@
+"""`platorep stitch`: layers of one network trained here in the place of layers of another, as a table and a figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platorep.commands.drawing import draw_results
+from platorep.commands.experiment import Experiment
+from platorep.commands.networks import networks_path, pictures, trained_models
+from platorep.commands.tables import stitching_summary
+from platorep.core.errors import SpecError, unknown_name
+from platorep.core.progress import bar, console_for_tables
+from platorep.core.specs import ModelSpec
+from platorep.results.stitching import StitchingTable
+
+
+if TYPE_CHECKING:
+    from platorep.stitching.stitch import Parts, Receiver, Sender
+    from platorep.training.networks import Network
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Version of the table's content; part of its name."""
+
+
+SELECT = 1000
+"""Held-out pictures on which the penalty of a ridge is chosen."""
+
+
+def stitch(experiment: Experiment) -> list[Path]:
+    """Trains the networks that are missing, stitches their layers, and draws the figure.
+
+    Returns:
+        The table and the figure's files.
+
+    Raises:
+        SpecError: the suite has no two networks of one kind that are trained here.
+        AssetError: their pictures cannot be fetched.
+    """
+    from platorep.figures.data import FigureData
+
+    path = stitching_path(experiment)
+    table = stitching_table(experiment)
+    console_for_tables().print(stitching_summary(table))
+    log.info("%s", path)
+    return [path, *draw_results(experiment, ["stitching"], FigureData(stitching=table))]
+
+
+def stitching_path(experiment: Experiment) -> Path:
+    """The table's file."""
+    return networks_path(experiment, "stitching", version=VERSION, **dataclasses.asdict(experiment.stitching))
+
+
+def stitching_table(experiment: Experiment) -> StitchingTable:
+    """The table of the configured networks; read from disk if present.
+
+    Raises:
+        SpecError, AssetError: as `stitch`.
+    """
+    path = stitching_path(experiment)
+    if path.is_file() and not experiment.overwrite:
+        return StitchingTable.load([path])
+    table = _measured(experiment)
+    table.write(path)
+    return table
+
+
+def _measured(experiment: Experiment) -> StitchingTable:
+    import torch
+
+    from platorep.stitching.stitch import Parts
+    from platorep.stitching.stitch import stitch as measure
+    from platorep.training.trainer import train_all, training_of
+
+    models, options = trained_models(experiment), experiment.stitching
+    kinds = _kinds(models, options.receivers)
+    unrelated = [model for model in models if _task(model) != ("true", "all")]
+    untrained = [kind[0].replace(name=f"{kind[0].name} random", weights="random") for kind in kinds]
+    specs = [*(model for kind in kinds for model in kind), *unrelated, *untrained]
+    threads = experiment.resources.threads or torch.get_num_threads()
+    with bar("Training") as report:
+        networks = train_all(specs, threads=threads, report=report)
+    known = {spec.name: network for spec, network in zip(specs, networks, strict=True)}
+    fit, held, test = pictures(experiment, training_of(models[0]), options.pictures)
+    parts = Parts(fit, held.part(torch.arange(min(SELECT, len(held)))), test)
+    pairs = [
+        pair for kind, random in zip(kinds, untrained, strict=True)
+        for pair in _pairs(kind, [random, *unrelated], known, parts, experiment.statistics.seed)
+    ]  # fmt: skip
+    with bar("Stitching") as report:
+        return measure(
+            pairs,
+            epochs=options.epochs,
+            rows=options.rows,
+            seed=experiment.statistics.seed,
+            threads=threads,
+            dataset=experiment.dataset.name,
+            progress=report,
+        )
+
+
+def _pairs(
+    kind: Sequence[ModelSpec], others: Sequence[ModelSpec], known: dict[str, Network], parts: Parts, seed: int
+) -> list[tuple[Sender, Receiver]]:
+    """All ordered pairs of the networks of a kind, and the controls, which the first network receives."""
+    from platorep.stitching.stitch import (
+        NOISE,
+        PIXELS,
+        RANDOM,
+        SELF,
+        UNRELATED,
+        Receiver,
+        Sender,
+        class_noise,
+        layers_of,
+        pictures_as_layer,
+    )
+    from platorep.training.networks import parse
+
+    receivers = [Receiver(spec.name, known[spec.name], parse(spec.id)[1], parts) for spec in kind]
+    pairs = [(x.sender, y) for x in receivers for y in receivers if x is not y]
+    first = receivers[0]
+    shapes = [tuple(states[0].shape[1:]) for states in first.sender.states]
+    noise = partial(class_noise, shapes, len(parts.fit.classes), seed)
+    pixels = partial(pictures_as_layer, first.sender.states[0][0])
+    pairs.append((Sender(first.name, partial(layers_of, first.network), parts, SELF), first))
+    pairs.append((Sender("noise by class", noise, parts, NOISE), first))
+    pairs.append((Sender("pixels", pixels, parts, PIXELS), first))
+    for spec in others:
+        if parse(spec.id)[0] == parse(kind[0].id)[0]:
+            control = RANDOM if spec.weights == "random" else UNRELATED
+            pairs.append((Sender(spec.name, partial(layers_of, known[spec.name]), parts, control), first))
+    return pairs
+
+
+def _task(model: ModelSpec) -> tuple[str, str]:
+    from platorep.training.trainer import training_of
+
+    training = training_of(model)
+    return training.labels, training.classes
+
+
+def _kinds(models: Sequence[ModelSpec], receivers: Sequence[str] | None) -> list[list[ModelSpec]]:
+    """Networks that learned the task and differ in their seed alone, two or more; only those named, if any are.
+
+    Raises:
+        UnknownNameError: a name that the suite does not have.
+        SpecError: there are no two.
+    """
+    able = {model.name: model for model in models if _task(model) == ("true", "all")}
+    for name in receivers or ():
+        if name not in able:
+            raise unknown_name("network in stitching.receivers", name, able)
+    kinds: dict[str, list[ModelSpec]] = {}
+    for name, model in able.items():
+        if receivers is None or name in receivers:
+            kinds.setdefault(model.replace(seed=0).key(), []).append(model)
+    found = [kind for kind in kinds.values() if len(kind) > 1]
+    if not found:
+        raise SpecError(
+            "no two networks of the suite differ in their seed alone: there is nothing to stitch. Add some, or take "
+            "suite=fashion."
+        )
+    return found
