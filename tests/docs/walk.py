@@ -298,6 +298,12 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce negatives": HUB,
         "platorep reproduce negatives offline=true": STUDY,
     },
+    "docs/figures/generated.md": {
+        "platorep reproduce generated": HUB,
+        "platorep reproduce generated offline=true": STUDY,
+        "platorep run only=[smollm2_135m,lite0] span=generated generated.tokens=16 generated.temperature=0.7 "
+        "generated.seed=1": Composed("minutes of real models; tests/models/test_continuing.py"),
+    },
     "docs/figures/several.md": {
         "platorep reproduce several dataset.id=FOLDER": HUB,
         "platorep reproduce several offline=true": STUDY,
