@@ -308,6 +308,20 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce several dataset.id=FOLDER": HUB,
         "platorep reproduce several offline=true": STUDY,
     },
+    "docs/figures/timesteps.md": {
+        "python scripts/diffusion_features.py small --root outputs": Passed(
+            "minutes of training; tests/extract/test_diffusion_features.py runs it on drawn shapes"
+        ),
+        "python scripts/diffusion_features.py small --steps 0 --name diffusion_untrained --root outputs": Passed(
+            "tests/extract/test_diffusion_features.py"
+        ),
+        "platorep reproduce timesteps offline=true": Composed("tests/extract/test_diffusion_features.py draws it"),
+        "pip install diffusers": Passed("needs a package index; the test of a DiT is skipped without it"),
+        "python scripts/diffusion_features.py facebook/DiT-XL-2-256 --dataset folder --id FOLDER --device cuda": Passed(
+            "needs the Hub; tests/extract/test_diffusion_features.py reads a small DiT"
+        ),
+        "platorep reproduce timesteps dataset.id=FOLDER": HUB,
+    },
     "docs/gallery.md": {
         "platorep gallery suite=prh dataset=hub dataset.id=user/dataset gallery.sizes=[1024,4096,16384] "
         "gallery.queries=1024": HUB,

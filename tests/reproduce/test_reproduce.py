@@ -346,7 +346,11 @@ def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
             "reproduce",
             overrides=[
                 f"reproduce={name}",
-                *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12", "coarse", "matching", "several") else []),
+                *(
+                    ["dataset.id=x"]
+                    if name in ("fig2", "fig9", "fig12", "coarse", "matching", "several", "timesteps")
+                    else []
+                ),
             ],
         )
     cfg = OmegaConf.to_container(made, resolve=True)
