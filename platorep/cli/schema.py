@@ -47,6 +47,15 @@ class Recipe:
 
 
 @dataclass
+class Generated:
+    """How span=generated continues a text."""
+
+    tokens: int = 32
+    temperature: float = 0.0  # 0 takes the likeliest token
+    seed: int = 0  # of the draws at other temperatures
+
+
+@dataclass
 class Config:
     """One schema for every command: a stage reads the part that it needs and ignores the rest."""
 
@@ -78,6 +87,7 @@ class Config:
     layers: str = "all"
     prompt: str | None = None
     span: str = "all"
+    generated: Generated = field(default_factory=Generated)
     caption: str = "first"
     picture: str = "first"
     sound: str = "all"

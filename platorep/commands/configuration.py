@@ -51,7 +51,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         suite=cfg["suite"],
         models=tuple(model_specs(cfg)),
         dataset=dataset,
-        reading={name: cfg[name] for name in READING},
+        reading=_reading({name: cfg[name] for name in READING}, cfg["generated"]),
         metric_options={name: options or {} for name, options in cfg["metric"].items()},
         protocol=Protocol(**cfg["protocol"]),
         statistics=Statistics(**cfg["statistics"]),
@@ -68,7 +68,7 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
         stitching=Stitching(**cfg["stitching"]),
         style=Style(**cfg["style"]),
         captions=_captions(cfg["captions"], words),
-        recipe=_recipe(cfg["recipe"], dataset),
+        recipe=_recipe(cfg["recipe"], dataset, cfg["generated"]),
         simulations=_options("experiment", cfg["experiment"]),
         world=cfg["world"],
         overwrite=cfg["overwrite"],
@@ -114,7 +114,14 @@ def _probe(cfg: Mapping[str, Any]) -> Probe | None:
     return Probe(cfg["name"], str(cfg["layer"]), tuple(tasks))
 
 
-def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
+def _reading(settings: Mapping[str, Any], generated: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of reading, with how texts are continued where that matters."""
+    if settings.get("span") != "generated":
+        return dict(settings)
+    return {**settings, "generated": {**generated, **settings.get("generated", {})}}
+
+
+def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec, generated: Mapping[str, Any]) -> Recipe:
     """The recipe, with each variant's changes merged into the dataset's spec.
 
     Raises:
@@ -125,9 +132,10 @@ def _recipe(cfg: Mapping[str, Any], dataset: DatasetSpec) -> Recipe:
         spec = dataset
         if "dataset" in variant:
             spec = DatasetSpec.from_dict(_merged(dataset.to_dict(), variant["dataset"]) | {"name": name})
-        for setting in variant.get("reading", {}):
-            if setting not in READING:
-                raise unknown_name(f"setting of recipe.variants.{name}.reading", setting, READING)
+        for setting in (reading := variant.get("reading", {})):
+            if setting not in (known := (*READING, "generated")):
+                raise unknown_name(f"setting of recipe.variants.{name}.reading", setting, known)
+        variant = {**variant, "reading": _reading(reading, generated)}
         variants[name] = Variant(spec, **{field: value for field, value in variant.items() if field != "dataset"})
     datasets = {name: DatasetSpec.from_dict(other) for name, other in cfg["datasets"].items()}
     return Recipe(cfg["name"], variants, cfg["shuffles"], tuple(cfg["galleries"]), datasets, cfg["study"], cfg["tests"])

@@ -22,7 +22,16 @@ from platorep.results.studies import StudyTable
 
 log = logging.getLogger(__name__)
 
-STUDIES: tuple[str, ...] = ("coarse", "direction", "imbalance", "languages", "matching", "negatives", "several")
+STUDIES: tuple[str, ...] = (
+    "coarse",
+    "direction",
+    "generated",
+    "imbalance",
+    "languages",
+    "matching",
+    "negatives",
+    "several",
+)
 """Experiments with a table of their own: modules of `platorep.studies`, each with a function of its name."""
 
 

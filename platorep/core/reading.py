@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-TEXT_ONLY = ("prompt", "span", "max_tokens", "overlong")
+TEXT_ONLY = ("prompt", "span", "max_tokens", "overlong", "generated")
 """Fields of ExtractSpec that only models of texts read."""
 
 
@@ -29,6 +29,8 @@ def settings_read(modality: str, settings: Mapping[str, Any]) -> dict[str, Any]:
             read.pop(name, None)
     if "all" not in (read.get("caption"), read.get("picture")):
         read.pop("combine", None)
+    if read.get("span") != "generated":
+        read.pop("generated", None)
     if modality != "language":
         for name in TEXT_ONLY:
             read.pop(name, None)

@@ -170,11 +170,30 @@ class ModelSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateSpec(Spec):
+    """How a language model continues a text: `tokens` new tokens, the likeliest one at a time at temperature 0.
+
+    At other temperatures they are drawn from the softmax of logits / temperature. The draws depend on `seed` and the
+    tokens of the text, and on nothing else that is read.
+    """
+
+    tokens: int
+    temperature: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        check_range("generated.tokens", self.tokens, 1)
+        check_range("generated.temperature", self.temperature, 0, sys.float_info.max)
+        check_range("generated.seed", self.seed, 0, 2**63 - 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExtractSpec(Spec):
     """Features of one model on one dataset: everything that can change a stored number.
 
     `layers` is "all", "last", a list of indices as strings, or "depth:0.25,0.5,1.0" (relative depths). `prompt` is
-    a template with {caption}; `span` selects the tokens that are pooled. If items have several captions, pictures or
+    a template with {caption}; `span` selects the tokens that are pooled: "generated" are those that the model continues
+    the text with, as `generated` says. If items have several captions, pictures or
     sounds, `caption`, `picture` and `sound` select one ("first", or an index as a string) or "all", which `combine`
     then combines. Of sounds, it is all: an item with several clips is a class of sounds.
     """
@@ -183,7 +202,7 @@ class ExtractSpec(Spec):
     dataset: DatasetSpec
     layers: str = "all"
     prompt: str | None = None
-    span: Literal["all", "caption"] = "all"
+    span: Literal["all", "caption", "generated"] = "all"
     caption: str = "first"
     combine: Literal["mean_features", "concatenate_text", "multiply_items"] = "mean_features"
     max_tokens: int | None = None
@@ -191,8 +210,14 @@ class ExtractSpec(Spec):
     storage_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     picture: str = field(default="first", metadata=LATER)
     sound: str = field(default="all", metadata=LATER)
+    generated: GenerateSpec | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
+        if self.span == "generated" and self.generated is None:
+            raise SpecError(
+                "span='generated' pools the tokens that a model continues a text with; expected generated with tokens, "
+                "temperature and seed."
+            )
         if self.prompt is not None and self.prompt.count("{caption}") != 1:
             raise SpecError(f"prompt {self.prompt!r} must contain {{caption}} exactly once.")
         check_range("max_tokens", self.max_tokens, 1, otherwise="null for the model's own limit")

@@ -7,16 +7,18 @@ import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from platorep.core.errors import DataError, FeatureError, PlatorepError
-from platorep.models.base import Encoded
 
 
 log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+"""What an encoder makes of a batch: features, or longer texts."""
 
 CPU_TOKENS = 1024
 """Tokens per batch on a CPU (five pictures of 224 pixels). Larger batches exceed the cache and are a quarter slower."""
@@ -74,8 +76,8 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def encode_within(
-    encode: Callable[[Any], Encoded], batch: Any, tokens_each: int, budget: Budget
-) -> Iterator[tuple[slice, Encoded]]:
+    encode: Callable[[Any], Made], batch: Any, tokens_each: int, budget: Budget
+) -> Iterator[tuple[slice, Made]]:
     """Encodes a batch in parts that fit into the budget, which is halved when memory runs out.
 
     Args:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from typing import Any, Protocol, cast
 
 import torch
 
+from platorep.core.errors import SpecError
 from platorep.core.samples import Samples
-from platorep.core.specs import ExtractSpec
+from platorep.core.specs import ExtractSpec, GenerateSpec
 from platorep.extract.batches import Budget, decoded_batches, encode_within, pack
 from platorep.extract.host import on_host
 from platorep.extract.items import Items
-from platorep.models.base import Encoded, Encoder, PictureEncoder, SoundEncoder, TextEncoder, TextRules
+from platorep.models.base import Continues, Encoded, Encoder, PictureEncoder, SoundEncoder, TextEncoder, TextRules
 
 
 Made = tuple[list[torch.Tensor], dict[str, list[float]], int]
@@ -55,10 +57,12 @@ def text_shards(
         budget: tokens of a batch.
         bits: whether to measure the bits of the texts if the model supports it.
     """
-    rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits)
+    rules = TextRules(spec.span, spec.max_tokens, spec.overlong, bits, spec.generated)
     for start, stop in bounds:
         texts, rows = _distinct(items.texts[start:stop])
         tokens = encoder.tokenize(texts, rules)
+        if spec.generated is not None:
+            tokens = _continued(encoder, tokens, spec.generated, budget)
 
         def parts(tokens: list[Any] = tokens) -> Iterator[tuple[list[int], Encoded]]:
             for batch in pack([len(text) for text in tokens], budget.tokens):
@@ -76,6 +80,27 @@ def text_shards(
         if any(len(row) > 1 for row in rows) or len(texts) < len(rows):
             scalars = {name: [sum(values[i] for i in row) for row in rows] for name, values in scalars.items()}
         yield layers, scalars, sum(len(text) for text in tokens)
+
+
+def _continued(encoder: TextEncoder, tokens: list[Any], rules: GenerateSpec, budget: Budget) -> list[Any]:
+    """All texts with the tokens that the model continues them with.
+
+    Raises:
+        SpecError: the model cannot continue a text.
+    """
+    if not isinstance(encoder, Continues):
+        raise SpecError(
+            f"{encoder.spec.name}: span=generated needs a causal language model, and models of source "
+            f"{encoder.spec.source!r} do not continue texts. Leave it out (only=...), or pool the text (span=all)."
+        )
+    longer = list(tokens)
+    for batch in pack([len(text) for text in tokens], budget.tokens):
+        longest = len(tokens[batch[0]]) + rules.tokens
+        encode = partial(encoder.continued, rules=rules)
+        for part, made in encode_within(encode, [tokens[i] for i in batch], longest, budget):
+            for i, text in zip(batch[part], made, strict=True):
+                longer[i] = text
+    return longer
 
 
 def file_shards(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
 from platorep.core.errors import SpecError
 from platorep.core.sounds import Sound
-from platorep.core.specs import ModelSpec
+from platorep.core.specs import GenerateSpec, ModelSpec
 
 
 if TYPE_CHECKING:
@@ -68,12 +68,13 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """Rules of an extraction for texts: which tokens are pooled, and how overlong texts are handled."""
+    """Rules of an extraction for texts: which tokens are pooled, how overlong texts are handled and texts continued."""
 
     span: str = "all"
     max_tokens: int | None = None
     overlong: str = "truncate"
     bits: bool = True
+    generated: GenerateSpec | None = None
 
 
 class Encoder(Protocol):
@@ -111,6 +112,15 @@ class TextEncoder(Encoder, Protocol):
 
     def tokenize(self, texts: Sequence[Text], rules: TextRules) -> list[Tokens]:
         """Tokenises texts; called in the main process for one shard at a time."""
+        ...
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """An encoder of captions that can continue them."""
+
+    def continued(self, batch: Sequence[Tokens], rules: GenerateSpec) -> list[Tokens]:
+        """The texts with the tokens that the model continues them with, and only these pooled."""
         ...
 
 

@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from platorep.core.errors import DataError, SpecError
-from platorep.core.specs import ModelSpec
+from platorep.core.specs import GenerateSpec, ModelSpec
 from platorep.models.architectures import TextPart, last_states, reported_states
 from platorep.models.base import Encoded, Layers, Text, TextRules, Tokens
+from platorep.models.continuing import continued, room_for
 from platorep.models.hooks import pooled_outputs
 from platorep.models.pooling import pool_tokens
 from platorep.models.probing import examine, repeatable
@@ -88,6 +89,8 @@ class LanguageEncoder(Layers):
             DataError: a text has no tokens, or is too long and `rules.overlong` is "error".
         """
         limit = self.limit(rules.max_tokens)
+        if rules.generated is not None:
+            limit = room_for(self, limit, rules.generated)
         tokenised = [self._tokens(text, encoded, rules) for text, encoded in zip(texts, self._ids(texts), strict=True)]
         for i, tokens in enumerate(tokenised):
             if limit is not None and len(tokens) > limit:
@@ -116,6 +119,10 @@ class LanguageEncoder(Layers):
         features = [torch.cat(layer)[order] for layer in zip(*(part.features for part in parts), strict=True)]
         scalars = {name: torch.cat([part.scalars[name] for part in parts])[order] for name in parts[0].scalars}
         return Encoded(features, scalars)
+
+    def continued(self, batch: Sequence[Tokens], rules: GenerateSpec) -> list[Tokens]:
+        """The texts with the tokens that the model continues them with (`models.continuing`), and only these pooled."""
+        return continued(self, batch, rules)
 
     def limit(self, max_tokens: int | None) -> int | None:
         """Largest number of tokens per text: the least of the given number and the limits of model and tokenizer."""

@@ -229,6 +229,16 @@ def _consistency(chosen: pd.DataFrame, competence: CompetenceTable | None, optio
         yield Quantity(name, pair.a, pair.b, pair.value, pair.low, pair.high, pair.p, note=note)
 
 
+def _timesteps(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
+    """Scores of the chosen layers of models whose layers have timesteps, with the layer."""
+    for row in views.pairs(chosen, options.get("metric"), options.get("dataset")).itertuples():
+        for own, other in (("x", "y"), ("y", "x")):
+            layer = getattr(row, f"{own}_layer_name")
+            if "/t=" in layer:
+                models = getattr(row, f"{own}_model"), getattr(row, f"{other}_model")
+                yield Quantity("largest alignment", *models, row.score, note=layer)
+
+
 QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], Iterator[Quantity]]] = {
     "fig2": _fig2,
     "fig3": _fig3,
@@ -242,5 +252,6 @@ QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], 
     "extrapolation": _extrapolation,
     "controls": _controls,
     "n_curve": _n_curve,
+    "timesteps": _timesteps,
 }
 """Figure -> its quantities."""

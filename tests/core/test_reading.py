@@ -3,7 +3,10 @@
 import pytest
 
 from platorep.core.reading import settings_read
-from platorep.core.specs import DatasetSpec, ExtractSpec, ModelSpec
+from platorep.core.specs import DatasetSpec, ExtractSpec, GenerateSpec, ModelSpec
+
+
+WORDS = GenerateSpec(tokens=8, temperature=0.0, seed=0)
 
 
 def key(modality, **settings):
@@ -18,6 +21,8 @@ def key(modality, **settings):
         ({"caption": "1"}, {"language"}),
         ({"prompt": "a photo of {caption}"}, {"language"}),
         ({"span": "caption"}, {"language"}),
+        ({"span": "generated", "generated": WORDS}, {"language"}),
+        ({"generated": WORDS}, set()),  # read where span is generated
         ({"max_tokens": 7}, {"language"}),
         ({"overlong": "error"}, {"language"}),
         ({"caption": "all", "combine": "concatenate_text"}, {"language"}),

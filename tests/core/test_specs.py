@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from platorep.core.errors import SpecError, UnknownNameError
-from platorep.core.specs import AssetSpec, DatasetSpec, ExtractSpec, ModelSpec
+from platorep.core.specs import AssetSpec, DatasetSpec, ExtractSpec, GenerateSpec, ModelSpec
 
 
 GOLDEN = Path(__file__).parent / "golden_keys.json"
@@ -21,6 +21,9 @@ EXAMPLES = {
     "asset": ExtractSpec(model=MODEL.replace(asset=ASSET), dataset=DATASET.replace(assets=(ASSET,))),
     "prompt": ExtractSpec(
         model=MODEL, dataset=DATASET.replace(n=100, order_seed=0), prompt="A {caption}.", span="caption"
+    ),
+    "generated": ExtractSpec(
+        model=MODEL, dataset=DATASET, span="generated", generated=GenerateSpec(tokens=16, temperature=0.7, seed=0)
     ),
 }
 
@@ -67,6 +70,16 @@ def test_key_covers_every_field_but_the_labels(spec):
         )
         changed = spec.replace(**{field.name: value})
         assert (changed.key() == spec.key()) == bool(field.metadata.get("label")), field.name
+
+
+def test_key_covers_number_temperature_and_seed_of_generated_tokens():
+    spec = EXAMPLES["generated"]
+    for change in ({"tokens": 17}, {"temperature": 0.0}, {"seed": 1}):
+        assert spec.replace(generated=spec.generated.replace(**change)).key() != spec.key()
+    with pytest.raises(SpecError, match="expected generated with tokens, temperature and seed"):
+        spec.replace(generated=None)
+    with pytest.raises(SpecError, match="generated.tokens"):
+        spec.generated.replace(tokens=0)
 
 
 def test_key_of_an_extraction_covers_its_model_and_its_dataset():

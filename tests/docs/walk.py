@@ -301,9 +301,29 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce negatives": HUB,
         "platorep reproduce negatives offline=true": STUDY,
     },
+    "docs/figures/generated.md": {
+        "platorep reproduce generated": HUB,
+        "platorep reproduce generated offline=true": STUDY,
+        "platorep run only=[smollm2_135m,lite0] span=generated generated.tokens=16 generated.temperature=0.7 "
+        "generated.seed=1": Composed("minutes of real models; tests/models/test_continuing.py"),
+    },
     "docs/figures/several.md": {
         "platorep reproduce several dataset.id=FOLDER": HUB,
         "platorep reproduce several offline=true": STUDY,
+    },
+    "docs/figures/timesteps.md": {
+        "python scripts/diffusion_features.py small --root outputs": Passed(
+            "minutes of training; tests/extract/test_diffusion_features.py runs it on drawn shapes"
+        ),
+        "python scripts/diffusion_features.py small --steps 0 --name diffusion_untrained --root outputs": Passed(
+            "tests/extract/test_diffusion_features.py"
+        ),
+        "platorep reproduce timesteps offline=true": Composed("tests/extract/test_diffusion_features.py draws it"),
+        "pip install diffusers": Passed("needs a package index; the test of a DiT is skipped without it"),
+        "python scripts/diffusion_features.py facebook/DiT-XL-2-256 --dataset folder --id FOLDER --device cuda": Passed(
+            "needs the Hub; tests/extract/test_diffusion_features.py reads a small DiT"
+        ),
+        "platorep reproduce timesteps dataset.id=FOLDER": HUB,
     },
     "docs/gallery.md": {
         "platorep gallery suite=prh dataset=hub dataset.id=user/dataset gallery.sizes=[1024,4096,16384] "

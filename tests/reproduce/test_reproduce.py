@@ -273,6 +273,30 @@ def test_several_captions_pooled_score_what_the_mean_of_their_features_scores(ba
     assert "rise from one to all, captions pooled" in set(comparison.quantity)
 
 
+def test_generated_tokens_after_prompts_are_scored_beside_those_without(base):
+    variants = {
+        "see": {"reading": {"prompt": "See {caption}"}},
+        "hear": {"reading": {"prompt": "Hear {caption}"}},
+        "caption_itself": {"models": ["small"], "reading": {"span": "all"}},
+        "nobody": {"models": ["absent"], "reading": {"span": "all"}},
+    }
+    few = ("only=[small,small_noise20,pixels]", "generated.tokens=3", "dataset.n=72")
+    cfg, best, comparison = run(base, "generated", *few, variants=variants)
+    (stored,) = (base[0] / "studies").glob("*/generated--*.parquet")
+    rows = StudyTable.load([stored]).pairs().set_index(["x_model", "setting", "quantity"]).value
+    assert rows["small", "no prompt", "mutual k-NN"] == best[best.x_model == "small"].score.item()
+    assert rows["small", "see", "less no prompt"] == pytest.approx(
+        rows["small", "see", "mutual k-NN"] - rows["small", "no prompt", "mutual k-NN"]
+    )
+    whole = experiment(cfg)
+    (small,) = (model for model in whole.models if model.name == "small")
+    plain = whole.replace(reading={**whole.reading, "span": "all"}).find(small)
+    (continued,) = (f for f in whole.features if f.name == "small")
+    assert continued.spec.generated.tokens == 3
+    assert plain.spec.generated is None  # the variant caption_itself
+    assert "less hear, see" in set(comparison.quantity)
+
+
 def test_a_setting_of_reading_that_does_not_exist_is_refused(base):
     with pytest.raises(UnknownNameError, match=r"setting of recipe.variants.captions.reading 'captoin'"):
         run(base, "several", "+recipe.variants.captions.reading.captoin=all", "~dataset.options.language")
@@ -322,7 +346,11 @@ def test_every_experiment_composes_and_draws_the_figure_of_its_name(name):
             "reproduce",
             overrides=[
                 f"reproduce={name}",
-                *(["dataset.id=x"] if name in ("fig2", "fig9", "fig12", "coarse", "matching", "several") else []),
+                *(
+                    ["dataset.id=x"]
+                    if name in ("fig2", "fig9", "fig12", "coarse", "matching", "several", "timesteps")
+                    else []
+                ),
             ],
         )
     cfg = OmegaConf.to_container(made, resolve=True)
