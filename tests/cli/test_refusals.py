@@ -21,7 +21,7 @@ def said(words, capsys):
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
-        (["nonsense=3"], ["unknown setting 'nonsense'. Known: caption, "]),
+        (["nonsense=3"], ["unknown setting 'nonsense'. Known: basin, "]),
         (["gallery.sed=1"], ["unknown setting of gallery 'sed'. Did you mean 'seed'"]),
         (["captions.model.id=mine"], ["captions.model has no id yet. Write +captions.model.id=VALUE to add it."]),
         (["gallery.seed=${x}"], ["gallery.seed: Interpolation key 'x' not found", "another setting by its full name"]),
@@ -63,7 +63,7 @@ def test_an_experiment_is_asked_for_with_the_names_that_there_are(tmp_path, caps
     monkeypatch.chdir(tmp_path)
     text = said(["reproduce"], capsys)
     assert "You must specify 'reproduce'" in text
-    assert "Choose one of: brains, " in text
+    assert "Choose one of: basin, " in text
 
 
 def test_the_folder_of_a_run_that_cannot_be_made_is_named(tmp_path, capsys, monkeypatch):
