@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 CHUNK = 1 << 22
 """Largest number of values of a layer that are read at a time."""
 
+TURNED = 1 << 23
+"""Largest number of values of a rotated block that are summed at a time, in float64: 67 MB."""
+
 NAMED = 8
 """Largest number of dead units of a layer that a message names."""
 
@@ -146,8 +149,8 @@ class RotatedUnits:
         base: units to rotate.
         seed: seed of the rotations; each is determined by the seed and the index of its layer.
 
-    Cost: d_layer^3 for each rotation and n d_layer^2 for the units of a layer; memory: two matrices of d_layer^2 in
-    float64, and one layer's block.
+    Cost: d_layer^3 for each rotation and n d_layer^2 for the units of a layer, which are read once per `TURNED` values;
+    memory: the block, two matrices of d_layer^2 in float64, and `TURNED` values in float64.
     """
 
     base: ModelUnits
@@ -170,18 +173,22 @@ class RotatedUnits:
             first, last = np.searchsorted(place.layer, [layer, layer + 1])
             low, high = max(first, start), min(last, stop)
             if low < high:
-                turn = torch.from_numpy(rotation(last - first, [*self.seed, layer]))[:, low - first : high - first]
-                values[:, low - start : high - start] = self._turned(first, last, turn)
+                turn = torch.from_numpy(rotation(last - first, [*self.seed, layer]))
+                width = max(1, TURNED // self.n)
+                for column in range(low, high, width):
+                    columns = slice(column, min(column + width, high))
+                    here = slice(columns.start - start, columns.stop - start)
+                    values[:, here] = self._turned(first, last, turn[:, columns.start - first : columns.stop - first])
         return values
 
     def _turned(self, first: int, last: int, turn: torch.Tensor) -> torch.Tensor:
-        """Product of standardised units first to last and columns of a rotation, in parts of the units."""
+        """Product of standardised units first to last and columns of a rotation, in parts of the units, float64."""
         turned = torch.zeros(self.n, turn.shape[1], dtype=torch.float64)
         step = max(1, CHUNK // self.n)
         for start in range(first, last, step):
             stop = min(start + step, last)
-            turned += standardised(self.base.load(start, stop)) @ turn[start - first : stop - first]
-        return turned.float()
+            turned.addmm_(standardised(self.base.load(start, stop)), turn[start - first : stop - first])
+        return turned
 
 
 def rotation(size: int, seed: Sequence[int]) -> np.ndarray:

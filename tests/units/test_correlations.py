@@ -148,10 +148,13 @@ def test_a_rotation_is_orthogonal_seeded_and_spread_as_the_haar_measure_is():
     assert {rotation(1, [seed])[0, 0] for seed in range(9)} == {-1.0, 1.0}
 
 
-def test_a_rotated_layer_spans_the_same_space_whatever_the_blocks_and_the_scales():
+def test_a_rotated_layer_spans_the_same_space_whatever_the_blocks_and_the_scales(monkeypatch):
     base = model(0)
     turned = RotatedUnits(every(base), [0])
     whole = turned.load(0, turned.count)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "TURNED", 4 * N)  # four units at a time
+        torch.testing.assert_close(turned.load(0, turned.count), whole)
     parts = torch.cat([turned.load(start, stop) for start, stop in blocks(turned.count, 17)], dim=1)
     torch.testing.assert_close(whole, parts)
     layer = base.tensors[0].double() - base.tensors[0].double().mean(dim=0)
