@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
-from platorep.commands.networks import networks_path, pictures, trained_models
+from platorep.commands.networks import (
+    networks_path,
+    pictures,
+    seeds_of_one_kind,
+    shown_and_drawn,
+    stored_or_measured,
+    threads_of,
+    trained_models,
+    trained_networks,
+)
 from platorep.commands.tables import basin_summary
 from platorep.core.errors import SpecError, unknown_name
-from platorep.core.progress import bar, console_for_tables
+from platorep.core.progress import bar
 from platorep.core.specs import ModelSpec
 from platorep.results.basin import BasinTable
 
 
 if TYPE_CHECKING:
     from platorep.merging.basin import Pictures, Trainee, Two
-
-log = logging.getLogger(__name__)
 
 VERSION = 1
 """Version of the table's content; part of its name."""
@@ -38,13 +43,8 @@ def basin(experiment: Experiment) -> list[Path]:
         SpecError: the suite has no two networks of one architecture that are trained here.
         AssetError: their pictures cannot be fetched.
     """
-    from platorep.figures.data import FigureData
-
-    path = basin_path(experiment)
     table = basin_table(experiment)
-    console_for_tables().print(basin_summary(table))
-    log.info("%s", path)
-    return [path, *draw_results(experiment, ["basin"], FigureData(basin=table))]
+    return shown_and_drawn(experiment, "basin", table, basin_summary(table), basin_path(experiment))
 
 
 def basin_path(experiment: Experiment) -> Path:
@@ -59,23 +59,17 @@ def basin_table(experiment: Experiment) -> BasinTable:
     Raises:
         SpecError, AssetError: as `basin`.
     """
-    path = basin_path(experiment)
-    if path.is_file() and not experiment.overwrite:
-        return BasinTable.load([path])
-    table = _measured(experiment)
-    table.write(path)
-    return table
+    return stored_or_measured(experiment, basin_path(experiment), BasinTable, _measured)
 
 
 def _measured(experiment: Experiment) -> BasinTable:
-    import torch
-
     from platorep.merging.basin import FORK, SEEDS, Pictures, Two
     from platorep.merging.basin import basin as measure
     from platorep.training.trainer import training_of
 
     models, options = trained_models(experiment), experiment.basin
-    kinds = _kinds(models)
+    matched = [model for model in models if not model.id.startswith("vit")]  # units of a transformer are not matched
+    kinds = seeds_of_one_kind(matched, ", among mlp-W and conv-W")
     forks = {shared: _forks(experiment, models, shared) for shared in options.forks}
     specs = [*itertools.chain(*kinds, *forks.values())]
     early = [[_at(model, epoch) for model in kind[:2]] for kind in kinds for epoch in _epochs(options.epochs, kind)]
@@ -95,7 +89,7 @@ def _measured(experiment: Experiment) -> BasinTable:
             experiment.metrics[0],
             points=options.points,
             seed=experiment.statistics.seed,
-            threads=experiment.resources.threads or torch.get_num_threads(),
+            threads=threads_of(experiment),
             dataset=experiment.dataset.name,
             progress=report,
         )
@@ -103,21 +97,17 @@ def _measured(experiment: Experiment) -> BasinTable:
 
 def _trainees(specs: Sequence[ModelSpec], pics: Pictures, experiment: Experiment) -> dict[str, Trainee]:
     """Networks by name, trained first where their weights are missing."""
-    import torch
-
     from platorep.merging.basin import Trainee
     from platorep.training.networks import parse
-    from platorep.training.trainer import train_all, training_of
+    from platorep.training.trainer import training_of
 
     specs = list({spec.name: spec for spec in specs}.values())
-    threads = experiment.resources.threads or torch.get_num_threads()
-    with bar("Training") as report:
-        networks = train_all(specs, threads=threads, report=report)
+    networks = trained_networks(experiment, specs)
     found = {}
-    for spec, network in zip(specs, networks, strict=True):
+    for spec in specs:
         training = training_of(spec)
         epoch = training.epochs if training.stop is None else training.stop
-        found[spec.name] = Trainee(spec.name, network, parse(spec.id)[1], epoch, pics)
+        found[spec.name] = Trainee(spec.name, networks[spec.name], parse(spec.id)[1], epoch, pics)
     return found
 
 
@@ -125,25 +115,6 @@ def _two(trainees: dict[str, Trainee], specs: Sequence[ModelSpec], relation: str
     from platorep.merging.basin import Two
 
     return Two(trainees[specs[0].name], trainees[specs[1].name], relation, shared)
-
-
-def _kinds(models: Sequence[ModelSpec]) -> list[list[ModelSpec]]:
-    """Networks that differ in their seed alone, two or more.
-
-    Raises:
-        SpecError: there are none.
-    """
-    kinds: dict[str, list[ModelSpec]] = {}
-    for model in models:
-        if not model.id.startswith("vit"):  # its units are not matched
-            kinds.setdefault(model.replace(seed=0).key(), []).append(model)
-    found = [kind for kind in kinds.values() if len(kind) > 1]
-    if not found:
-        raise SpecError(
-            "no two networks of the suite differ in their seed alone, among mlp-W and conv-W. Add some, or take "
-            "suite=fashion."
-        )
-    return found
 
 
 def _epochs(epochs: Sequence[int], kind: Sequence[ModelSpec]) -> list[int]:

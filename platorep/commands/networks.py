@@ -2,19 +2,81 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from rich.table import Table as Shown
+
+from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
 from platorep.core.digest import digest
 from platorep.core.errors import SpecError
 from platorep.core.files import slug
+from platorep.core.progress import bar, console_for_tables
 from platorep.core.specs import DatasetSpec, ModelSpec, TrainingSpec
+from platorep.results.tables import Table
 
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from platorep.training.networks import Network
     from platorep.training.pictures import Labelled
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T", bound=Table)
+
+
+def shown_and_drawn(experiment: Experiment, figure: str, table: Any, summary: Shown, path: Path) -> list[Path]:
+    """Prints the summary of a table, draws its figure, and returns the table's file and those of the figure."""
+    from platorep.figures.data import FigureData
+
+    console_for_tables().print(summary)
+    log.info("%s", path)
+    return [path, *draw_results(experiment, [figure], FigureData(**{figure: table}))]
+
+
+def stored_or_measured(experiment: Experiment, path: Path, kind: type[T], measure: Callable[[Experiment], T]) -> T:
+    """The table of a file; measured and written if there is none, or with overwrite=true."""
+    if path.is_file() and not experiment.overwrite:
+        return kind.load([path])
+    table = measure(experiment)
+    table.write(path)
+    return table
+
+
+def threads_of(experiment: Experiment) -> int:
+    """Number of networks or pairs at a time: compute.threads, or as many as torch would use."""
+    import torch
+
+    return experiment.resources.threads or torch.get_num_threads()
+
+
+def trained_networks(experiment: Experiment, specs: Sequence[ModelSpec]) -> dict[str, Network]:
+    """Networks by the name of their model, trained first where their weights are missing."""
+    from platorep.training.trainer import train_all
+
+    with bar("Training") as report:
+        networks = train_all(specs, threads=threads_of(experiment), report=report)
+    return {spec.name: network for spec, network in zip(specs, networks, strict=True)}
+
+
+def seeds_of_one_kind(models: Iterable[ModelSpec], purpose: str) -> list[list[ModelSpec]]:
+    """Networks that differ in their seed alone, two or more.
+
+    Raises:
+        SpecError: there are none; the message names the purpose.
+    """
+    kinds: dict[str, list[ModelSpec]] = {}
+    for model in models:
+        kinds.setdefault(model.replace(seed=0).key(), []).append(model)
+    several = [kind for kind in kinds.values() if len(kind) > 1]
+    if not several:
+        raise SpecError(
+            f"no two networks of the suite differ in their seed alone{purpose}. Add some, or take suite=fashion."
+        )
+    return several
 
 
 def trained_models(experiment: Experiment) -> list[ModelSpec]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platorep.commands.drawing import draw_results
 from platorep.commands.experiment import Experiment
-from platorep.commands.networks import networks_path, pictures, trained_models
+from platorep.commands.networks import (
+    networks_path,
+    pictures,
+    seeds_of_one_kind,
+    shown_and_drawn,
+    stored_or_measured,
+    threads_of,
+    trained_models,
+    trained_networks,
+)
 from platorep.commands.tables import stitching_summary
-from platorep.core.errors import SpecError, unknown_name
-from platorep.core.progress import bar, console_for_tables
+from platorep.core.errors import unknown_name
+from platorep.core.progress import bar
 from platorep.core.specs import ModelSpec
 from platorep.results.stitching import StitchingTable
 
@@ -23,11 +30,8 @@ if TYPE_CHECKING:
     from platorep.stitching.stitch import Parts, Receiver, Sender
     from platorep.training.networks import Network
 
-log = logging.getLogger(__name__)
-
 VERSION = 1
 """Version of the table's content; part of its name."""
-
 
 SELECT = 1000
 """Held-out pictures on which the penalty of a ridge is chosen."""
@@ -43,13 +47,8 @@ def stitch(experiment: Experiment) -> list[Path]:
         SpecError: the suite has no two networks of one kind that are trained here.
         AssetError: their pictures cannot be fetched.
     """
-    from platorep.figures.data import FigureData
-
-    path = stitching_path(experiment)
     table = stitching_table(experiment)
-    console_for_tables().print(stitching_summary(table))
-    log.info("%s", path)
-    return [path, *draw_results(experiment, ["stitching"], FigureData(stitching=table))]
+    return shown_and_drawn(experiment, "stitching", table, stitching_summary(table), stitching_path(experiment))
 
 
 def stitching_path(experiment: Experiment) -> Path:
@@ -63,12 +62,7 @@ def stitching_table(experiment: Experiment) -> StitchingTable:
     Raises:
         SpecError, AssetError: as `stitch`.
     """
-    path = stitching_path(experiment)
-    if path.is_file() and not experiment.overwrite:
-        return StitchingTable.load([path])
-    table = _measured(experiment)
-    table.write(path)
-    return table
+    return stored_or_measured(experiment, stitching_path(experiment), StitchingTable, _measured)
 
 
 def _measured(experiment: Experiment) -> StitchingTable:
@@ -76,17 +70,14 @@ def _measured(experiment: Experiment) -> StitchingTable:
 
     from platorep.stitching.stitch import Parts
     from platorep.stitching.stitch import stitch as measure
-    from platorep.training.trainer import train_all, training_of
+    from platorep.training.trainer import training_of
 
     models, options = trained_models(experiment), experiment.stitching
     kinds = _kinds(models, options.receivers)
     unrelated = [model for model in models if _task(model) != ("true", "all")]
     untrained = [kind[0].replace(name=f"{kind[0].name} random", weights="random") for kind in kinds]
     specs = [*(model for kind in kinds for model in kind), *unrelated, *untrained]
-    threads = experiment.resources.threads or torch.get_num_threads()
-    with bar("Training") as report:
-        networks = train_all(specs, threads=threads, report=report)
-    known = {spec.name: network for spec, network in zip(specs, networks, strict=True)}
+    known = trained_networks(experiment, specs)
     fit, held, test = pictures(experiment, training_of(models[0]), options.pictures)
     parts = Parts(fit, held.part(torch.arange(min(SELECT, len(held)))), test)
     pairs = [
@@ -99,7 +90,7 @@ def _measured(experiment: Experiment) -> StitchingTable:
             epochs=options.epochs,
             rows=options.rows,
             seed=experiment.statistics.seed,
-            threads=threads,
+            threads=threads_of(experiment),
             dataset=experiment.dataset.name,
             progress=report,
         )
@@ -157,14 +148,5 @@ def _kinds(models: Sequence[ModelSpec], receivers: Sequence[str] | None) -> list
     for name in receivers or ():
         if name not in able:
             raise unknown_name("network in stitching.receivers", name, able)
-    kinds: dict[str, list[ModelSpec]] = {}
-    for name, model in able.items():
-        if receivers is None or name in receivers:
-            kinds.setdefault(model.replace(seed=0).key(), []).append(model)
-    found = [kind for kind in kinds.values() if len(kind) > 1]
-    if not found:
-        raise SpecError(
-            "no two networks of the suite differ in their seed alone: there is nothing to stitch. Add some, or take "
-            "suite=fashion."
-        )
-    return found
+    receiving = [model for name, model in able.items() if receivers is None or name in receivers]
+    return seeds_of_one_kind(receiving, ": there is nothing to stitch")

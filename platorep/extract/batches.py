@@ -17,7 +17,7 @@ from platorep.core.errors import DataError, FeatureError, PlatorepError
 
 log = logging.getLogger(__name__)
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 """What an encoder makes of a batch: features, or longer texts."""
 
 CPU_TOKENS = 1024
@@ -76,8 +76,8 @@ def pack(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def encode_within(
-    encode: Callable[[Any], Made], batch: Any, tokens_each: int, budget: Budget
-) -> Iterator[tuple[slice, Made]]:
+    encode: Callable[[Any], Result], batch: Any, tokens_each: int, budget: Budget
+) -> Iterator[tuple[slice, Result]]:
     """Encodes a batch in parts that fit into the budget, which is halved when memory runs out.
 
     Args:

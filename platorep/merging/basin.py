@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from platorep.core.errors import FeatureError
 from platorep.core.version import __version__
+from platorep.maps.layers import kernel_score
 from platorep.merging.paths import (
     Moments,
     logits,
@@ -103,10 +104,9 @@ class Trainee:
         The position is drawn at random for each picture and layer, the same for all networks.
         """
         with torch.inference_mode():
-            parts = [self.network.layers(part) for part in self.pictures.fit.pictures.split(1000)]
+            layers = self.network.layers(self.pictures.fit.pictures)
         found = []
-        for number in range(len(parts[0])):
-            states = torch.cat([part[number] for part in parts])
+        for number, states in enumerate(layers):
             if states.ndim > 2:
                 flat = states.flatten(2)
                 places = np.random.default_rng(number).integers(0, flat.shape[2], len(flat))
@@ -220,7 +220,7 @@ def _rows_of_pair(two: Two, metric: Metric, points: int, seed: int) -> Iterator[
     yield from _ensemble(two, points)
     yield from _rows_of_match(two, by_weights)
     for number, (a, b) in enumerate(zip(x.geometries, y.geometries, strict=True)):
-        value, chance = _kernel(a, b, metric)
+        value, chance = (np.nan, np.nan) if a is None or b is None else kernel_score(a, b, metric)
         more = {"experiment": "kernel", "method": "", "layer": number, "quantity": "kernel", "value": value}
         yield facts | more | {"chance": chance, "metric": metric.id, "n": x.pictures.near}
 
@@ -293,12 +293,3 @@ def _geometry(x: torch.Tensor) -> Geometry | None:
         return Geometry(x)
     except FeatureError:
         return None
-
-
-def _kernel(a: Geometry | None, b: Geometry | None, metric: Metric) -> tuple[float, float]:
-    """Score of two layers and its mean under relabelling; NaN where a layer has none."""
-    if a is None or b is None:
-        return np.nan, np.nan
-    x, y = metric.prepare(a), metric.prepare(b)
-    null = metric.null([x], [y])
-    return float(metric.score(x, y)), np.nan if null is None else float(null.mean)

@@ -12,11 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from platorep.merging.permutations import State
-from platorep.training.networks import Network
-
-
-BATCH = 1000
-"""Pictures per forward pass."""
+from platorep.training.networks import Network, batched
 
 
 class Score(NamedTuple):
@@ -52,7 +48,7 @@ def with_weights(network: Network, state: Mapping[str, torch.Tensor]) -> Network
 @torch.inference_mode()
 def logits(network: Network, pictures: torch.Tensor) -> torch.Tensor:
     """Logits (n, classes) of pictures."""
-    return torch.cat([network(part) for part in pictures.split(BATCH)])
+    return batched(network, pictures)
 
 
 def score(values: torch.Tensor, labels: torch.Tensor) -> Score:
@@ -118,7 +114,7 @@ def _before(stage: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """The output of a stage's linear layer, before its ReLU."""
     x = x.flatten(1) if getattr(stage, "first", False) else x
     affine = cast(nn.Module, stage.affine)
-    return torch.cat([affine(part) for part in x.split(BATCH)])
+    return batched(affine, x)
 
 
 def _moments(before: torch.Tensor) -> Moments:

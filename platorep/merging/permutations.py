@@ -16,6 +16,7 @@ from scipy.optimize import linear_sum_assignment
 
 from platorep.core.errors import SpecError
 from platorep.training.networks import Network
+from platorep.units.reading import standardised
 
 
 ROUNDS = 100
@@ -140,13 +141,8 @@ def match_activations(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> Match
 
 def correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Pearson correlations of the columns of x with those of y, float64; 0 where a column does not vary."""
-    parts = []
-    for values in (x, y):
-        centred = values.astype(np.float64)
-        centred -= centred.mean(axis=0)
-        lengths = np.linalg.norm(centred, axis=0)
-        parts.append(centred / np.where(lengths > 0, lengths, 1))
-    return parts[0].T @ parts[1]
+    ours, theirs = (standardised(torch.from_numpy(values)) for values in (x, y))
+    return (ours.T @ theirs).numpy()
 
 
 def random_orders(state: State, layers: Sequence[str], seed: int) -> list[np.ndarray]:

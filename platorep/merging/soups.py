@@ -41,15 +41,9 @@ def greedy_soup(network: Network, states: Sequence[State], held: Labelled) -> tu
 
 def soups(network: Network, states: Sequence[State], held: Labelled, test: Labelled) -> dict[str, float]:
     """Test accuracy of the best network by held-out accuracy, of both soups, and of the mean of the logits."""
-    accuracy = {name: 0.0 for name in ("best", "uniform", "greedy", "ensemble")}
-    alone = [_accuracy(network, state, held) for state in states]
-    best = states[max(range(len(states)), key=lambda place: (alone[place], -place))]
-    for name, state in (
-        ("best", best),
-        ("uniform", uniform_soup(states)),
-        ("greedy", greedy_soup(network, states, held)[0]),
-    ):
-        accuracy[name] = _accuracy(network, state, test)
+    greedy, chosen = greedy_soup(network, states, held)  # the best one enters first
+    candidates = {"best": states[chosen[0]], "uniform": uniform_soup(states), "greedy": greedy}
+    accuracy = {name: _accuracy(network, state, test) for name, state in candidates.items()}
     values = torch.stack([logits(with_weights(network, state), test.pictures) for state in states])
     accuracy["ensemble"] = score(values.mean(0), test.labels).accuracy
     return accuracy

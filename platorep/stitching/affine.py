@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from platorep.core.errors import FeatureError
+from platorep.training.networks import batched
 
 
 STRENGTHS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -198,7 +199,7 @@ def loss_of(
 @torch.no_grad()
 def logits_through(stitch: Stitch, top: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
     """The receiver's logits from the sender's layer."""
-    return torch.cat([top(stitch(part)) for part in states.split(1000)])
+    return batched(lambda part: top(stitch(part)), states)
 
 
 def _single(values: np.ndarray) -> torch.Tensor:

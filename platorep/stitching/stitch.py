@@ -26,7 +26,7 @@ from platorep.stitching.affine import (
     resized,
     rows_of,
 )
-from platorep.training.networks import Network
+from platorep.training.networks import Network, batched
 from platorep.training.pictures import Labelled
 
 
@@ -105,7 +105,7 @@ class Receiver:
         """The classes that it says for the test pictures."""
         states = self.sender.states[-1][2]
         with torch.no_grad():
-            return torch.cat([self.top(len(self.network.stages), part) for part in states.split(1000)]).argmax(1)
+            return batched(partial(self.top, len(self.network.stages)), states).argmax(1)
 
     def top(self, count: int, state: torch.Tensor) -> torch.Tensor:
         """Logits from its layer after `count` stages."""
@@ -115,8 +115,7 @@ class Receiver:
 @torch.no_grad()
 def layers_of(network: Network, part: Labelled) -> list[torch.Tensor]:
     """The layers of a network on the pictures of a part."""
-    batches = [network.layers(pictures) for pictures in part.pictures.split(1000)]
-    return [torch.cat(states) for states in zip(*batches, strict=True)]
+    return network.layers(part.pictures)
 
 
 def class_noise(shapes: Sequence[Sequence[int]], classes: int, seed: int, part: Labelled) -> list[torch.Tensor]:

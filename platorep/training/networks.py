@@ -61,7 +61,7 @@ class Network(nn.Module):
         """The outputs of all stages in order."""
         states = []
         for stage in self.stages:
-            pictures = stage(pictures)
+            pictures = batched(stage, pictures)
             states.append(pictures)
         return states
 

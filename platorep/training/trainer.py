@@ -135,7 +135,7 @@ def train_all(specs: Sequence[ModelSpec], *, threads: int, report: Report | None
         if report is not None:
             report(done, len(groups), longest.name)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with one_thread(), ThreadPoolExecutor(threads) as pool:  # new threads take the setting of the process
         futures = [pool.submit(train, group) for group in groups.values()]
         try:
             for future in as_completed(futures):

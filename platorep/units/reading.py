@@ -21,7 +21,7 @@ CHUNK = 1 << 22
 """Largest number of values of a layer that are read at a time."""
 
 TURNED = 1 << 23
-"""Largest number of values of a rotated block that are summed at a time, in float64: 67 MB."""
+"""Largest number of values of a block that are in float64 at a time, to rotate them or remove covariates: 67 MB."""
 
 NAMED = 8
 """Largest number of dead units of a layer that a message names."""
@@ -115,7 +115,10 @@ class ModelUnits:
                 columns = torch.from_numpy(self.place.unit[start:stop][columns_here])
                 for rows, chunk in self.chunks(layer):
                     values[rows, columns_here[0] : columns_here[-1] + 1] = chunk[:, columns]
-        return values if self.covariates is None else without(values, self.covariates)
+        if self.covariates is not None:
+            for part in values.split(max(1, TURNED // self.n), dim=1):  # float64 copies of a few units at a time
+                part.copy_(without(part, self.covariates))
+        return values
 
     def chunks(self, layer: int) -> Iterator[tuple[slice, torch.Tensor]]:
         """Rows of a layer with all of its units, a bounded number of values at a time."""
