@@ -16,7 +16,7 @@ from platorep.stats.direction import cycles, flipped_means, relabelled_cycles
 from platorep.stats.draws import against
 from platorep.stats.hubness import hubness
 from platorep.stats.permutations import Permutations
-from platorep.studies.layers import Inputs, columns_of
+from platorep.studies.layers import Inputs, bounded, columns_of
 
 
 BACK_X, BACK_Y = "cycle k-NN, back through x", "cycle k-NN, back through y"
@@ -83,19 +83,11 @@ def _rows(x: _Graph, y: _Graph, orders: np.ndarray, seed: int) -> Iterator[dict[
     unrelated = relabelled_cycles(x.neighbours, y.neighbours, orders)
     for quantity, way, null in zip((BACK_X, BACK_Y), ways, unrelated.T, strict=True):
         bounds = items.share(way)
-        yield {
-            "quantity": quantity,
-            "value": bounds.score,
-            "low": bounds.low,
-            "high": bounds.high,
-            "items": len(way),
-        } | (against(bounds.score, null)._asdict())
+        yield bounded(quantity, bounds) | {"items": len(way)} | against(bounds.score, null)._asdict()
     differences = ways.back_through_x.astype(float) - ways.back_through_y
     bounds, null = items.mean(differences), flipped_means(differences, len(orders), seed)
     yield (
-        {"quantity": ASYMMETRY, "value": bounds.score, "low": bounds.low, "high": bounds.high}
-        | {"items": len(differences)}
-        | against(bounds.score, null, two_sided=True)._asdict()
+        bounded(ASYMMETRY, bounds) | {"items": len(differences)} | against(bounds.score, null, two_sided=True)._asdict()
     )
     apart = unrelated[:, 0] - unrelated[:, 1]
     low, high = np.quantile(apart, [0.025, 0.975])
@@ -116,10 +108,7 @@ def _totals(table: StudyTable, whole: np.ndarray, inputs: Inputs) -> Iterator[di
     p = table.frame[table.frame.quantity == ASYMMETRY].p_value
     differences = whole[:, 0] - whole[:, 1]
     for quantity, values in zip((BACK_X, BACK_Y, ASYMMETRY), (*whole.T, differences), strict=True):
-        bounds = items.mean(values)
-        yield {"quantity": f"mean {quantity}", "value": bounds.score, "low": bounds.low, "high": bounds.high} | {
-            "items": len(wide)
-        }
+        yield bounded(f"mean {quantity}", items.mean(values)) | {"items": len(wide)}
     yield {"quantity": f"mean {UNRELATED}", "value": wide[UNRELATED].mean(), "items": len(wide)}
     yield {"quantity": "share of pairs with an asymmetry (p < .05)", "value": float((p < 0.05).mean()), "items": len(p)}
     rng = np.random.default_rng(inputs.seed)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from platorep.core.errors import SpecError
 from platorep.results.studies import StudyTable
@@ -14,7 +14,8 @@ from platorep.stats import items
 from platorep.stats.direction import flipped_means
 from platorep.stats.draws import against
 from platorep.stats.intervals import OverlapTerms, linearised, overlap_terms
-from platorep.studies.layers import Inputs, Layer, columns_of
+from platorep.stats.items import Bounds
+from platorep.studies.layers import Inputs, bounded, columns_of, common_shares
 
 
 SCORE = "mutual k-NN"
@@ -63,59 +64,52 @@ def generated(
     whole: dict[str, list[np.ndarray]] = {name: [] for name in versions}
     for number, (_, pair) in enumerate(inputs.pairs.iterrows(), 1):
         x, y = ((pair[f"{side}_model"], pair[f"{side}_layer"]) for side in "xy")
-        overlaps = _overlaps(versions, x, versions[BASE][y], k)
-        for name, (_, shares) in overlaps.items():
-            whole[name].append(shares)
-        rows += [columns_of(pair) | row for row in _rows(overlaps, differences, permutations, inputs.seed)]
+        other = versions[BASE][y]
+        graphs = {name: layers[x] for name, layers in versions.items() if x in layers}
+        terms = {name: overlap_terms(graph, other, k) for name, graph in graphs.items()}
+        shares = {name: common_shares(graph[:, :k].numpy(), other[:, :k].numpy()) for name, graph in graphs.items()}
+        for name, share in shares.items():
+            whole[name].append(share)
+        interval = partial(_of_samples, terms)
+        found = _rows(shares, interval, differences, k, permutations, inputs.seed)
+        rows += [columns_of(pair) | row for row in found]
         if progress is not None:
             progress(number, len(inputs.pairs), f"{pair.x_model} × {pair.y_model}")
     means = {name: np.mean(shares, axis=0) for name, shares in whole.items() if len(shares) == len(inputs.pairs)}
     note = {"note": f"mean over {inputs.of_pairs()}, k = {k}"}
-    rows += [row | note for row in _totals(means, differences, permutations, inputs.seed)]
+    interval = partial(_of_items, means)
+    rows += [row | note for row in _rows(means, interval, differences, k, permutations, inputs.seed)]
     return StudyTable.of_rows(rows, study="generated", **inputs.common())
 
 
-Overlaps = dict[str, tuple[OverlapTerms, np.ndarray]]
-"""Version: the score as a sum over pairs of samples, and the share of common neighbours of every sample."""
+def _of_samples(terms: Mapping[str, OverlapTerms], first: str, second: str | None = None) -> Bounds:
+    """A version's score, less that of a second one, with the interval for other samples."""
+    found = linearised(terms[first], None if second is None else terms[second])
+    return Bounds(found.estimate, found.low, found.high)
 
 
-def _overlaps(versions: dict[str, dict[Layer, torch.Tensor]], x: Layer, other: torch.Tensor, k: int) -> Overlaps:
-    found = {}
-    for name, graphs in versions.items():
-        if x in graphs:
-            common = (graphs[x][:, :k, None] == other[:, None, :k]).any(dim=2).double().mean(dim=1).numpy()
-            found[name] = overlap_terms(graphs[x], other, k), common
-    return found
+def _of_items(shares: Mapping[str, np.ndarray], first: str, second: str | None = None) -> Bounds:
+    """The same with the interval over items in the same gallery."""
+    return items.mean(shares[first] if second is None else shares[first] - shares[second])
 
 
 def _rows(
-    overlaps: Overlaps, differences: Sequence[tuple[str, str]], permutations: int, seed: int
+    shares: Mapping[str, np.ndarray],
+    interval: Callable[..., Bounds],
+    differences: Sequence[tuple[str, str]],
+    k: int,
+    permutations: int,
+    seed: int,
 ) -> Iterator[dict[str, Any]]:
-    for name, (terms, shares) in overlaps.items():
-        bounds = linearised(terms)
-        row = {"setting": name, "quantity": SCORE, "value": bounds.estimate, "low": bounds.low, "high": bounds.high}
-        yield row | {"items": len(shares), "null_mean": terms.k / (len(shares) - 1)}
+    """Rows of every version and of every difference, from the share of common neighbours of every sample."""
+    for name, share in shares.items():
+        row = bounded(SCORE, interval(name)) | {"items": len(share), "null_mean": k / (len(share) - 1)}
+        yield {"setting": name} | row
     for first, second in differences:
-        if first in overlaps and second in overlaps:
-            bounds = linearised(overlaps[first][0], overlaps[second][0])
-            apart = overlaps[first][1] - overlaps[second][1]
-            row = {"quantity": f"less {second}", "value": bounds.estimate, "low": bounds.low, "high": bounds.high}
-            yield {"setting": first, "items": len(apart)} | row | _null(apart, permutations, seed)
-
-
-def _totals(
-    means: dict[str, np.ndarray], differences: Sequence[tuple[str, str]], permutations: int, seed: int
-) -> Iterator[dict[str, Any]]:
-    for name, shares in means.items():
-        bounds = items.mean(shares)
-        row = {"setting": name, "quantity": SCORE, "value": bounds.score, "low": bounds.low, "high": bounds.high}
-        yield row | {"items": len(shares)}
-    for first, second in differences:
-        if first in means and second in means:
-            apart = means[first] - means[second]
-            bounds = items.mean(apart)
-            row = {"quantity": f"less {second}", "value": bounds.score, "low": bounds.low, "high": bounds.high}
-            yield {"setting": first, "items": len(apart)} | row | _null(apart, permutations, seed)
+        if first in shares and second in shares:
+            apart = shares[first] - shares[second]
+            row = bounded(f"less {second}", interval(first, second)) | {"items": len(apart)}
+            yield {"setting": first} | row | _null(apart, permutations, seed)
 
 
 def _null(apart: np.ndarray, permutations: int, seed: int) -> dict[str, Any]:

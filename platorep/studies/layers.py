@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from platorep.align.layers import ModelLayers, check_same_samples, full_precision
@@ -16,6 +17,7 @@ from platorep.core.features import Features
 from platorep.core.resources import DEFAULT, Resources, pick_device
 from platorep.metrics.base import Geometry
 from platorep.metrics.knn import Similarity
+from platorep.stats.items import Bounds
 
 
 Made = TypeVar("Made")
@@ -113,6 +115,16 @@ class Inputs:
 def columns_of(row: pd.Series) -> dict[str, Any]:
     """The columns of a table of results that name a pair and its layers."""
     return {name: row[name] for name in ("x_model", "x_layer", "y_model", "y_layer")}
+
+
+def bounded(quantity: str, bounds: Bounds) -> dict[str, Any]:
+    """The columns of a table of results that hold a number and its interval."""
+    return {"quantity": quantity, "value": bounds.score, "low": bounds.low, "high": bounds.high}
+
+
+def common_shares(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Share of the k neighbours of each sample in one graph that it also has in the other, both (n, k); shape (n,)."""
+    return (x[:, :, None] == y[:, None, :]).any(axis=2).mean(axis=1)
 
 
 def geometry_of_rows(geometry: Geometry, places: Any) -> Geometry:

@@ -16,7 +16,7 @@ from platorep.stats import items
 from platorep.stats.draws import against
 from platorep.stats.negatives import nearer, relabelled_nearer
 from platorep.stats.permutations import Permutations
-from platorep.studies.layers import Inputs, Layer, columns_of
+from platorep.studies.layers import Inputs, Layer, bounded, columns_of
 
 
 NEARER = "own caption nearer"
@@ -106,8 +106,7 @@ def _search(queries: torch.Tensor, gallery: torch.Tensor, k: int, source: np.nda
 
 def _row(kind: str, hits: np.ndarray, null: np.ndarray) -> dict[str, Any]:
     bounds = items.mean(hits)
-    row = {"setting": kind, "quantity": NEARER, "value": bounds.score, "low": bounds.low, "high": bounds.high}
-    return row | {"items": len(hits)} | against(bounds.score, null)._asdict()
+    return {"setting": kind} | bounded(NEARER, bounds) | {"items": len(hits)} | against(bounds.score, null)._asdict()
 
 
 def _totals(totals: Mapping[str, list[tuple[np.ndarray, np.ndarray]]], k: int) -> Iterator[dict[str, Any]]:

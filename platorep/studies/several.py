@@ -14,9 +14,8 @@ from platorep.core.features import ArrayFeatures, Features
 from platorep.metrics.base import Geometry
 from platorep.results.studies import StudyTable
 from platorep.stats import items
-from platorep.stats.items import Bounds
 from platorep.stats.saturation import LEAST_COUNTS, saturation
-from platorep.studies.layers import Inputs, Layer, columns_of
+from platorep.studies.layers import Inputs, Layer, bounded, columns_of, common_shares
 
 
 VIEWS = {"language": "captions", "vision": "pictures"}
@@ -168,18 +167,13 @@ def _curves(
     k: int,
 ) -> Curves:
     curves = {}
-    for reading, score in ((POOLED, _pooled), (MULTIPLIED, multiplied_overlap)):
+    for reading, score in ((POOLED, common_shares), (MULTIPLIED, multiplied_overlap)):
         per_count: list[list[np.ndarray]] = [[] for _ in steps]
         for (which, count, _), graphs in searched.items():
             if which == reading:
                 per_count[steps.index(count)].append(score(graphs[layer], other))
         curves[reading] = np.column_stack([np.mean(scores, axis=0) for scores in per_count])
     return curves
-
-
-def _pooled(graph: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Share of its k neighbours that an item has on both sides, shape (n,)."""
-    return (graph[:, :, None] == other[:, None, :]).any(axis=2).mean(axis=1)
 
 
 def multiplied_overlap(owners: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -210,16 +204,12 @@ def _rows(what: str, steps: Sequence[int], curves: Curves, k: int, seed: int) ->
         where = {"setting": f"{what} {reading}", "items": len(values)}
         for place, count in enumerate(steps):
             chance = k / (len(values) - 1) / (count if reading == MULTIPLIED else 1)
-            row = _bounds(SCORE, items.mean(values[:, place])) | {"null_mean": chance}
+            row = bounded(SCORE, items.mean(values[:, place])) | {"null_mean": chance}
             yield where | row | {"position": count}
         rise = values[:, -1] - values[:, 0]
-        yield where | (_bounds(RISE, items.mean(rise)) if reading == POOLED else _bounds(FALL, items.mean(-rise)))
+        yield where | (bounded(RISE, items.mean(rise)) if reading == POOLED else bounded(FALL, items.mean(-rise)))
         if reading == POOLED and len(steps) >= LEAST_COUNTS:
             law = saturation(np.asarray(steps), values, seed=seed)
             for name, bounds in zip((LIMIT, AMPLITUDE, EXPONENT), law[:3], strict=True):
-                yield where | _bounds(name, bounds)
+                yield where | bounded(name, bounds)
             yield where | {"quantity": EXPLAINED, "value": law.explained}
-
-
-def _bounds(quantity: str, bounds: Bounds) -> dict[str, Any]:
-    return {"quantity": quantity, "value": bounds.score, "low": bounds.low, "high": bounds.high}
