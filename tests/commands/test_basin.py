@@ -11,20 +11,11 @@ from platorep.commands.basin import basin, basin_path, basin_table
 from platorep.commands.configuration import experiment
 from platorep.commands.reproduce import reproduce
 from platorep.core.errors import SpecError, UnknownNameError
-from tests.training.idx_files import write_idx
 from tests.training.small_suite import configured
+from tests.training.small_suite import folder as folder
 
 
 KEPT = ["mlp_32_seed0", "mlp_32_seed1"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("idx")
-    write_idx(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLATOREP_CACHE", str(folder / "cache"))
-        yield folder
 
 
 def test_the_command_trains_measures_and_draws(folder, capsys):

@@ -7,8 +7,8 @@ import pytest
 from platorep.commands.reproduce import reproduce
 from platorep.commands.stitch import stitch, stitching_path, stitching_table
 from platorep.core.errors import SpecError, UnknownNameError
-from tests.training.idx_files import write_idx
 from tests.training.small_suite import configured
+from tests.training.small_suite import folder as folder
 
 
 RECEIVERS = ["mlp_128_seed0", "mlp_128_seed1"]
@@ -19,15 +19,6 @@ SMALL = (
     "stitching.epochs=1",
     "dataset.n=400",
 )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("idx")
-    write_idx(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PLATOREP_CACHE", str(folder / "cache"))
-        yield folder
 
 
 def small(folder, *words, task="stitch", only=SUITE):

@@ -104,7 +104,9 @@ def test_the_real_ceilings_are_those_known_and_ranks_compared_without_ranking_th
 
 @pytest.mark.parametrize(("measure", "word"), [("pearson", "corr"), ("spearman", "spearman"), ("cosine", "cosine")])
 def test_the_real_ceilings_are_those_of_rsatoolbox(published, measure, word):
-    ceiling = pytest.importorskip("rsatoolbox.inference.noise_ceiling", reason="rsatoolbox is not installed: an extra")
+    ceiling = pytest.importorskip(
+        "rsatoolbox.inference.noise_ceiling", reason="scripts/test_slow.sh installs rsatoolbox"
+    )
     from rsatoolbox.rdm import RDMs
 
     vectors = published[0][:, *np.triu_indices(92, 1)]

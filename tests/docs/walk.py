@@ -319,7 +319,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
             "tests/extract/test_diffusion_features.py"
         ),
         "platorep reproduce timesteps offline=true": Composed("tests/extract/test_diffusion_features.py draws it"),
-        "pip install diffusers": Passed("needs a package index; the test of a DiT is skipped without it"),
+        "pip install diffusers": Passed("needs a package index; scripts/test_slow.sh installs it and reads a DiT"),
         "python scripts/diffusion_features.py facebook/DiT-XL-2-256 --dataset folder --id FOLDER --device cuda": Passed(
             "needs the Hub; tests/extract/test_diffusion_features.py reads a small DiT"
         ),

@@ -93,7 +93,7 @@ def test_the_experiment_maps_blocks_and_timesteps(script, tmp_path, monkeypatch)
 
 
 def test_a_dit_of_diffusers_is_read_without_a_class(script, pictures, tmp_path):
-    diffusers = pytest.importorskip("diffusers")
+    diffusers = pytest.importorskip("diffusers", reason="diffusers is missing: scripts/test_slow.sh installs it")
     diffusers.DiTTransformer2DModel(
         num_attention_heads=2, attention_head_dim=8, in_channels=4, num_layers=3, sample_size=8, num_embeds_ada_norm=10
     ).save_pretrained(tmp_path / "transformer")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from platorep.core.specs import DatasetSpec, ModelSpec, TrainingSpec
+from platorep.core.specs import ModelSpec
 from platorep.merging.basin import COPY, FORK, SEEDS, Pictures, Trainee, Two, basin
 from platorep.merging.paths import mixed, score, with_weights
 from platorep.merging.soups import greedy_soup, soups, uniform_soup
@@ -16,10 +16,7 @@ from platorep.results.basin import BasinTable
 from platorep.training.networks import Network
 from platorep.training.pictures import Labelled, labelled_pictures, split
 from platorep.training.trainer import train_all
-
-
-DIGITS = DatasetSpec(name="digits", source="digits", n=None, order_seed=0, on_bad_sample="drop")
-TRAINING = TrainingSpec(dataset=DIGITS, epochs=10, batch=50, side=8, rate=3e-3)
+from tests.training.small_suite import DIGITS, TRAINING
 
 
 @pytest.fixture(scope="module")

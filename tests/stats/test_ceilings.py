@@ -79,7 +79,9 @@ def test_the_ceiling_is_that_of_the_definition(measure):
 
 @pytest.mark.parametrize(("measure", "word"), [("pearson", "corr"), ("spearman", "spearman"), ("cosine", "cosine")])
 def test_the_ceiling_is_that_of_rsatoolbox(measure, word):
-    ceiling = pytest.importorskip("rsatoolbox.inference.noise_ceiling", reason="rsatoolbox is not installed: an extra")
+    ceiling = pytest.importorskip(
+        "rsatoolbox.inference.noise_ceiling", reason="scripts/test_slow.sh installs rsatoolbox"
+    )
     from rsatoolbox.rdm import RDMs
 
     some = people(4, 190, 1)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from platorep.core.errors import FeatureError
-from platorep.core.specs import DatasetSpec, ModelSpec, TrainingSpec
+from platorep.core.specs import ModelSpec
 from platorep.results.stitching import STITCHING_COLUMNS, StitchingTable
 from platorep.stitching.affine import Side, Stitch, by_task, direct, logits_through, loss_of, resized, rows_of
 from platorep.stitching.stitch import (
@@ -32,10 +32,7 @@ from platorep.stitching.stitch import (
 from platorep.training.networks import build
 from platorep.training.pictures import labelled_pictures, split
 from platorep.training.trainer import train_all
-
-
-DIGITS = DatasetSpec(name="digits", source="digits", n=None, order_seed=0, on_bad_sample="drop")
-TRAINING = TrainingSpec(dataset=DIGITS, epochs=10, batch=50, side=8, rate=3e-3)
+from tests.training.small_suite import DIGITS, TRAINING
 
 
 @pytest.fixture(scope="module")

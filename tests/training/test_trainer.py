@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -12,9 +14,9 @@ from platorep.training import trainer
 from platorep.training.networks import build, pooled
 from platorep.training.pictures import labelled_pictures, split, training_part
 from platorep.training.trainer import kept, one_thread, schedule, train_all, trained
+from tests.training.small_suite import DIGITS
 
 
-DIGITS = DatasetSpec(name="digits", source="digits", n=None, order_seed=0, on_bad_sample="drop")
 TRAINING = TrainingSpec(dataset=DIGITS, epochs=3, batch=100, side=8)
 
 
@@ -238,6 +240,17 @@ def test_the_rate_rises_and_falls():
     assert rates[-1] == pytest.approx(0, abs=1e-12)
     assert kept(3) == [0, 1, 2, 3]
     assert kept(25) == [0, 1, 2, 5, 10, 20, 25]
+
+
+def test_threads_that_begin_after_a_training_have_the_number_of_before(whole):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train_all([network(f"n{seed}", seed=seed) for seed in (11, 12, 13)], threads=2)
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_number_of_threads_is_restored_after_an_error():

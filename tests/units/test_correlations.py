@@ -124,13 +124,17 @@ def test_blocks_cover_all_units_and_fit_the_budget():
         assert 16 * n * width + 24 * width**2 <= memory < 16 * n * (3 * width) + 24 * (3 * width) ** 2 + 2 * 10**8
 
 
-def test_covariates_are_taken_out_of_every_unit():
+def test_covariates_are_taken_out_of_every_unit(monkeypatch):
     x, y = model(0), model(1)
     brightness = torch.randn(N, 1, generator=torch.Generator().manual_seed(5))
     bright = [ArrayFeatures(side.name, [layer + 30 * brightness for layer in side.tensors]) for side in (x, y)]
     assert strongest(*map(every, bright))[0].x.score.min() > 0.9  # everything correlates through the brightness
     column = (brightness.double() - brightness.double().mean()).div(brightness.double().std(correction=0) * N**0.5)
     without = strongest(*(every(side, covariates=column) for side in bright))[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "TURNED", 4 * N)  # four units at a time
+        parts = strongest(*(every(side, covariates=column) for side in bright))[0]
+    np.testing.assert_allclose(parts.x.score, without.x.score, atol=1e-6)
     expected = strongest(*(every(side, covariates=column) for side in (x, y)))[0]
     np.testing.assert_allclose(without.x.score, expected.x.score, atol=1e-4)
     alone = ArrayFeatures("b", [torch.cat([brightness, x.tensors[0]], dim=1)])
