@@ -127,7 +127,7 @@ def features(
     model: Diffusion, picture: Callable[[int], Any], n: int, times: Sequence[float], seed: int = 0, batch: int = 32
 ) -> dict[str, np.ndarray]:
     """Mean tokens of every block at every level of noise, shape (n, width) each, by the layer's name."""
-    found: dict[str, list[torch.Tensor]] = {}
+    layers: dict[str, list[torch.Tensor]] = {}
     seen: list[torch.Tensor] = []
     hooks = [
         block.register_forward_hook(lambda _m, _i, out: seen.append(out.float().mean(1))) for block in model.blocks
@@ -141,11 +141,11 @@ def features(
                 seen.clear()
                 model.run(model.noised(clean, draw, t), t)
                 for number, states in enumerate(seen):
-                    found.setdefault(f"block.{number:02d}/t={t:.2f}", []).append(states.cpu())
+                    layers.setdefault(f"block.{number:02d}/t={t:.2f}", []).append(states.cpu())
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: torch.cat(parts).numpy() for name, parts in sorted(found.items(), key=_by_time)}
+    return {name: torch.cat(parts).numpy() for name, parts in sorted(layers.items(), key=_by_time)}
 
 
 def _by_time(item: tuple[str, Any]) -> list[str]:

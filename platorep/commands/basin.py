@@ -103,12 +103,12 @@ def _trainees(specs: Sequence[ModelSpec], pics: Pictures, experiment: Experiment
 
     specs = list({spec.name: spec for spec in specs}.values())
     networks = trained_networks(experiment, specs)
-    found = {}
+    trainees = {}
     for spec in specs:
         training = training_of(spec)
         epoch = training.epochs if training.stop is None else training.stop
-        found[spec.name] = Trainee(spec.name, networks[spec.name], parse(spec.id)[1], epoch, pics)
-    return found
+        trainees[spec.name] = Trainee(spec.name, networks[spec.name], parse(spec.id)[1], epoch, pics)
+    return trainees
 
 
 def _two(trainees: dict[str, Trainee], specs: Sequence[ModelSpec], relation: str, shared: int) -> Two:

@@ -53,13 +53,13 @@ def pairs(spec: DatasetSpec, progress: Report | None = None) -> tuple[DatasetSpe
         raise DataError(f"{folder} holds {len(pictures)} pictures and {len(labels)} labels of {spec.split}.")
     if len(labels) and labels.max() >= len(names):
         raise DataError(f"label {labels.max()} has no name: dataset.options.names lists {len(names)} classes.")
-    found, width = [], len(str(len(labels)))
+    items, width = [], len(str(len(labels)))
     for place, (pixels, label) in enumerate(zip(pictures, labels, strict=True)):
         show = partial(_picture, pixels.tobytes(), (pixels.shape[1], pixels.shape[0]))
         name = str(names[label])
-        found.append(Pair(f"{spec.split}-{place:0{width}d}", [name], name, [show]))
+        items.append(Pair(f"{spec.split}-{place:0{width}d}", [name], name, [show]))
     revision = (spec.assets[0].sha256 or "local")[:12]
-    return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), found
+    return pin(spec, revision, "Leave dataset.revision open: the asset's SHA-256 pins it."), items
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:

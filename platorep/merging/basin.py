@@ -105,14 +105,14 @@ class Trainee:
         """
         with torch.inference_mode():
             layers = self.network.layers(self.pictures.fit.pictures)
-        found = []
+        outputs = []
         for number, states in enumerate(layers):
             if states.ndim > 2:
                 flat = states.flatten(2)
                 places = np.random.default_rng(number).integers(0, flat.shape[2], len(flat))
                 states = flat[torch.arange(len(flat)), :, torch.from_numpy(places)]
-            found.append(states.numpy())
-        return found
+            outputs.append(states.numpy())
+        return outputs
 
     @cached_property
     def geometries(self) -> list[Geometry | None]:
@@ -174,13 +174,13 @@ def basin(
     everything = [*pairs, *_copies(pairs, seed)]
     rows: list[dict[str, Any]] = []
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
-        lots = pool.map(lambda two: list(_rows_of_pair(two, metric, points, seed)), everything)
-        for number, lot in enumerate(lots):
-            rows += lot
+        results = pool.map(lambda two: list(_rows_of_pair(two, metric, points, seed)), everything)
+        for number, result in enumerate(results):
+            rows += result
             if progress is not None:
                 progress(number + 1, len(everything), f"{everything[number].x.name} × {everything[number].y.name}")
-        for lot in pool.map(lambda group: list(_rows_of_soup(group[0], group[1], group[2], seed)), groups):
-            rows += lot
+        for result in pool.map(lambda group: list(_rows_of_soup(group[0], group[1], group[2], seed)), groups):
+            rows += result
     common = {"dataset": dataset, "seed": seed, "version": __version__}
     empty = {"layer": -1, "share": np.nan, "chance": np.nan, "metric": "", "y_model": ""}
     return BasinTable.from_frame(pd.DataFrame([{**empty, **common, **row} for row in rows]))
@@ -188,14 +188,14 @@ def basin(
 
 def _copies(pairs: Sequence[Two], seed: int) -> list[Two]:
     """The first network of each architecture with a copy of itself whose units are permuted."""
-    found = {}
+    copies = {}
     for two in pairs:
         x = two.x
-        if two.relation == SEEDS and (key := (x.network.kind, x.width)) not in found:
+        if two.relation == SEEDS and (key := (x.network.kind, x.width)) not in copies:
             layers = chain(x.network)
             moved = with_weights(x.network, permuted(x.state, layers, random_orders(x.state, layers, seed + 1)))
-            found[key] = Two(x, Trainee(f"{x.name} permuted", moved, x.width, x.epoch, x.pictures), COPY)
-    return list(found.values())
+            copies[key] = Two(x, Trainee(f"{x.name} permuted", moved, x.width, x.epoch, x.pictures), COPY)
+    return list(copies.values())
 
 
 def _facts(two: Two) -> dict[str, Any]:
@@ -259,8 +259,8 @@ def _scores(two: Two, method: str, share: float, values: tuple[torch.Tensor, tor
     facts = _facts(two) | {"experiment": "path", "method": method, "share": float(share)}
     pictures = two.x.pictures
     for part, name, logits_of in ((pictures.fit, "train", values[0]), (pictures.test, "test", values[1])):
-        found = score(logits_of, part.labels)
-        for quantity, value in zip(("loss", "accuracy"), found, strict=True):
+        scores = score(logits_of, part.labels)
+        for quantity, value in zip(("loss", "accuracy"), scores, strict=True):
             yield facts | {"quantity": f"{name}_{quantity}", "value": value, "n": len(part)}
 
 
@@ -276,14 +276,14 @@ def _rows_of_soup(relation: str, shared: int, members: Sequence[Trainee], seed: 
     """Soups of networks as they are and, of other seeds, after weight matching to the first."""
     first = members[0]
     layers, states = chain(first.network), [member.state for member in members]
-    lots = {"": states}
+    groups = {"": states}
     if relation == SEEDS:
         matched = [permuted(s, layers, match_weights(states[0], s, layers, seed).orders) for s in states[1:]]
-        lots["matched "] = [states[0], *matched]
+        groups["matched "] = [states[0], *matched]
     facts = {"experiment": "soup", "architecture": first.network.kind, "width": first.width, "epoch": first.epoch}
     facts |= {"relation": relation, "shared": shared, "x_model": first.name, "n": len(first.pictures.test)}
-    for prefix, lot in lots.items():
-        for name, value in soups(first.network, lot, first.pictures.held, first.pictures.test).items():
+    for prefix, group in groups.items():
+        for name, value in soups(first.network, group, first.pictures.held, first.pictures.test).items():
             if not prefix or name in ("uniform", "greedy"):
                 yield facts | {"method": prefix + name, "quantity": "test_accuracy", "value": value}
 

@@ -65,12 +65,12 @@ def moments(network: Network, pictures: torch.Tensor) -> list[Moments]:
         network: a chain of linear layers and ReLUs.
         pictures: shape (n, channels, side, side).
     """
-    found = []
+    of_layers = []
     for stage in network.stages:
         before = _before(stage, pictures)
-        found.append(_moments(before))
+        of_layers.append(_moments(before))
         pictures = functional.relu(before)
-    return found
+    return of_layers
 
 
 @torch.inference_mode()
@@ -104,10 +104,10 @@ def repaired(network: Network, ends: Sequence[Sequence[Moments]], share: float, 
     return network
 
 
-def permuted_moments(found: Sequence[Moments], orders: Sequence[np.ndarray]) -> list[Moments]:
+def permuted_moments(of_layers: Sequence[Moments], orders: Sequence[np.ndarray]) -> list[Moments]:
     """Moments of a network whose hidden units are in another order."""
     places = [torch.as_tensor(order) for order in orders]
-    return [Moments(one.mean[place], one.spread[place]) for one, place in zip(found, places, strict=True)]
+    return [Moments(layer.mean[place], layer.spread[place]) for layer, place in zip(of_layers, places, strict=True)]
 
 
 def _before(stage: nn.Module, x: torch.Tensor) -> torch.Tensor:

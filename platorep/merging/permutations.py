@@ -95,12 +95,12 @@ def match_weights(a: State, b: State, layers: Sequence[str], seed: int = 0) -> M
     """
     ours, theirs = ({name: value.detach().double().numpy() for name, value in state.items()} for state in (a, b))
     rng, hidden = np.random.default_rng(seed), len(layers) - 1
-    found = []
+    matches = []
     for start in range(STARTS):
         visits = (np.arange(hidden) if start == 0 else rng.permutation(hidden) for _ in range(ROUNDS))
-        found.append(_descent(ours, theirs, layers, visits))
-    best = max(found, key=lambda match: match.score)
-    missed = sum(match.score < best.score - GAIN * abs(best.score) for match in found)
+        matches.append(_descent(ours, theirs, layers, visits))
+    best = max(matches, key=lambda match: match.score)
+    missed = sum(match.score < best.score - GAIN * abs(best.score) for match in matches)
     return Match(best.orders, best.score, missed)
 
 

@@ -60,15 +60,15 @@ class BasinTable(Table):
         if rows.empty:
             raise StoreError(f"the table has no {quantity} on lines between networks.")
         sign = -1.0 if quantity.endswith("accuracy") else 1.0
-        found = []
+        barriers = []
         for key, path in rows.groupby([*PAIR, "method"], sort=False):
             path = path.sort_values("share")
             share, value = path.share.to_numpy(), path.value.to_numpy()
             chord = share * value[-1] + (1 - share) * value[0]
             middle = float(np.interp(0.5, share, value))
             ends = float((value[0] + value[-1]) / 2)
-            found.append((*key, float(np.max(sign * (value - chord))), middle, ends))
-        return pd.DataFrame(found, columns=[*PAIR, "method", "barrier", "middle", "ends"])
+            barriers.append((*key, float(np.max(sign * (value - chord))), middle, ends))
+        return pd.DataFrame(barriers, columns=[*PAIR, "method", "barrier", "middle", "ends"])
 
     def means(self, quantity: str = "test_loss") -> pd.DataFrame:
         """Barriers and middles as means over pairs: one row per kind and method.

@@ -63,14 +63,14 @@ class StitchingTable(Table):
         tie counts as its share. Chance is 1 / layers. One row per architecture and width.
         """
         rows = self.frame[(self.frame.method == method) & (self.frame.control == "") & (self.frame["rank"] == 0)]
-        found = []
+        shares = []
         for (architecture, width), kind in rows.groupby(["architecture", "width"]):
             hits = []
             for (_, _, layer), options in kind.groupby(["x_model", "y_model", "x_layer"]):
                 best = options[options.accuracy == options.accuracy.max()].y_layer
                 hits.append(float((best == layer).mean()))
-            found.append((architecture, width, sum(hits) / len(hits), 1 / kind.y_layer.nunique(), len(hits)))
-        return pd.DataFrame(found, columns=["architecture", "width", "specificity", "chance", "rows"])
+            shares.append((architecture, width, sum(hits) / len(hits), 1 / kind.y_layer.nunique(), len(hits)))
+        return pd.DataFrame(shares, columns=["architecture", "width", "specificity", "chance", "rows"])
 
     def both_ways(self, method: str) -> pd.DataFrame:
         """The penalty of each pair of corresponding layers forward (x to y) and backward (y to x)."""

@@ -124,13 +124,13 @@ def class_noise(shapes: Sequence[Sequence[int]], classes: int, seed: int, part: 
     One uniform random tensor per class and layer, the same for all parts, plus Gaussian noise, clamped to [0, 1] (after
     Functional Alignment Can Mislead, ICML 2025).
     """
-    found = []
+    layers = []
     for number, shape in enumerate(shapes):
         centres = torch.rand(classes, *shape, generator=torch.Generator().manual_seed(seed + number))
         generator = torch.Generator().manual_seed(seed + 1000 * (number + 1) + len(part))
         noise = SPREAD * torch.randn(len(part), *shape, generator=generator)
-        found.append((centres[part.labels] + noise).clamp_(0, 1))
-    return found
+        layers.append((centres[part.labels] + noise).clamp_(0, 1))
+    return layers
 
 
 def pictures_as_layer(like: torch.Tensor, part: Labelled) -> list[torch.Tensor]:
@@ -175,28 +175,28 @@ def stitch(
     jobs += [partial(_once if x.control else _pair, x, y, epochs, rows, seed) for x, y in pairs]
     readers = {id(sender): (sender, receiver) for sender, receiver in pairs if not sender.control}
     jobs += [partial(_probes, sender, receiver, epochs, seed) for sender, receiver in readers.values()]
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     with ThreadPoolExecutor(threads) as pool, threadpool_limits(1):
-        for number, lot in enumerate(pool.map(lambda job: job(), jobs)):
-            found += lot
+        for number, result in enumerate(pool.map(lambda job: job(), jobs)):
+            records += result
             if progress is not None:
-                progress(number + 1, len(jobs), str(lot[0]["x_model"]))
+                progress(number + 1, len(jobs), str(result[0]["x_model"]))
     empty = {"dataset": dataset, "seed": seed, "version": __version__, "rank": 0, "rows": 0}
     empty |= dict.fromkeys(("r2", "strength", "freedom", "train_loss"), np.nan)
-    return StitchingTable.from_frame(pd.DataFrame([{**empty, **row} for row in found]))
+    return StitchingTable.from_frame(pd.DataFrame([{**empty, **row} for row in records]))
 
 
 def _once(sender: Sender, receiver: Receiver, epochs: int, rows: int, seed: int) -> list[dict[str, Any]]:
     """The rows of a control, whose states are then freed: it has one receiver."""
-    found = _pair(sender, receiver, epochs, rows, seed)
+    records = _pair(sender, receiver, epochs, rows, seed)
     if sender.control != SELF:
-        found += _probes(sender, receiver, epochs, seed)
+        records += _probes(sender, receiver, epochs, seed)
     sender.forget()
-    return found
+    return records
 
 
 def _pair(sender: Sender, receiver: Receiver, epochs: int, rows: int, seed: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for m, theirs in enumerate(receiver.sender.states):
         for number, ours in enumerate(sender.states):
             states = [resized(state, theirs[0]) for state in ours]
@@ -205,21 +205,21 @@ def _pair(sender: Sender, receiver: Receiver, epochs: int, rows: int, seed: int)
             target = [rows_of(state)[place] for state, place in zip(theirs, places, strict=False)]
             cell = _Cell(sender, receiver, number, m, states, seed)
             match = direct(side, target[0], target[1])
-            found.append(cell.row(DIRECT, match.stitch, match, rows=len(target[0])))
+            records.append(cell.row(DIRECT, match.stitch, match, rows=len(target[0])))
             trained, loss = by_task(
                 match.stitch, cell.top, states[0], receiver.parts.fit.labels, epochs=epochs, seed=seed
             )
-            found.append(cell.row(TASK, trained, train_loss=loss))
+            records.append(cell.row(TASK, trained, train_loss=loss))
             if sender.control == "" and number == m:
                 for rank in RANKS:
                     if rank < min(side.fit.shape[1], target[0].shape[1]):
                         low = direct(side, target[0], target[1], rank=rank)
-                        found.append(cell.row(DIRECT, low.stitch, low, rank=rank, rows=len(target[0])))
+                        records.append(cell.row(DIRECT, low.stitch, low, rank=rank, rows=len(target[0])))
                 order = np.random.default_rng(seed).permutation(len(target[0]))
                 broken = direct(side, target[0][order], target[1])
                 row = cell.row(DIRECT, broken.stitch, broken, rows=len(target[0]))
-                found.append(row | {"control": SHUFFLED})
-    return found
+                records.append(row | {"control": SHUFFLED})
+    return records
 
 
 @dataclass(frozen=True)
@@ -237,11 +237,11 @@ class _Cell:
         """Logits from the receiver's layer."""
         return self.receiver.top(self.y_layer + 1, state)
 
-    def row(self, method: str, found: Stitch, match: Direct | None = None, **more: Any) -> dict[str, Any]:
+    def row(self, method: str, stitch: Stitch, match: Direct | None = None, **more: Any) -> dict[str, Any]:
         """A row of the table: facts of the layers, and scores of the stitched network on test pictures."""
-        said = logits_through(found, self.top, self.states[2]).argmax(1)
+        said = logits_through(stitch, self.top, self.states[2]).argmax(1)
         facts = _facts(self.sender, self.receiver, self.x_layer) | {"y_layer": self.y_layer, "method": method}
-        facts |= {"y_model": self.receiver.name, "x_width": found.weight.shape[0], "y_width": found.weight.shape[1]}
+        facts |= {"y_model": self.receiver.name, "x_width": stitch.weight.shape[0], "y_width": stitch.weight.shape[1]}
         if match is not None:
             facts |= {"r2": match.explained, "strength": match.strength, "freedom": match.freedom}
         return facts | _scores(said, self.receiver) | more
@@ -282,7 +282,7 @@ def _places(state: torch.Tensor, most: int, seed: int) -> np.ndarray:
 
 def _probes(sender: Sender, receiver: Receiver, epochs: int, seed: int) -> list[dict[str, Any]]:
     """A linear classifier of each of the sender's layers, all positions included."""
-    found = []
+    records = []
     fit = receiver.parts.fit
     for number, (seen, _, tested) in enumerate(sender.states):
         flat = seen.flatten(1)
@@ -293,5 +293,5 @@ def _probes(sender: Sender, receiver: Receiver, epochs: int, seed: int) -> list[
         if sender.control == "":
             facts["control"] = PROBE
         facts |= {"x_width": flat.shape[1], "y_width": len(fit.classes), "train_loss": loss}
-        found.append(facts | _scores(said, receiver))
-    return found
+        records.append(facts | _scores(said, receiver))
+    return records

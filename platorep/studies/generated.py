@@ -71,8 +71,8 @@ def generated(
         for name, share in shares.items():
             whole[name].append(share)
         interval = partial(_of_samples, terms)
-        found = _rows(shares, interval, differences, k, permutations, inputs.seed)
-        rows += [columns_of(pair) | row for row in found]
+        of_pair = _rows(shares, interval, differences, k, permutations, inputs.seed)
+        rows += [columns_of(pair) | row for row in of_pair]
         if progress is not None:
             progress(number, len(inputs.pairs), f"{pair.x_model} × {pair.y_model}")
     means = {name: np.mean(shares, axis=0) for name, shares in whole.items() if len(shares) == len(inputs.pairs)}
@@ -84,8 +84,8 @@ def generated(
 
 def _of_samples(terms: Mapping[str, OverlapTerms], first: str, second: str | None = None) -> Bounds:
     """A version's score, less that of a second one, with the interval for other samples."""
-    found = linearised(terms[first], None if second is None else terms[second])
-    return Bounds(found.estimate, found.low, found.high)
+    bounds = linearised(terms[first], None if second is None else terms[second])
+    return Bounds(bounds.estimate, bounds.low, bounds.high)
 
 
 def _of_items(shares: Mapping[str, np.ndarray], first: str, second: str | None = None) -> Bounds:

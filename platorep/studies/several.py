@@ -74,15 +74,15 @@ def several(
         SpecError: no variant has several rows per item, or `counts` does not begin with 1 or exceeds the least number.
     """
     variants = {name: _views(inputs, name, models) for name, models in inputs.variants.items()}
-    found = {name: views for name, views in variants.items() if views is not None}
-    if not found:
+    with_views = {name: views for name, views in variants.items() if views is not None}
+    if not with_views:
         raise SpecError(
             "the experiment needs items with several captions or pictures: a variant in recipe.variants with reading: "
             "{caption: all, combine: multiply_items}, or picture: all, on a dataset that has them."
         )
     rows: list[dict[str, Any]] = []
     graphs = inputs.layers(lambda geometry: geometry.neighbours(k).cpu().numpy())
-    for name, views in found.items():
+    for name, views in with_views.items():
         steps = _steps(counts, views.rows.shape[1])
         searched = {
             model: _searched(inputs, features, views.rows, steps, k)
@@ -135,15 +135,17 @@ def _searched(
     """
     tensors = [features.load(layer) for layer in range(len(features.layers))]
     most = rows.shape[1]
-    found = {}
+    graphs = {}
     for count in steps:
         for first in range(most if count < most else 1):
             places = torch.from_numpy(rows[:, (first + np.arange(count)) % most])
             pooled = _in_memory(features, [tensor[places].mean(dim=1) for tensor in tensors])
             spread = _in_memory(features, [tensor[places.flatten()] for tensor in tensors])
-            found[POOLED, count, first] = inputs.layers(lambda geometry: geometry.neighbours(k).cpu().numpy(), [pooled])
-            found[MULTIPLIED, count, first] = inputs.layers(partial(_owners, count=count, k=k), [spread])
-    return found
+            graphs[POOLED, count, first] = inputs.layers(
+                lambda geometry: geometry.neighbours(k).cpu().numpy(), [pooled]
+            )
+            graphs[MULTIPLIED, count, first] = inputs.layers(partial(_owners, count=count, k=k), [spread])
+    return graphs
 
 
 def _in_memory(features: Features, tensors: Sequence[torch.Tensor]) -> ArrayFeatures:
