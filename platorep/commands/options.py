@@ -99,12 +99,12 @@ class Basin:
 
 @dataclass
 class Stitching:
-    """`platorep stitch`: which trained networks send and receive, and on how many pictures maps are fitted."""
+    """`platorep stitch`: which networks send and receive, and on how many pictures or text blocks maps are fitted."""
 
-    pictures: int = 5000  # training pictures for maps
+    pictures: int = 5000  # most pictures for maps, and most test pictures
     epochs: int = 10  # of task-loss matching and of probes
     rows: int = 20000  # most pictures x positions of a direct match
-    receivers: list[str] | None = None  # names of the networks that receive; null: every kind with two seeds
+    receivers: list[str] | None = None  # names of the networks that receive; null: all that can
 
 
 @dataclass

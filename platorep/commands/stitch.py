@@ -1,4 +1,4 @@
-"""`platorep stitch`: layers of one network trained here in the place of layers of another, as a table and a figure."""
+"""`platorep stitch`: layers of one network in the place of layers of another, as a table and a figure."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from platorep.commands.networks import (
     trained_models,
     trained_networks,
 )
+from platorep.commands.pretrained import pretrained_pairs
 from platorep.commands.tables import stitching_summary
 from platorep.core.errors import unknown_name
 from platorep.core.progress import bar
@@ -27,10 +28,10 @@ from platorep.results.stitching import StitchingTable
 
 
 if TYPE_CHECKING:
-    from platorep.stitching.stitch import Parts, Receiver, Sender
+    from platorep.stitching.sides import Parts, Receiver, Sender
     from platorep.training.networks import Network
 
-VERSION = 1
+VERSION = 2
 """Version of the table's content; part of its name."""
 
 SELECT = 1000
@@ -66,10 +67,28 @@ def stitching_table(experiment: Experiment) -> StitchingTable:
 
 
 def _measured(experiment: Experiment) -> StitchingTable:
+    from platorep.stitching.stitch import stitch as measure
+
+    trained = any(model.source == "trained" for model in experiment.models)
+    pairs = _trained_pairs(experiment) if trained else pretrained_pairs(experiment)
+    with bar("Stitching") as report:
+        return measure(
+            pairs,
+            epochs=experiment.stitching.epochs,
+            rows=experiment.stitching.rows,
+            corresponding=not trained,
+            seed=experiment.statistics.seed,
+            threads=threads_of(experiment),
+            dataset=experiment.dataset.name,
+            progress=report,
+        )
+
+
+def _trained_pairs(experiment: Experiment) -> list[tuple[Sender, Receiver]]:
+    """The pairs of networks trained here, and their controls."""
     import torch
 
-    from platorep.stitching.stitch import Parts
-    from platorep.stitching.stitch import stitch as measure
+    from platorep.stitching.sides import Parts
     from platorep.training.trainer import training_of
 
     models, options = trained_models(experiment), experiment.stitching
@@ -79,28 +98,19 @@ def _measured(experiment: Experiment) -> StitchingTable:
     specs = [*(model for kind in kinds for model in kind), *unrelated, *untrained]
     known = trained_networks(experiment, specs)
     fit, held, test = pictures(experiment, training_of(models[0]), options.pictures)
-    parts = Parts(fit, held.part(torch.arange(min(SELECT, len(held)))), test)
-    pairs = [
+    drawn = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[: options.pictures].sort().values
+    parts = Parts(fit, held.part(torch.arange(min(SELECT, len(held)))), test.part(drawn))
+    return [
         pair for kind, random in zip(kinds, untrained, strict=True)
         for pair in _pairs(kind, [random, *unrelated], known, parts, experiment.statistics.seed)
     ]  # fmt: skip
-    with bar("Stitching") as report:
-        return measure(
-            pairs,
-            epochs=options.epochs,
-            rows=options.rows,
-            seed=experiment.statistics.seed,
-            threads=threads_of(experiment),
-            dataset=experiment.dataset.name,
-            progress=report,
-        )
 
 
 def _pairs(
     kind: Sequence[ModelSpec], others: Sequence[ModelSpec], known: dict[str, Network], parts: Parts, seed: int
 ) -> list[tuple[Sender, Receiver]]:
     """All ordered pairs of the networks of a kind, and the controls, which the first network receives."""
-    from platorep.stitching.stitch import (
+    from platorep.stitching.sides import (
         NOISE,
         PIXELS,
         RANDOM,

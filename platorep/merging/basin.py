@@ -90,12 +90,12 @@ class Trainee:
     @cached_property
     def logits(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Its logits of the pictures of fit and of test."""
-        return logits(self.network, self.pictures.fit.pictures), logits(self.network, self.pictures.test.pictures)
+        return logits(self.network, self.pictures.fit.inputs), logits(self.network, self.pictures.test.inputs)
 
     @cached_property
     def moments(self) -> list[Moments]:
         """Moments of its hidden units before the ReLU, on the pictures of fit."""
-        return moments(self.network, self.pictures.fit.pictures)
+        return moments(self.network, self.pictures.fit.inputs)
 
     @cached_property
     def activations(self) -> list[np.ndarray]:
@@ -104,7 +104,7 @@ class Trainee:
         The position is drawn at random for each picture and layer, the same for all networks.
         """
         with torch.inference_mode():
-            layers = self.network.layers(self.pictures.fit.pictures)
+            layers = self.network.layers(self.pictures.fit.inputs)
         outputs = []
         for number, states in enumerate(layers):
             if states.ndim > 2:
@@ -118,7 +118,7 @@ class Trainee:
     def geometries(self) -> list[Geometry | None]:
         """Its layers, as means over positions, on the first test pictures; None where a picture is all 0."""
         with torch.inference_mode():
-            states = self.network.layers(self.pictures.test.pictures[: self.pictures.near])
+            states = self.network.layers(self.pictures.test.inputs[: self.pictures.near])
         return [_geometry(pooled(state)) for state in states]
 
 
@@ -240,7 +240,7 @@ def _rows_of_line(two: Two, method: str, orders: Sequence[np.ndarray] | None, po
         between = with_weights(x.network, mixed([x.state, state], [share, 1 - share]))
         yield from _scores(two, method, share, _logits(between, x.pictures))
         if method in (WEIGHTS, ACTIVATIONS):
-            fixed = repaired(between, ends, float(share), x.pictures.fit.pictures)
+            fixed = repaired(between, ends, float(share), x.pictures.fit.inputs)
             yield from _scores(two, method + REPAIR, share, _logits(fixed, x.pictures))
 
 
@@ -252,7 +252,7 @@ def _ensemble(two: Two, points: int) -> Iterator[dict[str, Any]]:
 
 
 def _logits(network: Network, pictures: Pictures) -> tuple[torch.Tensor, torch.Tensor]:
-    return logits(network, pictures.fit.pictures), logits(network, pictures.test.pictures)
+    return logits(network, pictures.fit.inputs), logits(network, pictures.test.inputs)
 
 
 def _scores(two: Two, method: str, share: float, values: tuple[torch.Tensor, torch.Tensor]) -> Iterator[dict[str, Any]]:

@@ -44,10 +44,10 @@ def soups(network: Network, states: Sequence[State], held: Labelled, test: Label
     greedy, chosen = greedy_soup(network, states, held)  # the best one enters first
     candidates = {"best": states[chosen[0]], "uniform": uniform_soup(states), "greedy": greedy}
     accuracy = {name: _accuracy(network, state, test) for name, state in candidates.items()}
-    values = torch.stack([logits(with_weights(network, state), test.pictures) for state in states])
+    values = torch.stack([logits(with_weights(network, state), test.inputs) for state in states])
     accuracy["ensemble"] = score(values.mean(0), test.labels).accuracy
     return accuracy
 
 
 def _accuracy(network: Network, state: State, data: Labelled) -> float:
-    return score(logits(with_weights(network, state), data.pictures), data.labels).accuracy
+    return score(logits(with_weights(network, state), data.inputs), data.labels).accuracy

@@ -12,11 +12,13 @@ from platorep.results.tables import Table
 STITCHING_COLUMNS = {
     "dataset": "string",  # of the test pictures
     "architecture": "string",
-    "width": "int64",
+    "width": "int64",  # 0 for pretrained networks
     "x_model": "string",  # sender
     "x_layer": "int64",  # index of the stage, from 0
     "y_model": "string",  # receiver; empty for a probe
+    "x_layer_name": "string",  # empty for a control that is no network
     "y_layer": "int64",
+    "y_layer_name": "string",
     "control": "string",  # self, shuffled, random, unrelated, noise, pixels, probe; empty for two seeds
     "method": "string",  # direct, task, probe
     "rank": "int64",  # largest rank of the map; 0 without a limit
@@ -25,6 +27,8 @@ STITCHING_COLUMNS = {
     "penalty": "float64",  # error of the stitched network less that of the receiver
     "low": "float64",  # 95 % interval of the penalty over test pictures, paired
     "high": "float64",
+    "loss": "float64",  # mean cross-entropy of the stitched network on test pictures, in nats
+    "receiver_loss": "float64",  # that of the receiver itself
     "agreement": "float64",  # share of test pictures for which stitched network and receiver say the same class
     "both_right": "float64",
     "only_stitched": "float64",  # share that only the stitched network gets right

@@ -11,7 +11,6 @@ import torch
 from torch.nn import functional
 
 from platorep.core.errors import FeatureError
-from platorep.training.networks import batched
 
 
 STRENGTHS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -19,6 +18,9 @@ STRENGTHS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 BATCH = 100
 """Pictures per step of task-loss matching."""
+
+EVALUATED = 1000
+"""Pictures per pass that needs no gradient."""
 
 RATE = 1e-3
 """Learning rate of task-loss matching."""
@@ -154,6 +156,7 @@ def by_task(
     *,
     epochs: int,
     seed: int,
+    at_once: int = EVALUATED,
 ) -> tuple[Stitch, float]:
     """A stitch trained by the receiver's task: cross-entropy of the receiver's top, which is frozen.
 
@@ -163,11 +166,12 @@ def by_task(
 
     Args:
         start: the map to start from.
-        top: logits from the receiver's layer.
+        top: logits from the receiver's layer, (batch, classes) or (batch, classes, tokens).
         states: the sender's layer on the grid of the receiver's.
-        labels: classes of the pictures.
+        labels: classes of the pictures, or of their tokens.
         epochs: passes over the pictures.
         seed: of the order of the pictures.
+        at_once: most pictures per pass of the top; steps take `BATCH` or fewer.
 
     Returns:
         The map, and its mean cross-entropy on the pictures.
@@ -175,31 +179,48 @@ def by_task(
     weight, bias = start.weight.clone().requires_grad_(), start.bias.clone().requires_grad_()
     optimizer = torch.optim.Adam([weight, bias], lr=RATE)
     generator = torch.Generator().manual_seed(seed)
-    best, least = start, loss_of(start, top, states, labels)
+    best, least = start, loss_of(start, top, states, labels, at_once)
     for _ in range(epochs):
-        for places in torch.randperm(len(labels), generator=generator).split(BATCH):
+        for places in torch.randperm(len(labels), generator=generator).split(min(BATCH, at_once)):
             loss = functional.cross_entropy(top(Stitch(weight, bias)(states[places])), labels[places])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         now = Stitch(weight.detach().clone(), bias.detach().clone())
-        if (after := loss_of(now, top, states, labels)) < least:
+        if (after := loss_of(now, top, states, labels, at_once)) < least:
             best, least = now, after
     return best, least
 
 
-@torch.no_grad()
 def loss_of(
-    stitch: Stitch, top: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor, labels: torch.Tensor
+    stitch: Stitch,
+    top: Callable[[torch.Tensor], torch.Tensor],
+    states: torch.Tensor,
+    labels: torch.Tensor,
+    at_once: int = EVALUATED,
 ) -> float:
     """Mean cross-entropy through a stitch, summed in float64."""
-    return float(functional.cross_entropy(logits_through(stitch, top, states).double(), labels))
+    return float(answers(lambda part: top(stitch(part)), states, labels, at_once)[1].mean())
 
 
 @torch.no_grad()
-def logits_through(stitch: Stitch, top: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> torch.Tensor:
-    """The receiver's logits from the sender's layer."""
-    return batched(lambda part: top(stitch(part)), states)
+def answers(
+    logits: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor, labels: torch.Tensor, at_once: int = EVALUATED
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The classes that a network says, and its cross-entropies in float64, both in the shape of the labels.
+
+    Args:
+        logits: from states to (batch, classes), or (batch, classes, tokens).
+        states: of pictures or text blocks.
+        labels: their classes, shape (n,), or those of their tokens, (n, tokens).
+        at_once: states per pass.
+    """
+    classes, losses = [], []
+    for x, y in zip(states.split(at_once), labels.split(at_once), strict=True):
+        values = logits(x)
+        classes.append(values.argmax(1))
+        losses.append(functional.cross_entropy(values.double(), y, reduction="none"))
+    return torch.cat(classes), torch.cat(losses)
 
 
 def _single(values: np.ndarray) -> torch.Tensor:

@@ -36,9 +36,13 @@ class Network(nn.Module):
         head: the classifier, from the output of the last stage.
     """
 
+    at_once = 1000
+    """Pictures per pass that needs no gradient."""
+
     def __init__(self, kind: Kind, stages: list[nn.Module], head: nn.Module) -> None:
         super().__init__()
         self.kind = kind
+        self.names = [f"stage{number}" for number in range(1, len(stages) + 1)]
         self.stages, self.head = nn.ModuleList(stages), head
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:

@@ -29,15 +29,15 @@ HELD_OUT = 12
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures and their classes.
+    """Inputs of a network and their classes.
 
     Attributes:
-        pictures: shape (n, channels, side, side), float32 in [0, 1].
-        labels: shape (n,), int64.
-        classes: names of the classes in alphabetical order.
+        inputs: pictures, shape (n, channels, side, side), float32 in [0, 1]; or ids of tokens, shape (n, tokens).
+        labels: shape (n,), int64; of tokens the next ones, shape (n, tokens).
+        classes: names of the classes in alphabetical order, or the tokens of a vocabulary.
     """
 
-    pictures: torch.Tensor
+    inputs: torch.Tensor
     labels: torch.Tensor
     classes: list[str]
 
@@ -46,7 +46,7 @@ class Labelled:
 
     def part(self, places: torch.Tensor) -> Labelled:
         """Some of the pictures."""
-        return Labelled(self.pictures[places], self.labels[places], self.classes)
+        return Labelled(self.inputs[places], self.labels[places], self.classes)
 
 
 def labelled_pictures(spec: DatasetSpec, side: int, channels: int) -> Labelled:
@@ -141,5 +141,5 @@ def training_part(data: Labelled, training: TrainingSpec) -> Labelled:
         part = part.part((lower if training.classes == "first" else ~lower).nonzero().squeeze(1))
     if training.labels == "shuffled":
         order = torch.randperm(len(part), generator=torch.Generator().manual_seed(1))
-        part = Labelled(part.pictures, part.labels[order], part.classes)
+        part = Labelled(part.inputs, part.labels[order], part.classes)
     return part

@@ -187,7 +187,7 @@ def _run(network: Network, spec: ModelSpec, part: Labelled, folder: Path, stop: 
     training = training_of(spec)
     order = torch.channels_last if network.kind == "conv" else torch.contiguous_format
     network.to(memory_format=order).train()
-    pictures = part.pictures.contiguous(memory_format=order)
+    pictures = part.inputs.contiguous(memory_format=order)
     optimizer = torch.optim.Adam(network.parameters(), lr=training.rate, fused=True)
     per_epoch = math.ceil(len(part) / training.batch)
     done = _resume(network, optimizer, folder / "state.safetensors", stop)

@@ -109,7 +109,7 @@ def test_a_convex_model_has_no_barrier_whatever_its_weights(setting):
         for share in np.linspace(0, 1, 11):
             with torch.inference_mode():
                 net = with_weights(model, mixed(ends, [share, 1 - share]))
-                losses.append(score(net(pictures.test.pictures), pictures.test.labels).loss)
+                losses.append(score(net(pictures.test.inputs), pictures.test.labels).loss)
         chord = np.linspace(losses[0], losses[-1], 11)
         assert np.max(np.array(losses) - chord) < 1e-6
 
@@ -142,6 +142,6 @@ def test_barriers_are_against_the_chord_and_not_the_mean_of_the_ends():
 
 def test_pictures_of_a_soup_are_disjoint(setting):
     pictures, _ = setting
-    seen = [set(map(bytes, part.pictures.numpy().reshape(len(part), -1))) for part in (pictures.fit, pictures.held)]
+    seen = [set(map(bytes, part.inputs.numpy().reshape(len(part), -1))) for part in (pictures.fit, pictures.held)]
     assert not seen[0] & seen[1]
     assert isinstance(pictures.fit, Labelled)

@@ -14,8 +14,8 @@ from torch import nn
 from platorep.core.errors import FeatureError
 from platorep.core.specs import ModelSpec
 from platorep.results.stitching import STITCHING_COLUMNS, StitchingTable
-from platorep.stitching.affine import Side, Stitch, by_task, direct, logits_through, loss_of, resized, rows_of
-from platorep.stitching.stitch import (
+from platorep.stitching.affine import Side, Stitch, answers, by_task, direct, loss_of, resized, rows_of
+from platorep.stitching.sides import (
     NOISE,
     PIXELS,
     RANDOM,
@@ -27,8 +27,8 @@ from platorep.stitching.stitch import (
     class_noise,
     layers_of,
     pictures_as_layer,
-    stitch,
 )
+from platorep.stitching.stitch import stitch
 from platorep.training.networks import build
 from platorep.training.pictures import labelled_pictures, split
 from platorep.training.trainer import train_all
@@ -151,14 +151,17 @@ def test_numbers_of_a_row_agree_with_each_other_and_with_the_networks(setting, t
     assert np.allclose(frame.accuracy, frame.both_right + frame.only_stitched)
     assert np.allclose(frame.penalty, frame.receiver - frame.accuracy)
     assert ((frame.low <= frame.penalty) & (frame.penalty <= frame.high)).all()
-    own = (b.network(parts.test.pictures).argmax(1) == parts.test.labels).float().mean()
+    own = (b.network(parts.test.inputs).argmax(1) == parts.test.labels).float().mean()
     assert rows(table, y_model="m1").receiver.iloc[0] == pytest.approx(float(own))
     row = rows(table, x_model="m0", y_model="m1", x_layer=1, y_layer=1, method="direct", control="").iloc[0]
     ours, theirs = a.sender.states[1], b.sender.states[1]
     match = direct(*sides(ours, theirs))
-    said = logits_through(match.stitch, partial(b.top, 2), ours[2]).argmax(1)
+    said, losses = answers(lambda part: b.top(2, match.stitch(part)), ours[2], parts.test.labels)
     assert row.accuracy == pytest.approx(float((said == parts.test.labels).float().mean()))
-    assert row.agreement == pytest.approx(float((said == b.answers).float().mean()))
+    assert row.agreement == pytest.approx(float((said == b.own[0]).float().mean()))
+    logits = b.top(2, match.stitch(ours[2])).double()
+    assert row.loss == pytest.approx(float(nn.functional.cross_entropy(logits, parts.test.labels)))
+    assert row.loss == pytest.approx(float(losses.mean()))
     assert row.r2 == pytest.approx(match.explained)
     assert 0 < row.freedom <= 32
 
@@ -167,7 +170,7 @@ def test_a_stitched_network_sees_the_senders_pictures(setting):
     parts, (a, b, _) = setting
     found = direct(*sides(a.sender.states[0], b.sender.states[0])).stitch
     top = partial(b.top, 1)
-    first, second = (logits_through(found, top, a.network.bottom(x, 1)) for x in parts.test.pictures.split(300))
+    first, second = (top(found(a.network.bottom(x, 1))) for x in parts.test.inputs.split(300))
     assert not torch.allclose(first, second)
 
 

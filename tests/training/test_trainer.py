@@ -145,7 +145,7 @@ def test_networks_learn_and_shuffled_labels_teach_nothing():
 
     def accuracy(**fields):
         net = trained(network(**fields))
-        return float((net(held.pictures).argmax(1) == held.labels).float().mean())
+        return float((net(held.inputs).argmax(1) == held.labels).float().mean())
 
     assert len(held) == len(data) // 12
     for architecture in ("mlp-24", "conv-8", "vit-16"):
@@ -159,8 +159,8 @@ def test_parts_of_the_training_pictures():
     fit, held = split(len(data))
     assert sorted([*fit.tolist(), *held.tolist()]) == list(range(len(data)))
     halves = [training_part(data, TRAINING.replace(pictures=half)) for half in ("first", "second")]
-    joined = torch.cat([half.pictures for half in halves])
-    assert torch.equal(joined, training_part(data, TRAINING).pictures)
+    joined = torch.cat([half.inputs for half in halves])
+    assert torch.equal(joined, training_part(data, TRAINING).inputs)
     lower, upper = (training_part(data, TRAINING.replace(classes=half)) for half in ("first", "second"))
     assert (set(lower.labels.tolist()), set(upper.labels.tolist())) == ({0, 1, 2, 3, 4}, {5, 6, 7, 8, 9})
     shuffled, true = (training_part(data, TRAINING.replace(labels=labels)) for labels in ("shuffled", "true"))
@@ -186,14 +186,14 @@ def test_a_trained_network_is_a_model_like_any_other():
     spec = resolve(network(), cpu)
     encoder = load(spec, cpu)
     data = labelled_pictures(DIGITS, 8, 1)
-    features = encoder.encode(data.pictures[:5]).features
+    features = encoder.encode(data.inputs[:5]).features
     assert [part.shape for part in features] == [(5, 24)] * 3
-    assert torch.equal(features[1], trained(network()).layers(data.pictures[:5])[1])
+    assert torch.equal(features[1], trained(network()).layers(data.inputs[:5])[1])
     assert str(spec.revision).startswith("1-torch-")
     assert spec.pool == "mean"
     other = resolve(network(training=TRAINING.replace(epochs=2)), cpu)
     assert other.key() != spec.key()
-    noisy = load(resolve(network(weight_noise=0.5), cpu), cpu).encode(data.pictures[:5]).features
+    noisy = load(resolve(network(weight_noise=0.5), cpu), cpu).encode(data.inputs[:5]).features
     assert not torch.equal(noisy[0], features[0])
 
 
