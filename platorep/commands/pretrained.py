@@ -44,9 +44,11 @@ def pretrained_pairs(experiment: Experiment) -> list[tuple[Sender, Receiver]]:
     """
     groups = _groups(experiment)
     dataset = open_dataset(settled(experiment.dataset))
-    split = splits(duplicates([tuple(texts) for texts in dataset.samples.captions]), 1, experiment.statistics.seed)[0]
     pairs: list[tuple[Sender, Receiver]] = []
     for modality, models in groups.items():
+        # no picture occurs twice in a dataset, and different pictures of a class may share a caption
+        views = dataset.samples.ids if modality == "vision" else [texts[0] for texts in dataset.samples.captions]
+        split = splits(duplicates(views), 1, experiment.statistics.seed)[0]
         build = _language if modality == "language" else _vision
         with bar("Loading") as report:
             receivers = []

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from platorep.results.basin import BasinTable
 from platorep.results.labels import metric_label
-from platorep.results.stitching import StitchingTable
+from platorep.results.stitching import StitchingTable, network_name
 from platorep.results.tables import GalleryTable
 from platorep.results.translation import LADDER, TranslationTable, at_all_anchors
 
@@ -96,7 +96,7 @@ def basin_summary(table: BasinTable) -> Table:
 def stitching_summary(table: StitchingTable) -> Table:
     """Accuracy of corresponding layers by kind of network and control, for each method; means over pairs."""
     frame = table.frame[(table.frame["rank"] == 0) & (table.frame.x_layer == table.frame.y_layer)]
-    names = {"": "another seed"}
+    names = {"": "another network" if table.pretrained else "another seed"}
     shown = plain_table("networks", "layer", "sender", "pairs", "receiver", "direct", "task", "agreement (task)")
     by = ["architecture", "width", "y_layer", "control"]
     for (architecture, width, layer, control), rows in frame.groupby(by):
@@ -108,7 +108,12 @@ def stitching_summary(table: StitchingTable) -> Table:
         if control == "probe":
             values[1] = f"{rows.accuracy.mean():.3f}"
         count = len(rows[["x_model", "y_model"]].drop_duplicates())
-        facts = f"{architecture}-{width}", str(layer + 1), names.get(control, control), str(count)
+        facts = (
+            network_name(architecture, width),
+            str(layer + 1),
+            names.get(control, control),
+            str(count),
+        )
         shown.add_row(*facts, f"{rows.receiver.mean():.3f}", *values)
     return shown
 

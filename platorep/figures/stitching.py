@@ -10,7 +10,7 @@ from platorep.figures import heat, layout, marks, style
 from platorep.figures.data import FigureData, Plot, figure
 from platorep.figures.layout import Margins
 from platorep.results.labels import title_of
-from platorep.results.stitching import StitchingTable
+from platorep.results.stitching import StitchingTable, network_name
 
 
 SENDERS = {
@@ -45,31 +45,33 @@ def stitching(data: FigureData) -> Plot:
     kinds = list(dict.fromkeys(zip(frame.architecture, frame.width, strict=True)))
     known = [name for name in SENDERS if name in set(frame.control)]
     looks = dict(zip(known, style.categorical(len(known)), strict=True))
-    names = [SENDERS[name] for name in known]
+    words = SENDERS | ({"": "another network"} if table.pretrained else {})
+    names = [words[name] for name in known]
     margins = Margins(LEFT, marks.tag_width(names) + 0.05, 0.45, 0.3, across=0.5, down=0.8)
     grid = layout.panels(4 * len(kinds), 4, (1.3, 1.3), margins, note=_note(table), least=1.0, wraps=True)
     drawn = []
     for row, (architecture, width) in enumerate(kinds):
         panels = grid.axes[4 * row : 4 * row + 4]
         part = frame[(frame.architecture == architecture) & (frame.width == width)]
+        title = network_name(architecture, width)
         lines = [_lines(part, method) for method in METHODS]
         cells = [_matrix(table, method, architecture, width) for method in METHODS]
         top = max(float(line.penalty.max()) for line in lines)
         low = min(0.0, *(float(line.penalty.min()) for line in lines))
-        for panel, line, words in zip(panels[:2], lines, METHODS.values(), strict=True):
+        for panel, line, method in zip(panels[:2], lines, METHODS.values(), strict=True):
             _penalties(panel, line, looks)
             panel.set_ylim(low - 0.04 * (top - low), top + 0.04 * (top - low))
-            panel.set_title(f"{architecture}-{width}, {words.partition(' ')[0]}", loc="left")
+            panel.set_title(f"{title}, {method.partition(' ')[0]}", loc="left")
         panels[0].set_ylabel("penalty, share of pictures")
-        floor = min(float(cell.min()) for cell in cells)
-        for panel, cell, words in zip(panels[2:], cells, METHODS.values(), strict=True):
+        floor = min(float(np.nanmin(cell)) for cell in cells)
+        for panel, cell, method in zip(panels[2:], cells, METHODS.values(), strict=True):
             size = heat.printed_size(layout.inches(panel)[0] / cell.shape[1], 2)
             heat.heat(panel, cell, floor, 1.0, size, 2)
             for axis in (panel.xaxis, panel.yaxis):
                 axis.set_ticks(range(len(cell)), [str(number + 1) for number in range(len(cell))])
             panel.set_xlabel("receiver's layer")
             panel.set_ylabel("sender's layer")
-            panel.set_title(f"accuracy, {words.partition(' ')[0]}", loc="left")
+            panel.set_title(f"accuracy, {method.partition(' ')[0]}", loc="left")
         drawn += [line.assign(architecture=architecture, width=width) for line in lines]
     marks.key_right(grid.axes[grid.columns - 1], list(zip(names, looks.values(), strict=True)))
     return Plot(grid.figure, pd.concat(drawn, ignore_index=True))
@@ -102,10 +104,12 @@ def _matrix(table: StitchingTable, method: str, architecture: str, width: int) -
 
 def _note(table: StitchingTable) -> str:
     frame = table.frame
-    note = f"{title_of(frame.dataset.iloc[0])}, {frame.n_test.iloc[0]:,} test pictures, maps fitted on "
-    note += f"{frame.n_fit.iloc[0]:,}. "
+    sizes = frame.drop_duplicates(["architecture", "width"])
+    tests, fits = (" and ".join(f"{n:,}" for n in dict.fromkeys(sizes[name])) for name in ("n_test", "n_fit"))
+    kind = "test pictures or text blocks" if table.pretrained else "test pictures"
+    note = f"{title_of(frame.dataset.iloc[0])}, {tests} {kind}, maps fitted on {fits}. "
     parts = [
-        f"{row.architecture}-{row.width} {METHODS[method].partition(' ')[0]} {row.specificity:.2f}"
+        f"{network_name(row.architecture, row.width)} {METHODS[method].partition(' ')[0]} {row.specificity:.2f}"
         for method in METHODS
         for row in table.specificity(method).itertuples()
     ]

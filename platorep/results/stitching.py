@@ -48,11 +48,21 @@ STITCHING_COLUMNS = {
 }
 
 
+def network_name(architecture: str, width: int) -> str:
+    """Words for a kind of network: mlp-128; the architecture alone of a pretrained one."""
+    return f"{architecture}-{width}" if width else architecture
+
+
 @dataclass(frozen=True)
 class StitchingTable(Table):
     """One row per pair of layers, method, control and rank."""
 
     columns = STITCHING_COLUMNS
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the networks are pretrained instead of trained here."""
+        return bool((self.frame.width == 0).all())
 
     def cells(self, method: str, control: str = "") -> pd.DataFrame:
         """Means over pairs of networks, one row per architecture, width, sender's and receiver's layer; full rank."""
@@ -64,7 +74,8 @@ class StitchingTable(Table):
         """Share of the senders' layers that fit the receiver's layer of the same place best, pair by pair of networks.
 
         For each pair and each layer of the sender, the receiver's layer with the highest accuracy is the best one; a
-        tie counts as its share. Chance is 1 / layers. One row per architecture and width.
+        tie counts as its share. Chance is 1 / layers. One row per architecture and width; none where only corresponding
+        layers were stitched.
         """
         rows = self.frame[(self.frame.method == method) & (self.frame.control == "") & (self.frame["rank"] == 0)]
         shares = []
@@ -73,6 +84,8 @@ class StitchingTable(Table):
             for (_, _, layer), options in kind.groupby(["x_model", "y_model", "x_layer"]):
                 best = options[options.accuracy == options.accuracy.max()].y_layer
                 hits.append(float((best == layer).mean()))
+            if (kind.x_layer == kind.y_layer).all():
+                continue
             shares.append((architecture, width, sum(hits) / len(hits), 1 / kind.y_layer.nunique(), len(hits)))
         return pd.DataFrame(shares, columns=["architecture", "width", "specificity", "chance", "rows"])
 
