@@ -12,7 +12,7 @@ from torch import nn
 
 from platorep.core.errors import DataError, SpecError
 from platorep.models.language import LanguageEncoder
-from platorep.models.vision import TimmEncoder
+from platorep.models.vision import TimmEncoder, isotropic_blocks
 from platorep.training.networks import batched
 from platorep.training.pictures import Labelled
 
@@ -33,8 +33,8 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 class Spliced(nn.Module):
     """A pretrained network whose layers are read, and replaced, at the outputs of modules.
 
-    The part below a replaced layer runs on blank input of the same shape, so that nothing of a test item reaches the
-    logits but through the layer. Several threads can use one network at a time.
+    The part below a replaced layer runs on blank input, so that nothing of a test item reaches the logits but through
+    the layer. Blocks below it are skipped. Several threads can use one network at a time.
 
     Args:
         kind: name of the architecture in tables.
@@ -43,6 +43,7 @@ class Spliced(nn.Module):
         logits: from inputs to logits, (batch, classes) or (batch, classes, tokens).
         blank: blank inputs, given their number.
         at_once: inputs per forward pass.
+        blocks: modules in a row, each of which keeps the shape of its input; empty where the shape changes.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Spliced(nn.Module):
         logits: Callable[[torch.Tensor], torch.Tensor],
         blank: Callable[[int], torch.Tensor],
         at_once: int,
+        blocks: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.kind, self.model, self.names, self.at_once = kind, model, list(modules), at_once
@@ -60,6 +62,10 @@ class Spliced(nn.Module):
         self._now = threading.local()
         for number, module in enumerate(modules.values()):
             module.register_forward_hook(self._hook(number))
+        places = {id(block): place for place, block in enumerate(blocks)}
+        self._skipped = [places.get(id(module), -1) + 1 for module in modules.values()]
+        for place, block in enumerate(blocks):
+            block.forward = self._unless_skipped(place, block.forward)  # type: ignore[method-assign]  # on purpose
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """The network's own logits."""
@@ -80,11 +86,25 @@ class Spliced(nn.Module):
 
     def top(self, state: torch.Tensor, count: int) -> torch.Tensor:
         """Logits from the output of the first `count` layers."""
-        self._now.given = count - 1, state
+        self._now.given, self._now.skipped = (count - 1, state), self._skipped[count - 1]
         try:
             return self.logits(self.blank(len(state)))
         finally:
-            self._now.given = None
+            self._now.given, self._now.skipped = None, 0
+
+    def _unless_skipped(self, place: int, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """The forward pass of a block, or its input in the form of its output where the block is skipped."""
+        in_tuple: bool | None = None
+
+        def run(hidden_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            nonlocal in_tuple
+            if in_tuple is None or place >= getattr(self._now, "skipped", 0):
+                output = forward(hidden_states, *args, **kwargs)
+                in_tuple = isinstance(output, tuple)
+                return output
+            return (hidden_states,) if in_tuple else hidden_states
+
+        return run
 
     def _hook(self, number: int) -> Callable[..., Any]:
         def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
@@ -120,7 +140,9 @@ def language_network(encoder: LanguageEncoder) -> Spliced:
     def blank(count: int) -> torch.Tensor:
         return torch.full((count, TOKENS - 1), encoder.pad)
 
-    return Spliced(encoder.spec.family or name, cast(nn.Module, encoder.model), chosen, logits, blank, BLOCKS_AT_ONCE)
+    return Spliced(
+        encoder.spec.family or name, cast(nn.Module, encoder.model), chosen, logits, blank, BLOCKS_AT_ONCE, blocks
+    )
 
 
 def vision_network(encoder: TimmEncoder) -> Spliced:
@@ -139,7 +161,8 @@ def vision_network(encoder: TimmEncoder) -> Spliced:
         return model.forward_head(model.forward_features(pictures.to(encoder.device)), pre_logits=True).float().cpu()
 
     blank = _blank_pictures(encoder.size, features)
-    return Spliced(spec.family or spec.name, model, chosen, features, blank, PICTURES_AT_ONCE)
+    same = isotropic_blocks(model) or ()
+    return Spliced(spec.family or spec.name, model, chosen, features, blank, PICTURES_AT_ONCE, same)
 
 
 def classified(network: Spliced, fit: Labelled, select: Labelled) -> None:

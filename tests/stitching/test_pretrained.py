@@ -89,6 +89,19 @@ def test_nothing_below_a_replaced_layer_reaches_the_logits(tmp_path):
     assert not torch.equal(*network.logits(blocks.inputs[:2]))
 
 
+def test_blocks_below_a_replaced_layer_are_skipped(tmp_path):
+    network, blocks = language(tmp_path / "model")
+    states = network.layers(blocks.inputs[:2])
+    runs = []
+    for block in network.model.model.layers:
+        block.self_attn.register_forward_hook(lambda *_: runs.append(1))
+    with torch.no_grad():
+        for number, state in enumerate(states):
+            runs.clear()
+            network.top(state, number + 1)
+            assert len(runs) == 2 - number
+
+
 def test_threads_do_not_see_each_others_layers(tmp_path):
     network, blocks = language(tmp_path / "model")
     states = network.layers(blocks.inputs)
