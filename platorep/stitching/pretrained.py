@@ -65,7 +65,7 @@ class Spliced(nn.Module):
         places = {id(block): place for place, block in enumerate(blocks)}
         self._skipped = [places.get(id(module), -1) + 1 for module in modules.values()]
         for place, block in enumerate(blocks):
-            block.forward = self._unless_skipped(place, block.forward)  # type: ignore[method-assign]  # on purpose
+            block.forward = self._unless_skipped(place, block.forward)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """The network's own logits."""
@@ -133,16 +133,14 @@ def language_network(encoder: LanguageEncoder) -> Spliced:
     chosen = {f"block.{i}": blocks[i] for i in spaced(len(blocks))}
 
     def logits(ids: torch.Tensor) -> torch.Tensor:
-        return (
-            encoder.part.whole(input_ids=ids.to(encoder.device), use_cache=False).logits.float().cpu().transpose(1, 2)
-        )
+        output = encoder.part.whole(input_ids=ids.to(encoder.device), use_cache=False)
+        return output.logits.float().cpu().transpose(1, 2)
 
     def blank(count: int) -> torch.Tensor:
         return torch.full((count, TOKENS - 1), encoder.pad)
 
-    return Spliced(
-        encoder.spec.family or name, cast(nn.Module, encoder.model), chosen, logits, blank, BLOCKS_AT_ONCE, blocks
-    )
+    body = cast(nn.Module, encoder.model)
+    return Spliced(encoder.spec.family or name, body, chosen, logits, blank, BLOCKS_AT_ONCE, list(blocks))
 
 
 def vision_network(encoder: TimmEncoder) -> Spliced:

@@ -19,6 +19,9 @@ from platorep.core.writer import FeatureWriter
 from platorep.metrics.registry import build
 from platorep.report import Run
 from platorep.results.tables import AlignmentTable
+from platorep.units.pairs import Matching
+from platorep.units.parts import compare_all, joined
+from tests.figures.tables import translations
 
 
 N = 90
@@ -115,3 +118,21 @@ def small(tmp_path_factory) -> Run:
 def changed(small):
     """The small run with some of its material replaced."""
     return lambda **changes: dataclasses.replace(small, **changes)
+
+
+@pytest.fixture(scope="session")
+def matched(small, tmp_path_factory) -> Run:
+    """The small run with matched units of its vision models and of a language model."""
+    models = [small.by_name[name] for name in ("v0", "v1", "l0")]
+    pairs = [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]] + [(a, a) for a in models]
+    matching, folder = Matching(permutations=39, rotations=2), tmp_path_factory.mktemp("units")
+    compare_all(pairs, matching, folder, parameters={})
+    return dataclasses.replace(small, units=joined(pairs, matching, folder))
+
+
+@pytest.fixture(scope="session")
+def whole(matched) -> Run:
+    """The small run with every section that a page can have beside the usual ones: units and maps between models."""
+    pairs = {("l0", "v0"): 1.0, ("l1", "v0"): 0.6}
+    scores = {("ridge", 50): 0.5, ("orthogonal", 50): 0.4, ("relative", 50): 0.3, ("ridge", 8): 0.2}
+    return dataclasses.replace(matched, translation=translations(pairs, scores))

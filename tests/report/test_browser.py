@@ -22,7 +22,7 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def driver(small, tmp_path_factory):
+def driver(whole, tmp_path_factory):
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -32,7 +32,7 @@ def driver(small, tmp_path_factory):
     for flag in (*FLAGS, f"--user-data-dir={folder / 'profile'}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    path = write_page(small, folder / "page.html")
+    path = write_page(whole, folder / "page.html")
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     driver.get(path.as_uri())
     yield driver
@@ -265,7 +265,7 @@ def test_tab_reaches_every_part_in_the_order_of_the_page_and_the_focus_shows(pag
     press(page, "TAB")
     assert js(page, "document.activeElement.className") == "skip"
     seen = []
-    for _ in range(80):
+    for _ in range(1000):
         press(page, "TAB")
         if js(page, "document.activeElement === document.body"):
             break  # past the last one
@@ -281,7 +281,8 @@ def test_tab_reaches_every_part_in_the_order_of_the_page_and_the_focus_shows(pag
         assert outline != "none", js(page, "document.activeElement.outerHTML.slice(0, 80)")
         if where not in seen:
             seen.append(where)
-    assert seen == ["NAV", "warnings", "matrix", "layers", "explorer", "statistics", "provenance"]
+    parts = ["warnings", "matrix", "layers", "explorer", "units", "statistics", "translation", "provenance"]
+    assert seen == ["NAV", *parts]
 
 
 def test_statistics_sort_by_a_column(page):
@@ -322,6 +323,30 @@ def test_all_text_has_enough_contrast(page, scheme):
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
     assert page.execute_script(CONTRAST) == []
+
+
+def test_matched_units_stand_side_by_side_with_their_samples(page, whole):
+    sets = contents(page)["units"]
+    assert len(js(page, "[...document.querySelectorAll('.unit-sets > li')].map(one => one.childElementCount)")) == len(
+        sets
+    )
+    first = sets[0]["members"]
+    assert texts(page, ".unit-sets > li:first-child h4") == [whole.models[member["model"]] for member in first]
+    shown = js(
+        page, "[...document.querySelectorAll('.unit-sets > li:first-child .top')].map(one => +one.dataset.sample)"
+    )
+    assert shown == [sample for member in first for sample in member["samples"]]
+    painted = "[...document.querySelectorAll('.unit-sets img, .unit-sets canvas')].length"
+    assert js(page, painted) == sum(len(member["samples"]) for group in sets for member in group["members"])
+    click(page, ".unit-sets > li:first-child .top:nth-child(2)")
+    chosen = whole.samples.captions[first[0]["samples"][1]][0]
+    assert js(page, "document.querySelector('#picture').alt") == chosen  # the explorer shows the sample
+
+
+def test_the_table_of_maps_says_that_it_is_no_alignment(page):
+    assert "Translatability, not alignment" in text(page, "#translation")
+    assert texts(page, "#translation tbody tr:first-child th") == ["l0", "v0"]
+    assert texts(page, "#translation tbody tr:first-child strong") == ["0.500"]
 
 
 def test_models_compared_all_with_all_make_a_symmetric_matrix(page, tmp_path):

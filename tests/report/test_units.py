@@ -12,18 +12,6 @@ import torch
 from platorep.report import write_page
 from platorep.report.units import SAMPLES, SHOWN, chosen_units, share_rows, unit_sets
 from platorep.results.units import UnitTable
-from platorep.units.pairs import Matching
-from platorep.units.parts import compare_all, joined
-
-
-@pytest.fixture(scope="module")
-def matched(small, tmp_path_factory):
-    """The small run with matched units of its vision models and of a language model."""
-    models = [small.by_name[name] for name in ("v0", "v1", "l0")]
-    pairs = [(a, b) for i, a in enumerate(models) for b in models[i + 1 :]] + [(a, a) for a in models]
-    matching, folder = Matching(permutations=39, rotations=2), tmp_path_factory.mktemp("units")
-    compare_all(pairs, matching, folder, parameters={})
-    return dataclasses.replace(small, units=joined(pairs, matching, folder))
 
 
 def test_the_sets_show_the_first_model_s_units_those_that_most_models_share_first(matched):
