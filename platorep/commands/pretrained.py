@@ -39,7 +39,7 @@ def pretrained_pairs(experiment: Experiment) -> list[tuple[Sender, Receiver]]:
     Networks with random weights are controls. With `stitching.receivers`, only those named receive.
 
     Raises:
-        SpecError: the suite has no two networks of a modality, or none that can be stitched.
+        SpecError: the suite has no two networks of a modality that can be stitched, or tokenizers differ.
         DataError: the pictures have no categories, or texts are too few.
     """
     groups = _groups(experiment)
@@ -89,9 +89,14 @@ def _paired(
     from platorep.stitching.sides import NOISE, PIXELS, RANDOM, SELF, Sender, class_noise, layers_of, pictures_as_layer
 
     wanted = experiment.stitching.receivers or [model.name for model in models if model.weights == "pretrained"]
+    first, parts = receivers[0], receivers[0].parts
+    if others := [y.name for y in receivers if not torch.equal(y.parts.fit.labels, parts.fit.labels)]:
+        raise SpecError(
+            f"{', '.join(others)}: the tokenizer divides the texts otherwise than that of {first.name}, so that layers "
+            "have no tokens in common. Stitch language models of one tokenizer at a time (only=...)."
+        )
     whole = [y for model, y in zip(models, receivers, strict=True) if model.weights == "pretrained"]
     pairs = [(x.sender, y) for x in whole for y in whole if x is not y and y.name in wanted]
-    first, parts = receivers[0], receivers[0].parts
     shapes = [tuple(states[0].shape[1:]) for states in first.sender.states]
     noise = partial(class_noise, shapes, len(parts.fit.classes), experiment.statistics.seed)
     pairs.append((Sender(first.name, partial(layers_of, first.network), parts, SELF, first.network.names), first))

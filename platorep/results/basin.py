@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from platorep.core.errors import StoreError
+from platorep.results.one_run import check_one_run
 from platorep.results.tables import Table
 from platorep.stats.pair_means import pair_mean, reach
 
@@ -54,11 +55,12 @@ class BasinTable(Table):
         (1 - s) L(0)]; of an accuracy, the largest shortfall. It is 0 or more, because the ends themselves count.
 
         Raises:
-            StoreError: there are no paths.
+            StoreError: there are no paths, or rows of several runs with other settings.
         """
         rows = self.frame[(self.frame.experiment == "path") & (self.frame.quantity == quantity)]
         if rows.empty:
             raise StoreError(f"the table has no {quantity} on lines between networks.")
+        check_one_run(rows, [*PAIR, "method", "share"], "lines")
         sign = -1.0 if quantity.endswith("accuracy") else 1.0
         barriers = []
         for key, path in rows.groupby([*PAIR, "method"], sort=False):
@@ -89,6 +91,11 @@ class BasinTable(Table):
         return pd.DataFrame(rows, columns=[*GROUP, "method", *columns])
 
     def kernels(self) -> pd.DataFrame:
-        """The kernel score of each pair, as the mean over its layers, and its chance."""
+        """The kernel score of each pair, as the mean over its layers, and its chance.
+
+        Raises:
+            StoreError: rows of several runs with other settings.
+        """
         rows = self.frame[(self.frame.experiment == "kernel") & (self.frame.quantity == "kernel")]
+        check_one_run(rows, [*PAIR, "layer", "metric"], "kernel scores")
         return rows.groupby(PAIR, sort=False)[["value", "chance"]].mean().reset_index()

@@ -6,9 +6,10 @@ outputs.scores(metric="mutual_knn")              # alignment: scores of the chos
 outputs.translation()                            # scores of maps between models
 outputs.units()                                  # shares of matched units
 outputs.brains()                                 # models against brains
+outputs.basin(), outputs.stitching()             # lines between networks, and layers in the place of others
 x, ids = outputs.features("lite2", layer=-1)     # an array and the sample ids of its rows
 
-The four tables follow one rule: a DataFrame with the rows of every finished run, see `Outputs`.
+The tables follow one rule: a DataFrame with the rows of every finished run, see `Outputs`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import pandas as pd
 from platorep.core.errors import StoreError, unknown_name
 from platorep.core.files import read_json
 from platorep.core.store import FeatureSet, FeatureStore
+from platorep.results.basin import BasinTable
 from platorep.results.brains import BrainTable
+from platorep.results.stitching import StitchingTable
 from platorep.results.tables import SelectionTable, Table
 from platorep.results.translation import TranslationTable
 from platorep.results.units import ShareTable
@@ -36,6 +39,8 @@ WRITTEN = {
     TranslationTable: re.compile(r"translation/[^/]+/[^/]+\.parquet"),
     ShareTable: re.compile(r"units/[^/]+/[^/]+(?<!\.units)\.parquet"),
     BrainTable: re.compile(r"brains/[^/]+/[^/]+\.parquet"),
+    BasinTable: re.compile(r"basin/[^/]+/[^/]+\.parquet"),
+    StitchingTable: re.compile(r"stitching/[^/]+/[^/]+\.parquet"),
 }
 """Where the tables lie below the root."""
 
@@ -43,11 +48,11 @@ WRITTEN = {
 class Outputs:
     """The results under one root folder, as the command line writes them.
 
-    `scores`, `translation`, `units` and `brains` read tables, and all four alike: a DataFrame with the rows of every
-    finished run, the latest run last. Its columns are those of the table (docs/tables.md), then `run`, the folder of
-    the run as in `runs`, then one column per override of the command line (`only`, `translation.draws`, ...), missing
-    where a run did not have it. Where two runs left the same file, its rows come once, as those of the later run. A
-    run whose tables were removed is passed over. Views take such a frame:
+    `scores`, `translation`, `units`, `brains`, `basin` and `stitching` read tables, all alike: a DataFrame with the
+    rows of every finished run, the latest run last. Its columns are those of the table (docs/tables.md), then `run`,
+    the folder of the run as in `runs`, then one column per override of the command line (`only`, `translation.draws`,
+    ...), missing where a run did not have it. Where two runs left the same file, its rows come once, as those of the
+    later run. A run whose tables were removed is passed over. Views take such a frame:
 
         TranslationTable(outputs.translation()).summary()    # platorep.results.translation
         ShareTable(outputs.units()).matrix("shared")         # platorep.results.units
@@ -138,6 +143,28 @@ class Outputs:
             StoreError: no run has left comparisons with brains.
         """
         return _of_dataset(self._of_runs(BrainTable, "comparisons with brains", "`platorep reproduce brains`"), dataset)
+
+    def basin(self, *, dataset: str | None = None) -> pd.DataFrame:
+        """Lines between networks trained here, soups and kernel scores: columns of `BasinTable`.
+
+        Args:
+            dataset: name of the test pictures; all by default.
+
+        Raises:
+            StoreError: no run has left lines between networks.
+        """
+        return _of_dataset(self._of_runs(BasinTable, "lines between networks", "`platorep basin`"), dataset)
+
+    def stitching(self, *, dataset: str | None = None) -> pd.DataFrame:
+        """Scores of stitched networks with their controls: columns of `StitchingTable`.
+
+        Args:
+            dataset: name of the test pictures; all by default.
+
+        Raises:
+            StoreError: no run has left scores of stitched networks.
+        """
+        return _of_dataset(self._of_runs(StitchingTable, "scores of stitched networks", "`platorep stitch`"), dataset)
 
     def features(
         self, model: str, layer: int | str = -1, *, dataset: str | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from platorep.results.one_run import check_one_run
 from platorep.results.tables import Table
 
 
@@ -65,8 +66,12 @@ class StitchingTable(Table):
         return bool((self.frame.width == 0).all())
 
     def cells(self, method: str, control: str = "") -> pd.DataFrame:
-        """Means over pairs of networks, one row per architecture, width, sender's and receiver's layer; full rank."""
-        rows = self.frame[(self.frame.method == method) & (self.frame.control == control) & (self.frame["rank"] == 0)]
+        """Means over pairs of networks, one row per architecture, width, sender's and receiver's layer; full rank.
+
+        Raises:
+            StoreError: rows of several runs with other settings.
+        """
+        rows = self._rows(method, control)
         by = ["architecture", "width", "x_layer", "y_layer"]
         return rows.groupby(by)[["accuracy", "receiver", "penalty", "agreement", "r2"]].mean().reset_index()
 
@@ -77,7 +82,7 @@ class StitchingTable(Table):
         tie counts as its share. Chance is 1 / layers. One row per architecture and width; none where only corresponding
         layers were stitched.
         """
-        rows = self.frame[(self.frame.method == method) & (self.frame.control == "") & (self.frame["rank"] == 0)]
+        rows = self._rows(method)
         shares = []
         for (architecture, width), kind in rows.groupby(["architecture", "width"]):
             hits = []
@@ -91,9 +96,16 @@ class StitchingTable(Table):
 
     def both_ways(self, method: str) -> pd.DataFrame:
         """The penalty of each pair of corresponding layers forward (x to y) and backward (y to x)."""
-        rows = self.frame[(self.frame.method == method) & (self.frame.control == "") & (self.frame["rank"] == 0)]
+        rows = self._rows(method)
         same = rows[rows.x_layer == rows.y_layer]
         back = same.rename(columns={"x_model": "y_model", "y_model": "x_model", "penalty": "backward"})
         keys = ["architecture", "width", "x_model", "y_model", "x_layer"]
         both = same.merge(back[[*keys, "backward"]], on=keys)
         return both[both.x_model < both.y_model][[*keys, "penalty", "backward"]].rename(columns={"penalty": "forward"})
+
+    def _rows(self, method: str, control: str = "") -> pd.DataFrame:
+        """Rows of a method without a limit of the rank, of one run."""
+        rows = self.frame[(self.frame.method == method) & (self.frame.control == control) & (self.frame["rank"] == 0)]
+        by = ["architecture", "width", "x_model", "x_layer", "y_model", "y_layer"]
+        check_one_run(rows, by, "stitched networks")
+        return rows

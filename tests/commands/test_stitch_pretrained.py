@@ -76,6 +76,10 @@ def test_what_cannot_be_stitched_is_refused(tmp_path):
         stitch(configured(tmp_path, "only=[a]"))
     with pytest.raises(UnknownNameError, match="network in stitching.receivers 'tfidf'"):
         stitch(configured(tmp_path, "only=[a,b,tfidf]", "stitching.receivers=[tfidf]"))
+    (tmp_path / "tokens").mkdir()
+    small_models.bloom(tmp_path / "tokens" / "b")
+    with pytest.raises(SpecError, match="b: the tokenizer divides the texts otherwise than that of a"):
+        stitch(configured(tmp_path / "tokens", "only=[a,b]"))
     (tmp_path / "vision").mkdir()
     few = configured(tmp_path / "vision", "only=[a,b]", "stitching.pictures=10", vision=True)
     with pytest.raises(DataError, match="pictures to fit on; expected three or more"):

@@ -113,6 +113,7 @@ HUB = Composed("needs the Hub; tests/hub runs such commands against a local serv
 TRANSLATE = Composed("needs a run of real models; tests/commands/test_translate.py")
 UNITS = Composed("needs a run of real models; tests/commands/test_units.py")
 NETWORKS = Composed("trains networks for minutes; tests/training, tests/commands/test_basin.py, test_stitch.py")
+PRETRAINED = Composed("minutes of real models; tests/commands/test_stitch_pretrained.py")
 STUDY = Composed("minutes of real models; tests/reproduce/test_reproduce.py, tests/studies")
 HEAR = Composed("minutes of real models; tests/models/test_hearing.py runs them on few sounds")
 MINE = {"/path/to/mine.safetensors": "mine.safetensors"}
@@ -202,6 +203,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
             {
                 '"lite2", layer=-1': '"pixels", dataset="synthetic"',
                 "outputs.translation(), outputs.units(), outputs.brains()": "outputs",
+                "outputs.basin(), outputs.stitching()": "outputs",
             },
         ),
     },
@@ -412,6 +414,10 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep reproduce basin offline=true": NETWORKS,
         "platorep reproduce stitching offline=true": NETWORKS,
         "models:": Read(),
+        "platorep stitch suite=offline dataset=stamps only=[lite0,lite1,lite0_random] stitching.epochs=3": PRETRAINED,
+        "platorep stitch suite=offline dataset=stamps "
+        "only=[smollm2_135m,smollm2_135m_noise10,smollm2_135m_random] "
+        "stitching.receivers=[smollm2_135m] stitching.pictures=60 stitching.epochs=3": PRETRAINED,
     },
     "docs/translation.md": {
         "platorep translate": TRANSLATE,

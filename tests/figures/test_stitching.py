@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -54,5 +55,21 @@ def test_lines_are_penalties_by_control_and_matrices_accuracies():
     assert direct[1, 1] == pytest.approx(0.86)
     assert task[2, 0] == pytest.approx(0.86)
     assert task[0, 2] == pytest.approx(0.86 - 0.08)
-    texts = " ".join(text.get_text() for text in plot.figure.texts)
-    assert "mlp-128 direct 1.00" in texts.replace("\n", " ")
+    texts = " ".join(text.get_text() for text in plot.figure.texts).replace("\n", " ")
+    assert "mlp-128 direct 1.00" in texts
+    assert "another seed" in texts + str([text.get_text() for panel in plot.figure.axes for text in panel.texts])
+
+
+def test_pretrained_networks_are_named_by_family_and_miss_cells_that_were_not_stitched():
+    frame = table().frame
+    frame = frame[frame.architecture == "conv"].assign(width=0, architecture="resnet")
+    frame = frame[(frame.method == "direct") | (frame.x_layer == frame.y_layer)]
+    plot = draw("stitching", FigureData(stitching=StitchingTable.from_frame(frame)))
+    assert plot.figure.axes[0].get_title(loc="left") == "resnet, direct"
+    task = plot.figure.axes[3].images[0].get_array()
+    assert [bool(np.isfinite(task[i, j])) for i in (0, 1) for j in (0, 1)] == [True, False, False, True]
+    texts = " ".join(text.get_text() for text in plot.figure.texts).replace("\n", " ")
+    assert "resnet direct 1.00" in texts
+    assert "resnet task" not in texts  # only corresponding layers were stitched by the task
+    words = {text.get_text() for panel in plot.figure.axes for text in panel.texts} | {texts}
+    assert any("another network" in word for word in words)

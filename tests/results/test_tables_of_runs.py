@@ -7,13 +7,17 @@ import pytest
 import platorep
 from platorep.core.errors import StoreError
 from platorep.core.files import write_json
+from platorep.results.basin import BasinTable
 from platorep.results.brains import BrainTable
 from platorep.results.outputs import WRITTEN
+from platorep.results.stitching import StitchingTable
 from platorep.results.tables import SelectionTable
 from platorep.results.translation import TranslationTable, at_all_anchors
 from platorep.results.units import ShareTable
 from tests.figures.samples import brain_scores, intervals
 from tests.figures.tables import cross, translations, unit_shares
+from tests.figures.test_basin import table as basins
+from tests.figures.test_stitching import table as stitched
 
 
 SCORES = {("orthogonal", 8): 0.2, ("orthogonal", 60): 0.5}
@@ -22,6 +26,8 @@ TABLES = {
     "translation": ("translation/d", TranslationTable, translations({("a", "v"): 1.0}, SCORES, splits=2)),
     "units": ("units/d", ShareTable, unit_shares({"a": ("f", 1e6, 0.3), "b": ("f", 2e6, 0.2)})),
     "brains": ("brains/d", BrainTable, brain_scores()),
+    "basin": ("basin/d", BasinTable, basins()),
+    "stitching": ("stitching/d", StitchingTable, stitched()),
 }  # fmt: skip
 VIEWS = [
     lambda outputs: TranslationTable(outputs.translation()).summary(),
@@ -31,6 +37,11 @@ VIEWS = [
     lambda outputs: ShareTable(outputs.units()).matrix("shared"),
     lambda outputs: ShareTable(outputs.units()).by_model("shared"),
     lambda outputs: BrainTable(outputs.brains()).best(),
+    lambda outputs: BasinTable(outputs.basin()).means(),
+    lambda outputs: BasinTable(outputs.basin()).kernels(),
+    lambda outputs: StitchingTable(outputs.stitching()).cells("direct"),
+    lambda outputs: StitchingTable(outputs.stitching()).specificity("task"),
+    lambda outputs: StitchingTable(outputs.stitching()).both_ways("direct"),
 ]
 
 
@@ -77,7 +88,8 @@ def test_a_dataset_is_chosen_by_name_and_an_empty_root_says_what_to_run(method, 
 
 
 def test_no_file_is_taken_for_a_table_of_another_kind():
-    written = ["alignment/d/selected/a.parquet", "translation/d/a.parquet", "units/d/a.parquet", "brains/d/a.parquet"]
+    written = ["alignment/d/selected/a.parquet", "translation/d/a.parquet", "units/d/a.parquet", "brains/d/a.parquet",
+               "basin/d/a.parquet", "stitching/d/a.parquet"]  # fmt: skip
     written += ["units/d/a.units.parquet", "alignment/d/a.parquet", "figures/units/a.parquet", "reproduce/brains--0"]
     taken = {kind: [path for path in written if pattern.fullmatch(path)] for kind, pattern in WRITTEN.items()}
     assert taken == {kind: [path] for kind, path in zip(WRITTEN, written, strict=False)}
