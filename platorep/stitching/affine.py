@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from platorep.core.errors import FeatureError
+from platorep.training.networks import AT_ONCE
 
 
 STRENGTHS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -18,9 +19,6 @@ STRENGTHS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 BATCH = 100
 """Pictures per step of task-loss matching."""
-
-EVALUATED = 1000
-"""Pictures per pass that needs no gradient."""
 
 RATE = 1e-3
 """Learning rate of task-loss matching."""
@@ -156,7 +154,7 @@ def by_task(
     *,
     epochs: int,
     seed: int,
-    at_once: int = EVALUATED,
+    at_once: int = AT_ONCE,
 ) -> tuple[Stitch, float]:
     """A stitch trained by the receiver's task: cross-entropy of the receiver's top, which is frozen.
 
@@ -197,7 +195,7 @@ def loss_of(
     top: Callable[[torch.Tensor], torch.Tensor],
     states: torch.Tensor,
     labels: torch.Tensor,
-    at_once: int = EVALUATED,
+    at_once: int = AT_ONCE,
 ) -> float:
     """Mean cross-entropy through a stitch, summed in float64."""
     return float(answers(lambda part: top(stitch(part)), states, labels, at_once)[1].mean())
@@ -205,7 +203,7 @@ def loss_of(
 
 @torch.no_grad()
 def answers(
-    logits: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor, labels: torch.Tensor, at_once: int = EVALUATED
+    logits: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor, labels: torch.Tensor, at_once: int = AT_ONCE
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The classes that a network says, and its cross-entropies in float64, both in the shape of the labels.
 

@@ -20,6 +20,9 @@ from platorep.core.errors import SpecError
 
 Kind = Literal["mlp", "conv", "vit"]
 
+AT_ONCE = 250
+"""Pictures per pass without gradient: their maps fit the cache, and are small enough for memory to be used again."""
+
 PATCHES = 4
 """Patches of the transformer along each side of the picture."""
 
@@ -36,7 +39,7 @@ class Network(nn.Module):
         head: the classifier, from the output of the last stage.
     """
 
-    at_once = 1000
+    at_once = AT_ONCE
     """Pictures per pass that needs no gradient."""
 
     def __init__(self, kind: Kind, stages: list[nn.Module], head: nn.Module) -> None:
@@ -193,6 +196,6 @@ def _draw(layer: nn.Linear | nn.Conv2d) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def batched(run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, size: int = 1000) -> torch.Tensor:
+def batched(run: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, size: int = AT_ONCE) -> torch.Tensor:
     """`run` over batches of the inputs, joined; batches bound the memory and do not change a result."""
     return torch.cat([run(part) for part in inputs.split(size)])
