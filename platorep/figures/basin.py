@@ -49,7 +49,7 @@ def basin(data: FigureData) -> Plot:
     margins = Margins(LEFT, marks.tag_width(names) + 0.05, 0.45, 0.3, across=0.5, down=0.75)
     columns = min(3, len(last) + 1)
     note = _note(rows)
-    grid = layout.panels(len(last) + 1, columns, (1.6, 1.5), margins, note=note, least=1.1, wraps=True)
+    grid = layout.panels(len(last) + 1, columns, (1.6, 1.5), margins, note=note, least=0.9, wraps=True)
     drawn = []
     for panel, ((architecture, width), epoch) in zip(grid.axes, last.items(), strict=False):
         part = paths[(paths.architecture == architecture) & (paths.width == width) & (paths.epoch == epoch)]

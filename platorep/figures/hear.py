@@ -21,6 +21,9 @@ from platorep.results.labels import capitalised, metric_label, setting
 FLOORS = {"mel": (0, (5, 1.5)), "duration": (0, (1.2, 1))}
 """Families that are drawn as lines, with their dashes."""
 
+LINE = 0.17
+"""Inches of a line of the legend."""
+
 ROW = 0.17
 """Height of a row."""
 
@@ -59,7 +62,12 @@ def hear(data: FigureData, *, metric: str | None = None, dataset: str | None = N
     note += f" Null: names permuted within {within[0]}." if within else ""
     left = layout.widest(names) + 0.2
     columns = max(1, min(len(panels), int((style.PAGE - left) // (WIDE + 0.15))))
-    margins = Margins(left, 0.2, 0.7, 0.3, across=0.15, down=0.5)
+    floor_names = sorted(floors.family.unique(), reverse=True)
+    handles = _handles(floor_names)
+    entries = max(
+        1, int(_width(left, columns) // (layout.widest([str(handle.get_label()) for handle in handles]) + 0.4))
+    )
+    margins = Margins(left, 0.2, 0.7 + LINE * (-(-len(handles) // entries) - 1), 0.3, across=0.15, down=0.5)
     size = (WIDE, ROW * (len(names) + 0.5))
     grid = layout.panels(len(panels), columns, size, margins, note=note, share="x", wraps=True)
     high = float(pairs[["score", "high", "null_high"]].max(axis=None))
@@ -72,7 +80,7 @@ def hear(data: FigureData, *, metric: str | None = None, dataset: str | None = N
         axes.set_title(panel, loc="left")
         if grid.is_lowest(index):
             axes.set_xlabel("alignment")
-    _legend(grid, sorted(floors.family.unique(), reverse=True))
+    _legend(grid, handles, min(entries, len(handles)))
     return Plot(grid.figure, pairs[COLUMNS].reset_index(drop=True))
 
 
@@ -100,7 +108,13 @@ def _panel(axes: Axes, rows: pd.DataFrame, floors: pd.DataFrame, names: list[str
     axes.tick_params(axis="y", length=0)
 
 
-def _legend(grid: layout.Grid, floors: list[str]) -> None:
+def _width(left: float, columns: int) -> float:
+    """Width of the figure in inches at the font size of the layout."""
+    asked = style.asked_width()
+    return left + 0.2 + columns * (WIDE + 0.15) if asked is None else asked / style.scale()
+
+
+def _handles(floors: list[str]) -> list[Artist]:
     look: dict[str, Any] = {"color": style.OKABE_ITO[0], "marker": "o", "linewidth": 0.9, "markersize": 3}
     handles: list[Artist] = [Line2D([], [], label="score", **look), Patch(color=style.FAINT, label="null, 95 %")]
     handles += [
@@ -108,8 +122,13 @@ def _legend(grid: layout.Grid, floors: list[str]) -> None:
         for floor in floors
     ]
     handles.append(Line2D([], [], color=style.INK, linewidth=0.8, linestyle=":", label="chance"))
+    return handles
+
+
+def _legend(grid: layout.Grid, handles: list[Artist], columns: int) -> None:
     total, tall = layout.size(grid.figure)
-    corner = (0.04 / total, (layout.box(grid.axes[-1])[1] - 0.66) / tall)
+    rows = -(-len(handles) // columns)
+    corner = (0.04 / total, (layout.box(grid.axes[-1])[1] - 0.66 - LINE * (rows - 1)) / tall)
     grid.figure.legend(
-        handles=handles, loc="lower left", bbox_to_anchor=corner, ncols=len(handles), borderaxespad=0, borderpad=0.1
+        handles=handles, loc="lower left", bbox_to_anchor=corner, ncols=columns, borderaxespad=0, borderpad=0.1
     )

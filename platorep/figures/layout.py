@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def panels(
     note: str = "",
     share: str = "",
     least: float = NARROWEST,
-    wraps: bool = False,
+    wraps: bool | Literal["halves"] = False,
 ) -> Grid:
     """A figure of equal panels, with a note at its foot.
 
@@ -81,7 +81,8 @@ def panels(
         note: the measure, the data and the rule in words; wrapped to the width of the figure.
         share: the axes that all panels share: "x", "y", "xy" or none.
         least: the smallest width of a panel.
-        wraps: whether the panels may stand in fewer columns.
+        wraps: whether the panels may stand in fewer columns; "halves": in half as many or a quarter, so that panels
+            of a row stay together.
 
     Raises:
         SpecError: the width of `PlotStyle` is too small.
@@ -109,13 +110,13 @@ def panels(
 
 
 def _fitted(
-    total: float, columns: int, least: float, margins: Margins, wraps: bool
+    total: float, columns: int, least: float, margins: Margins, wraps: bool | Literal["halves"]
 ) -> tuple[float, int, float, Margins]:
     """The figure's width, the columns that fit, the width of a panel, and the margins between rows."""
     free = total - margins.left - margins.right
     fitting = columns
     while wraps and fitting > 1 and (free - (fitting - 1) * margins.across) / fitting < least:
-        fitting -= 1
+        fitting = fitting // 2 if wraps == "halves" else fitting - 1
     wide = (free - (fitting - 1) * margins.across) / fitting
     if wide < least:
         needed = margins.left + margins.right + fitting * least + (fitting - 1) * margins.across

@@ -48,7 +48,7 @@ def stitching(data: FigureData) -> Plot:
     words = SENDERS | ({"": "another network"} if table.pretrained else {})
     names = [words[name] for name in known]
     margins = Margins(LEFT, marks.tag_width(names) + 0.05, 0.45, 0.3, across=0.5, down=0.8)
-    grid = layout.panels(4 * len(kinds), 4, (1.3, 1.3), margins, note=_note(table), least=1.0, wraps=True)
+    grid = layout.panels(4 * len(kinds), 4, (1.3, 1.3), margins, note=_note(table), least=1.0, wraps="halves")
     drawn = []
     for row, (architecture, width) in enumerate(kinds):
         panels = grid.axes[4 * row : 4 * row + 4]

@@ -43,7 +43,7 @@ _UNSAID = {
 _BARE = {"hsic", "estimator", "direction", "kernel", "correlation", "similarity"}
 """Parameters whose values need no name."""
 
-DIAL_TITLES = {"weight_noise": "weight noise (standard deviations of each matrix)", "input_size": "input size (pixels)"}
+DIAL_TITLES = {"weight_noise": "weight noise (SDs of each matrix)", "input_size": "input size (pixels)"}
 
 
 def metric_parameters(metric: str) -> tuple[str, dict[str, str]]:
