@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from platorep.core.errors import SpecError, StoreError
 from platorep.figures import layout, marks, style
@@ -46,7 +47,8 @@ def dynamics(
         metric: full id, when the table holds several.
         dataset: when the table holds several.
         x: step, on an axis that is linear up to the first step after 0 and logarithmic from there; or loss, a measure
-            that falls during training, falling to the right. Two trainings at the same step stand at their mean loss.
+            that falls during training, falling to the right, on a logarithmic axis if it is above 0. Two trainings at
+            the same step stand at their mean loss.
         measure: the measure of x=loss in the competence table.
         unit: what a step is, for the label: step or epoch.
 
@@ -118,9 +120,8 @@ def _limits(panel: Axes, lines: pd.DataFrame, nulls: pd.Series) -> None:
     shown = shown[np.isfinite(shown)]
     panel.set_ylim(min(0.0, 1.1 * float(shown.min())), 1.06 * float(shown.max()))
     places = [float(place) for place in np.unique(lines.x)]
-    if not (lines.x == lines.step).all():
-        pad = 0.06 * (places[-1] - places[0]) or 0.5
-        panel.set_xlim(places[-1] + pad, places[0] - pad)
+    if (lines.x != lines.step).any():
+        _falling(panel, places)
         return
     first = min((place for place in places if place > 0), default=1.0)
     panel.set_xscale("symlog", linthresh=first, linscale=0.5)
@@ -130,6 +131,24 @@ def _limits(panel: Axes, lines: pd.DataFrame, nulls: pd.Series) -> None:
     panel.set_xlim(*span.inverted().transform(np.array([low - pad, high + pad])))
     panel.set_xticks(places, thinned(panel, places, [_count(place) for place in places]))
     panel.minorticks_off()
+
+
+def _falling(panel: Axes, places: list[float]) -> None:
+    """An axis that falls to the right; logarithmic for losses, which are above 0."""
+    high, low = max(places), min(places)
+    if low > 0:
+        panel.set_xscale("log")
+    scale = panel.xaxis.get_transform()
+    left, right = scale.transform(np.array([high, low]))
+    pad = 0.05 * (left - right) or 0.02
+    panel.set_xlim(*scale.inverted().transform(np.array([left + pad, right - pad])))
+    if low > 0:
+        decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+        round_ones = [digit * 10.0**power for power in decades for digit in (1, 2, 5)]
+        ticks = round_ones if high > 3 * low else MaxNLocator(4).tick_values(low, high)
+        shown = [float(tick) for tick in sorted(ticks, reverse=True) if low / 1.05 <= tick <= 1.05 * high]
+        panel.set_xticks(shown, thinned(panel, shown, [f"{tick:g}" for tick in shown]))
+        panel.minorticks_off()
 
 
 def _count(step: float) -> str:

@@ -245,8 +245,8 @@ def _dynamics(chosen: pd.DataFrame, competence: CompetenceTable | None, options:
     lines = courses(checkpoint_pairs(views.pairs(chosen, options.get("metric"), options.get("dataset"))))
     for _, part in lines.sort_values("step").groupby(["comparison", "series"], sort=False):
         for row in part.iloc[[0, -1][: len(part)]].itertuples():
-            name = f"alignment {row.comparison}, step {row.step:g}"
-            yield Quantity(name, row.series, "", row.score, row.low, row.high)
+            name = f"alignment {row.comparison}, {row.series}, step {row.step:g}"
+            yield Quantity(name, "", "", row.score, row.low, row.high)
 
 
 QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], Iterator[Quantity]]] = {

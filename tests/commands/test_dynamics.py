@@ -60,8 +60,12 @@ def test_the_recipe_trains_scores_and_draws_every_comparison(rows, folder):
     assert rows[["score", "low", "high", "null_mean"]].notna().all(axis=None)
     assert sorted(rows.step.unique()) == [0, 1, 5]
     comparison = pd.read_csv(folder / "dynamics" / "reproduce" / "dynamics_offline--latest" / "comparison.csv")
-    first = comparison[comparison.quantity == "alignment at the same step, step 0"]
+    first = comparison[comparison.quantity == "alignment at the same step, mlp_128 – mlp_128, step 0"]
     assert first.measured.item() == pytest.approx(rows[(rows.comparison == kinds[0]) & (rows.step == 0)].score.item())
+    known = pd.read_csv(folder / "dynamics" / "reproduce" / "dynamics_offline--latest" / "competence.csv")
+    losses = known[known.measure == "cross_entropy"].set_index("model").value
+    assert losses["mlp_128_seed0-epoch0"] > losses["mlp_128_seed0-epoch1"] > losses["mlp_128_seed0-epoch5"]
+    assert "pixels" not in losses
     assert len(list((folder / "cache" / "trained").iterdir())) == 3  # all checkpoints of a network are one training
 
 

@@ -118,6 +118,10 @@ def test_pairs_across_modalities_have_panels_of_other_models_only_and_loss_falls
     left, right = axes.get_xlim()
     assert left > 4 > 1 > right
     assert axes.get_xlabel() == "bits per byte"
+    assert axes.get_xscale() == "log"
+    assert [text.get_text() for text in axes.get_xticklabels()][-1] == "1"
+    signed = competence({"loss": {name: value - 2 for name, value in bits.items()}})
+    assert drawn("dynamics", rows, signed, x="loss", measure="loss").axes[0].get_xscale() == "linear"
 
 
 def test_two_trainings_at_the_same_step_stand_at_their_mean_loss():
