@@ -47,6 +47,7 @@ def checkpoint_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     for side in ("", "other_"):
         named = rows[f"{side}trajectory"] != ""
         rows[f"{side}trajectory"] = rows[f"{side}trajectory"].where(named, rows[f"{side}family"])
+        rows[f"{side}family"] = rows[f"{side}family"].where(rows[f"{side}family"] != "", rows[f"{side}trajectory"])
     last = _last_steps(rows)
     others_last = rows.other_step == rows.other_trajectory.map(last)
     itself = rows.trajectory == rows.other_trajectory
@@ -59,7 +60,7 @@ def checkpoint_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     parts = [rows[chosen].assign(comparison=kind) for kind, chosen in kinds.items()]
     parts.append(rows[~both].assign(comparison="with " + rows.other_model))
     table = pd.concat(parts, ignore_index=True).drop(columns="first")
-    table["series"] = [_series(row) for row in table.itertuples()]
+    table["series"] = [_series(*row) for row in zip(table.comparison, table.family, table.other_family, strict=True)]
     mixed = table.comparison.isin([SAME, LAST]) & (table.family != table.other_family)
     return table.assign(family=table.family.mask(mixed, ""))
 
@@ -72,19 +73,19 @@ def _last_steps(rows: pd.DataFrame) -> pd.Series:
     """
     models = rows[["model", "trajectory", "step"]].drop_duplicates()
     if (again := models[models.duplicated(["trajectory", "step"], keep=False)]).size:
-        one, two = again.sort_values(["trajectory", "step"], kind="stable").model.iloc[:2]
+        one, two = again.sort_values(["trajectory", "step"], kind="stable").iloc[:2].itertuples()
         raise StoreError(
-            f"{one} and {two} are both step {again.step.iloc[0]:g} of {again.trajectory.iloc[0]}. Give the checkpoints "
-            "of each training a trajectory of their own in the suite, or list them in one entry (revisions, stops)."
+            f"{one.model} and {two.model} are both step {one.step:g} of {one.trajectory or 'one training'}. Give the "
+            "checkpoints of each training a trajectory of their own in the suite, or list them in one entry "
+            "(revisions, stops)."
         )
     return models.groupby("trajectory").step.max()
 
 
-def _series(row: object) -> str:
-    comparison, family, other = (getattr(row, name) for name in ("comparison", "family", "other_family"))
+def _series(comparison: str, family: str, other: str) -> str:
     if comparison == SAME:
         return " – ".join(sorted((family, other)))
-    return f"{family} → {other}" if comparison == LAST else str(family)
+    return f"{family} → {other}" if comparison == LAST else family
 
 
 def courses(rows: pd.DataFrame, by: str = "step") -> pd.DataFrame:

@@ -141,5 +141,5 @@ def test_what_cannot_be_drawn_is_named():
     twice = table().frame
     for side in "xy":
         twice[f"{side}_trajectory"] = twice[f"{side}_trajectory"].where(twice[f"{side}_step"].isna(), "one")
-    with pytest.raises(StoreError, match=r"mlp0-0 and mlp1-0 are both step 0 of one. Give the checkpoints"):
+    with pytest.raises(StoreError, match=r"mlp0-0 and mlp1-0 are both step 0 of one. Give the checkpoints of each"):
         draw("dynamics", FigureData(alignment=AlignmentTable.from_frame(twice)))
