@@ -201,5 +201,11 @@ def test_one_entry_with_two_revisions_is_extracted_aligned_and_drawn(papers, com
     }
     revisions = {name: manifests[name]["spec"]["model"]["revision"] for name in ("lm-step1000", "lm-step143000")}
     assert revisions == {f"lm-{branch}": repository.branches[branch] for branch in ("step1000", "step143000")}
+    assert command("reproduce", *words, "reproduce=dynamics", "figure.dynamics.x=loss") == 0
+    losses = pd.read_csv(tmp_path / "reproduce" / "dynamics--latest" / "dynamics.csv")
+    known = pd.read_csv(tmp_path / "reproduce" / "dynamics--latest" / "competence.csv")
+    bits = known[known.measure == "bits_per_byte"].set_index("model").value
+    assert list(losses.x) == list(bits[losses.model])
+    assert losses[["low", "high", "null_mean"]].notna().all(axis=None)
     assert command("extract", *words[1:], f"+models.lm={entry % '[step1000,step2000]'}") == 1
     assert "lm-step2000: AssetError: model 'EleutherAI/pythia-70m'" in said(tmp_path, "extract")["error"]
