@@ -109,6 +109,14 @@ class Config:
     world: dict[str, Any] = field(default_factory=dict)  # simulate: name and parameters; empty: the experiment's own
 
 
+def _names(models: Any) -> str:
+    from omegaconf import OmegaConf
+
+    from platorep.commands.checkpoints import entries
+
+    return ",".join(entries(OmegaConf.to_container(models, resolve=True)))  # type: ignore[arg-type]
+
+
 def register(own: Sequence[tuple[str, str]] = ()) -> None:
     """Registers the schema and the resolver `platorep.names` with Hydra; calling it again changes nothing.
 
@@ -119,8 +127,8 @@ def register(own: Sequence[tuple[str, str]] = ()) -> None:
     from hydra.core.config_store import ConfigStore
     from omegaconf import OmegaConf
 
-    # the keys of a mapping joined by commas: the values of a sweep over the models of a suite
-    OmegaConf.register_new_resolver("platorep.names", lambda models: ",".join(models), replace=True)
+    # the names of a suite's models joined by commas: the values of a sweep over them
+    OmegaConf.register_new_resolver("platorep.names", _names, replace=True)
 
     schema = OmegaConf.structured(Config)
     for name in OPEN:

@@ -44,9 +44,10 @@ def competence(experiment: Experiment) -> Path:
 def measure_competence(experiment: Experiment) -> tuple[CompetenceTable, list[Failure]]:
     """Writes and returns the suite's competence table, and what could not be measured.
 
-    It holds the values measured during extraction, and published and imported scores. If `corpus` is chosen, it holds
-    the bits per byte of that corpus instead of the captions'; if `probe` is chosen, it also holds probes. If a measure
-    of a model has several sources, only the most trusted one is kept: measured, imported, published.
+    It holds the values measured during extraction, how networks trained here classify the pictures, and published and
+    imported scores. If `corpus` is chosen, it holds the bits per byte of that corpus instead of the captions'; if
+    `probe` is chosen, it also holds probes. If a measure of a model has several sources, only the most trusted one is
+    kept: measured, imported, published.
     """
     tables = [extracted(experiment)]
     failures: list[Failure] = []
@@ -57,6 +58,7 @@ def measure_competence(experiment: Experiment) -> tuple[CompetenceTable, list[Fa
         tables = [CompetenceTable.from_frame(frame[~frame.measure.isin(measures)]), *measured]
     if experiment.probe is not None:
         tables.append(probe_table(experiment, failures))
+    tables += network_tables(experiment, failures)
     tables += [engine.read_scores(path, experiment.models) for path in experiment.score_files]
     merged = engine.merged([*tables, engine.published(experiment.models)])
     merged.write(experiment.competence_path)
@@ -108,6 +110,31 @@ def corpus_tables(experiment: Experiment, failures: list[Failure]) -> Iterator[C
                 name = f"{model.name}--{spec.name}"
                 yield kept(_parts(experiment), name, determines, measure, model, overwrite=experiment.overwrite)
         except DiskError:  # the table would lose values, so it is left unchanged
+            raise
+        except Exception as error:
+            failures.append(failure(model.name, error))
+
+
+def network_tables(experiment: Experiment, failures: list[Failure]) -> Iterator[CompetenceTable]:
+    """Cross-entropy and accuracy of the networks that are trained here, on the pictures of the experiment."""
+    if not (models := [model for model in experiment.models if model.source == "trained"]):
+        return
+    from platorep.competence.networks import VERSION, classified
+    from platorep.models import resolve
+    from platorep.training.pictures import Library
+
+    library = Library()
+    for model in models:
+        try:
+            network, dataset = resolve(model, experiment.device), experiment.dataset_folder.name
+            determines = {"version": VERSION, "model": network.key(), "dataset": dataset}
+
+            def measure(network=network) -> CompetenceTable:
+                return classified(network, experiment.dataset, library)
+
+            name = f"{model.name}--{experiment.dataset.name}"
+            yield kept(_parts(experiment), name, determines, measure, network, overwrite=experiment.overwrite)
+        except DiskError:
             raise
         except Exception as error:
             failures.append(failure(model.name, error))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from platorep.commands.checkpoints import entries
 from platorep.commands.experiment import Experiment
 from platorep.commands.options import (
     Basin,
@@ -81,17 +82,20 @@ def experiment(cfg: Mapping[str, Any], words: Sequence[str] = ()) -> Experiment:
 def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
     """The suite's models with the settings that all models share, in the suite's order.
 
+    An entry with `revisions` or `stops` is a model per checkpoint; its name in `only` stands for all of them.
+
     Raises:
         UnknownNameError: `only` names a model that the suite does not have.
         SpecError: an entry that is not a model, or an empty suite.
     """
     shared = {name: cfg[name] for name in ("dtype", "pool") if cfg[name] is not None}
     specs = {}
-    for name, entry in cfg["models"].items():
+    listed = entries(cfg["models"])
+    for name, entry in listed.items():
         if not isinstance(entry, dict):
             raise SpecError(f"models.{name} is {entry!r}; expected a mapping with modality, source and id.")
         if "source" not in entry and "id" not in entry:  # overrides of a model that is not in the suite
-            raise unknown_name("model", name, [known for known, other in cfg["models"].items() if "source" in other])
+            raise unknown_name("model", name, [known for known, other in listed.items() if "source" in other])
         specs[name] = ModelSpec.from_dict({"name": name, **entry, **shared})
     if not specs:
         raise SpecError(
@@ -100,10 +104,11 @@ def model_specs(cfg: Mapping[str, Any]) -> list[ModelSpec]:
     if cfg["only"]:
         only = cfg["only"]
         chosen = [str(name) for name in only] if isinstance(only, list) else str(only).split(",")
+        names = {name: {name, spec.name, spec.trajectory or name} for name, spec in specs.items()}
         for name in chosen:
-            if name not in specs and name not in (spec.name for spec in specs.values()):
+            if not any(name in also for also in names.values()):
                 raise unknown_name("model", name, specs)
-        specs = {name: spec for name, spec in specs.items() if name in chosen or spec.name in chosen}
+        specs = {name: spec for name, spec in specs.items() if names[name] & {*chosen}}
     return list(specs.values())
 
 

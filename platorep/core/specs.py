@@ -122,7 +122,8 @@ class ModelSpec(Spec):
     such window of a longer sound, or averages the frames of all windows.
     `tokenizer` is an asset with the tokenizer of weights that have none, which an ONNX file does not.
     `training` is how a network of source=trained gets its weights.
-    `step` is the training step of a checkpoint; `revision` identifies its weights.
+    `step` is the training step of a checkpoint, or the epoch of a network trained here; `revision` or `training.stop`
+    identifies its weights. Checkpoints of one training have the same `trajectory`.
     `quantize` rounds the weights and is appended to the name, so that all tables and figures show it. `parameters`,
     `access` (whether terms must be accepted on the Hub) and `released` (YYYY-MM) are published values, for planning and
     for axes of figures.
@@ -147,6 +148,7 @@ class ModelSpec(Spec):
     tokenizer: AssetSpec | None = field(default=None, metadata=LATER)
     training: TrainingSpec | None = field(default=None, metadata=LATER)
     step: int | None = field(default=None, metadata=LABEL)
+    trajectory: str = field(default="", metadata=LABEL)
     branch: str = field(default="", metadata=LABEL)
     family: str = field(default="", metadata=LABEL)
     parameters: int | None = field(default=None, metadata=LABEL)

@@ -90,12 +90,13 @@ def _curves(panel: Axes, table: pd.DataFrame, column: str, looks: dict[str, styl
 
 
 def thinned(panel: Axes, ticks: Sequence[float], names: Sequence[str]) -> list[str]:
-    """Tick labels of a logarithmic axis, without labels that would touch the previous one."""
-    low, high = np.log(panel.get_xlim())
+    """Tick labels of an x axis of any scale, without labels that would touch the previous one."""
+    scale = panel.xaxis.get_transform()
+    low, high = scale.transform(np.array(panel.get_xlim()))
     wide = layout.inches(panel)[0]
     shown, end = [], -np.inf
-    for tick, name in zip(ticks, names, strict=True):
-        middle, half = (np.log(tick) - low) / (high - low) * wide, layout.text_width(name) / 2
+    for tick, name in zip(scale.transform(np.array(ticks, dtype=float)), names, strict=True):
+        middle, half = (tick - low) / (high - low) * wide, layout.text_width(name) / 2
         free = middle - half > end + 0.04
         shown.append(name if free else "")
         end = middle + half if free else end

@@ -1,4 +1,4 @@
-"""Facts of models as columns of a table: how a model was degraded, its base model, its training step."""
+"""Facts of models as columns of a table: how a model was degraded, its base model, its training step and trajectory."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def with_facts(table: AlignmentTable, models: Iterable[ModelSpec], **variant: fl
     for side in "xy":
         known = frame[f"{side}_model"].isin(list(rows))
         names = frame.loc[known, f"{side}_model"]
-        for column in ("weights", "base", "dial", "dose", "step") if rows else ():
+        for column in ("weights", "base", "dial", "dose", "step", "trajectory") if rows else ():
             frame.loc[known, f"{side}_{column}"] = [rows[name][column] for name in names]
     return AlignmentTable.from_frame(frame)
 
 
 def facts(spec: ModelSpec, models: Iterable[ModelSpec] = ()) -> dict[str, Any]:
-    """The facts of one model: weights, base, dial, dose, step."""
+    """The facts of one model: weights, base, dial, dose, step, trajectory."""
     degraded = dose(spec, models)
     return {
         "weights": spec.weights,
@@ -68,4 +68,5 @@ def facts(spec: ModelSpec, models: Iterable[ModelSpec] = ()) -> dict[str, Any]:
         "dial": "" if degraded is None else degraded.dial,
         "dose": math.nan if degraded is None else degraded.value,
         "step": math.nan if spec.step is None else float(spec.step),
+        "trajectory": spec.trajectory,
     }

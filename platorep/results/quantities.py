@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from platorep.results import views
+from platorep.results.checkpoints import checkpoint_pairs, courses
 from platorep.results.consistency import consistencies
 from platorep.results.labels import find_metrics, metric_label
 from platorep.results.rises import Rise, rise
@@ -239,6 +240,15 @@ def _timesteps(chosen: pd.DataFrame, competence: CompetenceTable | None, options
                 yield Quantity("largest alignment", *models, row.score, note=layer)
 
 
+def _dynamics(chosen: pd.DataFrame, competence: CompetenceTable | None, options: Options) -> Iterator[Quantity]:
+    """Mean scores of the first and the last checkpoints, by comparison and families."""
+    lines = courses(checkpoint_pairs(views.pairs(chosen, options.get("metric"), options.get("dataset"))))
+    for _, part in lines.sort_values("step").groupby(["comparison", "series"], sort=False):
+        for row in part.iloc[[0, -1][: len(part)]].itertuples():
+            name = f"alignment {row.comparison}, {row.series}, step {row.step:g}"
+            yield Quantity(name, "", "", row.score, row.low, row.high)
+
+
 QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], Iterator[Quantity]]] = {
     "fig2": _fig2,
     "fig3": _fig3,
@@ -251,6 +261,7 @@ QUANTITIES: dict[str, Callable[[pd.DataFrame, CompetenceTable | None, Options], 
     "consistency": _consistency,
     "extrapolation": _extrapolation,
     "controls": _controls,
+    "dynamics": _dynamics,
     "n_curve": _n_curve,
     "timesteps": _timesteps,
 }

@@ -60,12 +60,14 @@ FACTS = {
     "x_base": "string",  # the model that this one is a degraded variant of; empty where it is intact
     "x_dial": "string",  # how it was degraded: weight_noise or input_size
     "x_dose": "float64",  # how far: standard deviations of the weights, or pixels; NaN where it is intact
-    "x_step": "float64",  # training step of a checkpoint; NaN where none is known
+    "x_step": "float64",  # training step of a checkpoint, or epoch of a network trained here; NaN without
+    "x_trajectory": "string",  # checkpoints of one training have the same; empty for other models
     "y_weights": "string",
     "y_base": "string",
     "y_dial": "string",
     "y_dose": "float64",
     "y_step": "float64",
+    "y_trajectory": "string",
     "words": "float64",  # words per caption, where captions were cut or summarised to a length
     "shuffle_share": "float64",  # share of the pairs that were mismatched, where any were
     "shuffle_seed": "float64",

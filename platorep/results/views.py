@@ -16,7 +16,7 @@ from platorep.results.tables import CompetenceTable
 PAPER_METRIC = "mutual_knn(k=10,similarity=cosine)"
 """The metric of the paper's figures: drawn when a table holds several and none is named."""
 
-MODEL_FACTS = ["modality", "family", "weights", "base", "dial", "dose", "step"]
+MODEL_FACTS = ["modality", "family", "weights", "base", "dial", "dose", "step", "trajectory"]
 
 PAIR_COLUMNS = [
     "dataset",

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 from platorep.cli import schema
 from platorep.commands.configuration import model_specs
-from platorep.core.specs import DatasetSpec
+from platorep.core.specs import DatasetSpec, ModelSpec
 from platorep.metrics.registry import build
 
 
@@ -111,7 +111,7 @@ def test_the_ladders_differ_from_their_base_in_one_dial_only():
 
 # suites newer than the paper's
 
-NEW = ["modern_language", "modern_vision", "pythia_steps"]
+NEW = ["modern_language", "modern_vision", "olmo_steps", "pythia_steps"]
 
 
 @pytest.mark.parametrize("suite", [*NEW, "prh", "prh_downstream", "prh_vision", "tiny"])
@@ -173,3 +173,45 @@ def test_pythia_steps_are_published_checkpoints_and_each_has_a_key_of_its_own():
         step = int(spec.revision.removeprefix("step"))
         assert step in published
         assert spec.name == f"{spec.id.removeprefix('EleutherAI/')}-step{step}"
+        assert spec.step == step
+
+
+def test_pythia_steps_are_the_models_that_were_once_written_out_one_by_one():
+    """Names and keys, on which stored features depend, as in the suite before it listed revisions."""
+    steps = (0, 1, 4, 16, 64, 128, 256, 512, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 143000)
+    sizes = {"pythia-160m": 162322944, "pythia-410m": 405334016, "pythia-1.4b": 1414647808}
+    former = [
+        ModelSpec(
+            name=f"{name}-step{step}", modality="language", source="transformers", id=f"EleutherAI/{name}",
+            revision=f"step{step}", family=name, parameters=parameters, access="open", upstream=f"EleutherAI/{name}",
+            licence="Apache-2.0",
+        )
+        for name, parameters in sizes.items()
+        for step in steps
+    ]  # fmt: skip
+    specs = [spec for spec in model_specs(composed("suite=pythia_steps")) if spec.modality == "language"]
+    assert [spec.replace(step=None, trajectory="") for spec in specs] == former
+    assert [spec.key() for spec in specs] == [spec.key() for spec in former]
+    assert [specs[0].key(), specs[-1].key()] == ["dde091ddbadc", "25b720e1bc36"]
+
+
+def test_olmo_steps_follow_the_naming_of_the_model_cards():
+    specs = [spec for spec in model_specs(composed("suite=olmo_steps")) if spec.modality == "language"]
+    batches = {"allenai/OLMo-2-0425-1B": 512 * 4096, "allenai/OLMo-2-1124-7B": 1024 * 4096}  # tokens per step
+    assert {spec.id for spec in specs} == {*batches}
+    for spec in specs:
+        billions = -(-spec.step * batches[spec.id] // 10**9)
+        assert spec.revision == f"stage1-step{spec.step}-tokens{billions}B"
+        assert spec.name == f"{spec.trajectory}-{spec.revision}"
+
+
+def test_fashion_steps_are_epochs_of_networks_of_the_suite_fashion():
+    """They share their trainings."""
+    whole = {spec.name: spec for spec in model_specs(composed("suite=fashion"))}
+    specs = [spec for spec in model_specs(composed("suite=fashion_steps")) if spec.step is not None]
+    assert len(specs) == 22
+    for spec in specs:
+        training = whole[spec.trajectory].training
+        assert spec.replace(training=training).key() == whole[spec.trajectory].key()
+        assert spec.training == training.replace(stop=spec.step)
+        assert spec.name == f"{spec.trajectory}-epoch{spec.step}"

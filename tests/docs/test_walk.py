@@ -27,6 +27,7 @@ from platorep import cli
 from platorep.cli import schema
 from platorep.cli.commands import COMMANDS
 from platorep.cli.words import hydra_words, own_objects
+from platorep.commands.checkpoints import entries
 from platorep.commands.configuration import experiment
 from platorep.core.specs import DatasetSpec, ModelSpec
 from platorep.data import open_dataset
@@ -134,7 +135,7 @@ def run_block(block: Block, entry: Entry, names: dict[str, object]) -> None:
         Path(entry.file).parent.mkdir(parents=True, exist_ok=True)
         Path(entry.file).write_text(text, encoding="utf-8")
     else:
-        for name, fields in yaml.safe_load(text)["models"].items():
+        for name, fields in entries(yaml.safe_load(text)["models"]).items():
             ModelSpec.from_dict({"name": name, **fields})
 
 

@@ -176,6 +176,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         ),
         "platorep units only=[lite0,lite1,lite2]": UNITS,
         "platorep neighbours a violin": Composed("needs the stamps' features; tests/commands/test_neighbours.py"),
+        "platorep reproduce dynamics offline=true": Composed("the same as in docs/figures/dynamics.md"),
         "platorep translate": TRANSLATE,
         "platorep basin": NETWORKS,
         "platorep stitch": NETWORKS,
@@ -312,6 +313,14 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
     "docs/figures/several.md": {
         "platorep reproduce several dataset.id=FOLDER": HUB,
         "platorep reproduce several offline=true": STUDY,
+    },
+    "docs/figures/dynamics.md": {
+        "platorep reproduce dynamics": HUB,
+        "platorep reproduce dynamics suite=olmo_steps": HUB,
+        "platorep reproduce dynamics offline=true": Composed(
+            "trains networks; tests/commands/test_dynamics.py draws it"
+        ),
+        "models:": Read(),
     },
     "docs/figures/timesteps.md": {
         "python scripts/diffusion_features.py small --root outputs": Passed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pandas as pd
 import pytest
 
 from platorep import cli
@@ -178,3 +179,33 @@ def test_training_steps_are_scored_side_by_side(papers, command, tmp_path):
     repository.commit(builder.pythia(seed=3), "step1000")
     assert command("align", f"root={tmp_path}", *models, only) == 1
     assert "models.step1000.revision=step1000 of EleutherAI/pythia-70m is commit" in said(tmp_path, "align")["error"]
+
+
+def test_one_entry_with_two_revisions_is_extracted_aligned_and_drawn(papers, command, tmp_path):
+    repository = papers.add("EleutherAI/pythia-70m", builder.pythia())
+    for step in (1000, 143000):
+        repository.commit(builder.pythia(seed=step), f"step{step}")
+    entry = "{modality: language, source: transformers, id: EleutherAI/pythia-70m, family: pythia, revisions: %s}"
+    words = (f"+models.lm={entry % '[step1000,step143000]'}", "only='lm,in21k-tiny'", f"root={tmp_path}")
+    assert command("run", *words, "figure=[dynamics]") == 0
+    table = AlignmentTable.load([p for p in (tmp_path / "alignment").glob("*/*.parquet") if "samples" not in p.name])
+    assert set(table.frame.x_model) == {"lm-step1000", "lm-step143000"}
+    drawn = pd.read_csv(next((tmp_path / "figures").rglob("dynamics.csv")))
+    assert list(zip(drawn.series, drawn.trajectory, drawn.step, drawn.other_model, strict=True)) == [
+        ("pythia", "lm", 1000, "in21k-tiny"), ("pythia", "lm", 143000, "in21k-tiny"),
+    ]  # fmt: skip
+    best = table.best().set_index("x_model").score
+    assert list(drawn.score) == [best["lm-step1000"], best["lm-step143000"]]
+    manifests = {
+        path.parent.name.partition("--")[0]: json.loads(path.read_text()) for path in tmp_path.rglob("manifest.json")
+    }
+    revisions = {name: manifests[name]["spec"]["model"]["revision"] for name in ("lm-step1000", "lm-step143000")}
+    assert revisions == {f"lm-{branch}": repository.branches[branch] for branch in ("step1000", "step143000")}
+    assert command("reproduce", *words, "reproduce=dynamics", "figure.dynamics.x=loss") == 0
+    losses = pd.read_csv(tmp_path / "reproduce" / "dynamics--latest" / "dynamics.csv")
+    known = pd.read_csv(tmp_path / "reproduce" / "dynamics--latest" / "competence.csv")
+    bits = known[known.measure == "bits_per_byte"].set_index("model").value
+    assert list(losses.x) == list(bits[losses.model])
+    assert losses[["low", "high", "null_mean"]].notna().all(axis=None)
+    assert command("extract", *words[1:], f"+models.lm={entry % '[step1000,step2000]'}") == 1
+    assert "lm-step2000: AssetError: model 'EleutherAI/pythia-70m'" in said(tmp_path, "extract")["error"]
