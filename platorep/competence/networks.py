@@ -48,7 +48,7 @@ def classified(model: ModelSpec, dataset: DatasetSpec, library: Library) -> Comp
         return table([])
     network = trained(model, library=library)
     with one_thread():
-        logits = batched(network, test.pictures).double()
+        logits = batched(network, test.inputs).double()
     losses = functional.cross_entropy(logits, test.labels, reduction="none")
     right = (logits.argmax(1) == test.labels).double()
     task = f"classes of {dataset.name} ({len(test)})"
