@@ -31,6 +31,30 @@ def rows_of(state: torch.Tensor) -> np.ndarray:
     return state.reshape(-1, state.shape[-1]).double().numpy()
 
 
+def rows_at(state: torch.Tensor, like: torch.Tensor, places: np.ndarray) -> np.ndarray:
+    """Some rows of a layer on the grid of another, shape (len(places), d), float64.
+
+    Args:
+        state: of all pictures.
+        like: the layer whose grid counts.
+        places: indices of rows (pictures x positions), ascending.
+
+    Memory: `AT_ONCE` pictures on the grid.
+    """
+    count, parts = like[0].numel() // width_of(like), []
+    for first in range(0, len(state), AT_ONCE):
+        part = state[first : first + AT_ONCE]
+        low, high = np.searchsorted(places, [first * count, (first + len(part)) * count])
+        if low < high:
+            parts.append(rows_of(resized(part, like))[places[low:high] - first * count])
+    return np.concatenate(parts)
+
+
+def width_of(state: torch.Tensor) -> int:
+    """The dimensions of a layer at one position."""
+    return state.shape[1] if state.ndim == 4 else state.shape[-1]
+
+
 def resized(state: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A map on the grid of another, bilinearly; other layers are returned as they are.
 

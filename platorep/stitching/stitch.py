@@ -24,7 +24,8 @@ from platorep.stitching.affine import (
     by_task,
     direct,
     resized,
-    rows_of,
+    rows_at,
+    width_of,
 )
 from platorep.stitching.sides import PROBE, SELF, SHUFFLED, Receiver, Sender
 
@@ -110,11 +111,13 @@ def _pair(sender: Sender, receiver: Receiver, options: _Options) -> list[dict[st
     seed = options.seed
     for m, theirs in enumerate(receiver.sender.states):
         for number, ours in enumerate(sender.states):
-            states = [resized(state, theirs[0]) for state in ours]
             places = [_places(state, options.rows, seed) for state in theirs[:2]]
-            side = Side(*(rows_of(state)[place] for state, place in zip(states, places, strict=False)))
-            target = [rows_of(state)[place] for state, place in zip(theirs, places, strict=False)]
-            cell = _Cell(sender, receiver, number, m, states, seed)
+            rows = [
+                [rows_at(state, theirs[0], place) for state, place in zip(layer, places, strict=False)]
+                for layer in (ours, theirs)
+            ]
+            side, target = Side(*rows[0]), rows[1]
+            cell = _Cell(sender, receiver, number, m, ours, seed)
             match = direct(side, target[0], target[1])
             records.append(cell.row(DIRECT, match.stitch, match, rows=len(target[0])))
             if number == m or len(sender.states) == 1 or not options.corresponding:
@@ -139,12 +142,17 @@ class _Cell:
     receiver: Receiver
     x_layer: int
     y_layer: int
-    states: list[torch.Tensor]  # of the sender, on the grid of the receiver
+    states: list[torch.Tensor]  # of the sender, on its own grid
     seed: int
 
     def top(self, state: torch.Tensor) -> torch.Tensor:
-        """Logits from the receiver's layer."""
-        return self.receiver.top(self.y_layer + 1, state)
+        """Logits from the receiver's layer, given on the sender's grid.
+
+        A map is resized after the stitch: both are linear, so that their order does not matter, and the sender's grid
+        may hold far less.
+        """
+        like = self.receiver.sender.states[self.y_layer][0]
+        return self.receiver.top(self.y_layer + 1, resized(state, like))
 
     def by_task(self, start: Stitch, epochs: int) -> dict[str, Any]:
         """The row of task-loss matching from a direct match."""
@@ -199,8 +207,7 @@ def _scores(answered: tuple[torch.Tensor, torch.Tensor], receiver: Receiver) -> 
 
 def _places(state: torch.Tensor, most: int, seed: int) -> np.ndarray:
     """Rows of a layer for a direct match: all, or a random draw in ascending order."""
-    width = state.shape[1] if state.ndim == 4 else state.shape[-1]
-    count = state.numel() // width
+    count = state.numel() // width_of(state)
     if count <= most:
         return np.arange(count)
     return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))

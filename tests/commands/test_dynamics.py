@@ -71,7 +71,7 @@ def test_the_recipe_trains_scores_and_draws_every_comparison(rows, folder):
 
 def test_untrained_checkpoints_align_as_networks_with_random_weights_do_and_trained_ones_more(folder):
     """What two checkpoints share at epoch 0 is what two random networks share: what they keep of the pixels."""
-    pictures = labelled_pictures(DIGITS, 8, 1).pictures[:400]
+    pictures = labelled_pictures(DIGITS, 8, 1).inputs[:400]
 
     def layers(seed: int, stop: int) -> list[np.ndarray]:
         training = TRAINING.replace(stop=stop)

@@ -28,7 +28,7 @@ def test_the_numbers_are_those_of_the_formulas_picture_by_picture():
     frame = classified(spec(2), DIGITS, Library()).frame.set_index("measure")
     pictures = labelled_pictures(DIGITS, 8, 1)
     losses, right = [], []
-    for logits, label in zip(trained(spec(2))(pictures.pictures).double().numpy(), pictures.labels, strict=True):
+    for logits, label in zip(trained(spec(2))(pictures.inputs).double().numpy(), pictures.labels, strict=True):
         losses.append(np.log(np.exp(logits - logits.max()).sum()) - (logits[label] - logits.max()))
         right.append(logits.argmax() == int(label))
     for name, values in (("cross_entropy", losses), ("accuracy", right)):

@@ -14,7 +14,7 @@ from torch import nn
 from platorep.core.errors import FeatureError
 from platorep.core.specs import ModelSpec
 from platorep.results.stitching import STITCHING_COLUMNS, StitchingTable
-from platorep.stitching.affine import Side, Stitch, answers, by_task, direct, loss_of, resized, rows_of
+from platorep.stitching.affine import Side, Stitch, answers, by_task, direct, loss_of, resized, rows_at, rows_of
 from platorep.stitching.sides import (
     NOISE,
     PIXELS,
@@ -226,6 +226,21 @@ def test_a_map_is_one_matrix_for_all_positions_and_grids_are_made_equal():
     assert resized(state, torch.zeros(1, 9, 4, 4)) is state
     with pytest.raises(FeatureError, match=r"shape \(3, 4, 4\) cannot be stitched to one of shape \(7,\)"):
         resized(state, torch.zeros(1, 7))
+
+
+@pytest.mark.parametrize("side", [3, 7, 16])
+def test_a_map_may_be_resized_before_or_after_the_stitch(side):
+    """Both are linear and the weights of a resized position add up to 1; so the sender's smaller grid suffices."""
+    generator = torch.Generator().manual_seed(side)
+    state, like = torch.randn(300, 3, side, side, generator=generator), torch.zeros(300, 5, 7, 7)
+    stitched = Stitch(torch.randn(3, 5, generator=generator), torch.randn(5, generator=generator))
+    first, last = stitched(resized(state, like)), resized(stitched(state), like)
+    assert first.shape == last.shape == (300, 5, 7, 7)
+    assert torch.allclose(first, last, atol=1e-5)
+    relu = torch.relu(resized(state, like)), resized(torch.relu(state), like)
+    assert side == 7 or not torch.allclose(*relu, atol=1e-2)  # which a non-linear map does not allow
+    places = np.sort(np.random.default_rng(0).choice(300 * 49, 1000, replace=False))
+    assert np.array_equal(rows_at(state, like, places), rows_of(resized(state, like))[places])
 
 
 def test_convolutions_and_transformers_are_stitched_too(setting):
