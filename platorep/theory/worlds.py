@@ -69,6 +69,11 @@ class World:
         """The world of the symbols that an observation shows: joint C^T P C for the channel C(z, x) = P(x | z)."""
         return World(name or self.name, _symmetric(channel.T @ self.joint @ channel))
 
+    def relabelled(self, seed: int) -> World:
+        """A different world with the same spectrum: the events have exchanged their places at random."""
+        order = np.random.default_rng(seed).permutation(self.n)
+        return World("relabelled", self.joint[np.ix_(order, order)])
+
 
 def _symmetric(p: np.ndarray) -> np.ndarray:
     p = (p + p.T) / 2
