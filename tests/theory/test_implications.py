@@ -1,13 +1,15 @@
-"""Experiment (h): finite data of two modalities, pooled by pairs, with the laws that they must follow."""
+"""Experiments (h) and (i): the laws that shared data and matched modalities must follow, with negative controls."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from platorep.theory import counts, observations, worlds
 from platorep.theory.learners import Encoder, Objective, Schedule, train
 from platorep.theory.sharing import sharing
+from platorep.theory.translation import _exact, _mixed, _needed, translation
 from tests.theory.test_experiments import drawn
 
 
@@ -88,7 +90,7 @@ def test_a_learner_of_two_tables_ends_at_the_kernel_of_its_counts():
     seen = counts.estimate(counts.draw(world, 500, np.random.default_rng(0)))
     objective = Objective(loss="sgns")
     codes = np.zeros((1, 9, 1))
-    trained = train(seen.joint[None], codes, Encoder(dim=9), objective, Schedule(steps=3000, rate=0.03), [0])
+    trained = train(seen.joint[None], codes, Encoder(dim=9), objective, Schedule(steps=1500, rate=0.05), [0])
     both = trained.embeddings[0] @ trained.others[0].T
     np.testing.assert_allclose(both, seen.pmi + objective.offset, atol=1e-3)
     assert np.abs(seen.pmi - world.pmi).max() > 0.1
@@ -109,3 +111,55 @@ def test_one_observation_of_a_paired_bijection_is_worth_one_of_x_and_of_another_
     assert rows.loc["wrong pairs", 32, 64000].rate_high < 0
     assert (rows.loc["different worlds"].rate_high < 0).all()
     assert drawn("sharing", tables, tmp_path)
+
+
+def test_identical_kernels_without_symmetry_need_no_pairs_and_different_worlds_stay_at_chance(tmp_path):
+    tables = translation(
+        worlds.markov(events=24, successors=4),
+        seeds=6,
+        pairs=(0, 2, 8, 16),
+        own=(0.0, 0.6, 1.0),
+        observed=(1000, 100_000),
+        symbols=(18, 6),
+        others=("ring", "low_rank"),
+    )
+    accuracy = tables["curves"].set_index(["kind", "dial", "pairs"]).accuracy.sort_index()
+    assert (accuracy["own structure", 0.0] == 1).all()
+    np.testing.assert_allclose(accuracy["own structure", 1.0], 1 / (24 - np.array([0, 2, 8, 16])), atol=0.12)
+    assert accuracy["few observations", 100_000, 2] > accuracy["few observations", 1000, 2] + 0.4
+    for symmetric in ("ring", "low_rank"):
+        assert accuracy[symmetric, 0.0, 0] < 0.1
+        assert accuracy[symmetric, 0.0, 2] > 0.9
+    needed = tables["thresholds"].set_index(["kind", "dial", "level"]).pairs.sort_index()
+    assert needed["own structure", 0.0, 0.9] == 0 < needed["own structure", 0.6, 0.9] < 24
+    assert needed["own structure", 1.0, 0.5] == 24
+    exact = tables["exact"].set_index(["kind", "dial"])
+    assert exact.complete["own structure", 0.0] == 1
+    assert exact.accuracy["own structure", 1.0] == pytest.approx(1 / 7, abs=4 * (1 / 7 / 7 / 120) ** 0.5)
+    assert drawn("translation", tables, tmp_path)
+
+
+def test_exact_matching_of_a_ring_is_right_for_one_event_on_average_which_is_chance():
+    # Burnside: the mean number of fixed points of a group's elements is the number of its orbits, here 1
+    ring = _mixed(worlds.ring(events=7, time=1.0), 0.0, 0)
+    draws = 200
+    found = _exact(ring, draws, np.random.default_rng(0))
+    assert found["correlation"] == pytest.approx(1)
+    assert 7 * found["accuracy"] == pytest.approx(1, abs=4 * (3 / draws) ** 0.5)  # variance of the 14 fixed points: 3
+    assert found["complete"] == pytest.approx(1 / 14, abs=4 * (1 / 14 / draws) ** 0.5)
+
+
+def test_pairs_needed_are_the_smallest_number_from_which_on_accuracy_stays_above_the_level():
+    table = pd.DataFrame({"kind": "a", "dial": 0.0, "seed": 0, "pairs": [0, 1, 2, 4], "accuracy": [0.6, 0.4, 0.7, 0.8]})
+    needed = _needed(table, 64).set_index("level").pairs
+    assert needed[0.5] == 2
+    assert needed[0.9] == 64
+    assert _needed(table.assign(accuracy=1.0), 64).pairs.tolist() == [0, 0]
+
+
+def test_mixed_worlds_lie_between_two():
+    other = LOW_RANK.relabelled(3)
+    np.testing.assert_allclose(LOW_RANK.mixed(other, 0.0).pmi, LOW_RANK.pmi, atol=1e-12)
+    np.testing.assert_allclose(LOW_RANK.mixed(other, 1.0).pmi, other.pmi, atol=1e-12)
+    half = LOW_RANK.mixed(other, 0.5).pmi
+    assert np.corrcoef(half.ravel(), (LOW_RANK.pmi + other.pmi).ravel())[0, 1] > 0.99
