@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from platorep.stats.saturation import Saturation, saturation
+from platorep.core.errors import SpecError
+from platorep.stats.saturation import LEAST_COUNTS, Saturation, saturation
 from platorep.theory import counts, observations, scores
 from platorep.theory.learners import Encoder, Objective, Schedule, train
 from platorep.theory.observations import Observation
@@ -76,7 +77,16 @@ def scale(
             (R^2), and what the law of all but the two largest scales says of the largest: `predicted` and `observed`,
             and `surplus`, their difference by seed, mean with 95 % t interval. NaN where no law whose limit is a score,
             at most 1, fits.
+
+    Raises:
+        SpecError: fewer than 6 scales of a resource.
     """
+    least = LEAST_COUNTS + HELD_OUT
+    if min(len(observed), len(dims), len(steps)) < least:
+        raise SpecError(
+            f"a law that is to predict needs {least} scales of each resource; got {len(observed)} numbers of pairs, "
+            f"{len(dims)} dimensions and {len(steps)} numbers of steps."
+        )
     table = [observations.bijection(world.n, 100 + s, width=world.n) for s in range(seeds)]
     network = [observations.bijection(world.n, 200 + s, width=world.n) for s in range(seeds)]
     learners = (

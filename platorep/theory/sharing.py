@@ -63,7 +63,7 @@ def sharing(
     Args:
         world: world whose events are observed.
         seeds: repetitions; each has its own data, bijections and pairs.
-        firsts: N of the contrasts.
+        firsts: N of the contrasts, beside N = M.
         seconds: M, and N = M where K varies; the last is M of the contrasts.
         pairs: K.
         symbols: numbers of symbols of the lossy views.
@@ -80,7 +80,8 @@ def sharing(
         summary, curve: means over seeds of `errors` and of `alone`, with 95 % intervals.
     """
     steps = np.arange(-8, 9 + 2 * np.log2(max(firsts) / min(firsts)))
-    sizes = sorted({*firsts, *seconds, *(round(min(firsts) * 2 ** (step / 2)) for step in steps)})
+    own = sorted({*firsts, seconds[-1]})
+    sizes = sorted({*own, *seconds, *(round(min(firsts) * 2 ** (step / 2)) for step in steps)})
     alone, rows = [], []
     for seed in range(seeds):
         rng = np.random.default_rng(4000 + seed)
@@ -90,7 +91,7 @@ def sharing(
         for case in _by_pairs(world, pairs, rng, seed):
             rows += [_worth(case, x, count, count, world, rng) | {"seed": seed} for count in seconds]
         for case in _contrasts(world, symbols, wrong, rng, seed):
-            rows += [_worth(case, x, first, seconds[-1], world, rng) | {"seed": seed} for first in firsts]
+            rows += [_worth(case, x, first, seconds[-1], world, rng) | {"seed": seed} for first in own]
     curve, errors = pd.concat(alone, ignore_index=True), pd.DataFrame(rows)
     by = ["kind", "pairs", "first", "second"]
     values = ("error", "equivalent", "rate", "predicted", "pair_worth")
@@ -107,7 +108,7 @@ def _by_pairs(world: World, pairs: tuple[int, ...], rng: np.random.Generator, se
     view = observations.bijection(world.n, 100 + seed)
     order = rng.permutation(world.n)
     symbols = view.channel.argmax(axis=1)
-    for known in pairs:
+    for known in sorted({min(count, world.n) for count in pairs}):
         events = order[:known]
         for kind in ("pairs", "matched"):
             yield Case(kind, world, view, np.column_stack([events, symbols[events]]))

@@ -167,7 +167,7 @@ def _with_pairs(
 ) -> Iterator[dict[str, float]]:
     """Accuracy by number of known pairs, mean over draws of the pairs."""
     symbols, n = both.symbols, len(both.x)
-    for known in pairs:
+    for known in sorted({count for count in pairs if count < n}):
         right, missed = [], []
         for _ in range(draws):
             events = rng.permutation(n)

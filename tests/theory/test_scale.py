@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from platorep.core.errors import SpecError
 from platorep.theory import scores, worlds
 from platorep.theory.scale import METRICS, Scale, _laws, _optimum, _size, scale
 from tests.theory.test_experiments import drawn
@@ -67,3 +68,8 @@ def test_sizes_count_pairs_parameters_and_multiply_adds():
     once = _size(Scale("compute", None, 8, 16, 1), 64)
     assert once == 3 * (2 * 64 * 64 * 8 + 64 * (64 * 16 + 16 * 8))
     assert _size(Scale("compute", None, 8, 16, 50), 64) == 50 * once
+
+
+def test_too_few_scales_for_a_law_are_refused_before_anything_is_trained():
+    with pytest.raises(SpecError, match="needs 6 scales of each resource; got 8 numbers of pairs, 2 dimensions"):
+        scale(WORLD, dims=(2, 4))

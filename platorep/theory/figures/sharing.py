@@ -12,10 +12,7 @@ from matplotlib.figure import Figure
 
 from platorep.figures import layout, style
 from platorep.figures.layout import Margins
-from platorep.theory.figures.parts import LEFT, legend_below, title
-
-
-SHORT = {"lossy: 32 symbols": "lossy\n(32)", "lossy: 8 symbols": "lossy\n(8)"}
+from platorep.theory.figures.parts import LEFT, known_pairs, legend_below, title
 
 
 @style.styled
@@ -30,7 +27,8 @@ def theory_sharing(tables: Mapping[str, pd.DataFrame]) -> Figure:
     second = int(contrasts.second.iloc[0])
     note = f"Means over {int(summary.seeds.iloc[0])} seeds with 95 % t intervals. "
     note += f"Left and right: M = {second:,} observations of y.\n"
-    note += "Middle: as many of y as of x (N = M). Dashes: only observations of two paired symbols help."
+    note += "Middle: M = N = the number in the legend; matched: other symbols by the kernels. "
+    note += "Dashes: only observations of paired symbols help."
     grid = layout.panels(3, 3, (1.9, 1.75), Margins(LEFT, 0.15, 0.86, 0.55, across=0.62), note=note)
     kinds = list(dict.fromkeys(contrasts.kind))
     looks = dict(zip(kinds, style.categorical(len(kinds)), strict=True))
@@ -60,18 +58,18 @@ def _errors(panel: Axes, curve: pd.DataFrame, contrasts: pd.DataFrame, looks: Ma
 
 def _pairs(panel: Axes, summary: pd.DataFrame) -> None:
     counts = sorted(summary[summary.kind == "pairs"].second.unique())
-    for kind, words in (("matched", "others matched"), ("pairs", "pairs alone")):
+    for kind, words in (("matched", "matched"), ("pairs", "pairs alone")):
         for count, look in zip(counts, style.ordinal(len(counts) + 1)[1:], strict=True):
             rows = summary[(summary.kind == kind) & (summary.second == count)]
             line = look.line() | {"linestyle": "-", "marker": "o" if kind == "matched" else "s", "markersize": 3.2}
-            panel.plot(rows.pairs, rows.rate, **line, label=f"{words}, N = {count:,}")
+            panel.plot(rows.pairs, rows.rate, **line, label=f"{words}, {count:,}")
             panel.fill_between(rows.pairs, rows.rate_low, rows.rate_high, color=look.color, alpha=0.18, linewidth=0)
     panel.plot(rows.pairs, rows.predicted, color=style.INK, linestyle="--", linewidth=0.8)
     _level(panel)
-    panel.set_xlabel("pairs K")
+    known_pairs(panel, summary.pairs.max())
     panel.set_ylabel("observations of x\nthat one of y is worth")
     panel.set_title("ever more pairs", loc="left")
-    panel.legend(loc="lower right")
+    panel.legend(loc="lower right", handlelength=1.2, borderaxespad=0)
 
 
 def _rates(panel: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:
@@ -82,7 +80,7 @@ def _rates(panel: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look]) -> 
         error = np.array([[row.rate - row.rate_low], [row.rate_high - row.rate]])
         panel.errorbar([place], [row.rate], error, fmt=look.marker, color=look.color, capsize=1.5, **edge)
         panel.annotate(f"{row.rate:.2f}".replace("-", "−"), (place, row.rate), xytext=(0, 6), **words)
-    panel.set_xticks(range(len(looks)), [SHORT.get(kind, kind.replace(" ", "\n")) for kind in looks])
+    panel.set_xticks(range(len(looks)), [kind.replace(" symbols", "").replace(" ", "\n") for kind in looks])
     panel.set_xlim(-0.6, len(looks) - 0.4)
     _level(panel)
     panel.set_title("all pairs, N = M", loc="left")
@@ -90,4 +88,4 @@ def _rates(panel: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look]) -> 
 
 def _level(panel: Axes) -> None:
     panel.axhline(0, color=style.MUTED, linestyle=":", linewidth=0.8)
-    panel.set_ylim(-1.05, 1.3)
+    panel.set_ylim(-1.25, 1.3)

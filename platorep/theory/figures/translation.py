@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from platorep.figures import layout, style
 from platorep.figures.layout import Margins
-from platorep.theory.figures.parts import LEFT, title
+from platorep.theory.figures.parts import LEFT, known_pairs, title
 
 
 DIALS = ("own structure", "few observations", "lossy")
@@ -77,12 +77,8 @@ def _line(panel: Axes, rows: pd.DataFrame, look: style.Look, label: str) -> None
 
 
 def _pairs(panel: Axes, curves: pd.DataFrame) -> None:
-    panel.set_xscale("symlog", base=2, linthresh=1)
-    ticks = [0, 1, 2, 4, 8, 16, 32]
-    panel.set_xticks(ticks, [str(tick) for tick in ticks])
-    panel.set_xlim(-0.15, curves.pairs.max() * 1.2)
+    known_pairs(panel, curves.pairs.max())
     panel.set_ylim(-0.04, 1.05)
-    panel.set_xlabel("known pairs K")
     panel.set_ylabel("events matched rightly")
 
 
