@@ -61,12 +61,48 @@ def match(x: np.ndarray, y: np.ndarray, rng: np.random.Generator, *, restarts: i
 
     Source: as a measure of alignment, Schnaus et al. 2025 (It's a (Blind) Match!), Maniparambil et al. 2024.
     """
+    _check(x, y)
     n = len(x)
-    if x.shape != y.shape or x.shape != (n, n) or n < 2:
-        raise FeatureError(f"two kernels of one shape (n >= 2, n) are matched; got {x.shape} and {y.shape}.")
     shuffle = rng.permutation(n)
     a, b = standardised(x), standardised(y)[np.ix_(shuffle, shuffle)]
     return shuffle[_exact(a, b) if n <= EXACT else _heuristic(a, b, rng, restarts)]
+
+
+def complete(x: np.ndarray, y: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The matching of two kernels that keeps known pairs: one run of FAQ with seeds (Fishkind et al. 2019).
+
+    It starts from the matching that is the same for all free points, and may miss the optimum; more seeds help. y's
+    points are shuffled first, as in `match`, so that of points that look the same a random one is taken.
+
+    Args:
+        x: symmetric, shape (n, n).
+        y: symmetric, shape (n, n).
+        known: pairs of a point of x and a point of y, shape (K, 2) int; K = 0 matches blindly.
+        rng: of the shuffle.
+
+    Returns:
+        p, shape (n,) int64: point i of x is matched with point p[i] of y.
+
+    Raises:
+        FeatureError: kernels of different shapes, or fewer than 2 points.
+
+    Cost: about 30 n³.
+    """
+    _check(x, y)
+    n = len(x)
+    if len(known) == n:
+        return known[np.argsort(known[:, 0]), 1]  # SciPy gives the partners in the order of the seeds
+    shuffle = rng.permutation(n)
+    seeds = np.column_stack([known[:, 0], np.argsort(shuffle)[known[:, 1]]])
+    options = {"maximize": True, "partial_match": seeds, "rng": rng}
+    faq = quadratic_assignment(standardised(x), standardised(y)[np.ix_(shuffle, shuffle)], options=options)
+    return shuffle[faq.col_ind]
+
+
+def _check(x: np.ndarray, y: np.ndarray) -> None:
+    n = len(x)
+    if x.shape != y.shape or x.shape != (n, n) or n < 2:
+        raise FeatureError(f"two kernels of one shape (n >= 2, n) are matched; got {x.shape} and {y.shape}.")
 
 
 @lru_cache(maxsize=EXACT)

@@ -64,7 +64,7 @@ def agreement(
     results = []
     for kind, dial, view in _conditions(world, symbols, noise):
         views = [view(200 + s) for s in runs]
-        target = [_relabelled(world, s) for s in runs] if kind == "other world" else [world] * seeds
+        target = [world.relabelled(500 + s) for s in runs] if kind == "other world" else [world] * seeds
         left = x
         if kind == "rendered":
             shown = [observations.pictures(300 + s) for s in runs]
@@ -103,11 +103,6 @@ def _conditions(world: World, symbols: tuple[int, ...], noise: tuple[float, ...]
     for share in noise:
         yield Condition("noisy", share, partial(observations.noisy, n, share, width=n))
     yield Condition("other world", 0.0, lambda s: observations.bijection(n, s, width=n))
-
-
-def _relabelled(world: World, seed: int) -> World:
-    order = np.random.default_rng(500 + seed).permutation(world.n)
-    return World("other", world.joint[np.ix_(order, order)])
 
 
 def _learn(

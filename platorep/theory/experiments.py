@@ -43,6 +43,9 @@ EXPERIMENTS = {
     "simplicity": Experiment("agreement under weight decay and small initial weights, at the same loss", "low_rank"),
     "failures": Experiment("a world without a Gram matrix, different worlds, a lossier modality", "unrepresentable"),
     "instruments": Experiment("size, power and interval coverage of every metric at known ground truth", None),
+    "sharing": Experiment("what observations of another modality and pairs are worth, for one kernel", "low_rank"),
+    "translation": Experiment("pairs that it takes to match modalities, down to none, against alignment", "markov"),
+    "scale": Experiment("alignment of a table and a network against data, parameters and compute", "low_rank"),
     "colour": Experiment("the paper's figure 8: colours in pictures and in language beside CIELAB", None),
 }
 """Each name is a module here with a function of that name, and a figure `theory_NAME` of the tables it returns."""

@@ -116,10 +116,6 @@ def _detection(world: World, objective: Objective, seeds: int, steps: int, symbo
     """Agreement of x with a bijection of the same world, of another world, and with two lossy views, by seed."""
     n, runs = world.n, range(seeds)
 
-    def relabelled(seed: int) -> World:
-        order = np.random.default_rng(500 + seed).permutation(n)
-        return World("relabelled", world.joint[np.ix_(order, order)])
-
     def learn(seen: list[World], views: list[observations.Observation], first: int) -> np.ndarray:
         joints = np.stack([v.world(w).joint for v, w in zip(views, seen, strict=True)])
         schedule = Schedule(steps=steps, rate=0.03)
@@ -133,7 +129,7 @@ def _detection(world: World, objective: Objective, seeds: int, steps: int, symbo
             ]
         )
 
-    same, other = [world for _ in runs], [relabelled(s) for s in runs]
+    same, other = [world for _ in runs], [world.relabelled(500 + s) for s in runs]
     exact = [observations.bijection(n, 200 + s) for s in runs]
     pairs = {"one world": (same, exact), "different worlds": (other, exact)}
     for kind, count in zip(("lossy", "lossier"), symbols, strict=True):

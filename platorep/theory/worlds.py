@@ -69,6 +69,15 @@ class World:
         """The world of the symbols that an observation shows: joint C^T P C for the channel C(z, x) = P(x | z)."""
         return World(name or self.name, _symmetric(channel.T @ self.joint @ channel))
 
+    def relabelled(self, seed: int) -> World:
+        """A different world with the same spectrum: the events have exchanged their places at random."""
+        order = np.random.default_rng(seed).permutation(self.n)
+        return World("relabelled", self.joint[np.ix_(order, order)])
+
+    def mixed(self, other: World, share: float) -> World:
+        """A world between two: P proportional to P_coor^(1 - share) P_other^share, so that the K_PMI are mixed too."""
+        return World("mixed", _symmetric(self.joint ** (1 - share) * other.joint**share))
+
 
 def _symmetric(p: np.ndarray) -> np.ndarray:
     p = (p + p.T) / 2

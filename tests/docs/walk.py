@@ -181,7 +181,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep basin": NETWORKS,
         "platorep stitch": NETWORKS,
         "platorep competence probe=offline": later("only=[lite0,pixels]", "dataset.n=700"),
-        "platorep simulate all": Composed("11 minutes; tests/theory runs every experiment"),
+        "platorep simulate all": Composed("14 minutes; tests/theory runs every experiment"),
         "platorep store verify": as_it_stands(),
         "platorep run models.mine={modality: vision, source: timm, id: resnet50.a1_in1k, family: resnet}": HUB,
         "platorep run models.mine={modality: language, source: transformers, id: /path/to/checkpoint, family: mine}": (
@@ -413,7 +413,7 @@ TABLE_OF_BLOCKS: dict[str, dict[str, Entry]] = {
         "platorep simulate capacity +experiment.capacity.seeds=20": as_it_stands(
             "+experiment.capacity.seeds=2", "+experiment.capacity.steps=10"
         ),
-        "platorep simulate all": Composed("11 minutes; tests/theory runs every experiment"),
+        "platorep simulate all": Composed("14 minutes; tests/theory runs every experiment"),
     },
     "docs/networks.md": {
         "platorep extract suite=fashion dataset=fashion_mnist": NETWORKS,

@@ -7,7 +7,7 @@ import pytest
 
 from platorep.core.errors import FeatureError
 from platorep.stats import assignment
-from platorep.stats.assignment import agreement, match, standardised
+from platorep.stats.assignment import agreement, complete, match, standardised
 
 
 def kernel(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -77,3 +77,39 @@ def test_agreement_is_the_correlation_beside_the_diagonal():
 def test_kernels_of_different_shapes_are_refused():
     with pytest.raises(FeatureError, match=r"got \(3, 3\) and \(4, 4\)"):
         match(np.eye(3), np.eye(4), np.random.default_rng(0))
+
+
+def test_known_pairs_are_kept_and_identical_kernels_without_symmetry_need_none():
+    rng = np.random.default_rng(5)
+    x, order = kernel(rng, 20), rng.permutation(20)
+    y = x[np.ix_(order, order)]
+    partner = np.argsort(order)
+    for known in (0, 3, 19, 20):
+        pairs = np.column_stack([np.arange(20), partner])[rng.permutation(20)[:known]]
+        assert (complete(x, y, pairs, rng) == partner).all()
+    wrong = np.array([[0, 4], [4, 0]])
+    assert (complete(x, x, wrong, rng)[[0, 4]] == [4, 0]).all()
+
+
+def test_a_ring_needs_two_pairs_because_it_turns_and_reflects():
+    rng, n = np.random.default_rng(6), 12
+    steps = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    ring = np.exp(-np.minimum(steps, n - steps) / 3)
+    right = [
+        np.mean(
+            [
+                complete(ring, ring, np.arange(known)[:, None].repeat(2, axis=1), rng)[known:].tolist()
+                == list(range(known, n))
+                for _ in range(20)
+            ]
+        )
+        for known in (0, 1, 2)
+    ]
+    assert right[0] < 0.4
+    assert 0.1 < right[1] < 0.9
+    assert right[2] == 1
+
+
+def test_completing_refuses_kernels_of_different_shapes():
+    with pytest.raises(FeatureError, match=r"\(3, 3\) and \(4, 4\)"):
+        complete(np.eye(3), np.eye(4), np.empty((0, 2), dtype=int), np.random.default_rng(0))

@@ -74,3 +74,12 @@ def doubling(axes: Axes, ticks: Sequence[float]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(list(ticks), [f"{t:g}" for t in ticks])
     axes.minorticks_off()
+
+
+def known_pairs(axes: Axes, largest: float) -> None:
+    """An x axis of numbers of known pairs: logarithmic to base 2, with none at its start."""
+    axes.set_xscale("symlog", base=2, linthresh=1)
+    ticks = [0, *(2**power for power in range(int(np.log2(largest)) + 1))]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlim(-0.15, largest * 1.2)
+    axes.set_xlabel("known pairs K")
