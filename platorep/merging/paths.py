@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from platorep.merging.permutations import State
-from platorep.training.networks import Network, batched
+from platorep.training.networks import AT_ONCE, Network, batched
 
 
 class Score(NamedTuple):
@@ -118,6 +118,11 @@ def _before(stage: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def _moments(before: torch.Tensor) -> Moments:
-    values = before.transpose(0, 1).flatten(1) if before.ndim > 2 else before.T
-    values = values.double()
-    return Moments(values.mean(1).float(), values.std(1, correction=0).float())
+    """Moments of every unit over pictures and positions, in float64, from two passes over parts of the pictures."""
+    dims, count = [0, *range(2, before.ndim)], before.numel() // before.shape[1]
+    shape = (1, -1, *[1] * (before.ndim - 2))
+    parts = before.split(AT_ONCE)
+    mean = sum((part.sum(dims, dtype=torch.float64) for part in parts), torch.zeros(before.shape[1]).double()) / count
+    centre = mean.reshape(shape)
+    squares = sum(((part - centre).square_().sum(dims) for part in parts), torch.zeros_like(mean))
+    return Moments(mean.float(), (squares / count).sqrt().float())
