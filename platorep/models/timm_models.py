@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from platorep.core.errors import SpecError, unknown_name
+from platorep.assets import derived
+from platorep.core.digest import digest
+from platorep.core.errors import DiskError, SpecError, unknown_name
+from platorep.core.files import read_json, slug, write_json
 from platorep.core.specs import ModelSpec
 from platorep.models.degrade import add_weight_noise
 from platorep.models.failures import misfit, without_pickles
@@ -21,6 +26,9 @@ from platorep.models.repositories import TIMM_WEIGHTS, Repository, alternatives
 from platorep.models.source import Source
 from platorep.models.vision import TimmEncoder, token_layout
 from platorep.models.weights import check_weights, seeded
+
+
+LAYOUT = "layout.json"
 
 
 class Timm(Source):
@@ -45,9 +53,7 @@ class Timm(Source):
     def version(self, spec: ModelSpec) -> str | None:
         if spec.weights == "pretrained" or spec.asset is not None:
             return None
-        import timm
-
-        return f"timm-{timm.__version__}"
+        return f"timm-{version('timm')}"
 
     def repository(self, spec: ModelSpec) -> Repository:
         config = timm_config(spec)
@@ -60,11 +66,17 @@ class Timm(Source):
         return Repository(config.hf_hub_id, alternatives(config.hf_hub_filename, TIMM_WEIGHTS))
 
     def has_class_token(self, spec: ModelSpec) -> bool:
-        from timm.data import resolve_model_data_config
+        """Whether it has one, from the cache where it was asked before.
 
-        with torch.device("meta"):  # shapes suffice
-            model = architecture(spec).eval()
-        return token_layout(model, tuple(resolve_model_data_config(model)["input_size"][1:])).has_class_token
+        Every run asks for every model, and one over stored features needs timm for nothing else. Importing timm takes
+        seconds, most of them for parts of torch that are not used either.
+        """
+        versions = "-".join(f"{name}-{version(name)}" for name in ("timm", "torch"))
+        try:
+            folder = derived(f"layouts/{versions}/{slug(spec.id)}-{digest(spec.id)}", partial(_write_layout, spec))
+        except DiskError:  # a cache that cannot be written costs time, not the run
+            return _has_class_token(spec)
+        return bool(read_json(folder / LAYOUT)["has_class_token"])
 
     def parameters(self, spec: ModelSpec) -> int | None:
         import timm
@@ -86,6 +98,18 @@ class Timm(Source):
         except RuntimeError:
             return None
         return None if config is None else (config.input_size[1] // int(named[1])) ** 2
+
+
+def _write_layout(spec: ModelSpec, folder: Path) -> None:
+    write_json(folder / LAYOUT, {"has_class_token": _has_class_token(spec)})
+
+
+def _has_class_token(spec: ModelSpec) -> bool:
+    from timm.data import resolve_model_data_config
+
+    with torch.device("meta"):  # shapes suffice
+        model = architecture(spec).eval()
+    return token_layout(model, tuple(resolve_model_data_config(model)["input_size"][1:])).has_class_token
 
 
 def timm_config(spec: ModelSpec) -> Any:
