@@ -17,8 +17,8 @@ float32: it allows for tensor cores, which cut off what they add instead of roun
 of NVIDIA tensor cores, 2021). A float32 product itself is within gamma(d, 2^-24) |x| |y| of <x, y>.
 
 A query is proven if, with these bounds, its k-th candidate exceeds all rows outside the shortlist, which are at most
-the last candidate in low precision, and if each of its first k candidates exceeds all later ones. Ties are never
-proven.
+the last candidate in low precision, and if each of its first k candidates exceeds all later ones. Candidates whose rows
+are equal are ties, and follow the rule for ties; other ties are never proven.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def search(
     if not distances:
         edge = edge + bounds.query * bounds.low.amax()
     parts = [
-        _proven(x, best.indices[rows], edge[rows], rows, k, bounds, distances=distances)
+        _proven(x, best.indices[rows], edge[rows], rows, k, bounds, distances=distances, priority=priority)
         for rows in torch.arange(n, device=x.device).split(max(1, _CELLS // (best.indices.shape[1] * x.shape[1])))
     ]
     indices, closeness, outside, order = (torch.cat(column) for column in zip(*parts, strict=True))
@@ -286,6 +286,7 @@ def _proven(
     bounds: Slack,
     *,
     distances: bool,
+    priority: Priority,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The k nearest of the shortlist in float64, and which of the proofs fail.
 
@@ -297,6 +298,7 @@ def _proven(
         k: neighbours.
         bounds: of all rows.
         distances: whether closeness is 2<x, y> - |y|^2.
+        priority: which of equal rows comes first.
 
     Returns:
         Indices (b, k), closeness (b, k + 1), whether a row outside may be a neighbour, whether the order is open.
@@ -309,8 +311,29 @@ def _proven(
     shortlist = shortlist.gather(1, at)
     error = bounds.query[rows, None] * bounds.full[shortlist] + bounds.full_offset[shortlist]
     error = error + bounds.flushed[rows, None]
-    lower, upper = (value - error)[:, :k], value + error
-    later = upper.flip(1).cummax(dim=1).values.flip(1)[:, 1 : k + 1]  # the most that any later candidate can be
-    order = ~(lower > later).all(dim=1)  # so that NaN is no proof
-    outside = ~(lower[:, -1] > edge + 2 * bounds.flushed[rows])
+    lower, upper = value - error, value + error
+    starts = _starts_of_equal_rows(x, shortlist, lower, upper)
+    place = torch.arange(shortlist.shape[1], device=x.device).expand_as(shortlist)
+    last = torch.full_like(place[:, :1], place.shape[1])
+    following = torch.cat([place.where(starts, place.shape[1])[:, 1:], last], dim=1)
+    following = following.flip(1).cummin(dim=1).values.flip(1)  # where the next candidates that are not equal start
+    later = upper.flip(1).cummax(dim=1).values.flip(1)  # the most that this candidate and all later ones can be
+    later = torch.cat([later, later.new_full((len(later), 1), -torch.inf)], dim=1).gather(1, following)
+    order = ~(lower > later)[:, :k].all(dim=1)  # so that NaN is no proof
+    outside = ~(lower[:, k - 1] > edge + 2 * bounds.flushed[rows])
+    if not starts.all():
+        value = value.gather(1, place.where(starts, 0).cummax(dim=1).values)
+        value, shortlist = ties.sort(value, shortlist, rows, priority)
     return shortlist[:, :k], value[:, : k + 1], outside, order
+
+
+def _starts_of_equal_rows(
+    x: torch.Tensor, shortlist: torch.Tensor, lower: torch.Tensor, upper: torch.Tensor
+) -> torch.Tensor:
+    """Which candidates have another row than the one before them, (b, c) bool; only where the bounds overlap."""
+    starts = torch.ones_like(shortlist, dtype=torch.bool)
+    query, place = (~(lower[:, :-1] > upper[:, 1:])).nonzero(as_tuple=True)
+    for some, at in zip(query.split(1 << 14), place.split(1 << 14), strict=True):
+        before, after = shortlist[some, at], shortlist[some, at + 1]
+        starts[some, at + 1] = (x[before] != x[after]).any(dim=1)
+    return starts

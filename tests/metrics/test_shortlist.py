@@ -68,8 +68,8 @@ def test_neighbours_by_low_precision_are_those_of_full_precision(precision, simi
 def test_shares_redone_are_none_for_rows_far_apart_and_all_for_ties(precision):
     lengths = 2.0 ** (torch.arange(100) / 4)[:, None] * 1.1
     assert same(lengths, 5, precision).redone == 0
-    assert same(torch.eye(10).repeat(20, 1), 5, precision).redone == 1
     assert same(torch.ones(100, 3), 5, precision, similarity="euclidean").redone == 1
+    assert same(torch.eye(100).repeat(2, 1), 5, precision).redone == 1  # one duplicate each, and all others at 0
 
 
 @pytest.mark.parametrize("rule", [ties.by_index, ties.by_seed(7)], ids=["first", "random"])
@@ -79,8 +79,10 @@ def test_duplicates_and_near_ties_follow_the_rule_of_full_precision(precision, s
     apart = whole(-300, 300, 300, 16)
     apart[200:220] = apart[3]
     part = same(apart, 10, precision, similarity=similarity, priority=rule)
-    assert 0 < part.redone < 0.5  # full precision is asked about these alone
-    assert part.order[200:220].all()
+    assert 0 < part.redone < 0.5  # the others are not searched again
+    assert not (part.outside | part.order)[200:220].all()  # equal rows need no proof of their order
+    assert part.nearest.tied(10)[200:220].all()
+    assert same(torch.eye(10).repeat(20, 1), 5, precision, similarity=similarity, priority=rule).redone == 0
     assert same(near_ties(), 5, precision, similarity=similarity, priority=rule).redone > 0.7
     assert same(whole(-2, 3, 200, 4), 8, precision, similarity=similarity, priority=rule).redone > 0.9
 
