@@ -1,9 +1,10 @@
 """Exact neighbours at the speed of low precision: a shortlist, its order in float64, and a proof for each query.
 
 Products of rows rounded to TF32 or bfloat16, summed in float32, give a shortlist of candidates. Their closeness is
-computed again in float64. A query is proven if every float32 product, in whatever order it is summed and on whatever
-device, gives these k neighbours in this order. The others are searched again in full precision, so that the result is
-that of `platorep.metrics.knn.nearest` up to the order of samples that only the rounding of float32 tells apart.
+computed again in float64; under cosine it is rounded to float32, in which ties are ties. A query is proven if its
+neighbours are in the shortlist, however full precision rounds. The others are searched again in full precision. The
+result is that of `platorep.metrics.knn.nearest`, but for the order of samples whose closeness differs by less than the
+rounding of float32: it depends on the order of summation, and so on the device, in full precision as well.
 
 The bound. Let x', y' be the rounded rows and p the sum of d products in float32. Then
 
@@ -17,8 +18,9 @@ float32: it allows for tensor cores, which cut off what they add instead of roun
 of NVIDIA tensor cores, 2021). A float32 product itself is within gamma(d, 2^-24) |x| |y| of <x, y>.
 
 A query is proven if, with these bounds, its k-th candidate exceeds all rows outside the shortlist, which are at most
-the last candidate in low precision, and if each of its first k candidates exceeds all later ones. Candidates whose rows
-are equal are ties, and follow the rule for ties; other ties are never proven.
+the last candidate in low precision. Ties that reach beyond the shortlist are never proven; those within it follow the
+rule for ties. The order is certain if each of the first k candidates also exceeds all later ones but equal rows: then
+every float32 product, on whatever device, gives these neighbours in this order.
 """
 
 from __future__ import annotations
@@ -56,14 +58,14 @@ class Search(NamedTuple):
 
     nearest: Nearest
     outside: torch.Tensor
-    """Whether a row outside the shortlist may be a neighbour, shape (n,) bool."""
+    """Whether a row outside the shortlist may be a neighbour: searched again in full precision, shape (n,) bool."""
     order: torch.Tensor
-    """Whether rounding in float32 may change the order of the first k + 1 candidates, shape (n,) bool."""
+    """Whether the rounding of float32 may change which candidates are neighbours, or their order, shape (n,) bool."""
 
     @property
     def redone(self) -> float:
         """Share of queries without a proof, which were searched again in full precision, in [0, 1]."""
-        return (self.outside | self.order).double().mean().item()
+        return self.outside.double().mean().item()
 
 
 class Slack(NamedTuple):
@@ -110,12 +112,10 @@ def nearest(
         return full_nearest(x, k, similarity=similarity, priority=priority)
     shortlisted = search(x, k, precision, similarity=similarity, priority=priority)
     log.debug(
-        "Neighbours by %s: %.2g of %d queries searched again in full precision (rows outside the shortlist: %.2g, an "
-        "order within rounding: %.2g).",
+        "Neighbours by %s: %.2g of %d queries searched again in full precision; rounding may change the order of %.2g.",
         precision,
         shortlisted.redone,
         len(x),
-        shortlisted.outside.double().mean().item(),
         shortlisted.order.double().mean().item(),
     )
     return shortlisted.nearest
@@ -172,14 +172,13 @@ def search(
         for rows in torch.arange(n, device=x.device).split(max(1, _CELLS // (best.indices.shape[1] * x.shape[1])))
     ]
     indices, closeness, outside, order = (torch.cat(column) for column in zip(*parts, strict=True))
-    closeness = closeness.to(x.dtype)
-    again = (outside | order).nonzero().flatten()
+    again = outside.nonzero().flatten()
     if 2 * len(again) > n:  # all rows cost half of what these do one by one
         return Search(full_nearest(x, k, similarity=similarity, priority=priority), outside, order)
     if len(again):
         full = full_nearest(x[again], k, gallery=x, own=again, similarity=similarity, priority=priority)
         indices = indices.index_copy(0, again, full.indices)
-        closeness = closeness.to(full.closeness.dtype).index_copy(0, again, full.closeness)
+        closeness = closeness.index_copy(0, again, full.closeness.to(closeness.dtype))
     return Search(Nearest(indices, closeness), outside, order)
 
 
@@ -288,7 +287,7 @@ def _proven(
     distances: bool,
     priority: Priority,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The k nearest of the shortlist in float64, and which of the proofs fail.
+    """The k nearest of the shortlist, and for which queries that is not proven.
 
     Args:
         x: shape (n, d), float32.
@@ -298,10 +297,10 @@ def _proven(
         k: neighbours.
         bounds: of all rows.
         distances: whether closeness is 2<x, y> - |y|^2.
-        priority: which of equal rows comes first.
+        priority: which of equally near rows comes first.
 
     Returns:
-        Indices (b, k), closeness (b, k + 1), whether a row outside may be a neighbour, whether the order is open.
+        Indices (b, k), closeness (b, k + 1), whether a row outside may be a neighbour, whether the order is uncertain.
     """
     picked = x[shortlist].double()
     value = torch.bmm(picked, x[rows].double()[:, :, None])[:, :, 0]
@@ -321,9 +320,12 @@ def _proven(
     later = torch.cat([later, later.new_full((len(later), 1), -torch.inf)], dim=1).gather(1, following)
     order = ~(lower > later)[:, :k].all(dim=1)  # so that NaN is no proof
     outside = ~(lower[:, k - 1] > edge + 2 * bounds.flushed[rows])
-    if not starts.all():
-        value = value.gather(1, place.where(starts, 0).cummax(dim=1).values)
-        value, shortlist = ties.sort(value, shortlist, rows, priority)
+    value = value.gather(1, place.where(starts, 0).cummax(dim=1).values)  # equal rows are equally near
+    if not distances:  # distances are refined in float64 in full precision as well
+        value = value.to(x.dtype)
+    tied = (value[:, 1:] == value[:, :-1]).any(dim=1).nonzero().flatten()
+    if len(tied):
+        value[tied], shortlist[tied] = ties.sort(value[tied], shortlist[tied], rows[tied], priority)
     return shortlist[:, :k], value[:, : k + 1], outside, order
 
 

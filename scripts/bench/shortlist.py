@@ -1,10 +1,9 @@
-"""Share of queries that a shortlist of low precision leaves without a proof, on stored features and at random.
+"""Share of queries that are searched again after a shortlist of low precision, on stored features and at random.
 
     python scripts/bench/shortlist.py outputs/features         # every layer of every stored model
     python scripts/bench/shortlist.py --random 20000 768       # independent normal rows of length 1
 
-These queries are searched again in full precision. Counts and not times: on a CPU low precision is not faster, and its
-products are computed from rounded rows in float32.
+Counts and not times: on a CPU low precision is not faster, and its products are computed from rounded rows in float32.
 """
 
 from __future__ import annotations
@@ -31,12 +30,15 @@ def layers(args: argparse.Namespace) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def shares(x: torch.Tensor, k: int, precision, similarity) -> torch.Tensor:
-    """Shares of queries searched again, for either reason, and of neighbours that are not those of full precision."""
+    """Shares of queries searched again, and of those whose order is uncertain in float32; shares of neighbours that are
+    none in full precision, and that have another rank there although the order is certain."""
     layer = Geometry(x, similarity)
     rows = layer.x if similarity == "cosine" else layer.moved
     found = search(rows, k, precision, similarity=similarity)
-    others = found.nearest.indices != nearest(rows, k, similarity=similarity).indices
-    return torch.tensor([found.redone, *(p.double().mean() for p in (found.outside, found.order, others))])
+    near, full = found.nearest.indices, nearest(rows, k, similarity=similarity).indices
+    others = (near[:, :, None] != full[:, None, :]).all(dim=2)
+    wrong = (near != full) & ~(found.outside | found.order)[:, None]
+    return torch.stack([part.double().mean() for part in (found.outside, found.order, others, wrong)])
 
 
 def main() -> None:
@@ -57,13 +59,12 @@ def main() -> None:
                     )
                 except FeatureError as error:
                     print(f"{name}, {similarity}: {error}")
-    print("searched again: share of queries, mean over layers (lowest to highest); then by reason; then differing")
     for (name, similarity, precision), rows in results.items():
         low, high = (bound.item() for bound in torch.stack(rows)[:, 0].aminmax())
-        mean, outside, order, others = torch.stack(rows).mean(dim=0).tolist()
+        again, order, others, wrong = torch.stack(rows).mean(dim=0).tolist()
         print(
-            f"{name:14s} {shapes[name]:>11s} {len(rows):3d} layers  {similarity:9s} {precision:8s} "
-            f"{mean:.4f} ({low:.4f} to {high:.4f})  outside {outside:.4f}  order {order:.4f}  differing {others:.6f}"
+            f"{name:13s} {shapes[name]:>11s}, {len(rows)} layers, {similarity:9s} {precision:8s} again {again:.4f} "
+            f"({low:.4f} to {high:.4f}), order uncertain {order:.4f}, others {others:.6f}, wrong {wrong:.6f}"
         )
 
 
