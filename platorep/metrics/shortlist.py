@@ -156,7 +156,7 @@ def search(
         side: rows of a square tile; None: by device.
 
     Cost: n^2 d / 2 in low precision, n c d in float64 for c candidates, and in full precision n d for each query
-    without a proof; of all of them once more where these are more than half. Memory: the rounded features, and 12 c
+    without a proof; where these are more than half, a whole search instead. Memory: the rounded features, and 12 c
     bytes a query.
     """
     distances, n = similarity == "euclidean", len(x)
@@ -256,7 +256,7 @@ def _shortlist(
 
 
 def products(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """`a @ b.T` of rounded rows, summed in float32: on tensor cores on a GPU."""
+    """`a @ b.T` of rounded rows, summed in float32: on tensor cores on a GPU, for bfloat16 from torch 2.8 on."""
     if a.dtype == torch.bfloat16:
         return torch.mm(a, b.T, out_dtype=torch.float32)
     if not a.is_cuda:

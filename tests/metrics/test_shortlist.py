@@ -180,6 +180,11 @@ def test_rounding_is_to_the_nearest_and_to_even():
     assert shortlist.round_rows(halves, "tf32").tolist() == [1, 1 + 2.0**-9]
 
 
+def test_products_of_bfloat16_are_summed_in_float32():
+    rows = torch.empty(5, 7, dtype=torch.bfloat16, device="meta")  # no CPU has this product
+    assert shortlist.products(rows, rows).dtype == torch.float32
+
+
 def test_a_cpu_searches_in_full_precision_and_a_shortlist_reports_its_share(caplog):
     x = unit(200, 16)
     with caplog.at_level(logging.DEBUG, logger="platorep"):
