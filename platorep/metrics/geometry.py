@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from platorep.core.errors import FeatureError, NoVariationError
-from platorep.metrics import ties
-from platorep.metrics.knn import DENSE, Similarity, check_k, inner_products, nearest, refined, top_k
+from platorep.metrics import shortlist, ties
+from platorep.metrics.knn import DENSE, Similarity, check_k, inner_products, refined, top_k
 from platorep.metrics.ties import Nearest, Priority, TieRule
 
 
@@ -228,8 +228,8 @@ class Geometry:
     def _search(self, k: int, priority: Priority) -> Nearest:
         if self.n > DENSE:
             if self.similarity == "euclidean" or 1 - (self.x @ self.x[0]).mean() < _NARROW:
-                return nearest(self.moved, k, similarity="euclidean", priority=priority)
-            return nearest(self.x, k, priority=priority)
+                return shortlist.nearest(self.moved, k, similarity="euclidean", priority=priority)
+            return shortlist.nearest(self.x, k, priority=priority)
         gram, distances = self.gram, self.similarity == "euclidean"
         if not distances and 1 - gram[0].mean() < _NARROW:
             gram, distances = inner_products(self.moved), True
