@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from platorep.commands.experiment import Experiment
+from platorep.commands.extract import open_pairs
 from platorep.core.errors import DataError, SpecError, unknown_name
 from platorep.core.progress import bar
 from platorep.core.specs import ModelSpec
-from platorep.data import PairedDataset, open_dataset, settled
+from platorep.data import PairedDataset
 from platorep.maps.splits import Split, duplicates, splits
 
 
@@ -43,7 +44,7 @@ def pretrained_pairs(experiment: Experiment) -> list[tuple[Sender, Receiver]]:
         DataError: the pictures have no categories, or texts are too few.
     """
     groups = _groups(experiment)
-    dataset = open_dataset(settled(experiment.dataset))
+    dataset = open_pairs(experiment)
     pairs: list[tuple[Sender, Receiver]] = []
     for modality, models in groups.items():
         # no picture occurs twice in a dataset, and different pictures of a class may share a caption

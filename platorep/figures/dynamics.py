@@ -90,14 +90,10 @@ def _draw(lines: pd.DataFrame, nulls: pd.Series, pairs: pd.DataFrame, name: str)
         len(titles), columns, size, margins, note=_note(lines, pairs), share="xy", least=1.0, wraps=True
     )
     _limits(grid.axes[0], lines, nulls)
-    for index, (panel, title) in enumerate(zip(grid.axes, titles, strict=True)):
+    for panel, title in zip(grid.axes, titles, strict=True):
         _panel(panel, lines[lines.comparison == title], float(nulls[title]), looks)
         panel.set_title(title, loc="left")
-        panel.tick_params(labelleft=grid.is_first(index))
-        if grid.is_lowest(index):
-            panel.set_xlabel(name)
-        if grid.is_first(index):
-            panel.set_ylabel(label)
+    grid.label(name, label)
     return grid
 
 

@@ -138,15 +138,11 @@ def _draw(shown: _Shown, title: str, note: str) -> Grid:
         pad = 0.06 * (shown.x.max() - shown.x.min()) or 0.5
         first.set_xlim(shown.x.min() - pad, shown.x.max() + pad / 2)
     first.set_ylim(min(0.0, 1.1 * limits.min()), 1.06 * max(limits.max(), shown.chance or 0.0))
-    for index, (panel, (group, members)) in enumerate(zip(grid.axes, shown.groups.items(), strict=True)):
+    for panel, (group, members) in zip(grid.axes, shown.groups.items(), strict=True):
         _panel(panel, shown, members, captions[group])
         marks.name_top(panel, list(shown.x), names)
         panel.set_title(group, loc="left", pad=72 * style.scale() * (above - 0.18))
-        panel.tick_params(labelleft=grid.is_first(index))
-        if grid.is_lowest(index):
-            panel.set_xlabel(title)
-        if grid.is_first(index):
-            panel.set_ylabel(label)
+    grid.label(title, label)
     return grid
 
 

@@ -56,6 +56,15 @@ class Grid(NamedTuple):
         """Whether there is no panel below."""
         return index + self.columns >= len(self.axes)
 
+    def label(self, x: str, y: str) -> None:
+        """Labels the lowest panels with x, and the first of each row with y and its ticks."""
+        for index, panel in enumerate(self.axes):
+            panel.tick_params(labelleft=self.is_first(index))
+            if self.is_lowest(index):
+                panel.set_xlabel(x)
+            if self.is_first(index):
+                panel.set_ylabel(y)
+
 
 def panels(
     count: int,

@@ -55,6 +55,11 @@ def width_of(state: torch.Tensor) -> int:
     return state.shape[1] if state.ndim == 4 else state.shape[-1]
 
 
+def grid_of(state: torch.Tensor) -> tuple[int, ...]:
+    """The positions of a layer: height and width of a map, number of tokens, none of a vector."""
+    return tuple(state.shape[2:] if state.ndim == 4 else state.shape[1:-1])
+
+
 def resized(state: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     """A map on the grid of another, bilinearly; other layers are returned as they are.
 

@@ -180,16 +180,14 @@ def classified(network: Spliced, fit: Labelled, select: Labelled) -> None:
     with torch.no_grad():
         x, x_select = (batched(features, part.inputs, network.at_once).double().numpy() for part in (fit, select))
     mean, scale = x.mean(0), np.maximum(x.std(0), 1e-6)
-    best = None
+    candidates = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=2000).fit((x - mean) / scale, fit.labels.numpy())
         right = float(np.mean(model.predict((x_select - mean) / scale) == select.labels.numpy()))
-        if best is None or right > best[0]:
-            best = right, model
-    if best is None:
-        raise DataError("there is no candidate for the strength of the classifier's penalty.")
-    weight = best[1].coef_ / scale
-    bias = best[1].intercept_ - weight @ mean
+        candidates.append((right, model))
+    _, model = max(candidates, key=lambda candidate: candidate[0])  # the first of equal ones
+    weight = model.coef_ / scale
+    bias = model.intercept_ - weight @ mean
     head = nn.Linear(*weight.shape[::-1])
     head.weight.data, head.bias.data = (torch.from_numpy(values).float() for values in (weight, bias))
     head.requires_grad_(False)

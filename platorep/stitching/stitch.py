@@ -23,6 +23,7 @@ from platorep.stitching.affine import (
     answers,
     by_task,
     direct,
+    grid_of,
     resized,
     rows_at,
     width_of,
@@ -109,14 +110,15 @@ def _once(sender: Sender, receiver: Receiver, options: _Options) -> list[dict[st
 def _pair(sender: Sender, receiver: Receiver, options: _Options) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     seed = options.seed
+    sides: dict[tuple[int, tuple[int, ...]], Side] = {}  # decomposed once per layer and grid
     for m, theirs in enumerate(receiver.sender.states):
+        places, grid = [_places(state, options.rows, seed) for state in theirs[:2]], grid_of(theirs[0])
+        target = [rows_at(state, theirs[0], place) for state, place in zip(theirs, places, strict=False)]
         for number, ours in enumerate(sender.states):
-            places = [_places(state, options.rows, seed) for state in theirs[:2]]
-            rows = [
-                [rows_at(state, theirs[0], place) for state, place in zip(layer, places, strict=False)]
-                for layer in (ours, theirs)
-            ]
-            side, target = Side(*rows[0]), rows[1]
+            if (number, grid) not in sides:
+                rows = [rows_at(state, theirs[0], place) for state, place in zip(ours, places, strict=False)]
+                sides[number, grid] = Side(*rows)
+            side = sides[number, grid]
             cell = _Cell(sender, receiver, number, m, ours, seed)
             match = direct(side, target[0], target[1])
             records.append(cell.row(DIRECT, match.stitch, match, rows=len(target[0])))
