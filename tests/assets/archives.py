@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
 import os
 import stat
 import sys
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 
 from platorep.core.specs import AssetSpec
@@ -29,24 +33,33 @@ def make_wheel(path: Path, files: dict[str, bytes] = FILES) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+COMPRESSED = {"gz": partial(gzip.compress, mtime=0), "xz": lzma.compress, "bz2": bz2.compress, "": bytes}
+"""Without the time, which gzip writes by default: the same files give the same bytes in every second."""
+
+
+def make_tar(files: dict[str, bytes], compression: str = "gz", link: tuple[str, str] | None = None) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as packed:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            packed.addfile(info, io.BytesIO(data))
+        if link:
+            info = tarfile.TarInfo(link[0])
+            info.type, info.linkname = tarfile.SYMTYPE, link[1]
+            packed.addfile(info)
+    return COMPRESSED[compression](raw.getvalue())
+
+
 def make_deb(
     path: Path, files: dict[str, bytes] = FILES, compression: str = "xz", link: tuple[str, str] | None = None
 ) -> str:
-    def tar(content: dict[str, bytes]) -> bytes:
-        raw = io.BytesIO()
-        with tarfile.open(fileobj=raw, mode=f"w:{compression}" if compression in ("xz", "gz") else "w") as packed:
-            for name, data in content.items():
-                info = tarfile.TarInfo(f"./{name}")
-                info.size = len(data)
-                packed.addfile(info, io.BytesIO(data))
-            if link and content is files:
-                info = tarfile.TarInfo(link[0])
-                info.type, info.linkname = tarfile.SYMTYPE, link[1]
-                packed.addfile(info)
-        return raw.getvalue()
+    def tar(content: dict[str, bytes], link: tuple[str, str] | None = None) -> bytes:
+        known = compression if compression in COMPRESSED else ""  # one that cannot be read is never unpacked
+        return make_tar({f"./{name}": data for name, data in content.items()}, known, link)
 
     ending = f".{compression}" if compression else ""
-    data = tar(files)
+    data = tar(files, link)
     parts = {
         "debian-binary": b"2.0\n",
         f"control.tar{ending}": tar({"control": b"Package: x\n"}),

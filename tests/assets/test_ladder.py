@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,22 +13,12 @@ from platorep.assets import content_hash, fetch, origin, survey
 from platorep.assets.https import PATIENCE, TRIES
 from platorep.core.errors import AssetError, SpecError
 from platorep.core.specs import AssetSpec
-from tests.assets.archives import FILES, deb_asset, fake_apt, make_deb, wheel_asset
+from tests.assets.archives import FILES, deb_asset, fake_apt, make_deb, make_tar, wheel_asset
 from tests.hub.server import Hub
 
 
 OTHER = {**FILES, "pkg/data/a.txt": b"another alpha"}
 PAGE = "/datasets/project/pkg/resolve/main/pkg-1.0.tar.gz"
-
-
-def make_tar(files: dict[str, bytes], compression: str = "gz") -> bytes:
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode=f"w:{compression}") as packed:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            packed.addfile(info, io.BytesIO(content))
-    return raw.getvalue()
 
 
 def contents_of(tmp_path: Path, files: dict[str, bytes]) -> str:
